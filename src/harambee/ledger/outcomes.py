@@ -1,0 +1,85 @@
+"""What can become of an order: one dense enum, in the order in which the rules are checked.
+
+Codes are written into journals and signed into refusals. A code is never reused and never changes its
+meaning; new rules take new codes at the end, and say in `rules.py` where they are checked.
+"""
+
+from enum import IntEnum, unique
+from typing import Final
+
+
+@unique
+class Outcome(IntEnum):
+    """`ACCEPTED`, or the first rule that the order breaks."""
+
+    ACCEPTED = 0
+    KIND_UNKNOWN = 1
+    OPTIONS_INVALID = 2
+    PAYER_UNKNOWN = 3
+    SIGNATURE_INVALID = 4
+    SEQUENCE_STALE = 5
+    SEQUENCE_AHEAD = 6
+    PAYER_IS_PAYEE = 7
+    PAYEE_UNKNOWN = 8
+    PAYER_KIND_WRONG = 9
+    PAYEE_KIND_WRONG = 10
+    AMOUNT_ZERO = 11
+    AMOUNT_NOT_ZERO = 12
+    AMOUNT_ABOVE_LIMIT = 13
+    TARIFF_UNKNOWN = 14
+    AMOUNT_WITHOUT_TARIFF = 15
+    FEE_WRONG = 16
+    DAY_WRONG = 17
+    DAY_BEFORE_LAST = 18
+    PAYER_NOT_ACTIVE = 19
+    PAYEE_NOT_ACTIVE = 20
+    DAILY_LIMIT_EXCEEDED = 21
+    PAYEE_BALANCE_ABOVE_LIMIT = 22
+    BALANCE_INSUFFICIENT = 23
+    SLOT_FENCED = 24
+    SLOT_TAKEN = 25
+    POSSESSION_UNPROVEN = 26
+    POSITION_TAKEN = 27
+    KEY_REFUSED = 28
+    ALIAS_SEQUENCE_WRONG = 29
+    ALIAS_NOT_OWNED = 30
+    BROKER_BUSY = 31
+
+
+assert [outcome.value for outcome in Outcome] == list(range(len(Outcome))), "codes are dense"
+
+SENTENCES: Final[dict[Outcome, str]] = {
+    Outcome.ACCEPTED: "The order keeps every rule.",
+    Outcome.KIND_UNKNOWN: "This kind of order is not known here.",
+    Outcome.OPTIONS_INVALID: "The order sets options or bytes that its kind does not have.",
+    Outcome.PAYER_UNKNOWN: "The paying account does not exist.",
+    Outcome.SIGNATURE_INVALID: "The signature does not hold: another key, another network, or altered bytes.",
+    Outcome.SEQUENCE_STALE: "This sequence is already used; ask for the account's next one.",
+    Outcome.SEQUENCE_AHEAD: "This sequence skips one that is still open.",
+    Outcome.PAYER_IS_PAYEE: "Payer and payee are the same account.",
+    Outcome.PAYEE_UNKNOWN: "The receiving account does not exist.",
+    Outcome.PAYER_KIND_WRONG: "An account of the payer's kind cannot make this movement.",
+    Outcome.PAYEE_KIND_WRONG: "An account of the payee's kind cannot receive this movement.",
+    Outcome.AMOUNT_ZERO: "The amount is zero.",
+    Outcome.AMOUNT_NOT_ZERO: "This kind of order moves no money: its amount and fee must be zero.",
+    Outcome.AMOUNT_ABOVE_LIMIT: "The amount is above the limit for one transaction.",
+    Outcome.TARIFF_UNKNOWN: "The tariff version named is not in force.",
+    Outcome.AMOUNT_WITHOUT_TARIFF: "The tariff has no price for this amount: it is too small or too large.",
+    Outcome.FEE_WRONG: "The fee is not the tariff's fee for this amount.",
+    Outcome.DAY_WRONG: "The order's day is more than one day away from today; sign it again.",
+    Outcome.DAY_BEFORE_LAST: "The order's day lies before the account's last payment.",
+    Outcome.PAYER_NOT_ACTIVE: "The paying account is frozen or closed.",
+    Outcome.PAYEE_NOT_ACTIVE: "The receiving account is frozen or closed.",
+    Outcome.DAILY_LIMIT_EXCEEDED: "The payer's limit for one day would be exceeded.",
+    Outcome.PAYEE_BALANCE_ABOVE_LIMIT: "The receiver's balance would exceed its limit.",
+    Outcome.BALANCE_INSUFFICIENT: "The balance does not cover the amount and the fee.",
+    Outcome.SLOT_FENCED: "This slot is in recovery; its outcome comes from there.",
+    Outcome.SLOT_TAKEN: "Another order of the payer is already in flight in this slot.",
+    Outcome.POSSESSION_UNPROVEN: "The new account's key has not signed its own enrolment.",
+    Outcome.POSITION_TAKEN: "The region has no free account here.",
+    Outcome.KEY_REFUSED: "The new key is not one that the network accepts.",
+    Outcome.ALIAS_SEQUENCE_WRONG: "The alias has moved since; look it up again.",
+    Outcome.ALIAS_NOT_OWNED: "Only the owner of an alias can move it.",
+    Outcome.BROKER_BUSY: "This super-agent is full for the moment; another will take the order.",
+}
+assert SENTENCES.keys() == set(Outcome), "every outcome has its sentence"

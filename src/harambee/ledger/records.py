@@ -1,0 +1,162 @@
+"""The two records that the whole network is made of: account and order, byte for byte.
+
+`docs/wire.md` is the contract; sizes and offsets are asserted here, where they are declared, so that a
+slip fails at import and not on another super-agent. Amounts are integer cents. Records are packed and
+little-endian, so an array of them *is* the wire format and the page format: nothing is converted.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+
+ORDER: Final = np.dtype(
+    [
+        ("payer", "<u4"),
+        ("payee", "<u4"),
+        ("amount", "<u8"),
+        ("fee", "<u4"),
+        ("sequence", "<u4"),
+        ("kind", "u1"),
+        ("tariff", "<u2"),
+        ("day", "<u2"),
+        ("options", "u1", 3),
+        ("reference", "u1", 32),
+        ("signature", "u1", 64),
+    ]
+)
+ORDER_BYTES: Final = 128
+BODY_BYTES: Final = 64
+assert ORDER.itemsize == ORDER_BYTES
+assert ORDER.fields is not None
+assert ORDER.fields["reference"][1] == BODY_BYTES - 32
+assert ORDER.fields["signature"][1] == BODY_BYTES
+
+ACCOUNT: Final = np.dtype(
+    [
+        ("key", "u1", 32),
+        ("balance", "<i8"),
+        ("debited", "<u8"),
+        ("credited", "<u8"),
+        ("next_sequence", "<u4"),
+        ("flags", "<u4"),
+        ("spent_today", "<u4"),
+        ("day", "<u2"),
+        ("held", "<u8"),
+        ("frozen", "<u8"),
+        ("head_office", "<u4"),
+        ("last_entry", "<u8"),
+    ]
+)
+assert ACCOUNT.itemsize == 98
+ACCOUNT_DIGESTED_BYTES: Final = 90
+"""An account's digest covers these leading bytes: all but `last_entry`, which is this replica's own index."""
+assert ACCOUNT.fields is not None
+assert ACCOUNT.fields["last_entry"][1] == ACCOUNT_DIGESTED_BYTES
+
+ENTRY: Final = np.dtype(
+    [
+        ("payer", "<u4"),
+        ("payee", "<u4"),
+        ("sequence", "<u4"),
+        ("index", "<u4"),
+        ("position", "<u8"),
+        ("payer_previous", "<u8"),
+        ("payee_previous", "<u8"),
+        ("revenue_previous", "<u8"),
+    ]
+)
+"""One statement entry: where the order lies in the journal, and the older entries of those it touched."""
+assert ENTRY.itemsize == 48
+
+REGION_BITS: Final = 12
+POSITION_BITS: Final = 20
+REGION_ACCOUNTS: Final = 1 << POSITION_BITS
+assert REGION_BITS + POSITION_BITS == 32
+
+POSITION_ENROLMENT: Final = 0
+POSITION_REVENUE: Final = 1
+POSITION_COMMISSION: Final = 2
+POSITION_FLOAT: Final = 3
+POSITION_EXCISE: Final = 4
+FIRST_FREE_POSITION: Final = 16
+
+
+class AccountKind(IntEnum):
+    """What an account is; bits 0-3 of its flags. Zero means that no account is here."""
+
+    NONE = 0
+    CUSTOMER = 1
+    AGENT = 2
+    MERCHANT = 3
+    BUSINESS = 4
+    BANK = 5
+    ENROLMENT = 6
+    REVENUE = 7
+    COMMISSION = 8
+    FLOAT = 9
+    EXCISE = 10
+
+
+class Status(IntEnum):
+    """Whether an account may pay and be paid; bits 4-7 of its flags."""
+
+    ACTIVE = 0
+    FROZEN = 1
+    CLOSED = 2
+
+
+class KeyType(IntEnum):
+    """The signature scheme of an account's key; bits 12-13 of its flags."""
+
+    ED25519 = 0
+    P256 = 1
+
+
+KIND_MASK: Final = 0xF
+STATUS_SHIFT: Final = 4
+STATUS_MASK: Final = 0xF
+TIER_SHIFT: Final = 8
+TIER_MASK: Final = 0xF
+KEY_TYPE_SHIFT: Final = 12
+KEY_TYPE_MASK: Final = 0x3
+P256_SIGN_BIT: Final = 1 << 14
+CUSTODIAL_BIT: Final = 1 << 15
+
+
+def account_flags(
+    kind: AccountKind,
+    status: Status = Status.ACTIVE,
+    tier: int = 0,
+    key_type: KeyType = KeyType.ED25519,
+    *,
+    p256_sign: bool = False,
+    custodial: bool = False,
+) -> int:
+    """The u32 `flags` of an account."""
+    assert 0 <= tier <= TIER_MASK
+    return (
+        int(kind)
+        | int(status) << STATUS_SHIFT
+        | tier << TIER_SHIFT
+        | int(key_type) << KEY_TYPE_SHIFT
+        | (P256_SIGN_BIT if p256_sign else 0)
+        | (CUSTODIAL_BIT if custodial else 0)
+    )
+
+
+def account_number(region: int, position: int) -> int:
+    """Join a region and a position; the result is also the row in the ledger's array."""
+    assert 0 <= region < 1 << REGION_BITS
+    assert 0 <= position < REGION_ACCOUNTS
+    return region << POSITION_BITS | position
+
+
+def region_of(number: int) -> int:
+    """The region in which an account was enrolled."""
+    return number >> POSITION_BITS
+
+
+def revenue_account(payer: int) -> int:
+    """The account that receives the fee of `payer`'s orders: the revenue account of its region."""
+    return account_number(region_of(payer), POSITION_REVENUE)
