@@ -1,0 +1,1 @@
+"""The first shell: clock, sockets, disk and keys around one replica."""

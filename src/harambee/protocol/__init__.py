@@ -1,0 +1,1 @@
+"""The protocol without clock, sockets, files or dice: blocks, votes, finality, catch-up."""

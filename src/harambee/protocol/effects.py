@@ -1,0 +1,98 @@
+"""What a replica wants done: a value, so that every shell does the same things in the same order.
+
+A shell must make `persist` durable **before** it carries out `send`, `settled` or anything else that lets
+the outside know: locks live in the blocks, and a promise that a crash can forget was never one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+EVERYONE: Final = -1
+"""A `Send.peer` that means every other super-agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Heights of one author's chain, both ends inclusive."""
+
+    author: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendBlock:
+    """Send these block bytes to `peer` (or EVERYONE)."""
+
+    peer: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendHeads:
+    """Tell `peer` (or EVERYONE) which heads this replica holds: (height, digest) for each author."""
+
+    peer: int
+    heads: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskHeads:
+    """Ask `peer` (or EVERYONE) for its heads."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask `peer` for blocks that this replica lacks."""
+
+    peer: int
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Read these blocks from the journal and send them to `peer`, bounded by the shell's frame budget."""
+
+    peer: int
+    ranges: tuple[Range, ...]
+
+
+Outgoing = SendBlock | SendHeads | AskHeads | Fetch | Serve
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Orders offered at this door under `ticket` that a rule refuses: indices and Outcome codes."""
+
+    ticket: int
+    indices: npt.NDArray[np.intp]
+    outcomes: npt.NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class Effects:
+    """Everything one event leads to. Merge with `extend`; the order of lists is the order of doing."""
+
+    persist: list[bytes] = field(default_factory=list)
+    send: list[Outgoing] = field(default_factory=list)
+    settled: list[npt.NDArray[np.void]] = field(default_factory=list)
+    """Arrays of orders (dtype ORDER) that became final and were applied, in the order of applying."""
+    refused: list[Refused] = field(default_factory=list)
+    wake_at: int | None = None
+    """Call `receive(Tick(), now)` no later than this; nanoseconds on the shell's clock."""
+    halted: str | None = None
+    """A sentence, once the replica must not speak any more (an old disk, say)."""
+
+    def extend(self, later: "Effects") -> None:
+        """Append what came of a later event."""
+        self.persist += later.persist
+        self.send += later.send
+        self.settled += later.settled
+        self.refused += later.refused
+        self.wake_at = later.wake_at
+        self.halted = self.halted or later.halted

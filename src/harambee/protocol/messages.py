@@ -1,0 +1,88 @@
+"""What can happen to a replica: the only inputs of `Replica.receive`."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.protocol.effects import Range
+
+
+@dataclass(frozen=True, slots=True)
+class BlockArrived:
+    """Bytes that claim to be a block, from the super-agent `peer`."""
+
+    peer: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsArrived:
+    """`peer` says which heads it holds durably: (height, digest) for each author."""
+
+    peer: int
+    heads: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsAsked:
+    """`peer` asks for this replica's heads."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchAsked:
+    """`peer` asks for blocks."""
+
+    peer: int
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchEnded:
+    """`peer` has answered the last fetch as far as it can."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    """The link to `peer` stands."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    """The link to `peer` is gone."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersOffered:
+    """Orders brought to this door by a handset. `orders` is an ORDER array of shape (n,)."""
+
+    ticket: int
+    orders: npt.NDArray[np.void]
+    attachments: dict[int, bytes] = field(default_factory=dict)
+    """Possession signatures of enrolments, by index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Message = (
+    BlockArrived
+    | HeadsArrived
+    | HeadsAsked
+    | FetchAsked
+    | FetchEnded
+    | PeerUp
+    | PeerDown
+    | OrdersOffered
+    | Tick
+)
