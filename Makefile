@@ -1,0 +1,78 @@
+# Every command of the project. A fresh machine needs only git, make and Python 3.11 or newer:
+# each target first makes what it needs, and makes it once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+# Each stamp says "done with these requirements"; a newer requirement makes it stale.
+BASE := $(VENV)/.base-done
+RUNTIME := $(VENV)/.runtime-done
+DEV := $(VENV)/.dev-done
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup up test check format accept soak bench lock clean
+
+help: ## this list
+	@echo "harambee: mobile money with no central switch"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  ARGS='...' passes options on: make up ARGS='--super-agents 7'"
+
+setup: $(RUNTIME) ## make .venv with the pinned dependencies and .venv/bin/harambee
+
+up: setup ## start a network of super-agents on this machine; Ctrl-C stops it
+	@$(BIN)/harambee up $(ARGS)
+
+test: $(DEV) ## the tests, deterministic, without those that need root or many minutes
+	@$(BIN)/python -m pytest tests -q -m "not accept and not soak" $(ARGS)
+
+check: $(DEV) ## format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## write the format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+accept: $(DEV) ## what needs distribution packages, root, a browser or minutes
+	@scripts/accept.sh $(ARGS)
+
+soak: $(DEV) ## the same properties with far more examples, for a night
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests -q -m "not accept" $(ARGS)
+
+bench: setup ## measure: make bench ARGS='network --json'
+	@$(BIN)/harambee bench $(ARGS)
+
+lock: $(BASE) ## follow requirements/*.in to the end; writes the pinned *.txt
+	@VENV=$(VENV) scripts/lock.sh
+
+clean: ## remove .venv and caches; a network's data (harambee-network/) stays
+	rm -rf $(VENV) build dist src/harambee.egg-info .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BASE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "harambee needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@touch $@
+
+$(RUNTIME): $(BASE) pyproject.toml requirements/build.txt requirements/runtime.txt
+	@echo "installing the pinned dependencies into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@# $(BIN)/harambee warm-up
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	@echo "installing the pinned tools into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
