@@ -1,0 +1,98 @@
+"""Knowing what one lacks, and whom to ask for it: ordinary catch-up from several peers at once.
+
+Peers say which heads they hold, and every block tells what its author held. Where a gap stays open for
+longer than a block normally needs to arrive by itself, the missing heights are asked for, each author's
+from one peer at a time, different authors' from different peers. A peer that does not answer in time is
+passed over. Whatever arrives is checked like any other block, so a lying peer can only waste time.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.protocol.effects import Fetch, Range
+
+PATIENCE_NS: Final = 60_000_000
+"""How long a gap may stay open before it is fetched: a block under way arrives sooner."""
+ANSWER_NS_MAX: Final = 2_000_000_000
+RANGE_BLOCKS_MAX: Final = 512
+
+
+@dataclass(slots=True)
+class _Request:
+    peer: int
+    last: int
+    deadline: int
+
+
+@dataclass(slots=True)
+class CatchUp:
+    """What peers hold, and what has been asked of whom."""
+
+    members: int
+    me: int
+    held_by: npt.NDArray[np.int64] = field(init=False)
+    """(n, n): row p says the highest height of each author that peer p is known to hold."""
+    _asked: dict[int, _Request] = field(default_factory=dict)
+    _gap_since: dict[int, int] = field(default_factory=dict)
+    _turn: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing is known yet."""
+        self.held_by = np.zeros((self.members, self.members), np.int64)
+
+    def holds(self, peer: int, author: int, height: int) -> None:
+        """`peer` is known to hold the author's chain up to `height`."""
+        if height > self.held_by[peer, author]:
+            self.held_by[peer, author] = height
+
+    def forget(self, peer: int) -> None:
+        """The link to `peer` is gone: what was asked of it will not come."""
+        self._asked = {author: r for author, r in self._asked.items() if r.peer != peer}
+
+    def answered(self, peer: int) -> None:
+        """`peer` has sent what it could: ask on at once where a gap is left."""
+        for author in [author for author, r in self._asked.items() if r.peer == peer]:
+            del self._asked[author]
+            self._gap_since[author] = self._gap_since.get(author, 0) - PATIENCE_NS
+
+    def requests(
+        self, heads: npt.NDArray[np.int64], up: set[int], now: int, *, eager: bool
+    ) -> tuple[list[Fetch], int | None]:
+        """What to fetch now, and when to look again (None: when something happens).
+
+        `heads` are the heights up to which each chain is held, parked blocks included; `eager` leaves
+        out the patience, for a replica that knows that it is behind.
+        """
+        ranges: dict[int, list[Range]] = {}
+        wake: int | None = None
+        peers = sorted(up)
+        best = self.held_by[peers].max(axis=0) if peers else heads
+        for author in np.flatnonzero(best > heads).tolist():
+            since = self._gap_since.setdefault(author, now)
+            asked = self._asked.get(author)
+            if asked is not None and now < asked.deadline:
+                wake = asked.deadline if wake is None else min(wake, asked.deadline)
+                continue
+            due = since if eager else since + PATIENCE_NS
+            if now < due:
+                wake = due if wake is None else min(wake, due)
+                continue
+            peer = self._choose(author, int(heads[author]), peers, asked)
+            last = min(int(self.held_by[peer, author]), int(heads[author]) + RANGE_BLOCKS_MAX)
+            self._asked[author] = _Request(peer, last, now + ANSWER_NS_MAX)
+            ranges.setdefault(peer, []).append(Range(author, int(heads[author]) + 1, last))
+            wake = now + ANSWER_NS_MAX if wake is None else wake
+        for author in [a for a in self._gap_since if best[a] <= heads[a]]:
+            del self._gap_since[author]
+            self._asked.pop(author, None)
+        return [Fetch(peer, tuple(parts)) for peer, parts in sorted(ranges.items())], wake
+
+    def _choose(self, author: int, height: int, peers: list[int], failed: _Request | None) -> int:
+        """The next peer in turn that holds more, preferably not the one that has just failed."""
+        able = [p for p in peers if self.held_by[p, author] > height]
+        others = [p for p in able if failed is None or p != failed.peer] or able
+        self._turn += 1
+        return others[self._turn % len(others)]

@@ -1,0 +1,191 @@
+"""The slots that are open: what this replica has promised, and what waits at its door.
+
+A slot is (payer, sequence) or, for claims, (alias, k). An entry is *queued* while the order waits at this
+door to be put into a block; that promises nothing. It is *locked* from the moment this replica votes for
+the order until something is final in the slot. Nothing else releases a lock: no timeout, no clock, no
+restart (one's own blocks rebuild the locks). PROTOCOL section 2.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Outcome
+
+Orders = npt.NDArray[np.void]
+Codes = npt.NDArray[np.uint8]
+Digests = npt.NDArray[np.uint8]
+
+SLOT: Final = np.dtype(
+    [("id", "u1", 32), ("payer", "<u4"), ("sequence", "<u4"), ("locked", "u1"), ("next_free", "<u4")]
+)
+
+_CLAIM: Final = int(OrderKind.CLAIM)
+_TAKEN: Final = int(Outcome.SLOT_TAKEN)
+_BUSY: Final = int(Outcome.BROKER_BUSY)
+
+
+class Offer(IntEnum):
+    """What the door finds in the slot of an order that keeps every rule."""
+
+    NEW = 0
+    KNOWN = 1
+    """The same order is already here, queued or locked."""
+
+
+class Slots:
+    """Open slots of accounts, as an array of entries found through one u32 for each account."""
+
+    def __init__(self, rows: int, capacity: int = 1 << 20) -> None:
+        """`rows` is the ledger's number of account rows; `capacity` bounds the slots open at once.
+
+        Beyond it an order is refused as BROKER_BUSY, at the door and in blocks alike: bounded work.
+        """
+        self._open: npt.NDArray[np.uint32] = np.zeros(rows, np.uint32)
+        self._pool: npt.NDArray[np.void] = np.zeros(capacity, SLOT)
+        self._state: npt.NDArray[np.int64] = np.array([0, 0, 1], np.int64)
+        """First entry that was given back (0: none), entries in use, first never used (0 is no entry)."""
+        self._claims: dict[tuple[bytes, int], tuple[bytes, bool]] = {}
+
+    @property
+    def in_use(self) -> int:
+        """How many slots are open here."""
+        return int(self._state[1]) + len(self._claims)
+
+    def offer(self, orders: Orders, ids: Digests, codes: Codes) -> npt.NDArray[np.uint8]:
+        """Queue the orders whose code is ACCEPTED; turns codes to SLOT_TAKEN where another order waits.
+
+        Returns Offer for each order (meaningful where the code stays ACCEPTED).
+        """
+        return self._enter(orders, ids, codes, locking=False)
+
+    def lock(self, orders: Orders, ids: Digests, codes: Codes) -> None:
+        """Lock the orders whose code is ACCEPTED; turns codes to SLOT_TAKEN where another is locked."""
+        self._enter(orders, ids, codes, locking=True)
+
+    def _enter(self, orders: Orders, ids: Digests, codes: Codes, *, locking: bool) -> npt.NDArray[np.uint8]:
+        known = np.zeros(len(orders), np.uint8)
+        _enter_kernel(
+            self._open, self._pool, self._state, orders, ids, codes, known, locking  # noqa: FBT003 - a kernel's plain argument
+        )
+        for i in np.flatnonzero((orders["kind"] == _CLAIM) & (codes == 0)):
+            key = (orders[i]["reference"].tobytes(), int(orders[i]["sequence"]))
+            name = ids[i].tobytes()
+            held = self._claims.get(key)
+            if held is not None and held[0] != name and (held[1] or not locking):
+                codes[i] = _TAKEN
+                continue
+            known[i] = Offer.KNOWN if held is not None and held[0] == name else Offer.NEW
+            self._claims[key] = (name, locking or (held is not None and held[0] == name and held[1]))
+        return known
+
+    def withdraw(self, orders: Orders, ids: Digests) -> None:
+        """Forget queued orders that did not get into a block. Locked ones stay."""
+        _release_kernel(self._open, self._pool, self._state, orders, ids, True)  # noqa: FBT003 - a kernel's plain argument
+        for i in np.flatnonzero(orders["kind"] == _CLAIM):
+            key = (orders[i]["reference"].tobytes(), int(orders[i]["sequence"]))
+            held = self._claims.get(key)
+            if held is not None and held == (ids[i].tobytes(), False):
+                del self._claims[key]
+
+    def release(self, orders: Orders) -> None:
+        """These orders are final: their slots are decided, whatever was queued or locked there."""
+        _release_kernel(self._open, self._pool, self._state, orders, _NO_IDS, False)  # noqa: FBT003 - a kernel's plain argument
+        if self._claims:
+            for i in np.flatnonzero(orders["kind"] == _CLAIM):
+                self._claims.pop((orders[i]["reference"].tobytes(), int(orders[i]["sequence"])), None)
+
+    def locked_id(self, payer: int, sequence: int) -> bytes | None:
+        """The id of the order that this replica has locked in an account's slot."""
+        entry = int(self._open[payer])
+        slot = self._pool[entry]
+        if entry and slot["locked"] and slot["sequence"] == sequence:
+            return bytes(slot["id"].tobytes())
+        return None
+
+
+_NO_IDS: Final[Digests] = np.zeros((0, 32), np.uint8)
+
+
+@njit(cache=True, nogil=True)
+def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
+    for k in range(32):
+        if a[k] != b[k]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _enter_kernel(
+    open_of: npt.NDArray[np.uint32],
+    pool: npt.NDArray[np.void],
+    state: npt.NDArray[np.int64],
+    orders: Orders,
+    ids: Digests,
+    codes: Codes,
+    known: npt.NDArray[np.uint8],
+    locking: bool,  # noqa: FBT001 - a kernel's plain argument
+) -> None:
+    for i in range(orders.shape[0]):
+        if codes[i] != 0 or orders[i]["kind"] == _CLAIM:
+            continue
+        payer = orders[i]["payer"]
+        entry = open_of[payer]
+        if entry == 0:
+            entry = state[0]
+            if entry != 0:
+                state[0] = pool[entry]["next_free"]
+            elif state[2] < pool.shape[0]:
+                entry = state[2]
+                state[2] += 1
+            else:
+                codes[i] = _BUSY
+                continue
+            state[1] += 1
+            open_of[payer] = entry
+            pool[entry]["payer"] = payer
+            pool[entry]["sequence"] = orders[i]["sequence"]
+            pool[entry]["locked"] = 1 if locking else 0
+            pool[entry]["id"][:] = ids[i]
+        elif _same(pool[entry]["id"], ids[i]):
+            known[i] = 1
+            if locking:
+                pool[entry]["locked"] = 1
+        elif locking and pool[entry]["locked"] == 0:
+            # What waits at this door promises nothing: the order in a block goes first.
+            pool[entry]["sequence"] = orders[i]["sequence"]
+            pool[entry]["locked"] = 1
+            pool[entry]["id"][:] = ids[i]
+        else:
+            codes[i] = _TAKEN
+
+
+@njit(cache=True, nogil=True)
+def _release_kernel(
+    open_of: npt.NDArray[np.uint32],
+    pool: npt.NDArray[np.void],
+    state: npt.NDArray[np.int64],
+    orders: Orders,
+    ids: Digests,
+    queued_only: bool,  # noqa: FBT001 - a kernel's plain argument
+) -> None:
+    for i in range(orders.shape[0]):
+        if orders[i]["kind"] == _CLAIM:
+            continue
+        payer = orders[i]["payer"]
+        entry = open_of[payer]
+        if entry == 0:
+            continue
+        if queued_only:
+            if pool[entry]["locked"] == 1 or not _same(pool[entry]["id"], ids[i]):
+                continue
+        elif pool[entry]["sequence"] > orders[i]["sequence"]:
+            continue
+        open_of[payer] = 0
+        pool[entry]["next_free"] = state[0]
+        state[0] = entry
+        state[1] -= 1

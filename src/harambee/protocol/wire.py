@@ -1,0 +1,299 @@
+"""Blocks as bytes: the only place that reads or writes them (docs/wire.md sections 5 to 7).
+
+`read_block` is the parser that faces liars. It allocates nothing that the sender sized before the size
+has been checked, keeps the orders as one view into the received bytes, and answers a `Malformed` value
+rather than raising: a bad block is an event, not a bug.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import TAG_BLOCK, digest, signed_prefix
+from harambee.ledger.records import ORDER, ORDER_BYTES
+
+FORMAT: Final = 1
+BLOCK_BYTES_MAX: Final = 4 << 20
+BLOCK_ORDERS_MAX: Final = 16_384
+REJECTION_BYTES_MAX: Final = 1 << 20
+RECOVERY_BYTES_MAX: Final = 1 << 20
+ATTACHMENT_BYTES_MAX: Final = 1 << 20
+MEMBERS_MAX: Final = 1_024
+SIGNATURE_BYTES: Final = 64
+NO_DIGEST: Final = bytes(32)
+
+HEAD: Final = np.dtype(
+    [
+        ("format", "<u2"),
+        ("author", "<u2"),
+        ("epoch", "<u4"),
+        ("height", "<u4"),
+        ("incarnation", "<u2"),
+        ("zero", "<u2"),
+        ("time_ms", "<u8"),
+        ("network", "u1", 32),
+        ("previous", "u1", 32),
+        ("body_digest", "u1", 32),
+        ("references", "<u4"),
+        ("rejection_bytes", "<u4"),
+        ("recovery_bytes", "<u4"),
+        ("orders", "<u4"),
+        ("attachment_bytes", "<u4"),
+        ("zeros", "u1", 20),
+    ]
+)
+HEAD_BYTES: Final = 160
+assert HEAD.itemsize == HEAD_BYTES
+
+REFERENCE: Final = np.dtype(
+    [("author", "<u2"), ("incarnation", "<u2"), ("height", "<u4"), ("digest", "u1", 32)]
+)
+REFERENCE_BYTES: Final = 40
+assert REFERENCE.itemsize == REFERENCE_BYTES
+
+REJECTION_HEAD: Final = np.dtype(
+    [("author", "<u2"), ("incarnation", "<u2"), ("height", "<u4"), ("orders", "<u4"), ("refused", "<u4")]
+)
+assert REJECTION_HEAD.itemsize == 16
+
+ATTACHMENT_HEAD: Final = np.dtype([("type", "u1"), ("zero", "u1", 3), ("length", "<u4")])
+assert ATTACHMENT_HEAD.itemsize == 8
+ATTACHMENT_POSSESSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The refusals of one referenced block: which of its orders, and why."""
+
+    author: int
+    height: int
+    orders: int
+    """How many orders that block has."""
+    indices: npt.NDArray[np.intp]
+    outcomes: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block that is well formed; nothing is said yet of its signature, its past or its orders."""
+
+    author: int
+    epoch: int
+    height: int
+    incarnation: int
+    time_ms: int
+    network: bytes
+    previous: bytes
+    digest: bytes
+    references: tuple[tuple[int, int, bytes], ...]
+    """(author, height, digest), ascending by author."""
+    rejections: tuple[Rejection, ...]
+    recovery: bytes
+    orders: npt.NDArray[np.void]
+    """ORDER array, a read-only view into `data`."""
+    possessions: dict[int, bytes]
+    """Possession signatures by order index."""
+    data: bytes
+    """The whole block as it travels and is kept."""
+
+    @property
+    def signature(self) -> bytes:
+        """The author's, over `block_prefix` and the digest."""
+        return self.data[-SIGNATURE_BYTES:]
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Why bytes are not a block; one sentence for the log."""
+
+    why: str
+
+
+def block_prefix(network: bytes, epoch: int) -> bytes:
+    """What a block's signature covers before the digest."""
+    return signed_prefix(TAG_BLOCK, network) + epoch.to_bytes(4, "little")
+
+
+def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:  # noqa: C901, PLR0911, PLR0912 - one return for each way to be malformed
+    """Parse `data`; `members` is the size of the committee, which bounds authors and references."""
+    if len(data) < HEAD_BYTES + SIGNATURE_BYTES:
+        return Malformed("the block is shorter than its head")
+    if len(data) > BLOCK_BYTES_MAX:
+        return Malformed("the block is longer than 4 MiB")
+    head = np.frombuffer(data, HEAD, 1)[0]
+    if head["format"] != FORMAT:
+        return Malformed(f"block format {head['format']} is not known")
+    if bytes(head["network"]) != network:
+        return Malformed("the block is of another network")
+    references, orders = int(head["references"]), int(head["orders"])
+    rejection_bytes, recovery_bytes = int(head["rejection_bytes"]), int(head["recovery_bytes"])
+    attachment_bytes = int(head["attachment_bytes"])
+    if head["zero"] or head["zeros"].any():
+        return Malformed("reserved bytes are not zero")
+    if (
+        references >= members
+        or orders > BLOCK_ORDERS_MAX
+        or rejection_bytes > REJECTION_BYTES_MAX
+        or recovery_bytes > RECOVERY_BYTES_MAX
+        or attachment_bytes > ATTACHMENT_BYTES_MAX
+    ):
+        return Malformed("a part of the block is above its limit")
+    at_rejections = HEAD_BYTES + references * REFERENCE_BYTES
+    at_recovery = at_rejections + rejection_bytes
+    at_orders = at_recovery + recovery_bytes
+    at_attachments = at_orders + orders * ORDER_BYTES
+    end = at_attachments + attachment_bytes
+    if end + SIGNATURE_BYTES != len(data):
+        return Malformed("the parts of the block do not add up to its length")
+    author, height = int(head["author"]), int(head["height"])
+    if author >= members or height == 0:
+        return Malformed("no such author or height")
+    if digest(data[at_orders:end]) != bytes(head["body_digest"]):
+        return Malformed("the body is not the one that the head names")
+    refs = _read_references(data[HEAD_BYTES:at_rejections], author, members)
+    rejections = _read_rejections(data[at_rejections:at_recovery])
+    possessions = _read_possessions(data[at_attachments:end], orders)
+    for part in (refs, rejections, possessions):
+        if isinstance(part, Malformed):
+            return part
+    assert not isinstance(refs, Malformed)
+    assert not isinstance(rejections, Malformed)
+    assert not isinstance(possessions, Malformed)
+    return Block(
+        author=author,
+        epoch=int(head["epoch"]),
+        height=height,
+        incarnation=int(head["incarnation"]),
+        time_ms=int(head["time_ms"]),
+        network=network,
+        previous=bytes(head["previous"]),
+        digest=digest(data[:at_orders]),
+        references=refs,
+        rejections=rejections,
+        recovery=data[at_recovery:at_orders],
+        orders=np.frombuffer(data, ORDER, orders, at_orders),
+        possessions=possessions,
+        data=data,
+    )
+
+
+def _read_references(
+    part: bytes, author: int, members: int
+) -> tuple[tuple[int, int, bytes], ...] | Malformed:
+    rows = np.frombuffer(part, REFERENCE)
+    authors = rows["author"]
+    if (authors[1:] <= authors[:-1]).any():
+        return Malformed("the references are not in ascending order of author")
+    if (authors >= members).any() or (authors == author).any() or (rows["height"] == 0).any():
+        return Malformed("a reference names nobody, or its own author")
+    if rows["incarnation"].any():
+        return Malformed("a reference names an incarnation that has not begun")
+    return tuple(
+        (a, h, part[at + 8 : at + REFERENCE_BYTES])
+        for a, h, at in zip(
+            authors.tolist(), rows["height"].tolist(), range(0, len(part), REFERENCE_BYTES), strict=True
+        )
+    )
+
+
+def _read_rejections(part: bytes) -> tuple[Rejection, ...] | Malformed:
+    entries: list[Rejection] = []
+    at, last = 0, (-1, -1)
+    while at < len(part):
+        if len(part) - at < REJECTION_HEAD.itemsize:
+            return Malformed("a rejection is cut short")
+        head = np.frombuffer(part, REJECTION_HEAD, 1, at)[0]
+        orders, refused = int(head["orders"]), int(head["refused"])
+        key = (int(head["author"]), int(head["height"]))
+        bitmap = -(-orders >> 3) if orders == 0 else (orders + 7) >> 3
+        size = REJECTION_HEAD.itemsize + bitmap + refused
+        if orders > BLOCK_ORDERS_MAX or not 0 < refused <= orders or len(part) - at < size:
+            return Malformed("a rejection's counts are wrong")
+        if key <= last or head["incarnation"]:
+            return Malformed("the rejections are not in ascending order")
+        at += REJECTION_HEAD.itemsize
+        bits = np.unpackbits(np.frombuffer(part, np.uint8, bitmap, at), bitorder="little")
+        indices = np.flatnonzero(bits)
+        outcomes = np.frombuffer(part, np.uint8, refused, at + bitmap)
+        if len(indices) != refused or (refused and indices[-1] >= orders) or not outcomes.all():
+            return Malformed("a rejection's bitmap does not fit its counts")
+        entries.append(Rejection(*key, orders, indices, outcomes))
+        at += bitmap + refused
+        last = key
+    return tuple(entries)
+
+
+def _read_possessions(part: bytes, orders: int) -> dict[int, bytes] | Malformed:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(part):
+        if len(part) - at < ATTACHMENT_HEAD.itemsize:
+            return Malformed("an attachment is cut short")
+        head = np.frombuffer(part, ATTACHMENT_HEAD, 1, at)[0]
+        length = int(head["length"])
+        at += ATTACHMENT_HEAD.itemsize
+        if head["type"] != ATTACHMENT_POSSESSION or head["zero"].any() or length != 4 + SIGNATURE_BYTES:
+            return Malformed("an attachment is of a type that is not known")
+        if len(part) - at < length:
+            return Malformed("an attachment is cut short")
+        index = int.from_bytes(part[at : at + 4], "little")
+        if index >= orders or index in found:
+            return Malformed("an attachment belongs to no order, or to one that has its own")
+        found[index] = part[at + 4 : at + length]
+        at += length
+    return found
+
+
+def write_rejection(
+    author: int, height: int, orders: int, indices: npt.NDArray[np.intp], outcomes: npt.NDArray[np.uint8]
+) -> bytes:
+    """One rejection entry; `indices` ascending, `outcomes` as long, neither empty."""
+    head = np.zeros(1, REJECTION_HEAD)
+    head["author"], head["height"], head["orders"], head["refused"] = author, height, orders, len(indices)
+    bits = np.zeros(orders, np.uint8)
+    bits[indices] = 1
+    return head.tobytes() + np.packbits(bits, bitorder="little").tobytes() + outcomes.tobytes()
+
+
+def write_possession(index: int, signature: bytes) -> bytes:
+    """The attachment that proves that the key of an enrolment signed it."""
+    head = np.zeros(1, ATTACHMENT_HEAD)
+    head["type"], head["length"] = ATTACHMENT_POSSESSION, 4 + SIGNATURE_BYTES
+    return head.tobytes() + index.to_bytes(4, "little") + signature
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an author wants to say; `write_block` makes the bytes that it will sign."""
+
+    network: bytes
+    epoch: int
+    author: int
+    height: int
+    previous: bytes
+    time_ms: int
+    references: tuple[tuple[int, int, bytes], ...]
+    rejections: bytes = b""
+    orders: bytes = b""
+    attachments: bytes = b""
+
+
+def write_block(draft: Draft) -> tuple[bytes, bytes]:
+    """(the block without its signature, its digest)."""
+    head = np.zeros(1, HEAD)
+    head["format"], head["author"], head["epoch"] = FORMAT, draft.author, draft.epoch
+    head["height"], head["time_ms"] = draft.height, draft.time_ms
+    head["network"] = np.frombuffer(draft.network, np.uint8)
+    head["previous"] = np.frombuffer(draft.previous, np.uint8)
+    body = draft.orders + draft.attachments
+    head["body_digest"] = np.frombuffer(digest(body), np.uint8)
+    head["references"], head["rejection_bytes"] = len(draft.references), len(draft.rejections)
+    head["orders"], head["attachment_bytes"] = len(draft.orders) // ORDER_BYTES, len(draft.attachments)
+    references = b"".join(
+        author.to_bytes(2, "little") + bytes(2) + height.to_bytes(4, "little") + name
+        for author, height, name in draft.references
+    )
+    kept = head.tobytes() + references + draft.rejections
+    return kept + body, digest(kept)
