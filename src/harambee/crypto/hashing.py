@@ -10,15 +10,13 @@ import hashlib
 from typing import Final, TypeAlias
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from harambee.crypto.kernels import DIGEST_BYTES, digest_rows
 from harambee.crypto.rows import Rows, check_rows
-from harambee.crypto.sodium import BLAKE2B, call, copy_bytes
+from harambee.crypto.sodium import BLAKE2B
 
-BytesLike: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
-DIGEST_BYTES: Final = 32
 TAG_BYTES: Final = 16
 NETWORK_BYTES: Final = 32
 PREFIX_BYTES: Final = TAG_BYTES + NETWORK_BYTES
@@ -83,7 +81,7 @@ def digest_many(prefix: bytes, rows: Rows) -> Rows:
     digests = np.empty((count, DIGEST_BYTES), np.uint8)
     scratch = np.empty(len(prefix) + width, np.uint8)
     scratch[: len(prefix)] = np.frombuffer(prefix, np.uint8)
-    failed = _digest_kernel(
+    failed = digest_rows(
         BLAKE2B,
         scratch.ctypes.data,
         len(prefix),
@@ -95,24 +93,3 @@ def digest_many(prefix: bytes, rows: Rows) -> Rows:
     )
     assert failed == 0, "BLAKE2b-256 is defined for every input"
     return digests
-
-
-@njit(nogil=True, cache=True)
-def _digest_kernel(
-    blake2b: int,
-    scratch: int,
-    prefix_length: int,
-    rows: int,
-    stride: int,
-    count: int,
-    width: int,
-    digests: int,
-) -> int:
-    """Hash each row behind the prefix that scratch begins with; return how many calls failed."""
-    failed = 0
-    length = prefix_length + width
-    for i in range(count):
-        copy_bytes(scratch + prefix_length, rows + i * stride, width)
-        target = digests + i * DIGEST_BYTES
-        failed += call(blake2b, (target, DIGEST_BYTES, scratch, length, 0, 0, 0, 0)) != 0
-    return failed

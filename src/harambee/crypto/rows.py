@@ -15,7 +15,9 @@ Rows: TypeAlias = NDArray[np.uint8]
 ROW_AXES = 2
 
 
-def check_rows(name: str, rows: Rows, *, count: int | None = None, width: int | None = None) -> None:
+def check_rows(
+    name: str, rows: Rows, *, count: int | None = None, width: int | None = None
+) -> None:
     """Raise ValueError unless `rows` is a (count, width) uint8 array with adjacent row bytes.
 
     A count or width of None means any. `name` is what the sentence in the error calls the array.

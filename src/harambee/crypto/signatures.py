@@ -6,7 +6,7 @@ judged one signature differently would disagree about money, so single and batch
 `crypto_sign_open`; there is no batch equation here, which would accept what the single one refuses.
 
 In a batch, message i is `prefix` ‖ `bodies[i]`; see `harambee.crypto.rows` for the arrays and
-`harambee.crypto.sodium` for how a kernel reaches libsodium.
+`harambee.crypto.kernels` for the loops over them.
 """
 
 import secrets
@@ -16,17 +16,21 @@ from typing import Final
 import numpy as np
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
-from numba import njit
 from numpy.typing import NDArray
 
+from harambee.crypto.kernels import (
+    SECRET_BYTES,
+    SIGNATURE_BYTES,
+    keys_of_rows,
+    sign_rows,
+    verify_rows,
+)
 from harambee.crypto.rows import Rows, check_rows
-from harambee.crypto.sodium import SIGN, SIGN_OPEN, SIGN_SEED_KEYPAIR, call, copy_bytes
+from harambee.crypto.sodium import SIGN, SIGN_OPEN, SIGN_SEED_KEYPAIR
 from harambee.crypto.threads import over_threads
 
 SEED_BYTES: Final = 32
 PUBLIC_BYTES: Final = 32
-SIGNATURE_BYTES: Final = 64
-SECRET_BYTES: Final = 64  # libsodium's secret key: seed ‖ public
 assert SECRET_BYTES == SEED_BYTES + PUBLIC_BYTES
 
 
@@ -98,7 +102,7 @@ def verify_many(
 
     def work(start: int, stop: int) -> None:
         signed = _signed_scratch(prefix, width)
-        _verify_kernel(
+        verify_rows(
             SIGN_OPEN,
             signed.ctypes.data,
             len(prefix),
@@ -131,7 +135,7 @@ def sign_many(prefix: bytes, bodies: Rows, secrets_: Rows, threads: int = 1) -> 
 
     def work(start: int, stop: int) -> None:
         signed = _signed_scratch(prefix, width)
-        failed = _sign_kernel(
+        failed = sign_rows(
             SIGN,
             signed.ctypes.data,
             len(prefix),
@@ -161,7 +165,7 @@ def secret_keys_from_seeds(seeds: Rows, threads: int = 1) -> Rows:
 
     def work(start: int, stop: int) -> None:
         public = np.empty(PUBLIC_BYTES, np.uint8)
-        failed = _keys_kernel(
+        failed = keys_of_rows(
             SIGN_SEED_KEYPAIR,
             public.ctypes.data,
             seeds.ctypes.data,
@@ -181,72 +185,3 @@ def _signed_scratch(prefix: bytes, width: int) -> NDArray[np.uint8]:
     signed = np.zeros(SIGNATURE_BYTES + len(prefix) + width, np.uint8)
     signed[SIGNATURE_BYTES : SIGNATURE_BYTES + len(prefix)] = np.frombuffer(prefix, np.uint8)
     return signed
-
-
-@njit(nogil=True, cache=True)
-def _verify_kernel(
-    sign_open: int,
-    signed: int,
-    prefix_length: int,
-    width: int,
-    bodies: int,
-    body_stride: int,
-    publics: int,
-    public_stride: int,
-    signatures: int,
-    signature_stride: int,
-    valid: NDArray[np.uint8],
-    start: int,
-    stop: int,
-) -> None:
-    """Set valid[start:stop] to 1 where libsodium accepts the signature, to 0 elsewhere."""
-    body_place = signed + SIGNATURE_BYTES + prefix_length
-    length = SIGNATURE_BYTES + prefix_length + width
-    for i in range(start, stop):
-        copy_bytes(signed, signatures + i * signature_stride, SIGNATURE_BYTES)
-        copy_bytes(body_place, bodies + i * body_stride, width)
-        public = publics + i * public_stride
-        valid[i] = call(sign_open, (0, 0, signed, length, public)) == 0
-
-
-@njit(nogil=True, cache=True)
-def _sign_kernel(
-    sign_: int,
-    signed: int,
-    prefix_length: int,
-    width: int,
-    bodies: int,
-    body_stride: int,
-    secrets_: int,
-    secret_stride: int,
-    signatures: int,
-    start: int,
-    stop: int,
-) -> int:
-    """Write signatures[start:stop]; return how many calls failed."""
-    failed = 0
-    message = signed + SIGNATURE_BYTES
-    length = prefix_length + width
-    for i in range(start, stop):
-        copy_bytes(message + prefix_length, bodies + i * body_stride, width)
-        failed += call(sign_, (signed, 0, message, length, secrets_ + i * secret_stride)) != 0
-        copy_bytes(signatures + i * SIGNATURE_BYTES, signed, SIGNATURE_BYTES)
-    return failed
-
-
-@njit(nogil=True, cache=True)
-def _keys_kernel(
-    seed_keypair: int,
-    public: int,
-    seeds: int,
-    seed_stride: int,
-    secret_keys: int,
-    start: int,
-    stop: int,
-) -> int:
-    """Write secret_keys[start:stop]; return how many calls failed."""
-    failed = 0
-    for i in range(start, stop):
-        target = secret_keys + i * SECRET_BYTES
-        failed += call(seed_keypair, (public, target, seeds + i * seed_stride)) != 0
-    return failed

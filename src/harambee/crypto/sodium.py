@@ -2,8 +2,8 @@
 
 PyNaCl ships libsodium and calls it once per Python call. A block of ten thousand orders wants
 ten thousand verifications in one call, with the GIL free for all of them, so our Numba kernels call
-libsodium themselves: PyNaCl tells us the *address* of each function, and `call` below is a Numba
-intrinsic that calls whatever lies at an address.
+libsodium themselves: PyNaCl tells us the *address* of each function, and `call` below, a Numba
+intrinsic, calls whatever lies at an address.
 
 Rules for whoever writes such a kernel:
 
@@ -21,6 +21,7 @@ stops the program at import, with one sentence, rather than accept a forged sign
 """
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from llvmlite import ir
@@ -35,9 +36,10 @@ class SodiumError(ImportError):
 
 
 def _address_of(name: str) -> int:
-    """Return where libsodium's function `name` lies in this process; raise SodiumError if hidden."""
+    """Return the address of libsodium's function `name`; SodiumError if PyNaCl hides it."""
     try:
-        from nacl._sodium import ffi, lib  # noqa: PLC0415 - private, so its absence is explained
+        # Private, and without stubs; imported here so that its absence can be explained.
+        from nacl._sodium import ffi, lib  # type: ignore[import-not-found]  # noqa: PLC0415
 
         return int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
     except (ImportError, AttributeError) as error:
@@ -69,18 +71,16 @@ SIGN_SEED_KEYPAIR: Final = _address_of("crypto_sign_seed_keypair")
 BLAKE2B: Final = _address_of("crypto_generichash_blake2b_salt_personal")
 
 
-@intrinsic
-def call(_typing: Any, address: Any, arguments: Any) -> Any:
-    """Call the C function at `address` with a tuple of 64-bit integers; give its int as int64."""
+def _call(_typing: Any, _address: Any, arguments: Any) -> Any:
+    """Emit a call of the C function at an address, as Numba's `intrinsic` wants it."""
     signature = types.int64(types.int64, arguments)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         word = ir.IntType(64)
+        members = cgutils.unpack_tuple(builder, values[1])  # type: ignore[no-untyped-call]
         given = [
             context.cast(builder, value, kind, types.int64)
-            for value, kind in zip(
-                cgutils.unpack_tuple(builder, values[1]), signature.args[1].types, strict=True
-            )
+            for value, kind in zip(members, signature.args[1].types, strict=True)
         ]
         c_function = ir.FunctionType(ir.IntType(32), [word] * len(given))
         pointer = builder.inttoptr(values[0], c_function.as_pointer())
@@ -89,20 +89,28 @@ def call(_typing: Any, address: Any, arguments: Any) -> Any:
     return (signature, generate) if isinstance(arguments, types.BaseTuple) else None
 
 
-@intrinsic
-def copy_bytes(_typing: Any, to_address: Any, from_address: Any, count: Any) -> Any:
-    """Copy `count` bytes from one address to another; the two stretches do not overlap."""
+def _copy_bytes(_typing: Any, _to_address: Any, _from_address: Any, _count: Any) -> Any:
+    """Emit a copy of bytes from one address to another, as Numba's `intrinsic` wants it."""
     signature = types.void(types.int64, types.int64, types.int64)
 
     def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         target = builder.inttoptr(values[0], byte)
         source = builder.inttoptr(values[1], byte)
-        cgutils.raw_memcpy(builder, target, source, values[2], ir.Constant(ir.IntType(64), 1))
+        one = ir.Constant(ir.IntType(64), 1)
+        cgutils.raw_memcpy(  # type: ignore[no-untyped-call]
+            builder, target, source, values[2], one
+        )
         return context.get_dummy_value()
 
-    del to_address, from_address, count
     return signature, generate
+
+
+# call(address, arguments): calls the C function with any number of 64-bit integers; its int result.
+call = cast("Callable[[int, tuple[int, ...]], int]", intrinsic(_call))
+
+# copy_bytes(to_address, from_address, count): the two stretches do not overlap.
+copy_bytes = cast("Callable[[int, int, int], None]", intrinsic(_copy_bytes))
 
 
 def _call_from_python(address: int, *arguments: int | ctypes.Array[ctypes.c_char] | bytes) -> int:
