@@ -7,7 +7,7 @@ Ksh100.01 in 101-500. A table may offer no service in the lowest bands: there is
 `withdraw_minimum_cents`.
 
 An order names the version it paid by, so versions stand side by side and none is ever edited. The
-bytes of `Tariff.to_bytes` go into the genesis, where every replica must read the same.
+fields of `Tariff.to_document` go into the genesis, where every replica must read the same.
 
 `Tariff.fee_cents` is the rule to be read; `harambee.money.kernels.fee_of` is the same for
 kernels, over the arrays that `Tariff.as_arrays` gives.
@@ -16,11 +16,12 @@ kernels, over the arrays that `Tariff.as_arrays` gives.
 import json
 import tomllib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from importlib import resources
 from itertools import pairwise
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,25 +166,47 @@ class Tariff:
         fees.setflags(write=False)
         return uppers, fees
 
-    def to_bytes(self) -> bytes:
-        """Return the tariff as JSON in its one canonical form: sorted, without spaces, ASCII."""
-        record = {
+    def to_document(self) -> dict[str, Any]:
+        """Return the tariff as the fields of a schedule file: integers, texts and tables."""
+        return {
             "version": self.version,
             "name": self.name,
             "source": self.source,
             "limits": {name: getattr(self.limits, name) for name in _names(Limits)},
-            "band": [_band_record(band) for band in self.bands],
+            "band": [_band_document(band) for band in self.bands],
         }
-        return json.dumps(record, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "Tariff":
+    def from_document(cls, document: object) -> Self:
+        """Return the tariff of such fields; TariffError for missing, unknown or wrong ones."""
+        fields = _fields("the tariff", document, {"version", "name", "source", "limits", "band"})
+        limits = _fields("limits", fields["limits"], set(_names(Limits)))
+        if not isinstance(fields["band"], list):
+            _refuse("band must be a list of bands")
+        bands = [
+            _fields("a band", band, {"upper_cents", "send_cents"}, optional={"withdraw_cents"})
+            for band in fields["band"]
+        ]
+        return cls(
+            version=fields["version"],
+            name=fields["name"],
+            source=fields["source"],
+            limits=Limits(**limits),
+            bands=tuple(Band(**band) for band in bands),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the tariff as JSON in its one canonical form: sorted, without spaces, ASCII."""
+        return json.dumps(self.to_document(), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
         """Return the tariff whose `to_bytes` is exactly `content`; TariffError otherwise."""
         try:
-            record = json.loads(content.decode("ascii"))
+            document = json.loads(content.decode("ascii"))
         except (ValueError, RecursionError):
             _refuse("the bytes of a tariff must be JSON")
-        tariff = _tariff_of(record)
+        tariff = cls.from_document(document)
         if tariff.to_bytes() != content:
             _refuse("the bytes of a tariff must be in canonical form")
         return tariff
@@ -192,11 +215,11 @@ class Tariff:
 def load_tariff(text: str) -> Tariff:
     """Return the tariff that the text of a TOML schedule describes; TariffError if it is wrong."""
     try:
-        record = tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = f"the tariff is not valid TOML: {error}"
         raise TariffError(message) from error
-    return _tariff_of(record)
+    return Tariff.from_document(document)
 
 
 def shipped_tariff(version: int = 1) -> Tariff:
@@ -211,27 +234,8 @@ def shipped_tariff(version: int = 1) -> Tariff:
     return tariff
 
 
-def _tariff_of(record: object) -> Tariff:
-    """Return the tariff of a decoded schedule; TariffError for missing, extra or wrong fields."""
-    fields = _fields("the tariff", record, {"version", "name", "source", "limits", "band"})
-    limits = _fields("limits", fields["limits"], set(_names(Limits)))
-    if not isinstance(fields["band"], list):
-        _refuse("band must be a list of bands")
-    bands = [
-        _fields("a band", band, {"upper_cents", "send_cents"}, optional={"withdraw_cents"})
-        for band in fields["band"]
-    ]
-    return Tariff(
-        version=fields["version"],
-        name=fields["name"],
-        source=fields["source"],
-        limits=Limits(**limits),
-        bands=tuple(Band(**band) for band in bands),
-    )
-
-
 def _fields(
-    what: str, record: object, required: set[str], optional: frozenset[str] | set[str] = frozenset()
+    what: str, record: object, required: set[str], optional: AbstractSet[str] = frozenset()
 ) -> Mapping[str, Any]:
     """Return the record if its names are the required ones and perhaps optional ones."""
     if not isinstance(record, dict):
@@ -248,7 +252,7 @@ def _names(kind: type[Limits] | type[Band]) -> tuple[str, ...]:
     return tuple(kind.__dataclass_fields__)
 
 
-def _band_record(band: Band) -> dict[str, int]:
+def _band_document(band: Band) -> dict[str, int]:
     """Return a band as named fields, leaving out the services that it does not offer."""
     values = {name: getattr(band, name) for name in _names(Band)}
     return {name: value for name, value in values.items() if value is not None}
