@@ -50,7 +50,8 @@ class SkipWatch:
         if report.skipped and not expected_failure and not self._is_allowed(report.nodeid):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
             report.outcome = "failed"
-            report.longrepr = f"{report.nodeid} was skipped ({reason}), and .ci/allowed-skips.txt does not list it"
+            unlisted = "and .ci/allowed-skips.txt does not list it"
+            report.longrepr = f"{report.nodeid} was skipped ({reason}), {unlisted}"
 
     # Outermost, so that pytest's own plugin has by then told an expected failure from a skip.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
