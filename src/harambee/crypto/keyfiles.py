@@ -148,10 +148,13 @@ def _read_private(path: Path, bytes_max: int | None) -> bytes:
     The open file is judged, not its name, so that nobody can swap it between check and use.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            _refuse_unsafe(path, status, bytes_max)
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _refuse_unsafe(path, os.fstat(descriptor), bytes_max)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         message = f"there is no key file {path}"
         raise KeyFileError(message) from None

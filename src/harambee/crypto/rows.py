@@ -31,6 +31,6 @@ def check_rows(
     if width is not None and rows.shape[1] != width:
         message = f"{name} must have rows of {width} bytes, not {rows.shape[1]}"
         raise ValueError(message)
-    if rows.shape[1] > 1 and rows.strides[1] != 1:
+    if len(rows) > 0 and rows.shape[1] > 1 and rows.strides[1] != 1:
         message = f"{name} must have the bytes of each row next to each other"
         raise ValueError(message)

@@ -12,6 +12,8 @@ Rules for whoever writes such a kernel:
   the module would be frozen into the cached code.
 - Buffers are passed as addresses too, which keep nothing alive. The Python caller holds a reference
   to every array until the kernel returns; kernels allocate nothing.
+- Numba's cache notices a change of the kernel's own file, not of this one: after an edit here,
+  clear the `__pycache__` of whatever calls it.
 - Every argument is a 64-bit integer: addresses, lengths, 0 for NULL. The platform is asserted to
   agree.
 

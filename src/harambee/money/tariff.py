@@ -216,7 +216,7 @@ def load_tariff(text: str) -> Tariff:
     """Return the tariff that the text of a TOML schedule describes; TariffError if it is wrong."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one; an endless integer is another
         message = f"the tariff is not valid TOML: {error}"
         raise TariffError(message) from error
     return Tariff.from_document(document)
