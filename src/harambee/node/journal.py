@@ -1,0 +1,285 @@
+"""The journal: every block that this super-agent holds, in the order in which it took them in.
+
+It is the only database (docs/wire.md, section 11); all state is a fold over it. What it promises:
+when `append` has returned, the blocks are on disk, all of them; when it has raised, none of them is
+in the journal; and `kill -9` at any instant leaves it as after the last whole `append`. LMDB gives
+exactly that: a transaction writes only pages that nothing refers to, syncs them, then writes and
+syncs one page that refers to them. So nothing is repaired at a start, and reading never waits for
+writing.
+
+One thread at a time may append. Any number of threads may read meanwhile, each in a transaction
+that is short, because a long one would keep freed pages from being used again.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import lmdb
+
+FORMAT: Final = 1
+MAP_BYTES: Final = 64 << 30
+"""Address space kept free for the journal; the file grows as it is written."""
+
+NETWORK_BYTES: Final = 32
+HEAD_BYTES: Final = 160
+LOCK_NAME: Final = "journal.lock"
+
+# author u16 at 2, height u32 at 8, incarnation u16 at 12 of a block's fixed head
+_HEAD: Final = struct.Struct("<2xH4xIH")
+_POSITION_KEY: Final = struct.Struct(">Q")
+_ID_KEY: Final = struct.Struct(">HHI")
+_POSITION: Final = struct.Struct("<Q")
+_U16: Final = struct.Struct("<H")
+_U32: Final = struct.Struct("<I")
+assert _HEAD.size == 14
+
+# What one read transaction of `Journal.blocks` copies out.
+_CHUNK_BLOCKS: Final = 1_024
+_CHUNK_BYTES: Final = 8 << 20
+
+
+class JournalError(Exception):
+    """The folder cannot be this super-agent's journal; the message is one sentence."""
+
+
+class JournalFull(Exception):  # noqa: N818 - what has happened, not whose error it is
+    """The blocks could not be made durable, and none of them is in the journal; one sentence.
+
+    The disk is full or broken, or the map is used up. Appending may be tried again, and will go on
+    failing until somebody has made room; reading goes on.
+    """
+
+
+class Journal:
+    """The open journal of one super-agent. Made by `open`; a context manager that closes itself."""
+
+    def __init__(self, folder: Path, lock: int, environment: Any) -> None:
+        """For `open` only: `lock` is a descriptor that holds the folder's lock."""
+        self.folder = folder
+        self._lock = lock
+        self._environment = environment
+        self._blocks: Any = None
+        self._ids: Any = None
+        self._count = 0
+
+    @classmethod
+    def open(
+        cls, folder: Path, network: bytes, author: int, epoch: int, map_bytes: int = MAP_BYTES
+    ) -> Self:
+        """Open the journal in `folder`, or make one there if the folder is missing or empty.
+
+        `network` is the network id (32 bytes), `author` this super-agent's index. JournalError when
+        the folder belongs to another network, author, epoch or format, is in use by another running
+        process, is no journal, or cannot be read and written.
+        """
+        assert len(network) == NETWORK_BYTES
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"cannot open the journal {folder}: {error.strerror}") from error
+        environment: Any = None
+        try:
+            _take(lock, folder)
+            environment = _environment(folder, map_bytes)
+            journal = cls(folder, lock, environment)
+            meta = {
+                b"format": _U32.pack(FORMAT),
+                b"network": network,
+                b"author": _U16.pack(author),
+                b"epoch": _U32.pack(epoch),
+            }
+            journal._prepare(meta)
+            _sync_folders(folder)
+        except BaseException as error:
+            if environment is not None:
+                environment.close()
+            os.close(lock)
+            if isinstance(error, lmdb.Error | OSError):
+                raise JournalError(f"cannot open the journal {folder}: {error}") from error
+            raise
+        return journal
+
+    def close(self) -> None:
+        """Let go of the folder. No other thread may still be reading or appending."""
+        self._environment.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def count(self) -> int:
+        """How many blocks are durable here; the next position."""
+        return self._count
+
+    def append(self, blocks: Sequence[bytes]) -> None:
+        """Put the blocks (wire format) behind all others and make them durable, all or none.
+
+        When it returns they are on disk. JournalFull when that could not be done; ValueError for
+        bytes too short to be a block. Where two blocks have one id, it goes on naming the first.
+        """
+        ids = [_id_of(block) for block in blocks]
+        if not ids:
+            return
+        position = self._count
+        try:
+            with self._environment.begin(write=True) as transaction:
+                for key, block in zip(ids, blocks, strict=True):
+                    stored = transaction.put(
+                        _POSITION_KEY.pack(position), block, append=True, db=self._blocks
+                    )
+                    assert stored, "positions ascend"
+                    transaction.put(key, _POSITION.pack(position), overwrite=False, db=self._ids)
+                    position += 1
+        except lmdb.Error as error:
+            raise JournalFull(f"the journal {self.folder} cannot be written: {error}") from error
+        self._count = position
+
+    def read(self, position: int) -> bytes:
+        """Return the block at a position; IndexError if there is none."""
+        if not 0 <= position < self._count:
+            raise IndexError(f"there is no block at position {position}")
+        with self._environment.begin() as transaction:
+            block: bytes = transaction.get(_POSITION_KEY.pack(position), db=self._blocks)
+        return block
+
+    def blocks(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield (position, block) from `start` to the end, blocks appended meanwhile included."""
+        while chunk := self._chunk(start):
+            yield from enumerate(chunk, start)
+            start += len(chunk)
+
+    def find(self, author: int, height: int, incarnation: int = 0) -> int | None:
+        """Return the position of the first block with this id, or None if there is none."""
+        with self._environment.begin() as transaction:
+            found = transaction.get(_ID_KEY.pack(author, incarnation, height), db=self._ids)
+        if found is None:
+            return None
+        (position,) = _POSITION.unpack(found)
+        return int(position)
+
+    def range_of(
+        self, author: int, first: int, last: int, max_bytes: int, incarnation: int = 0
+    ) -> list[bytes]:
+        """Return the author's blocks of heights `first` to `last`, inclusive, ascending.
+
+        It ends before the first height that is missing, and before `max_bytes` would be exceeded;
+        but a single block is returned whatever its size, or who fetches would never get on.
+        """
+        found: list[bytes] = []
+        size = 0
+        with self._environment.begin() as transaction:
+            for height in range(first, last + 1):
+                key = _ID_KEY.pack(author, incarnation, height)
+                position = transaction.get(key, db=self._ids)
+                if position is None:
+                    break
+                (place,) = _POSITION.unpack(position)
+                block = transaction.get(_POSITION_KEY.pack(place), db=self._blocks)
+                size += len(block)
+                if found and size > max_bytes:
+                    break
+                found.append(block)
+        return found
+
+    def _chunk(self, start: int) -> list[bytes]:
+        """Return a short transaction's worth of blocks from `start` on; none at the end."""
+        chunk: list[bytes] = []
+        size = 0
+        with (
+            self._environment.begin() as transaction,
+            transaction.cursor(db=self._blocks) as cursor,
+        ):
+            more = cursor.set_key(_POSITION_KEY.pack(start))
+            while more and len(chunk) < _CHUNK_BLOCKS and size < _CHUNK_BYTES:
+                block = cursor.value()
+                chunk.append(block)
+                size += len(block)
+                more = cursor.next()
+        return chunk
+
+    def _prepare(self, meta: dict[bytes, bytes]) -> None:
+        """Make the tables of a new journal, or check that an old one is this super-agent's."""
+        with self._environment.begin(write=True) as transaction:
+            self._blocks = self._environment.open_db(b"blocks", txn=transaction)
+            self._ids = self._environment.open_db(b"ids", txn=transaction)
+            table = self._environment.open_db(b"meta", txn=transaction)
+            stored = {key: transaction.get(key, db=table) for key in meta}
+            count = transaction.stat(self._blocks)["entries"]
+            if count or any(value is not None for value in stored.values()):
+                _refuse_another(self.folder, stored, meta)
+            for key, value in meta.items():
+                transaction.put(key, value, db=table)
+        self._count = count
+
+
+def _take(lock: int, folder: Path) -> None:
+    """Lock the folder for this process until the descriptor closes, however the process ends."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise JournalError(f"the journal {folder} is in use by another running process") from None
+
+
+def _environment(folder: Path, map_bytes: int) -> Any:
+    """Open the LMDB files in `folder`; JournalError if they are something else."""
+    try:
+        return lmdb.open(
+            str(folder), map_size=map_bytes, max_dbs=3, mode=0o600, create=True, sync=True
+        )
+    except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
+        raise JournalError(f"{folder / 'data.mdb'} is damaged or no journal: {error}") from error
+
+
+def _refuse_another(folder: Path, stored: dict[bytes, bytes], wanted: dict[bytes, bytes]) -> None:
+    """Raise JournalError, naming the first difference, unless the two are the same."""
+    if stored[b"format"] != wanted[b"format"]:
+        raw = stored[b"format"]
+        found = _U32.unpack(raw)[0] if raw and len(raw) == _U32.size else "unknown"
+        raise JournalError(
+            f"the journal {folder} has format {found}; this program reads format {FORMAT}"
+        )
+    if stored[b"network"] != wanted[b"network"]:
+        raise JournalError(f"the journal {folder} belongs to another network")
+    for name in (b"author", b"epoch"):
+        if stored[name] != wanted[name]:
+            found = int.from_bytes(stored[name] or b"", "little")
+            asked = int.from_bytes(wanted[name], "little")
+            what = "super-agent" if name == b"author" else "epoch"
+            raise JournalError(f"the journal {folder} belongs to {what} {found}, not {asked}")
+
+
+def _sync_folders(folder: Path) -> None:
+    """Make the names of new files, and of a new folder, durable: a file without a name is lost."""
+    for place in (folder, folder.parent):
+        with contextlib.suppress(PermissionError):  # a parent that we may not read was there before
+            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _id_of(block: bytes) -> bytes:
+    """Return the key of the block's id in `ids`; ValueError if the bytes are too few."""
+    if len(block) < HEAD_BYTES:
+        raise ValueError(f"a block has at least {HEAD_BYTES} bytes, not {len(block)}")
+    author, height, incarnation = _HEAD.unpack_from(block)
+    return _ID_KEY.pack(author, incarnation, height)
