@@ -190,12 +190,13 @@ def test_wrong_lengths_are_no_signature(public, signature):
     assert verify(public, b"pay", signature) is False
 
 
-def test_a_signature_of_another_length_is_no_signature():
+def test_a_key_or_signature_with_bytes_to_spare_is_refused():
     pair = generate()
     signature = sign(pair, b"pay")
     assert verify(pair.public, b"pay", signature)
     assert not verify(pair.public, b"pay", signature + b"\0")
     assert not verify(pair.public, b"pay", signature[:-1])
+    assert not verify(pair.public + b"\0", b"pay", signature)
     assert not verify(pair.public, b"pay!", signature)
 
 
