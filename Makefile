@@ -35,7 +35,7 @@ check: $(DEV) ## format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .

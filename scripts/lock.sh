@@ -5,6 +5,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../requirements"
 
+# A newer Python needs fewer back-ports, and its answer would lack what the oldest one needs.
+if ! "../$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    echo "make lock must run on Python 3.11, the oldest supported: make clean lock PYTHON=python3.11" >&2
+    exit 1
+fi
+
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "../$VENV/bin/python" -m venv "$tools"
