@@ -1,0 +1,184 @@
+"""Aggregate statistics of real mobile money, as published with PaySim, read for one hour.
+
+Three tables: how often each action happened in each hour and for how much; how often clients do
+it in a month; how large opening balances are. Without a file, small ones that ship with this
+program are read (`profiles/`, each with its source in its head).
+
+Amounts are in the file's own currency, which its publishers do not name. They become Kenyan cents
+by one stated factor, `CENTS_PER_UNIT`. Fractions exist here only: what leaves `workload` is whole
+cents.
+"""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from harambee.ledger.kinds import OrderKind
+
+CENTS_PER_UNIT: Final = 2
+"""Kenyan cents for one unit of the file's currency.
+
+With 2 cents, the month's mean deposit and withdrawal at an agent, 166,187 and 171,651 units, become
+KES 3,324 and KES 3,433: in the middle of the 3,000 to 4,000 shillings that one visit to a Kenyan
+agent moves. The mean payment to a merchant becomes KES 256."""
+
+KINDS: Final[dict[str, OrderKind]] = {
+    "CASH_IN": OrderKind.DEPOSIT,
+    "CASH_OUT": OrderKind.WITHDRAW,
+    "PAYMENT": OrderKind.BUY_GOODS,
+    "TRANSFER": OrderKind.SEND,
+    "DEBIT": OrderKind.BANK_DEPOSIT,
+}
+"""What an action of the file is here."""
+
+BUSIEST_HOUR: Final = 18
+"""The step of aggregatedTransactions.csv with the most transactions: 349,600."""
+
+SYSTEM_ACCOUNT_TIMES: Final = 10_000
+"""A client that acts this often in a month is a machine of the operator; it is left out."""
+
+
+class ProfileError(ValueError):
+    """Statistics that cannot be read or used; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One row of an hour: how often, and how much, in units of the file's currency."""
+
+    kind: OrderKind
+    count: int
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityBand:
+    """So many of the clients (a share, 0 to 1) do a kind from `least` to `most` times a month."""
+
+    kind: OrderKind
+    least: int
+    most: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceBand:
+    """So many of the accounts (a share, 0 to 1) open with `low` to `high` units."""
+
+    low: int
+    high: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything that a workload is drawn from."""
+
+    source: str
+    hour: int
+    actions: tuple[Action, ...]
+    activity: tuple[ActivityBand, ...]
+    balances: tuple[BalanceBand, ...]
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions the hour had."""
+        return sum(action.count for action in self.actions)
+
+
+def read_profile(file: Path | None = None, hour: int | None = None) -> Profile:
+    """Return the profile of one hour of the file, or of the one that ships; ProfileError.
+
+    `hour` counts from the beginning of the month (column `step`). The tables clientsProfiles.csv
+    and initialBalancesDistribution.csv are read from the file's folder where they lie beside it.
+    """
+    if file is None:
+        lines = _shipped("quiet_hour.csv")
+        source = "the small profile that ships with this program"
+    else:
+        lines = _lines(file)
+        source = file.name
+        hour = BUSIEST_HOUR if hour is None else hour
+    activity = _beside(file, "clientsProfiles.csv") or _shipped("activity.csv")
+    balances = _beside(file, "initialBalancesDistribution.csv") or _shipped("balances.csv")
+    try:
+        steps, actions = _actions(lines, hour)
+        return Profile(source, steps, actions, _activity(activity), _balances(balances))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ProfileError):
+            raise
+        raise ProfileError(
+            f"{source} does not have the columns and numbers expected: {error}"
+        ) from error
+
+
+def _actions(lines: Iterable[str], hour: int | None) -> tuple[int, tuple[Action, ...]]:
+    rows = list(csv.DictReader(lines))
+    steps = sorted({int(row["step"]) for row in rows})
+    if not steps:
+        raise ProfileError("there is no row in the statistics")
+    if hour is None:
+        hour = steps[0]
+    if hour not in steps:
+        raise ProfileError(
+            f"the statistics have no hour {hour}, only from {steps[0]} to {steps[-1]}"
+        )
+    found = [
+        Action(KINDS[row["action"]], int(row["count"]), float(row["avg"]), float(row["std"]))
+        for row in rows
+        if int(row["step"]) == hour and row["action"] in KINDS
+    ]
+    for action in found:
+        numbers = (action.count, action.mean, action.deviation)
+        if min(numbers) < 0 or not all(math.isfinite(number) for number in numbers):
+            raise ProfileError(f"hour {hour} has a negative or infinite number")
+    found = [action for action in found if action.count and action.mean]
+    if not found:
+        raise ProfileError(f"hour {hour} has no transactions")
+    return hour, tuple(found)
+
+
+def _activity(lines: Iterable[str]) -> tuple[ActivityBand, ...]:
+    bands = []
+    for row in csv.DictReader(lines):
+        # The published table has these two names the wrong way round.
+        least, most = sorted((int(row["minCount"]), int(row["maxCount"])))
+        if row["action"] in KINDS and most < SYSTEM_ACCOUNT_TIMES:
+            bands.append(ActivityBand(KINDS[row["action"]], least, most, float(row["freq"])))
+    return tuple(bands)
+
+
+def _balances(lines: Iterable[str]) -> tuple[BalanceBand, ...]:
+    return tuple(
+        BalanceBand(int(row["range_start"]), int(row["range_end"]), float(row["percentage"]))
+        for row in csv.DictReader(lines)
+    )
+
+
+def _beside(file: Path | None, name: str) -> list[str] | None:
+    if file is None or not file.with_name(name).is_file():
+        return None
+    return _lines(file.with_name(name))
+
+
+def _shipped(name: str) -> list[str]:
+    file = resources.files("harambee.traffic").joinpath("profiles", name)
+    return _without_remarks(file.read_text(encoding="utf-8"))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return _without_remarks(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{file} is not a text file") from error
+
+
+def _without_remarks(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
