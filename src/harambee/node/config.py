@@ -1,0 +1,162 @@
+"""What one super-agent is told when it starts: the file behind `harambee node --config FILE`.
+
+TOML, one flat table. Paths are relative to the file itself, so that a network's folder can be
+moved. Every error is one sentence that names the file and the field.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple
+
+import msgspec
+
+PORT_MAX: Final = 65_535
+FILE_BYTES_MAX: Final = 64 * 1024
+
+_FIELD: Final = re.compile(r"(?P<what>.*?) - at `\$\.(?P<field>[^`]*)`")
+
+
+class ConfigError(ValueError):
+    """A configuration cannot be read or is not valid; the message is one sentence."""
+
+
+class Address(NamedTuple):
+    """Where somebody listens: a host name or IP address, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Return the address that "host:port" or "[v6]:port" names; ConfigError otherwise."""
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ConfigError(f"{text!r} is ambiguous: write an IPv6 address as [address]:port")
+        if not colon or not host or not (port.isascii() and port.isdigit()):
+            raise ConfigError(f"{text!r} is not an address of the form host:port")
+        if int(port) > PORT_MAX:
+            raise ConfigError(f"{text!r} has a port above {PORT_MAX}")
+        return cls(host, int(port))
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The file, as written. What is optional has its default here."""
+
+    name: Text
+    genesis: Text
+    openings: Text
+    addresses: Text
+    certificates: Text
+    directory_key: Text
+    signing_key: Text
+    enrolment_key: Text
+    treasury_key: Text
+    tls_key: Text
+    tls_certificate: Text
+    journal: Text = "journal"
+    listen_http: Text = "127.0.0.1:8401"
+    listen_peer: Text = "127.0.0.1:9401"
+    pace_ms: Milliseconds = 20
+    heartbeat_ms: Milliseconds = 1_000
+    log_level: LogLevel = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """One super-agent's configuration; all paths are absolute."""
+
+    file: Path
+    name: str
+    """The super-agent's name in the genesis, which gives it its index."""
+    genesis: Path
+    openings: Path
+    addresses: Path
+    """Where all super-agents listen; not part of the genesis, because addresses change."""
+    certificates: Path
+    """A folder with every super-agent's TLS certificate, NAME.crt, pinned by the genesis."""
+    directory_key: Path
+    signing_key: Path
+    enrolment_key: Path
+    treasury_key: Path
+    """The key of the region's revenue, commission, float and excise accounts."""
+    tls_key: Path
+    tls_certificate: Path
+    journal: Path
+    """The journal's folder."""
+    listen_http: Address
+    listen_peer: Address
+    pace_ms: int
+    """The least time between two blocks, when there is something to say."""
+    heartbeat_ms: int
+    """The time between two blocks when there is not."""
+    log_level: LogLevel
+
+
+def read_config(file: Path) -> NodeConfig:
+    """Return the configuration in a TOML file.
+
+    ConfigError if the file is missing or unreadable, or a field is missing, unknown or wrong.
+    """
+    try:
+        if file.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigError(f"{file} is too large for a configuration")
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration {file}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        document = msgspec.toml.decode(content, type=_Document)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file}: {_in_words(str(error))}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from None
+    if document.heartbeat_ms < document.pace_ms:
+        raise ConfigError(f"{file}: heartbeat_ms must not be below pace_ms")
+    folder = file.resolve().parent
+    return NodeConfig(
+        file=file,
+        name=document.name,
+        genesis=folder / document.genesis,
+        openings=folder / document.openings,
+        addresses=folder / document.addresses,
+        certificates=folder / document.certificates,
+        directory_key=folder / document.directory_key,
+        signing_key=folder / document.signing_key,
+        enrolment_key=folder / document.enrolment_key,
+        treasury_key=folder / document.treasury_key,
+        tls_key=folder / document.tls_key,
+        tls_certificate=folder / document.tls_certificate,
+        journal=folder / document.journal,
+        listen_http=_address(file, "listen_http", document.listen_http),
+        listen_peer=_address(file, "listen_peer", document.listen_peer),
+        pace_ms=document.pace_ms,
+        heartbeat_ms=document.heartbeat_ms,
+        log_level=document.log_level,
+    )
+
+
+def _address(file: Path, name: str, text: str) -> Address:
+    """Return a field that is an address; ConfigError names file and field."""
+    try:
+        return Address.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {name}: {error}") from None
+
+
+def _in_words(text: str) -> str:
+    """Return the decoder's message with the field first."""
+    if match := _FIELD.fullmatch(text):
+        return f"{match['field']}: {match['what'][0].lower()}{match['what'][1:]}"
+    return text[0].lower() + text[1:]

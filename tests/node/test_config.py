@@ -1,0 +1,96 @@
+"""A super-agent's configuration: read, or refused in one sentence that names file and field."""
+
+import pytest
+
+from harambee.node.config import Address, ConfigError, read_config
+
+GOOD = """
+name = "amani"
+genesis = "../../genesis.json"
+openings = "../../openings.bin"
+addresses = "../../addresses.json"
+certificates = "../../certificates"
+directory_key = "../../directory.key"
+signing_key = "signing.key"
+enrolment_key = "enrolment.key"
+treasury_key = "treasury.key"
+tls_key = "tls.key"
+tls_certificate = "tls.crt"
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        file = tmp_path / "node.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def test_defaults_listen_on_loopback_only(write, tmp_path):
+    config = read_config(write(GOOD))
+    assert config.listen_http == Address("127.0.0.1", 8401)
+    assert config.listen_peer == Address("127.0.0.1", 9401)
+    assert (config.pace_ms, config.heartbeat_ms, config.log_level) == (20, 1000, "info")
+    assert config.journal == tmp_path.resolve() / "journal"
+
+
+def test_paths_are_relative_to_the_file_and_may_be_absolute(write, tmp_path):
+    config = read_config(write(GOOD + 'journal = "/var/lib/harambee"\n'))
+    assert str(config.journal) == "/var/lib/harambee"
+    assert config.signing_key == tmp_path.resolve() / "signing.key"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "missing required field `name`"),
+        (GOOD + "pace_ms = 0", "pace_ms: expected `int` >= 1"),
+        (GOOD + 'pace_ms = "20"', "pace_ms: expected `int`, got `str`"),
+        (GOOD + "pace_ms = 20.5", "pace_ms: expected `int`, got `float`"),
+        (GOOD + "heartbeat_ms = 10", "heartbeat_ms must not be below pace_ms"),
+        (GOOD + 'log_level = "loud"', "log_level: invalid enum value 'loud'"),
+        (GOOD + 'colour = "red"', "unknown field `colour`"),
+        (GOOD + 'listen_http = "8401"', "listen_http: '8401' is not an address"),
+        (GOOD + 'listen_peer = "host:70000"', "listen_peer: 'host:70000' has a port above 65535"),
+        (GOOD + 'journal = ""', "journal: expected `str` of length >= 1"),
+        ("name = ", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_field_is_named(write, text, sentence):
+    file = write(text)
+    with pytest.raises(ConfigError) as refusal:
+        read_config(file)
+    assert str(refusal.value).startswith(str(file))
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no configuration .*node\.toml"):
+        read_config(tmp_path / "node.toml")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:80", Address("127.0.0.1", 80)),
+        ("[::1]:80", Address("::1", 80)),
+        ("amani.example:65535", Address("amani.example", 65535)),
+    ],
+)
+def test_an_address_reads_back(text, address):
+    assert Address.parse(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":80", "host", "host:", "host:-1", "::1:80", "host:\uff18\uff10"]
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(ConfigError):
+        Address.parse(text)
