@@ -1,0 +1,275 @@
+"""The verdict: what the load was told, against what every super-agent holds when it has ended.
+
+The judge trusts nobody's sum. She reads every final order from each replica, adds the
+openings and the orders up herself, in plain NumPy, and compares: the orders with the load's own
+log, the balances with the accounts that the replica shows, the digests with each other.
+
+- **lost**: orders and cancels told final that some replica does not have, byte for byte of what was
+  signed.
+- **duplicated**: final orders beyond the first in one slot, in any replica.
+- **conserved**: every replica's accounts add up to zero by its own word, and its balances and
+  sequences are those that its final orders make of the openings.
+- **digests equal**: all replicas show one digest, with one count of entries.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import numpy as np
+import numpy.typing as npt
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.records import (
+    ACCOUNT,
+    BODY_BYTES,
+    ORDER,
+    ORDER_BYTES,
+    POSITION_BITS,
+    POSITION_REVENUE,
+)
+from harambee.traffic.book import Book
+from harambee.traffic.generator import Door
+
+FINALS_PER_REQUEST: Final = 32_768
+ACCOUNTS_PER_REQUEST: Final = 32_768
+POLL_S: Final = 0.1
+OCTETS: Final = {"Content-Type": "application/octet-stream"}
+
+Orders = npt.NDArray[np.void]
+Slots = npt.NDArray[np.uint64]
+
+
+class VerdictError(Exception):
+    """A replica cannot be examined; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """The accounts as the network's genesis has them: numbers ascending."""
+
+    numbers: npt.NDArray[np.uint32]
+    balances_cents: npt.NDArray[np.int64]
+    next_sequences: npt.NDArray[np.uint32]
+
+    def __post_init__(self) -> None:
+        assert np.all(self.numbers[1:] > self.numbers[:-1]), "numbers ascend"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found in one replica."""
+
+    lost: npt.NDArray[np.bool_]
+    """For each told order, whether the replica lacks it."""
+    duplicated: int
+    balances_agree: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in all of them."""
+
+    lost: int
+    duplicated: int
+    conserved: bool
+    digests_equal: bool
+    entries: int
+    examined: int
+
+    @property
+    def clean(self) -> bool:
+        """Nothing lost, nothing doubled, no cent made."""
+        return not self.lost and not self.duplicated and self.conserved and self.digests_equal
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields, for programs."""
+        return {
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "conserved": self.conserved,
+            "digests_equal": self.digests_equal,
+            "entries": self.entries,
+            "examined": self.examined,
+        }
+
+
+def examine(told: Orders, finals: Orders, openings: Openings, accounts: Orders) -> Examination:
+    """Compare one replica's final orders and accounts with what was told and with the openings.
+
+    `told` and `finals` are ORDER arrays, `accounts` the ACCOUNT records of the openings' numbers.
+    """
+    return Examination(
+        lost_in(told, finals),
+        duplicates_in(finals),
+        _as_recomputed(finals, openings, accounts),
+    )
+
+
+def lost_in(told: Orders, finals: Orders) -> npt.NDArray[np.bool_]:
+    """For each order told final: whether its slot holds nothing here, or other signed bytes."""
+    finals = finals[_holds_account_slot(finals)]
+    if not len(finals):
+        return np.ones(len(told), np.bool_)
+    held = _slots(finals)
+    order = np.argsort(held, kind="stable")
+    wanted = _slots(told)
+    place = np.minimum(np.searchsorted(held[order], wanted), len(held) - 1)
+    found = order[place]
+    same = (_bodies(finals)[found] == _bodies(told)).all(axis=1)
+    return np.asarray((held[found] != wanted) | ~same)
+
+
+def duplicates_in(finals: Orders) -> int:
+    """How many final orders stand in a slot that another one has."""
+    in_account = _holds_account_slot(finals)
+    slots = _slots(finals[in_account])
+    claims = finals[~in_account]
+    # The slot of a claim is (its alias, its sequence).
+    alias_slots = {(claim["reference"].tobytes(), int(claim["sequence"])) for claim in claims}
+    return len(slots) - len(np.unique(slots)) + len(claims) - len(alias_slots)
+
+
+def recompute(finals: Orders, openings: Openings) -> Openings:
+    """Return the accounts that the final orders make of the openings.
+
+    Orders of accounts that were enrolled later count for those that were there from the beginning.
+    """
+    numbers = openings.numbers
+    balances = openings.balances_cents.copy()
+    sequences = openings.next_sequences.astype(np.int64)
+    amounts = finals["amount"].astype(np.int64)
+    fees = finals["fee"].astype(np.int64)
+    payers: npt.NDArray[np.uint32] = finals["payer"]
+    revenue = np.asarray((payers >> POSITION_BITS << POSITION_BITS) + POSITION_REVENUE, np.uint32)
+    for whom, cents in ((payers, -amounts - fees), (finals["payee"], amounts), (revenue, fees)):
+        rows, here = _rows_of(numbers, whom)
+        np.add.at(balances, rows[here], cents[here])
+    rows, here = _rows_of(numbers, payers)
+    here = here & _holds_account_slot(finals)
+    np.add.at(sequences, rows[here], 1)
+    return Openings(numbers, balances, sequences.astype(np.uint32))
+
+
+async def judge(
+    book: Book, doors: list[Door], openings: Openings, deadline_s: float = 60
+) -> Verdict:
+    """Wait until the replicas agree, at most so long, then examine each; VerdictError.
+
+    `doors` are those of all honest super-agents; one that does not answer cannot be examined.
+    """
+    told = book.orders[book.told_final]
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            digests = await _settled_digests(session, doors, deadline_s)
+            lost = np.zeros(len(told), np.bool_)
+            duplicated = 0
+            agree = True
+            for door in doors:
+                finals = await read_finals(session, door)
+                accounts = await _read_accounts(session, door, openings.numbers)
+                found = examine(told, finals, openings, accounts)
+                lost |= found.lost
+                duplicated += found.duplicated
+                agree &= found.balances_agree
+    except (aiohttp.ClientError, TimeoutError) as error:
+        message = f"a super-agent could not be examined: {type(error).__name__} {error}".rstrip()
+        raise VerdictError(message) from error
+    entries = [int(digest["entries"]) for digest in digests]
+    return Verdict(
+        lost=int(np.count_nonzero(lost)),
+        duplicated=duplicated,
+        conserved=agree and all(digest["total_cents"] == 0 for digest in digests),
+        digests_equal=len({(d["digest"], d["entries"]) for d in digests}) == 1,
+        entries=max(entries),
+        examined=len(doors),
+    )
+
+
+async def read_digest(session: aiohttp.ClientSession, door: Door) -> dict[str, Any]:
+    """What a replica says of its ledger: digest, total_cents, entries, heads, accounts."""
+    async with session.get(door.url + "/v1/digest") as answer:
+        answer.raise_for_status()
+        document: dict[str, Any] = await answer.json()
+        return document
+
+
+async def read_finals(session: aiohttp.ClientSession, door: Door, after: int = 0) -> Orders:
+    """Every final order of a replica from entry `after` on, as an ORDER array."""
+    pieces = []
+    while True:
+        path = f"/v1/finals?after={after}&limit={FINALS_PER_REQUEST}"
+        async with session.get(door.url + path) as answer:
+            answer.raise_for_status()
+            content = await answer.read()
+            following = int(answer.headers["Harambee-Next"])
+        if len(content) % ORDER_BYTES:
+            raise VerdictError(f"{door.name} answered finals that are not whole orders")
+        if not content or following <= after:
+            break
+        pieces.append(np.frombuffer(content, ORDER))
+        after = following
+    return np.concatenate(pieces) if pieces else np.empty(0, ORDER)
+
+
+async def _settled_digests(
+    session: aiohttp.ClientSession, doors: list[Door], deadline_s: float
+) -> list[dict[str, Any]]:
+    """The digests of all replicas as soon as they agree, or those at the deadline."""
+    end = time.monotonic() + deadline_s
+    while True:
+        digests = await asyncio.gather(*(read_digest(session, door) for door in doors))
+        settled = len({(digest["digest"], digest["entries"]) for digest in digests}) == 1
+        if settled or time.monotonic() > end:
+            return digests
+        await asyncio.sleep(POLL_S)
+
+
+async def _read_accounts(
+    session: aiohttp.ClientSession, door: Door, numbers: npt.NDArray[np.uint32]
+) -> Orders:
+    pieces = []
+    for start in range(0, len(numbers), ACCOUNTS_PER_REQUEST):
+        asked = numbers[start : start + ACCOUNTS_PER_REQUEST].astype("<u4")
+        path = door.url + "/v1/accounts/query"
+        async with session.post(path, data=asked.tobytes(), headers=OCTETS) as answer:
+            answer.raise_for_status()
+            content = await answer.read()
+        if len(content) != len(asked) * ACCOUNT.itemsize:
+            raise VerdictError(f"{door.name} did not answer every account asked for")
+        pieces.append(np.frombuffer(content, ACCOUNT))
+    return np.concatenate(pieces) if pieces else np.empty(0, ACCOUNT)
+
+
+def _as_recomputed(finals: Orders, openings: Openings, accounts: Orders) -> bool:
+    """Whether balances and next sequences are those that the orders make of the openings."""
+    expected = recompute(finals, openings)
+    return bool(
+        np.array_equal(accounts["balance"], expected.balances_cents)
+        and np.array_equal(accounts["next_sequence"], expected.next_sequences)
+    )
+
+
+def _rows_of(
+    numbers: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    rows = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+    return rows, numbers[rows] == wanted
+
+
+def _holds_account_slot(orders: Orders) -> npt.NDArray[np.bool_]:
+    """A claim's slot is its alias's; every other order's is its payer's."""
+    return np.asarray(orders["kind"] != OrderKind.CLAIM)
+
+
+def _slots(orders: Orders) -> Slots:
+    return np.asarray(orders["payer"].astype(np.uint64) << np.uint64(32) | orders["sequence"])
+
+
+def _bodies(orders: Orders) -> npt.NDArray[np.uint8]:
+    """The signed part of the orders, shape (n, 64)."""
+    whole = np.ascontiguousarray(orders).view(np.uint8)
+    return whole.reshape(-1, ORDER_BYTES)[:, :BODY_BYTES]
