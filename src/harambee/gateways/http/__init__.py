@@ -1,0 +1,1 @@
+"""HTTP for handsets and operators: JSON for people, plain records for programs."""

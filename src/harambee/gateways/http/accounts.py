@@ -1,0 +1,158 @@
+"""Accounts over HTTP: what they hold, what moved them, whose number is whose, and new ones.
+
+Telephone numbers come in bodies only, never in addresses, so that no access log can hold one.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from harambee.gateways.http.answers import Answer, json_answer, octets_answer
+from harambee.gateways.http.orders import order_document
+from harambee.gateways.http.problems import ProblemError, bad_request, not_found
+from harambee.gateways.http.requests import Request, hexadecimal
+from harambee.handset.telephone import TelephoneError, telephone
+from harambee.ledger.records import (
+    BODY_BYTES,
+    KEY_TYPE_MASK,
+    KEY_TYPE_SHIFT,
+    KIND_MASK,
+    STATUS_MASK,
+    STATUS_SHIFT,
+    TIER_MASK,
+    TIER_SHIFT,
+    AccountKind,
+    KeyType,
+    Status,
+    account_number,
+    region_of,
+)
+from harambee.node.port import EnrolmentError, Port
+
+QUERY_MAX: Final = 65_536
+STATEMENT_DEFAULT: Final = 20
+STATEMENT_MAX: Final = 500
+ENROLMENT_WAIT_MS: Final = 10_000
+
+
+class DirectoryDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/directory."""
+
+    msisdn: str
+
+
+class RegistrationDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/accounts: the enrolment that the new key has signed."""
+
+    order_body: object
+    possession: object
+    msisdn: str | None = None
+
+
+def _named(names: Any, code: int) -> str:
+    """Return the name of a code in the record, or the number if this version has no name for it."""
+    return names(code).name.lower() if code in iter(names) else str(code)
+
+
+async def _account(port: Port, number: int) -> Any:
+    found = await port.account(number)
+    if found is None:
+        raise not_found("ACCOUNT_UNKNOWN", "There is no account of this number.")
+    return found[0]
+
+
+async def account(port: Port, request: Request) -> Answer:
+    """GET /v1/accounts/{number}."""
+    number = request.captured_number(0, "the account number")
+    record = await _account(port, number)
+    flags = int(record["flags"])
+    return json_answer(
+        {
+            "account": number,
+            "key": record["key"].tobytes().hex(),
+            "kind": _named(AccountKind, flags & KIND_MASK),
+            "status": _named(Status, flags >> STATUS_SHIFT & STATUS_MASK),
+            "tier": flags >> TIER_SHIFT & TIER_MASK,
+            "key_type": _named(KeyType, flags >> KEY_TYPE_SHIFT & KEY_TYPE_MASK),
+            "balance_cents": int(record["balance"]),
+            "debited_cents": int(record["debited"]),
+            "credited_cents": int(record["credited"]),
+            "held_cents": int(record["held"]),
+            "frozen_cents": int(record["frozen"]),
+            "next_sequence": int(record["next_sequence"]),
+            "spent_today_cents": int(record["spent_today"]),
+            "day": int(record["day"]),
+        }
+    )
+
+
+async def query(port: Port, request: Request) -> Answer:
+    """POST /v1/accounts/query: the records of many accounts, zero bytes where there is none."""
+    count = request.records(4, QUERY_MAX)
+    numbers = np.frombuffer(request.body, "<u4", count)
+    return octets_answer((await port.accounts(numbers)).tobytes())
+
+
+async def statement(port: Port, request: Request) -> Answer:
+    """GET /v1/accounts/{number}/statement: newest first; `next_before` turns the page."""
+    number = request.captured_number(0, "the account number")
+    await _account(port, number)
+    limit = max(1, request.number("limit", STATEMENT_DEFAULT, STATEMENT_MAX))
+    before = request.number("before", 0, (1 << 63) - 1) if "before" in request.query else None
+    lines = await port.statement(number, limit, before)
+    members = port.genesis.committee.members
+    entries = [
+        {
+            "entry": line.entry,
+            "time_ms": line.time_ms,
+            "super_agent": members[line.author].name,
+            "change_cents": line.change_cents,
+            "balance_cents": line.balance_cents,
+            "order": order_document(port, line.order),
+        }
+        for line in lines
+    ]
+    following = lines[-1].entry if len(lines) == limit else None
+    return json_answer({"account": number, "lines": entries, "next_before": following})
+
+
+def _telephone(text: str) -> str:
+    try:
+        return telephone(text)
+    except TelephoneError as error:
+        raise bad_request("TELEPHONE_INVALID", str(error)) from error
+
+
+async def directory(port: Port, request: Request) -> Answer:
+    """POST /v1/directory: the account that a telephone number names, and its key."""
+    msisdn = _telephone(request.json(DirectoryDocument).msisdn)
+    number = await port.alias(port.alias_of(msisdn))
+    if number is None:
+        raise not_found("NUMBER_UNKNOWN", "No account is registered under this telephone number.")
+    record = await _account(port, number)
+    return json_answer({"account": number, "key": record["key"].tobytes().hex()})
+
+
+async def enrolment(port: Port, request: Request) -> Answer:
+    """GET /v1/enrolment: what the next new account must put into its enrolment order."""
+    del request
+    payer, sequence = await port.next_enrolment()
+    number = account_number(region_of(payer), sequence)
+    return json_answer(
+        {"enrolment_account": payer, "sequence": sequence, "account": number, "day": port.today()}
+    )
+
+
+async def register(port: Port, request: Request) -> Answer:
+    """POST /v1/accounts: enrol a new key and, if given, claim its telephone number."""
+    document = request.json(RegistrationDocument)
+    body = hexadecimal(document.order_body, "order_body", BODY_BYTES)
+    possession = hexadecimal(document.possession, "possession", 64)
+    msisdn = None if document.msisdn is None else _telephone(document.msisdn)
+    wait_ms = request.wait_ms() or ENROLMENT_WAIT_MS
+    try:
+        number = await port.enrol(body, possession, msisdn, wait_ms)
+    except EnrolmentError as error:
+        raise ProblemError(409, "ENROLMENT_REFUSED", str(error)) from error
+    return json_answer({"account": number}, 201)

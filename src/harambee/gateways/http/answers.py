@@ -1,0 +1,35 @@
+"""What a handler returns: a value, sent in one piece."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+JSON: Final = b"application/json"
+OCTETS: Final = b"application/octet-stream"
+TEXT: Final = b"text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, body and headers of one HTTP answer."""
+
+    body: bytes
+    content_type: bytes = JSON
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def json_answer(document: Any, status: int = 200) -> Answer:
+    """Return `document` (any msgspec-encodable value) as JSON."""
+    return Answer(msgspec.json.encode(document), JSON, status)
+
+
+def octets_answer(body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
+    """Return plain records."""
+    return Answer(body, OCTETS, 200, headers)
+
+
+def text_answer(text: str) -> Answer:
+    """Return a line of plain text."""
+    return Answer(text.encode(), TEXT)

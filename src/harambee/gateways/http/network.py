@@ -1,0 +1,72 @@
+"""The network and this super-agent, as anyone may see them: committee, tariffs, digest, health."""
+
+import asyncio
+from typing import Any
+
+from harambee.gateways.http.answers import Answer, json_answer, text_answer
+from harambee.gateways.http.problems import ProblemError
+from harambee.gateways.http.requests import Request
+from harambee.node.port import Port
+
+
+def network_document(port: Port, version: str) -> dict[str, Any]:
+    """Return who the super-agents are, how many make a quorum, and which tariffs are in force."""
+    genesis = port.genesis
+    committee = genesis.committee
+    return {
+        "network": genesis.network.hex(),
+        "name": genesis.document.name,
+        "development": genesis.document.development,
+        "epoch": committee.epoch,
+        "regions": genesis.regions,
+        "committee": {
+            "n": committee.n,
+            "f": committee.f,
+            "q": committee.q,
+            "w": committee.w,
+            "members": [
+                {"index": index, "name": member.name, "key": member.key.hex()}
+                for index, member in enumerate(committee.members)
+            ],
+        },
+        "tariffs": genesis.document.tariffs,
+        "super_agent": port.index,
+        "name_of_super_agent": committee.members[port.index].name,
+        "today": port.today(),
+        "software_version": version,
+    }
+
+
+class DigestDesk:
+    """Answers GET /v1/digest: however many ask at once, the ledger is hashed once for all."""
+
+    def __init__(self) -> None:
+        self._running: asyncio.Task[dict[str, Any]] | None = None
+
+    async def digest(self, port: Port, request: Request) -> Answer:
+        """Return the digest over every byte of every account, and where in time it was taken."""
+        del request
+        if self._running is None or self._running.done():
+            self._running = asyncio.ensure_future(port.digest())
+        return json_answer(await asyncio.shield(self._running))
+
+
+async def status(port: Port, request: Request) -> Answer:
+    """GET /v1/status: live facts, as the status page shows them."""
+    del request
+    return json_answer(port.status())
+
+
+async def live(port: Port, request: Request) -> Answer:
+    """GET /livez: this process answers."""
+    del port, request
+    return text_answer("alive\n")
+
+
+async def ready(port: Port, request: Request) -> Answer:
+    """GET /readyz: this super-agent serves, or a sentence that says why not yet."""
+    del request
+    reason = port.ready()
+    if reason is not None:
+        raise ProblemError(503, "NOT_READY", reason)
+    return text_answer("ready\n")

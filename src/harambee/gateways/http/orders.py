@@ -1,0 +1,237 @@
+"""Orders over HTTP: offered, looked up by slot, and read back in the order of applying.
+
+The octet-stream forms are for programs that carry many: the bytes of the wire go to the port as one
+array, and no Python object is made for each order. The JSON forms are for people and small
+handsets.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
+from harambee.gateways.http.answers import OCTETS, Answer, json_answer, octets_answer
+from harambee.gateways.http.problems import ProblemError, bad_request
+from harambee.gateways.http.requests import (
+    U16_MAX,
+    U32_MAX,
+    U64_MAX,
+    Request,
+    hexadecimal,
+    whole,
+)
+from harambee.handset.receipt_code import receipt_code
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.records import BODY_BYTES, ORDER, ORDER_BYTES
+from harambee.node.port import Port, State
+
+ORDERS_MAX: Final = 8192
+FINALS_MAX: Final = 65_536
+SIGNED_AT_ONCE: Final = 64
+"""Receipts signed before other work has a turn."""
+
+SLOT_KEY: Final = np.dtype([("payer", "<u4"), ("sequence", "<u4")])
+assert SLOT_KEY.itemsize == 8
+
+_KIND_NAMES: Final = {int(kind): kind.name.lower() for kind in OrderKind}
+
+STATE_SENTENCES: Final = {
+    State.UNKNOWN: "This super-agent knows nothing of the order.",
+    State.PENDING: "The order is on its way; ask again for its slot.",
+    State.FINAL: "The order is final.",
+}
+
+
+class OrderDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """One order in JSON: its bytes in hexadecimal, or its fields by name."""
+
+    bytes: object = None
+    payer: object = None
+    payee: object = None
+    amount_cents: object = 0
+    fee_cents: object = 0
+    sequence: object = None
+    kind: object = None
+    tariff: object = 0
+    day: object = None
+    options: object = "00" * 3
+    reference: object = "00" * 32
+    signature: object = None
+    network: object = None
+    possession: object = None
+
+
+class OrdersDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/orders."""
+
+    orders: list[OrderDocument]
+
+
+async def submit(port: Port, request: Request) -> Answer:
+    """POST /v1/orders: offer orders, and wait for what becomes of them."""
+    if request.content_type == OCTETS.decode():
+        return await _submit_octets(port, request)
+    return await _submit_json(port, request)
+
+
+async def _submit_octets(port: Port, request: Request) -> Answer:
+    count = request.records(ORDER_BYTES, ORDERS_MAX)
+    orders = np.frombuffer(request.body, ORDER, count)
+    submission = await port.submit(orders, {}, request.wait_ms())
+    answer = np.empty((count, 2), np.uint8)
+    answer[:, 0] = submission.states
+    answer[:, 1] = submission.outcomes
+    return octets_answer(answer.tobytes())
+
+
+async def _submit_json(port: Port, request: Request) -> Answer:
+    documents = request.json(OrdersDocument).orders
+    if not documents:
+        raise bad_request("BODY_EMPTY", "The list of orders is empty.")
+    if len(documents) > ORDERS_MAX:
+        raise ProblemError(413, "TOO_MANY", f"One body holds at most {ORDERS_MAX} orders.")
+    rows = [order_bytes(document, port.genesis.network) for document in documents]
+    possessions = {
+        index: hexadecimal(document.possession, "possession", 64)
+        for index, document in enumerate(documents)
+        if document.possession is not None
+    }
+    orders = np.frombuffer(b"".join(rows), ORDER)
+    submission = await port.submit(orders, possessions, request.wait_ms())
+    fates = []
+    for index, row in enumerate(rows):
+        if index % SIGNED_AT_ONCE == SIGNED_AT_ONCE - 1:
+            await asyncio.sleep(0)
+        state, outcome = State(submission.states[index]), Outcome(submission.outcomes[index])
+        fates.append(_fate(port, row, state, outcome))
+    return json_answer({"orders": fates})
+
+
+def order_bytes(document: OrderDocument, network: bytes) -> bytes:
+    """Return the 128 bytes of an order in JSON; ProblemError with one sentence if it is none."""
+    if document.network is not None and hexadecimal(document.network, "network", 32) != network:
+        raise ProblemError(
+            409, "NETWORK_WRONG", f"The order is of another network; this one is {network.hex()}."
+        )
+    if document.bytes is not None:
+        return hexadecimal(document.bytes, "bytes", ORDER_BYTES)
+    row = np.zeros(1, ORDER)
+    row["payer"] = whole(document.payer, "payer", U32_MAX)
+    row["payee"] = whole(document.payee, "payee", U32_MAX)
+    row["amount"] = whole(document.amount_cents, "amount_cents", U64_MAX)
+    row["fee"] = whole(document.fee_cents, "fee_cents", U32_MAX)
+    row["sequence"] = whole(document.sequence, "sequence", U32_MAX)
+    row["kind"] = _kind_code(document.kind)
+    row["tariff"] = whole(document.tariff, "tariff", U16_MAX)
+    row["day"] = whole(document.day, "day", U16_MAX)
+    row["options"] = np.frombuffer(hexadecimal(document.options, "options", 3), np.uint8)
+    row["reference"] = np.frombuffer(hexadecimal(document.reference, "reference", 32), np.uint8)
+    row["signature"] = np.frombuffer(hexadecimal(document.signature, "signature", 64), np.uint8)
+    return row.tobytes()
+
+
+def _kind_code(name: object) -> int:
+    kind = OrderKind.__members__.get(name.upper()) if isinstance(name, str) else None
+    if kind is None:
+        names = ", ".join(kind.name.lower() for kind in OrderKind)
+        raise bad_request("KIND_UNKNOWN", f"kind must be one of {names}.")
+    return int(kind)
+
+
+def order_id(network: bytes, order: bytes) -> bytes:
+    """Return the 32 bytes that name an order; its signature is left out."""
+    return digest(signed_prefix(TAG_ORDER, network), order[:BODY_BYTES])
+
+
+def order_document(port: Port, order: bytes) -> dict[str, Any]:
+    """Return an order spelled out, with its id and its receipt code."""
+    row = np.frombuffer(order, ORDER)[0]
+    payer, sequence, day, kind = (int(row[n]) for n in ("payer", "sequence", "day", "kind"))
+    return {
+        "id": order_id(port.genesis.network, order).hex(),
+        "payer": payer,
+        "payee": int(row["payee"]),
+        "amount_cents": int(row["amount"]),
+        "fee_cents": int(row["fee"]),
+        "sequence": sequence,
+        "kind": _KIND_NAMES.get(kind, str(kind)),
+        "tariff": int(row["tariff"]),
+        "day": day,
+        "reference": row["reference"].tobytes().hex(),
+        "receipt_code": receipt_code(payer, sequence, day, port.genesis.regions),
+    }
+
+
+def _fate(port: Port, order: bytes, state: State, outcome: Outcome) -> dict[str, Any]:
+    name = order_id(port.genesis.network, order)
+    row = np.frombuffer(order, ORDER)[0]
+    code = receipt_code(
+        int(row["payer"]), int(row["sequence"]), int(row["day"]), port.genesis.regions
+    )
+    refused = state is State.REFUSED
+    fate: dict[str, Any] = {
+        "id": name.hex(),
+        "state": state.name.lower(),
+        "outcome": outcome.name,
+        "sentence": SENTENCES[outcome] if refused else STATE_SENTENCES[state],
+        "receipt_code": code,
+    }
+    if state is State.FINAL:
+        fate["receipt"] = receipt_document(port, name)
+    elif refused:
+        day = port.today()
+        fate["refusal"] = {
+            "super_agent": port.index,
+            "outcome": int(outcome),
+            "day": day,
+            "signature": port.refusal(name, int(outcome), day).hex(),
+        }
+    return fate
+
+
+def receipt_document(port: Port, name: bytes) -> dict[str, Any]:
+    """Return this super-agent's signed word that the order of that id is final."""
+    return {
+        "super_agent": port.index,
+        "outcome": int(Outcome.ACCEPTED),
+        "signature": port.receipt(name).hex(),
+    }
+
+
+async def slot(port: Port, request: Request) -> Answer:
+    """GET /v1/orders/{payer}/{sequence}: what is final there, and whether it is order `id`."""
+    payer = request.captured_number(0, "payer")
+    sequence = request.captured_number(1, "sequence")
+    wanted = request.query.get("id")
+    wanted_id = None if wanted is None else hexadecimal(wanted, "id", 32)
+    found = await port.slot(payer, sequence, request.wait_ms())
+    if found.order is None:
+        return json_answer({"state": found.state.name.lower()})
+    document = order_document(port, found.order)
+    name = order_id(port.genesis.network, found.order)
+    if wanted_id is None:
+        return json_answer({"state": "final", "order": document})
+    if wanted_id != name:
+        return json_answer({"state": "other", "order": document})
+    return json_answer(
+        {"state": "final", "order": document, "receipt": receipt_document(port, name)}
+    )
+
+
+async def slots(port: Port, request: Request) -> Answer:
+    """POST /v1/slots: the final orders of many slots, zero bytes where none is."""
+    count = request.records(SLOT_KEY.itemsize, ORDERS_MAX)
+    found: npt.NDArray[np.void] = await port.slots(np.frombuffer(request.body, SLOT_KEY, count))
+    return octets_answer(found.tobytes())
+
+
+async def finals(port: Port, request: Request) -> Answer:
+    """GET /v1/finals: final orders in this super-agent's order of applying, from `after` on."""
+    after = request.number("after", 0, (1 << 63) - 1)
+    limit = request.number("limit", ORDERS_MAX, FINALS_MAX)
+    found, following = await port.finals(after, limit)
+    return octets_answer(found.tobytes(), ((b"harambee-next", str(following).encode()),))
