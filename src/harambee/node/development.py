@@ -1,0 +1,282 @@
+"""What only a development network has: people with printed keys, banks without money, swift crowds.
+
+A real network's opening accounts come from real agreements. A network on one machine has to
+invent them: banks whose negative balances stand for the trust, customers and agents whose keys lie
+in files that say what they are for, and, for load, whole populations as arrays.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.signatures import PUBLIC_BYTES, SEED_BYTES, KeyPair, secret_keys_from_seeds
+from harambee.ledger.records import (
+    FIRST_FREE_POSITION,
+    OPENING,
+    POSITION_BITS,
+    REGION_ACCOUNTS,
+    AccountKind,
+    account_flags,
+)
+
+REMARK: Final = "FOR DEVELOPMENT ONLY: whoever reads this file can spend from this account"
+
+CUSTOMER_CENTS: Final = 5_000_00
+AGENT_CENTS: Final = 200_000_00
+FLOAT_CENTS: Final = 10_000_000_00
+BANK_ROOM_CENTS: Final = 1_000_000_000_00
+"""How much more e-money each trust bank may issue than the openings need."""
+
+# Demo numbers lie in blocks that no operator has given out; the last digits count from 1.
+CUSTOMER_TELEPHONES: Final = 254_700_000_000
+AGENT_TELEPHONES: Final = 254_701_000_000
+DEMO_ACCOUNTS_MAX: Final = 999_999
+
+POPULATION: Final = np.dtype([("number", "<u4"), ("kind", "u1"), ("balance", "<i8")])
+"""One row of a network's population file: a crowd's account as it opened, balance in cents."""
+POPULATION_BYTES: Final = 13
+assert POPULATION.itemsize == POPULATION_BYTES
+
+CROWD_KINDS: Final = frozenset(
+    {
+        AccountKind.CUSTOMER,
+        AccountKind.AGENT,
+        AccountKind.MERCHANT,
+        AccountKind.BUSINESS,
+        AccountKind.BANK,
+    }
+)
+
+# Swahili words; peace, blessing, brand, always, knowledge, pride, ...
+NAMES: Final = tuple(
+    """
+    amani baraka chapa daima elimu fahari gurudumu haki imani jamii kazi lulu maji nuru okoa
+    pamoja rafiki salama tumaini umoja vuna wema yakini zawadi asali bahari chui dhahabu embe
+    faida goma hekima ishara jua kilimo lengo mwezi nyota ongoza pwani rehema simba tembo ukweli
+    vito wimbo yai ziwa anga bidii chanzo dira enzi fanaka ghala hodari inuka jasiri karama likizo
+    mlima ndoto ongezeko pomboo rahisi safari taji utu vitendo wingu yungi zamani alfajiri bustani
+    chai duma eneo furaha gari hazina ikweta jioni kahawa leo msitu njiwa orodha pilipili ratiba
+    soko twiga upepo vazi wakati yote zuri asubuhi bonde chemchemi dunia
+    """.split()  # noqa: SIM905 - a hundred words are read best as text
+)
+assert len(NAMES) >= 100
+assert len(set(NAMES)) == len(NAMES)
+
+
+class DemoAccount(NamedTuple):
+    """A person of the demonstration: the key is in the network's folder, for anyone to use."""
+
+    name: str
+    account: int
+    msisdn: str
+    kind: AccountKind
+    keypair: KeyPair
+
+
+class Issuer(NamedTuple):
+    """A trust bank's account and how far it may go below zero, in cents."""
+
+    name: str
+    account: int
+    limit_cents: int
+
+
+class Residents(NamedTuple):
+    """A crowd's accounts as they opened; rows of the four arrays belong together."""
+
+    numbers: npt.NDArray[np.uint32]
+    kinds: npt.NDArray[np.uint8]
+    seeds: npt.NDArray[np.uint8]
+    """(n, 32); the signing keys come from these (`crypto.signatures.secret_keys_from_seeds`)."""
+    balances: npt.NDArray[np.int64]
+    """Cents."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Further accounts for load: kind, opening balance in cents, and region of each; shape (n,).
+
+    Keys come from `seeds` (n, 32), drawn from the operating system where none are given. A bank of
+    the crowd opens with its share of the trust instead of a balance, so its balance here must be 0.
+    ValueError, in one sentence, for anything that no account can be.
+    """
+
+    kind: npt.NDArray[np.uint8]
+    balance_cents: npt.NDArray[np.int64]
+    region: npt.NDArray[np.uint16]
+    seeds: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, SEED_BYTES), "u1"))
+
+    def __post_init__(self) -> None:
+        n = len(self.kind)
+        if not len(self.balance_cents) == len(self.region) == n:
+            raise ValueError("a population's kind, balance and region have the same length")
+        if n and not len(self.seeds):
+            drawn = np.frombuffer(os.urandom(n * SEED_BYTES), np.uint8).reshape(n, SEED_BYTES)
+            object.__setattr__(self, "seeds", drawn)
+        if self.seeds.shape != (n, SEED_BYTES):
+            raise ValueError(f"a population of {n} has as many seeds of {SEED_BYTES} bytes")
+        if unknown := set(np.unique(self.kind).tolist()) - CROWD_KINDS:
+            raise ValueError(f"a population cannot have accounts of kind {min(unknown)}")
+        if n and int(self.balance_cents.min()) < 0:
+            raise ValueError("a population's opening balances are not negative")
+        if np.any(self.balance_cents[self.kind == AccountKind.BANK]):
+            raise ValueError("a bank opens with its share of the trust; its balance here must be 0")
+
+
+def name_of(index: int) -> str:
+    """Return the name of the index-th demo super-agent: a Swahili word, then name-NN."""
+    if index < len(NAMES):
+        return NAMES[index]
+    return f"name-{index:02d}"
+
+
+class Openings:
+    """The opening accounts of a network, gathered region by region; `array` ends it."""
+
+    def __init__(self, regions: int) -> None:
+        """Start with no accounts; each region's positions are given out from its first free one."""
+        self._parts: list[npt.NDArray[np.void]] = []
+        self._next = np.full(regions, FIRST_FREE_POSITION, np.int64)
+
+    def place(self, regions: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
+        """Return new account numbers, one in each of the regions; ValueError if one is full."""
+        if len(regions) and int(regions.max()) >= len(self._next):
+            raise ValueError(f"region {regions.max()} is not one of this network's")
+        counts = np.bincount(regions, minlength=len(self._next))
+        if np.any(self._next + counts > REGION_ACCOUNTS):
+            raise ValueError(f"a region has room for {REGION_ACCOUNTS:,} accounts, not for more")
+        order = np.argsort(regions, kind="stable")
+        starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+        sorted_regions = regions[order]
+        rank = np.arange(len(regions)) - starts[sorted_regions]
+        positions = np.empty(len(regions), np.int64)
+        positions[order] = self._next[sorted_regions] + rank
+        self._next += counts
+        return (regions.astype(np.int64) << POSITION_BITS | positions).astype(np.uint32)
+
+    def next_position(self, region: int) -> int:
+        """Return the first position of the region that is still free."""
+        return int(self._next[region])
+
+    def add(
+        self,
+        numbers: npt.NDArray[np.uint32],
+        publics: npt.NDArray[np.uint8],
+        balances_cents: npt.NDArray[np.int64],
+        kinds: npt.NDArray[np.uint8],
+    ) -> None:
+        """Open accounts: numbers (n,), public keys (n, 32), balances and kinds (n,)."""
+        part = np.zeros(len(numbers), OPENING)
+        flags = np.zeros(16, np.uint32)
+        flags[1:11] = [account_flags(kind) for kind in AccountKind if kind != AccountKind.NONE]
+        part["number"] = numbers
+        part["key"] = publics
+        part["balance"] = balances_cents
+        part["flags"] = flags[kinds]
+        self._parts.append(part)
+
+    def add_one(
+        self, number: int, public: bytes, balance_cents: int, kind: AccountKind, sequence: int = 0
+    ) -> None:
+        """Open one account, whose next sequence is `sequence`."""
+        part = np.zeros(1, OPENING)
+        part["number"] = number
+        part["key"] = np.frombuffer(public, np.uint8)
+        part["balance"] = balance_cents
+        part["flags"] = account_flags(kind)
+        part["next_sequence"] = sequence
+        self._parts.append(part)
+
+    def supply_cents(self) -> int:
+        """Return the sum of all balances so far: what trust banks must stand for."""
+        return sum(int(part["balance"].sum()) for part in self._parts)
+
+    def array(self) -> npt.NDArray[np.void]:
+        """Return the OPENING array, ascending by account number; the balances add up to zero."""
+        assert self.supply_cents() == 0, "e-money in circulation equals money in trust"
+        merged = np.concatenate(self._parts)
+        return merged[np.argsort(merged["number"], kind="stable")]
+
+
+def publics_of(seeds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the (n, 32) public keys of (n, 32) seeds, computed on all cores."""
+    secret_keys = secret_keys_from_seeds(seeds, threads=os.cpu_count() or 1)
+    return secret_keys[:, -PUBLIC_BYTES:]
+
+
+def demo_accounts(
+    openings: Openings, regions: int, customers: int, agents_per_region: int
+) -> list[DemoAccount]:
+    """Open the demo customers, spread over the regions, and each region's agents.
+
+    ValueError if there are more than the block of demo telephone numbers has.
+    """
+    if not 0 <= max(customers, agents_per_region * regions) <= DEMO_ACCOUNTS_MAX:
+        raise ValueError(f"a demo has at most {DEMO_ACCOUNTS_MAX:,} customers and as many agents")
+    people = []
+    for i in range(agents_per_region * regions):
+        name, msisdn = f"agent-{i + 1}", f"+{AGENT_TELEPHONES + i + 1}"
+        people.append(_open(openings, i % regions, name, msisdn, AccountKind.AGENT, AGENT_CENTS))
+    for i in range(customers):
+        name, msisdn = f"customer-{i + 1}", f"+{CUSTOMER_TELEPHONES + i + 1}"
+        people.append(
+            _open(openings, i % regions, name, msisdn, AccountKind.CUSTOMER, CUSTOMER_CENTS)
+        )
+    return people
+
+
+def _open(
+    openings: Openings,
+    region: int,
+    name: str,
+    msisdn: str,
+    kind: AccountKind,
+    balance_cents: int,
+) -> DemoAccount:
+    """Open one demo account in the region, with a new key."""
+    keypair = KeyPair(os.urandom(SEED_BYTES))
+    (number,) = openings.place(np.array([region], np.uint16)).tolist()
+    openings.add_one(number, keypair.public, balance_cents, kind)
+    return DemoAccount(name, number, msisdn, kind, keypair)
+
+
+def settle(population: Population, openings: Openings) -> Residents:
+    """Give a population its account numbers; its accounts are opened by `trust`, banks included."""
+    numbers = openings.place(population.region)
+    return Residents(
+        numbers, population.kind, population.seeds, population.balance_cents.astype(np.int64)
+    )
+
+
+def trust(
+    openings: Openings, residents: Residents, banks: int, regions: int
+) -> tuple[Residents, list[Issuer], list[DemoAccount]]:
+    """Open the crowd and the trust banks, so that all balances add up to exactly zero.
+
+    `banks` of them have keys of their own; the crowd's banks share the trust with them evenly.
+    Returns the crowd with its banks' balances, the issuers, and the banks with keys.
+    """
+    own = [
+        (f"bank-{i + 1}", number, KeyPair(os.urandom(SEED_BYTES)))
+        for i, number in enumerate(
+            openings.place(np.arange(banks, dtype=np.uint16) % np.uint16(regions)).tolist()
+        )
+    ]
+    crowd = np.flatnonzero(residents.kinds == AccountKind.BANK)
+    supply = openings.supply_cents() + int(residents.balances.sum())
+    share, rest = divmod(supply, len(own) + len(crowd))
+    balances = residents.balances.copy()
+    balances[crowd] = -share
+    openings.add(residents.numbers, publics_of(residents.seeds), balances, residents.kinds)
+    issuers, people = [], []
+    for i, (name, number, keypair) in enumerate(own):
+        owed = share + (rest if i == 0 else 0)
+        openings.add_one(number, keypair.public, -owed, AccountKind.BANK)
+        issuers.append(Issuer(name, number, owed + BANK_ROOM_CENTS))
+        people.append(DemoAccount(name, number, "", AccountKind.BANK, keypair))
+    for i, number in enumerate(residents.numbers[crowd].tolist()):
+        issuers.append(Issuer(f"crowd-bank-{i + 1}", number, share + BANK_ROOM_CENTS))
+    return residents._replace(balances=balances), issuers, people

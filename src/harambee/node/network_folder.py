@@ -1,0 +1,582 @@
+"""A network's folder: the genesis, where everyone listens, and the keys of who lives here.
+
+    genesis.json            what all replicas agree on before the first block
+    openings.bin            the opening accounts, an OPENING array; the genesis has its digest
+    addresses.json          [{name, peer, http}]; not in the genesis, because addresses change
+    directory.key           the committee's key for hashing telephone numbers, hexadecimal, 0600
+    certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
+    super-agents/NAME/      node.toml, signing.key, enrolment.key, treasury.key, tls.key, tls.crt
+    keys/                   FOR DEVELOPMENT ONLY: demo.json and the demo accounts' keys
+    population.bin, .seeds  FOR DEVELOPMENT ONLY: a crowd's accounts, and the seeds of their keys
+
+`create_network` makes such a folder whole or not at all; `load_network` reads one and checks it.
+Every error is a NetworkFolderError of one sentence.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.keyfiles import (
+    ANYONE_ELSE,
+    KeyFileError,
+    StoredKey,
+    read_key_file,
+    read_seeds,
+    write_key_file,
+    write_seeds,
+)
+from harambee.crypto.signatures import KeyPair, generate
+from harambee.ledger.records import (
+    OPENING,
+    POSITION_COMMISSION,
+    POSITION_ENROLMENT,
+    POSITION_EXCISE,
+    POSITION_FLOAT,
+    POSITION_REVENUE,
+    AccountKind,
+    account_number,
+)
+from harambee.money.tariff import TariffError, shipped_tariff
+from harambee.node.config import PORT_MAX, Address, ConfigError, NodeConfig, read_config
+from harambee.node.development import (
+    FLOAT_CENTS,
+    POPULATION,
+    REMARK,
+    DemoAccount,
+    Issuer,
+    Openings,
+    Population,
+    Residents,
+    demo_accounts,
+    name_of,
+    settle,
+    trust,
+)
+from harambee.node.directory import KEY_BYTES, alias_of
+from harambee.node.tls import TlsError, create_certificate, key_digest
+from harambee.protocol.genesis import (
+    FORMAT,
+    AliasDocument,
+    Genesis,
+    GenesisDocument,
+    GenesisError,
+    IssuerDocument,
+    MemberDocument,
+    read_genesis,
+)
+from harambee.protocol.wire import MEMBERS_MAX
+
+PRIVATE: Final = stat.S_IRUSR | stat.S_IWUSR
+PUBLIC: Final = PRIVATE | stat.S_IRGRP | stat.S_IROTH
+KIND_SIGNING: Final = "super-agent"
+KIND_ENROLMENT: Final = "enrolment"
+KIND_TREASURY: Final = "treasury"
+KIND_DEMO: Final = "development"
+
+WARNING: Final = """\
+FOR DEVELOPMENT ONLY.
+These are the secret keys of the demonstration's accounts. They lie here in the open so that anyone
+who tries this network out can pay with them. No account of a real person may ever use them.
+"""
+
+NODE_TOML: Final = """\
+# Super-agent {name} of the network {network}. Paths are relative to this file.
+name = "{name}"
+
+genesis = "../../genesis.json"
+openings = "../../openings.bin"
+addresses = "../../addresses.json"
+certificates = "../../certificates"
+directory_key = "../../directory.key"
+
+signing_key = "signing.key"
+enrolment_key = "enrolment.key"
+treasury_key = "treasury.key"
+tls_key = "tls.key"
+tls_certificate = "tls.crt"
+journal = "journal"
+
+# Customers' handsets, and the other super-agents.
+listen_http = "{http}"
+listen_peer = "{peer}"
+
+# At least this long between two blocks, and at most that long.
+pace_ms = 20
+heartbeat_ms = 1000
+
+log_level = "info"
+"""
+
+
+class NetworkFolderError(Exception):
+    """A network's folder cannot be made, or read, or trusted; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAddress:
+    """Where one super-agent listens."""
+
+    name: str
+    peer: Address
+    """For super-agents."""
+    http: str
+    """For handsets: a URL without a slash at its end."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFolder:
+    """A network's folder, read and checked. Rows of `addresses` stand in the committee's order."""
+
+    folder: Path
+    genesis: Genesis
+    addresses: tuple[MemberAddress, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The super-agents' names, in the committee's order."""
+        return tuple(member.name for member in self.genesis.committee.members)
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the development keys."""
+        return self.folder / "keys"
+
+    @cached_property
+    def openings(self) -> npt.NDArray[np.void]:
+        """The opening accounts, an OPENING array ascending by number, read-only."""
+        return np.frombuffer(self.genesis.openings, OPENING)
+
+    def node_file(self, which: str | int) -> Path:
+        """Return the configuration file of a super-agent, by name or index in the committee."""
+        if isinstance(which, int) and 0 <= which < len(self.names):
+            which = self.names[which]
+        if which not in self.names:
+            known = ", ".join(self.names)
+            raise NetworkFolderError(f"there is no super-agent {which} here, only {known}")
+        return self.folder / "super-agents" / str(which) / "node.toml"
+
+    def node(self, which: str | int) -> NodeConfig:
+        """Return the configuration of a super-agent, by name or index in the committee."""
+        try:
+            return read_config(self.node_file(which))
+        except ConfigError as error:
+            raise NetworkFolderError(str(error)) from error
+
+    def directory_key(self) -> bytes:
+        """Return the committee's key for hashing telephone numbers, 32 bytes."""
+        return read_directory_key(self.folder / "directory.key")
+
+    def demo(self) -> tuple[DemoAccount, ...]:
+        """Return the demo customers, agents and banks with their keys; none in a real network."""
+        file = self.keys / "demo.json"
+        if not file.exists():
+            return ()
+        try:
+            return tuple(
+                DemoAccount(
+                    row["name"],
+                    row["account"],
+                    row["telephone"],
+                    AccountKind[row["kind"].upper()],
+                    read_key_file(self.keys / row["key"], KIND_DEMO).keypair,
+                )
+                for row in json.loads(_read(file))["accounts"]
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NetworkFolderError(f"{file} is damaged: {error!r}") from error
+        except KeyFileError as error:
+            raise NetworkFolderError(str(error)) from error
+
+    def population(self) -> Residents | None:
+        """Return the crowd's numbers, kinds, seeds and opening balances; None if there is none."""
+        file = self.folder / "population.bin"
+        if not file.exists():
+            return None
+        content = _read(file)
+        try:
+            seeds = read_seeds(self.folder / "population.seeds")
+        except KeyFileError as error:
+            raise NetworkFolderError(str(error)) from error
+        if len(content) != len(seeds) * POPULATION.itemsize:
+            raise NetworkFolderError(f"{file} and its seeds do not belong together")
+        rows = np.frombuffer(content, POPULATION)
+        return Residents(rows["number"].copy(), rows["kind"].copy(), seeds, rows["balance"].copy())
+
+
+@dataclass(frozen=True, eq=False)
+class NodeFiles:
+    """What a configuration names, read and checked against the genesis."""
+
+    config: NodeConfig
+    genesis: Genesis
+    index: int
+    """This super-agent's index in the committee."""
+    addresses: tuple[MemberAddress, ...]
+    certificates: tuple[bytes, ...]
+    """PEM, in the committee's order; each has the key that the genesis pins."""
+    signing: KeyPair
+    enrolment: KeyPair
+    treasury: KeyPair
+    directory_key: bytes
+
+
+def create_network(
+    folder: Path,
+    *,
+    super_agents: int = 4,
+    name: str = "demo",
+    customers: int = 20,
+    agents_per_super_agent: int = 5,
+    population: Population | None = None,
+    banks: int = 2,
+    base_http_port: int = 8401,
+    base_peer_port: int = 9401,
+    host: str = "127.0.0.1",
+) -> NetworkFolder:
+    """Make a development network in `folder`, which must be missing or empty, and return it.
+
+    Super-agent i enrols in region i and listens on base port + i. Banks' balances are negative, so
+    that all balances add up to zero. The folder appears whole, or not at all. NetworkFolderError
+    when it is taken or cannot be written, or the numbers do not make a network.
+    """
+    if not 1 <= super_agents <= MEMBERS_MAX:
+        raise NetworkFolderError(f"a network has 1 to {MEMBERS_MAX} super-agents")
+    if banks < 1:
+        raise NetworkFolderError("a network has at least one trust bank")
+    if customers < 0 or agents_per_super_agent < 0:
+        raise NetworkFolderError("there cannot be fewer than no customers or agents")
+    highest = max(base_http_port, base_peer_port) + super_agents - 1
+    if min(base_http_port, base_peer_port) < 1 or highest > PORT_MAX:
+        raise NetworkFolderError(f"the ports must lie between 1 and {PORT_MAX}")
+    names = [name_of(i) for i in range(super_agents)]
+    addresses = tuple(
+        MemberAddress(
+            names[i],
+            Address(host, base_peer_port + i),
+            f"http://{Address(host, base_http_port + i)}",
+        )
+        for i in range(super_agents)
+    )
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    try:
+        _refuse_taken(folder)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700, parents=True)
+        directory_key = secrets.token_bytes(KEY_BYTES)
+        _write(unfinished / "directory.key", directory_key.hex().encode() + b"\n", PRIVATE)
+        members, enrolments, treasuries = _create_members(unfinished, name, addresses)
+        openings = Openings(super_agents)
+        people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
+        residents = settle(population or _nobody(), openings)
+        _open_floats(openings, treasuries)
+        residents, issuers, bankers = trust(openings, residents, banks, super_agents)
+        _open_system(openings, enrolments, treasuries)
+        _write_demo(unfinished / "keys", people + bankers)
+        if population is not None:
+            _write_population(unfinished, residents)
+        array = openings.array().tobytes()
+        document = GenesisDocument(
+            format=FORMAT,
+            name=name,
+            development=True,
+            epoch=0,
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            super_agents=members,
+            tariffs=[shipped_tariff().to_document()],
+            issuers=[_issuer_document(issuer) for issuer in issuers],
+            aliases=[
+                AliasDocument(alias_of(directory_key, person.msisdn).hex(), person.account)
+                for person in people
+            ],
+            openings_count=len(array) // OPENING.itemsize,
+            openings_digest=hashlib.sha256(array).hexdigest(),
+        )
+        _write(unfinished / "openings.bin", array)
+        pretty = msgspec.json.format(msgspec.json.encode(document), indent=2)
+        _write(unfinished / "genesis.json", pretty + b"\n")
+        _write_addresses(unfinished / "addresses.json", addresses)
+        unfinished.rename(folder)
+    except (ValueError, KeyFileError) as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise NetworkFolderError(str(error)) from error
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise NetworkFolderError(f"cannot make a network in {folder}: {error.strerror}") from error
+    return load_network(folder)
+
+
+def load_network(folder: Path) -> NetworkFolder:
+    """Return the network in `folder`.
+
+    NetworkFolderError if there is none, a file is missing or unreadable, the opening accounts were
+    altered or do not add up, the addresses are not the committee's, or a secret is open to others.
+    """
+    if not (folder / "genesis.json").exists():
+        raise NetworkFolderError(f"there is no network in {folder}: it has no genesis.json")
+    genesis = _load_genesis(folder / "genesis.json", folder / "openings.bin")
+    addresses = read_addresses(folder / "addresses.json", genesis)
+    secret = [folder / "directory.key", folder / "population.seeds"]
+    secret += folder.glob("super-agents/*/*.key")
+    secret += folder.glob("keys/*.key")
+    for file in secret:
+        if file.exists():
+            _refuse_open(file)
+    return NetworkFolder(folder, genesis, addresses)
+
+
+def load_node(config: NodeConfig) -> NodeFiles:
+    """Return what a configuration names, with every key checked against the genesis.
+
+    NetworkFolderError if a file is missing, unreadable, altered or open to others, or a key is not
+    this super-agent's.
+    """
+    genesis = _load_genesis(config.genesis, config.openings)
+    members = genesis.committee.members
+    index = next((i for i, member in enumerate(members) if member.name == config.name), None)
+    if index is None:
+        raise NetworkFolderError(f"{config.file}: name: the genesis has no {config.name!r}")
+    certificates = tuple(
+        _read_certificate(config.certificates / f"{member.name}.crt", member.tls_key_digest)
+        for member in members
+    )
+    _refuse_open(config.tls_key)
+    _read_certificate(config.tls_certificate, members[index].tls_key_digest)
+    signing = _read_key(config.signing_key, KIND_SIGNING)
+    if signing.public != members[index].key:
+        raise NetworkFolderError(f"{config.signing_key} is not the key that the genesis names")
+    return NodeFiles(
+        config=config,
+        genesis=genesis,
+        index=index,
+        addresses=read_addresses(config.addresses, genesis),
+        certificates=certificates,
+        signing=signing,
+        enrolment=_read_key(config.enrolment_key, KIND_ENROLMENT),
+        treasury=_read_key(config.treasury_key, KIND_TREASURY),
+        directory_key=read_directory_key(config.directory_key),
+    )
+
+
+def read_addresses(file: Path, genesis: Genesis) -> tuple[MemberAddress, ...]:
+    """Return where the committee listens, in its order; NetworkFolderError unless all are there."""
+    try:
+        rows: dict[str, Any] = {row["name"]: row for row in json.loads(_read(file))}
+        return tuple(
+            MemberAddress(
+                member.name,
+                Address.parse(rows[member.name]["peer"]),
+                str(rows[member.name]["http"]).rstrip("/"),
+            )
+            for member in genesis.committee.members
+        )
+    except KeyError as error:
+        raise NetworkFolderError(f"{file} lacks {error.args[0]!r}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NetworkFolderError(f"{file} is not a list of addresses: {error}") from error
+
+
+def read_directory_key(file: Path) -> bytes:
+    """Return the 32 bytes of a directory key's file; NetworkFolderError if it is none or open."""
+    content = _read(file)
+    _refuse_open(file)
+    try:
+        key = bytes.fromhex(content.decode("ascii"))
+    except ValueError:  # from None: the error's own text could quote the key
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise NetworkFolderError(f"{file} is not {KEY_BYTES} bytes in hexadecimal") from None
+    return key
+
+
+def _load_genesis(document: Path, openings: Path) -> Genesis:
+    """Read and check genesis and opening accounts; NetworkFolderError names the file."""
+    content, array = _read(document), _read(openings)
+    try:
+        genesis = read_genesis(content, array)
+    except (GenesisError, TariffError) as error:
+        raise NetworkFolderError(f"{document}: {error}") from error
+    if len(array) != genesis.document.openings_count * OPENING.itemsize:
+        raise NetworkFolderError(f"{openings} has not as many accounts as the genesis says")
+    if int(np.frombuffer(array, OPENING)["balance"].sum()) != 0:
+        raise NetworkFolderError(f"the balances in {openings} do not add up to zero")
+    return genesis
+
+
+def _create_members(
+    folder: Path, network: str, addresses: tuple[MemberAddress, ...]
+) -> tuple[list[MemberDocument], list[KeyPair], list[KeyPair]]:
+    """Write each super-agent's folder; return members, enrolment keys and treasury keys."""
+    (folder / "certificates").mkdir()
+    members, enrolments, treasuries = [], [], []
+    for i, address in enumerate(addresses):
+        home = folder / "super-agents" / address.name
+        home.mkdir(parents=True)
+        signing, enrolment, treasury = generate(), generate(), generate()
+        for file, kind, keypair in (
+            ("signing.key", KIND_SIGNING, signing),
+            ("enrolment.key", KIND_ENROLMENT, enrolment),
+            ("treasury.key", KIND_TREASURY, treasury),
+        ):
+            comment = f"{kind} key of {address.name}, network {network}"
+            write_key_file(home / file, StoredKey(kind, keypair, comment))
+        tls_key, certificate = create_certificate(address.name)
+        _write(home / "tls.key", tls_key, PRIVATE)
+        _write(home / "tls.crt", certificate)
+        _write(folder / "certificates" / f"{address.name}.crt", certificate)
+        http = address.http.removeprefix("http://")
+        text = NODE_TOML.format(
+            name=address.name, network=json.dumps(network), http=http, peer=address.peer
+        )
+        _write(home / "node.toml", text.encode())
+        digest = key_digest(certificate).hex()
+        members.append(MemberDocument(address.name, signing.public.hex(), digest, [i]))
+        enrolments.append(enrolment)
+        treasuries.append(treasury)
+    return members, enrolments, treasuries
+
+
+def _open_floats(openings: Openings, treasuries: list[KeyPair]) -> None:
+    """Open each super-agent's float, which it sells to its agents."""
+    for region, keypair in enumerate(treasuries):
+        number = account_number(region, POSITION_FLOAT)
+        openings.add_one(number, keypair.public, FLOAT_CENTS, AccountKind.FLOAT)
+
+
+def _open_system(openings: Openings, enrolments: list[KeyPair], treasuries: list[KeyPair]) -> None:
+    """Open the other accounts of each super-agent.
+
+    This comes last: an enrolment's next sequence is the first position that nobody has.
+    """
+    for region, (enrolment, treasury) in enumerate(zip(enrolments, treasuries, strict=True)):
+        openings.add_one(
+            account_number(region, POSITION_ENROLMENT),
+            enrolment.public,
+            0,
+            AccountKind.ENROLMENT,
+            openings.next_position(region),
+        )
+        for position, kind in (
+            (POSITION_REVENUE, AccountKind.REVENUE),
+            (POSITION_COMMISSION, AccountKind.COMMISSION),
+            (POSITION_EXCISE, AccountKind.EXCISE),
+        ):
+            openings.add_one(account_number(region, position), treasury.public, 0, kind)
+
+
+def _nobody() -> Population:
+    """Return the population of a network without a crowd."""
+    return Population(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.uint16))
+
+
+def _issuer_document(issuer: Issuer) -> IssuerDocument:
+    """Return a trust bank as the genesis writes it."""
+    return IssuerDocument(issuer.name, issuer.account, issuer.limit_cents)
+
+
+def _write_demo(folder: Path, people: list[DemoAccount]) -> None:
+    """Write the demo accounts' keys, a list of them, and what they are for."""
+    folder.mkdir(mode=0o700)
+    _write(folder / "DEVELOPMENT-ONLY.txt", WARNING.encode())
+    rows = []
+    for person in people:
+        file = f"{person.name}.key"
+        write_key_file(folder / file, StoredKey(KIND_DEMO, person.keypair, REMARK))
+        rows.append(
+            {
+                "name": person.name,
+                "account": person.account,
+                "telephone": person.msisdn,
+                "kind": person.kind.name.lower(),
+                "key": file,
+            }
+        )
+    text = json.dumps({"purpose": REMARK, "accounts": rows}, indent=2)
+    _write(folder / "demo.json", text.encode() + b"\n")
+
+
+def _write_population(folder: Path, residents: Residents) -> None:
+    """Write a crowd's accounts and the seeds of their keys."""
+    rows = np.empty(len(residents.numbers), POPULATION)
+    rows["number"] = residents.numbers
+    rows["kind"] = residents.kinds
+    rows["balance"] = residents.balances
+    _write(folder / "population.bin", rows.tobytes())
+    write_seeds(folder / "population.seeds", np.ascontiguousarray(residents.seeds))
+
+
+def _write_addresses(file: Path, addresses: tuple[MemberAddress, ...]) -> None:
+    """Write where everyone listens."""
+    rows = [{"name": a.name, "peer": str(a.peer), "http": a.http} for a in addresses]
+    _write(file, json.dumps(rows, indent=2).encode() + b"\n")
+
+
+def _write(file: Path, content: bytes, mode: int = PUBLIC) -> None:
+    """Create a file with this mode and content, and make it durable."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(descriptor)
+
+
+def _refuse_taken(folder: Path) -> None:
+    """Raise NetworkFolderError unless the folder is missing or empty."""
+    if (folder / "genesis.json").exists():
+        raise NetworkFolderError(f"there is a network in {folder} already")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise NetworkFolderError(f"{folder} exists and is not an empty folder")
+
+
+def _refuse_open(file: Path) -> None:
+    """Raise NetworkFolderError if the secret is missing or anyone but its owner could read it."""
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+    except OSError as error:
+        raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
+    if mode & ANYONE_ELSE:
+        raise NetworkFolderError(
+            f"{file} can be read or written by others (mode {mode:04o}): chmod 600 it first"
+        )
+
+
+def _read(file: Path) -> bytes:
+    """Return a file's content; NetworkFolderError says why not."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise NetworkFolderError(f"{file} is missing") from None
+    except OSError as error:
+        raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _read_key(file: Path, kind: str) -> KeyPair:
+    """Return a key of this kind."""
+    try:
+        return read_key_file(file, kind).keypair
+    except KeyFileError as error:
+        raise NetworkFolderError(str(error)) from error
+
+
+def _read_certificate(file: Path, pinned: bytes) -> bytes:
+    """Return a PEM certificate whose key the genesis pins by this digest."""
+    content = _read(file)
+    try:
+        found = key_digest(content)
+    except TlsError as error:
+        raise NetworkFolderError(f"{file}: {error}") from error
+    if found != pinned:
+        raise NetworkFolderError(f"{file} does not have the key that the genesis names")
+    return content
