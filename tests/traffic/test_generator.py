@@ -39,7 +39,7 @@ def offer(network, orders, pace=HURRIED, presign=False, meanwhile=None):
                 book, network.doors, NETWORK, (network.numbers, network.secrets), QUORUM, pace
             )
             if presign:
-                load.sign_all()
+                await load.prepare(presign=True)
             if meanwhile is not None:
                 meanwhile(load)
             await load.run()

@@ -22,6 +22,7 @@ then: a network that stalls cannot hide it by slowing its questioner down.
 
 import asyncio
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -177,6 +178,7 @@ class Generator:
         self._open = 0
         self._decided = 0
         self._last_progress = 0.0
+        self._prepared = False
         self._stopping = False
         self._turn = 0
         self._work = asyncio.Event()
@@ -205,16 +207,23 @@ class Generator:
 
     # Before the load.
 
-    async def learn_sequences(self, session: aiohttp.ClientSession) -> None:
-        """Ask the first door that answers for the next sequence of every payer."""
-        next_sequence = [
-            (await ask_accounts(session, self.doors, numbers))["next_sequence"]
-            for numbers in _pieces(self._numbers, ACCOUNTS_PER_REQUEST)
-        ]
+    async def prepare(self, *, presign: bool = False) -> None:
+        """Ask for every payer's next sequence and, if wanted, sign everything; LoadError."""
+        async with aiohttp.ClientSession() as session:
+            next_sequence = [
+                (await ask_accounts(session, self.doors, numbers))["next_sequence"]
+                for numbers in _pieces(self._numbers, ACCOUNTS_PER_REQUEST)
+            ]
         self._first_sequence[:] = np.concatenate(next_sequence)
+        self._prepared = True
+        if presign:
+            await asyncio.get_running_loop().run_in_executor(None, self.sign_all)
 
-    def sign_all(self, threads: int = 1) -> None:
-        """Sign every order now. Known beforehand: a cancel takes its order's sequence."""
+    def sign_all(self) -> None:
+        """Sign every order now, on all cores.
+
+        Their sequences are known beforehand, because a cancel takes the sequence of its order.
+        """
         rows = np.arange(self.book.count)
         rank = np.empty(self.book.count, np.int64)
         rank[self._queue] = rows - np.repeat(self._starts[:-1], np.diff(self._starts))
@@ -223,7 +232,7 @@ class Generator:
             self._prefix,
             _bodies(self.book.orders[: self.book.count]),
             self._secrets[self._payer_of],
-            threads,
+            os.cpu_count() or 1,
         )
         self.book.orders["signature"][: self.book.count] = signatures
         self.book.signed[: self.book.count] = True
@@ -232,11 +241,12 @@ class Generator:
 
     async def run(self, on_start: Callable[[], None] | None = None) -> None:
         """Offer everything and follow it to its end; LoadError."""
+        if not self._prepared:
+            await self.prepare()
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=self._pace.wait_ms / 1000 + GRACE_S)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             self._http = session
-            await self.learn_sequences(session)
             self._started = time.perf_counter()
             if on_start is not None:
                 on_start()

@@ -73,6 +73,8 @@ class Verdict:
     """What was found in all of them."""
 
     lost: int
+    lost_cents: int
+    """The amounts of what was lost."""
     duplicated: int
     conserved: bool
     digests_equal: bool
@@ -88,6 +90,7 @@ class Verdict:
         """The fields, for programs."""
         return {
             "lost": self.lost,
+            "lost_cents": self.lost_cents,
             "duplicated": self.duplicated,
             "conserved": self.conserved,
             "digests_equal": self.digests_equal,
@@ -181,6 +184,7 @@ async def judge(
     entries = [int(digest["entries"]) for digest in digests]
     return Verdict(
         lost=int(np.count_nonzero(lost)),
+        lost_cents=int(told["amount"][lost].sum()),
         duplicated=duplicated,
         conserved=agree and all(digest["total_cents"] == 0 for digest in digests),
         digests_equal=len({(d["digest"], d["entries"]) for d in digests}) == 1,

@@ -37,6 +37,7 @@ AGENT_FLOAT_CENTS: Final = 150_000 * CENTS_PER_SHILLING
 AGENTS_PER_SUPER_AGENT: Final = 1_000
 CUSTOMERS_PER_MERCHANT: Final = 40
 BANKS: Final = 4
+CUSTOMERS_LEAST: Final = 2
 ASLEEP_BELOW_UNITS: Final = 9_000
 
 Cents = npt.NDArray[np.int64]
@@ -52,8 +53,8 @@ class Crowd:
     banks: int
 
     def __post_init__(self) -> None:
-        if self.customers < 2 or min(self.agents, self.merchants, self.banks) < 1:
-            raise ValueError("a crowd has two customers, an agent, a merchant and a bank at least")
+        if self.customers < CUSTOMERS_LEAST or min(self.agents, self.merchants, self.banks) < 0:
+            raise ValueError(f"a crowd has at least {CUSTOMERS_LEAST} customers")
 
     @property
     def parties(self) -> int:
@@ -126,21 +127,25 @@ def opening_balances(profile: Profile, customers: int, seed: int) -> Cents:
 def make_workload(
     profile: Profile, crowd: Crowd, tariff: Tariff, seed: int, limit: int | None = None
 ) -> Workload:
-    """Return the profile's orders, or `limit` of them in proportion; same seed, same orders."""
+    """Return the profile's orders, or `limit` orders in its proportions; same seed, same orders.
+
+    Kinds for which the crowd has nobody on the other side are left out.
+    """
     dice = np.random.default_rng([seed, 2])
-    counts = np.array([action.count for action in profile.actions], np.int64)
-    if limit is not None and limit < counts.sum():
-        counts = dice.multivariate_hypergeometric(counts, limit)
-    kinds = np.repeat(np.array([action.kind for action in profile.actions], np.uint8), counts)
+    actions = [action for action in profile.actions if _has_parties(crowd, action.kind)]
+    counts = np.array([action.count for action in actions], np.int64)
+    if limit is not None:
+        counts = _in_proportion(dice, counts, limit)
+    kinds = np.repeat(np.array([action.kind for action in actions], np.uint8), counts)
     amounts = np.concatenate(
         [
             _amounts(dice, action, int(count), tariff)
-            for action, count in zip(profile.actions, counts, strict=True)
+            for action, count in zip(actions, counts, strict=True)
         ]
     )
     payers = np.empty(len(kinds), np.int64)
     payees = np.empty(len(kinds), np.int64)
-    for action in profile.actions:
+    for action in actions:
         rows = np.flatnonzero(kinds == action.kind)
         payers[rows], payees[rows] = _parties(dice, profile, crowd, action.kind, len(rows))
     shuffled = dice.permutation(len(kinds))
@@ -194,11 +199,13 @@ def expect(workload: Workload, balances_cents: Cents, tariff: Tariff) -> Expecta
     return Expectation(affordable, len(workload))
 
 
-def party_balances(crowd: Crowd, customers_cents: Cents) -> Cents:
-    """Return all parties' opening balances: these of customers, floats of agents, and zeros."""
+def party_balances(
+    crowd: Crowd, customers_cents: Cents | int, agents_cents: int = AGENT_FLOAT_CENTS
+) -> Cents:
+    """Return all parties' opening balances: these of customers, the agents' floats, and zeros."""
     balances = np.zeros(crowd.parties, np.int64)
     balances[: crowd.customers] = customers_cents
-    balances[crowd.first_agent : crowd.first_merchant] = AGENT_FLOAT_CENTS
+    balances[crowd.first_agent : crowd.first_merchant] = agents_cents
     return balances
 
 
@@ -212,6 +219,25 @@ def _amounts(dice: np.random.Generator, action: Action, count: int, tariff: Tari
     cash = action.kind in {OrderKind.WITHDRAW, OrderKind.DEPOSIT}
     least = tariff.limits.withdraw_minimum_cents if cash else CENTS_PER_SHILLING
     return np.clip(shillings * CENTS_PER_SHILLING, least, tariff.limits.transaction_cents)
+
+
+def _has_parties(crowd: Crowd, kind: OrderKind) -> bool:
+    """Whether the crowd has somebody on the other side of such an order."""
+    others = {
+        OrderKind.DEPOSIT: crowd.agents,
+        OrderKind.WITHDRAW: crowd.agents,
+        OrderKind.BUY_GOODS: crowd.merchants,
+        OrderKind.BANK_DEPOSIT: crowd.banks,
+    }
+    return others.get(kind, crowd.customers) > 0
+
+
+def _in_proportion(
+    dice: np.random.Generator, counts: npt.NDArray[np.int64], wanted: int
+) -> npt.NDArray[np.int64]:
+    """Return `wanted` in proportion to the counts: the hour over and over, then part of one."""
+    hours, rest = divmod(wanted, int(counts.sum()))
+    return counts * hours + dice.multivariate_hypergeometric(counts, rest)
 
 
 def _parties(

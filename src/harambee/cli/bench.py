@@ -1,0 +1,192 @@
+"""`harambee bench NAME`: how fast, on this machine, with which figures behind it."""
+
+import asyncio
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+VERIFIED: Final = 20_000
+WARM_UP_ORDERS: Final = 4_000
+LATENCY_RATE: Final = 1_000
+BATCHES_IN_FLIGHT_OPEN: Final = 16
+"""An open loop must not be held up by its own bound."""
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine: bench NAME."""
+
+
+@bench.command()
+@click.option("--accounts", type=click.IntRange(min=1_000), default=10_000_000, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def apply(accounts: int, as_json: bool) -> None:
+    """Final orders applied to the ledger, every rule and fee, on one core."""
+    from rich.console import Console
+
+    from harambee.traffic.bench_apply import bench_apply
+
+    with Console(stderr=True).status(f"Applying orders to {accounts:,} accounts"):
+        figures: dict[str, Any] = bench_apply(accounts)
+    _tell(figures, as_json=as_json)
+
+
+@bench.command()
+@click.option("--signatures", type=click.IntRange(min=100), default=VERIFIED, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def verify(signatures: int, as_json: bool) -> None:
+    """Signatures verified in a batch on one core, against libsodium one by one."""
+    import numpy as np
+    from nacl.bindings import crypto_sign_open
+
+    from harambee.crypto.signatures import secret_keys_from_seeds, sign_many, verify_many
+
+    dice = np.random.default_rng(1)
+    secrets = secret_keys_from_seeds(dice.integers(0, 256, (signatures, 32), dtype=np.uint8))
+    bodies = dice.integers(0, 256, (signatures, 64), dtype=np.uint8)
+    prefix = bytes(48)
+    signed = sign_many(prefix, bodies, secrets)
+    verify_many(prefix, bodies[:100], secrets[:100, 32:], signed[:100])
+    started = time.perf_counter()
+    valid = verify_many(prefix, bodies, secrets[:, 32:], signed)
+    batch_s = time.perf_counter() - started
+    messages = [
+        (signature.tobytes() + prefix + body.tobytes(), secret[32:].tobytes())
+        for signature, body, secret in zip(signed, bodies, secrets, strict=True)
+    ]
+    started = time.perf_counter()
+    for message, public in messages:
+        crypto_sign_open(message, public)
+    single_s = time.perf_counter() - started
+    assert valid.all(), "what was signed here verifies here"
+    _tell(
+        {
+            "verified_per_second": round(signatures / batch_s),
+            "ratio_to_libsodium": round(single_s / batch_s, 3),
+            "signatures": signatures,
+        },
+        as_json=as_json,
+    )
+
+
+@bench.command()
+@click.option("--accounts", type=click.IntRange(min=100), default=100_000, show_default=True)
+@click.option("--orders", type=click.IntRange(min=100), default=60_000, show_default=True)
+@click.option("--super-agents", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--batch", type=click.IntRange(1, 8_192), default=256, show_default=True)
+@click.option("--in-flight", type=click.IntRange(1, 64), default=3, show_default=True)
+@click.option(
+    "--latency-seconds",
+    type=click.IntRange(min=1),
+    default=15,
+    show_default=True,
+    help=f"How long {LATENCY_RATE:,} orders a second are offered.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def network(
+    accounts: int,
+    orders: int,
+    super_agents: int,
+    batch: int,
+    in_flight: int,
+    latency_seconds: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Final payments a second of a whole network, and their latency at an even pace."""
+    from rich.console import Console
+
+    from harambee.traffic.generator import LoadError, Pace
+    from harambee.traffic.temporary_network import NetworkError
+    from harambee.traffic.verdict import VerdictError
+
+    saturating = Pace(batch=batch, in_flight=in_flight)
+    even = Pace(rate=LATENCY_RATE, batch=batch, in_flight=BATCHES_IN_FLIGHT_OPEN)
+    console = Console(stderr=True)
+    counts = (orders, latency_seconds * LATENCY_RATE)
+    try:
+        figures = _network(super_agents, accounts, counts, (saturating, even), seed, console)
+    except (NetworkError, LoadError, VerdictError) as error:
+        raise click.ClickException(str(error)) from error
+    _tell(figures, as_json=as_json)
+    if not figures["clean"]:
+        raise SystemExit(1)
+
+
+def _network(
+    super_agents: int,
+    accounts: int,
+    counts: tuple[int, int],
+    paces: tuple[Any, Any],
+    seed: int,
+    console: "Console",
+) -> dict[str, Any]:
+    import numpy as np
+    import uvloop
+
+    from harambee.traffic import bench_network
+    from harambee.traffic.bench_network import ITSELF, OPENING_CENTS, payments
+    from harambee.traffic.generator import Pace
+    from harambee.traffic.parties import population_of
+    from harambee.traffic.processes import rss_bytes
+    from harambee.traffic.temporary_network import TemporaryNetwork
+    from harambee.traffic.verdict import judge
+    from harambee.traffic.workload import Crowd, party_balances
+
+    crowd = Crowd(accounts, 0, 0, 0)
+    population = population_of(crowd, party_balances(crowd, OPENING_CENTS), super_agents, seed)
+    dice = np.random.default_rng([seed, 4])
+    status = console.status(f"Starting {super_agents} super-agents with {accounts:,} accounts")
+    status.start()
+    with TemporaryNetwork(super_agents, population) as running:
+        status.stop()
+        pids = running.pids | {ITSELF: os.getpid()}
+        runs = []
+        for what, count, pace in (
+            ("Warming up", min(WARM_UP_ORDERS, accounts), Pace()),
+            ("As fast as it goes", counts[0], paces[0]),
+            (f"At {LATENCY_RATE:,} a second", counts[1], paces[1]),
+        ):
+            with console.status(f"{what}: {count:,} payments, signed beforehand"):
+                orders = payments(running.network, count, dice)
+                runs.append(uvloop.run(bench_network.run(running.network, orders, pace, pids)))
+        rss = {name: rss_bytes(pid) for name, pid in running.pids.items()}
+        with console.status("Comparing the log with every super-agent's ledger"):
+            verdicts = [
+                asyncio.run(judge(run.book, running.network.doors, running.network.openings))
+                for run in runs[1:]
+            ]
+    _, fast, even = runs
+    return {
+        "final_per_second": round(fast.tally.final_per_second, 1),
+        "latency_ms_p50": round(even.tally.latency_ms_p50, 1),
+        "latency_ms_p99": round(even.tally.latency_ms_p99, 1),
+        "super_agents": super_agents,
+        "accounts": accounts,
+        "rss_bytes": max(rss.values()),
+        "cpu_seconds": fast.cpu_seconds,
+        "saturated": fast.tally.as_json(),
+        "even": even.tally.as_json() | {"cpu_seconds": even.cpu_seconds},
+        "lost": sum(verdict.lost for verdict in verdicts),
+        "duplicated": max(verdict.duplicated for verdict in verdicts),
+        "conserved": all(verdict.conserved for verdict in verdicts),
+        "digests_equal": all(verdict.digests_equal for verdict in verdicts),
+        "clean": all(verdict.clean for verdict in verdicts),
+        "seed": seed,
+    }
+
+
+def _tell(figures: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        shown = f"{value:,}" if isinstance(value, int | float) else value
+        print(f"{name.replace('_', ' ')}: {shown}")
