@@ -29,7 +29,12 @@ class OrderKind(IntEnum):
     BANK_WITHDRAWAL = 10
 
 
-PARTIES: Final = (AccountKind.CUSTOMER, AccountKind.AGENT, AccountKind.MERCHANT, AccountKind.BUSINESS)
+PARTIES: Final = (
+    AccountKind.CUSTOMER,
+    AccountKind.AGENT,
+    AccountKind.MERCHANT,
+    AccountKind.BUSINESS,
+)
 
 
 @dataclass(frozen=True)
@@ -54,35 +59,33 @@ MOVEMENTS: Final[dict[OrderKind, Movement]] = {
     OrderKind.ENROL: Movement((AccountKind.ENROLMENT,), (), moves_money=False),
     OrderKind.CLAIM: Movement(_ANYONE, _ANYONE, moves_money=False),
     OrderKind.FLOAT_SALE: Movement(
-        (AccountKind.FLOAT, AccountKind.AGENT, AccountKind.BANK), (AccountKind.FLOAT, AccountKind.AGENT)
+        (AccountKind.FLOAT, AccountKind.AGENT, AccountKind.BANK),
+        (AccountKind.FLOAT, AccountKind.AGENT),
     ),
     OrderKind.BANK_WITHDRAWAL: Movement((AccountKind.BANK,), PARTIES),
 }
 assert MOVEMENTS.keys() == set(OrderKind), "every kind has its row"
 
 
-@dataclass(frozen=True)
-class KindTable:
-    """`MOVEMENTS` as arrays of 256 for kernels: bit k of a mask allows account kind k; zero: kind unknown."""
+KIND: Final = np.dtype(
+    [("payers", "<u2"), ("payees", "<u2"), ("fee_table", "u1"), ("moves_money", "u1")]
+)
+"""A movement for kernels: bit k of a mask allows account kind k; without payers, no such kind."""
+assert all(int(kind) < 16 for kind in AccountKind), "an account kind is a bit of a u16"
 
-    payer_mask: npt.NDArray[np.uint16]
-    payee_mask: npt.NDArray[np.uint16]
-    fee_table: npt.NDArray[np.uint8]
-    moves_money: npt.NDArray[np.uint8]
+
+def kind_table() -> npt.NDArray[np.void]:
+    """Return `MOVEMENTS` for kernels: a read-only KIND array, one row for each value of a byte."""
+    table = np.zeros(256, KIND)
+    for kind, movement in MOVEMENTS.items():
+        row = table[kind]
+        row["payers"] = _mask(movement.payers)
+        row["payees"] = _mask(movement.payees)
+        row["fee_table"] = movement.fee_table
+        row["moves_money"] = movement.moves_money
+    table.setflags(write=False)
+    return table
 
 
 def _mask(kinds: tuple[AccountKind, ...]) -> int:
     return sum(1 << int(kind) for kind in kinds)
-
-
-def kind_table() -> KindTable:
-    """The table for kernels; made once and shared."""
-    table = KindTable(
-        np.zeros(256, np.uint16), np.zeros(256, np.uint16), np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-    )
-    for kind, movement in MOVEMENTS.items():
-        table.payer_mask[kind] = _mask(movement.payers)
-        table.payee_mask[kind] = _mask(movement.payees)
-        table.fee_table[kind] = int(movement.fee_table)
-        table.moves_money[kind] = movement.moves_money
-    return table

@@ -1,7 +1,7 @@
 """What can become of an order: one dense enum, in the order in which the rules are checked.
 
-Codes are written into journals and signed into refusals. A code is never reused and never changes its
-meaning; new rules take new codes at the end, and say in `rules.py` where they are checked.
+Codes are written into journals and signed into refusals. A code is never reused and never changes
+its meaning; new rules take new codes at the end, and say in `rules.py` where they are checked.
 """
 
 from enum import IntEnum, unique
@@ -53,7 +53,9 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.KIND_UNKNOWN: "This kind of order is not known here.",
     Outcome.OPTIONS_INVALID: "The order sets options or bytes that its kind does not have.",
     Outcome.PAYER_UNKNOWN: "The paying account does not exist.",
-    Outcome.SIGNATURE_INVALID: "The signature does not hold: another key, another network, or altered bytes.",
+    Outcome.SIGNATURE_INVALID: (
+        "The signature does not hold: another key, another network, or altered bytes."
+    ),
     Outcome.SEQUENCE_STALE: "This sequence is already used; ask for the account's next one.",
     Outcome.SEQUENCE_AHEAD: "This sequence skips one that is still open.",
     Outcome.PAYER_IS_PAYEE: "Payer and payee are the same account.",
@@ -64,7 +66,9 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.AMOUNT_NOT_ZERO: "This kind of order moves no money: its amount and fee must be zero.",
     Outcome.AMOUNT_ABOVE_LIMIT: "The amount is above the limit for one transaction.",
     Outcome.TARIFF_UNKNOWN: "The tariff version named is not in force.",
-    Outcome.AMOUNT_WITHOUT_TARIFF: "The tariff has no price for this amount: it is too small or too large.",
+    Outcome.AMOUNT_WITHOUT_TARIFF: (
+        "The tariff has no price for this amount: it is too small or too large."
+    ),
     Outcome.FEE_WRONG: "The fee is not the tariff's fee for this amount.",
     Outcome.DAY_WRONG: "The order's day is more than one day away from today; sign it again.",
     Outcome.DAY_BEFORE_LAST: "The order's day lies before the account's last payment.",
@@ -83,3 +87,14 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.BROKER_BUSY: "This super-agent is full for the moment; another will take the order.",
 }
 assert SENTENCES.keys() == set(Outcome), "every outcome has its sentence"
+
+
+@unique
+class Applied(IntEnum):
+    """What became of a final order when it was applied."""
+
+    APPLIED = 0
+    ALREADY = 1
+    """The slot is past: this order, or another one, was applied in it."""
+    WAITING = 2
+    """It needs something that is not here yet: the slot before it, its payee, its tariff."""

@@ -1,8 +1,9 @@
-"""The two records that the whole network is made of: account and order, byte for byte.
+"""The records that the whole network is made of, account and order first, byte for byte.
 
-`docs/wire.md` is the contract; sizes and offsets are asserted here, where they are declared, so that a
-slip fails at import and not on another super-agent. Amounts are integer cents. Records are packed and
-little-endian, so an array of them *is* the wire format and the page format: nothing is converted.
+`docs/wire.md` is the contract; sizes and offsets are asserted here, where they are declared, so
+that a slip fails at import and not on another super-agent. Amounts are integer cents. Records are
+packed and little-endian, so an array of them *is* the wire format and the page format: nothing is
+converted.
 """
 
 from enum import IntEnum
@@ -50,7 +51,7 @@ ACCOUNT: Final = np.dtype(
 )
 assert ACCOUNT.itemsize == 98
 ACCOUNT_DIGESTED_BYTES: Final = 90
-"""An account's digest covers these leading bytes: all but `last_entry`, which is this replica's own index."""
+"""A digest covers these leading bytes: all but `last_entry`, this replica's own index."""
 assert ACCOUNT.fields is not None
 assert ACCOUNT.fields["last_entry"][1] == ACCOUNT_DIGESTED_BYTES
 
@@ -66,8 +67,29 @@ ENTRY: Final = np.dtype(
         ("revenue_previous", "<u8"),
     ]
 )
-"""One statement entry: where the order lies in the journal, and the older entries of those it touched."""
+"""One statement entry: where an order lies in the journal, and the older entries of those it touched.
+
+Those are indices plus one, 0 for none. The entry of a claim, whose sequence is its alias's and not
+its payer's, has `NO_ACCOUNT_SLOT` in the place of the revenue account's.
+"""
+NO_ACCOUNT_SLOT: Final = 2**64 - 1
 assert ENTRY.itemsize == 48
+
+OPENING: Final = np.dtype(
+    [
+        ("number", "<u4"),
+        ("key", "u1", 32),
+        ("balance", "<i8"),
+        ("flags", "<u4"),
+        ("next_sequence", "<u4"),
+    ]
+)
+"""One account as the genesis opens it; balances in cents, adding up to zero."""
+assert OPENING.itemsize == 52
+
+ALIAS: Final = np.dtype([("alias", "u1", 32), ("owner", "<u4"), ("next_sequence", "<u4")])
+"""Which account a keyed hash names, and the alias's next slot; 0 where nobody has claimed it."""
+assert ALIAS.itemsize == 40
 
 REGION_BITS: Final = 12
 POSITION_BITS: Final = 20
