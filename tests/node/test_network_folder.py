@@ -89,7 +89,7 @@ def test_balances_add_up_to_zero_and_banks_stay_within_their_limits(made):
     assert int(openings["balance"].sum()) == 0
     limits = {issuer.account: issuer.limit_cents for issuer in made.genesis.document.issuers}
     banks = openings[kinds_of(openings) == AccountKind.BANK]
-    assert sorted(limits) == banks["number"].tolist()
+    assert list(limits) == banks["number"].tolist(), "issuers ascend"
     assert len(banks) == 2
     for row in banks:
         assert -limits[int(row["number"])] <= row["balance"] < 0
@@ -215,6 +215,14 @@ def test_a_crowd_in_a_region_that_is_not_there_leaves_nothing_behind(tmp_path):
     crowd = Population(np.array([1], np.uint8), np.array([1]), np.array([9], np.uint16))
     with pytest.raises(NetworkFolderError, match="region 9 is not one of this network's"):
         create_network(tmp_path / "network", population=crowd)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_money_than_a_ledger_holds_leaves_nothing_behind(tmp_path):
+    n = 3
+    rich = Population(np.ones(n, np.uint8), np.full(n, 2**62), np.zeros(n, np.uint16))
+    with pytest.raises(NetworkFolderError, match="more money than a ledger can hold"):
+        create_network(tmp_path / "network", population=rich)
     assert list(tmp_path.iterdir()) == []
 
 

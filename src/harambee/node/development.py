@@ -18,6 +18,7 @@ from harambee.ledger.records import (
     OPENING,
     POSITION_BITS,
     REGION_ACCOUNTS,
+    SUPPLY_CENTS_MAX,
     AccountKind,
     account_flags,
 )
@@ -257,7 +258,8 @@ def trust(
     """Open the crowd and the trust banks, so that all balances add up to exactly zero.
 
     `banks` of them have keys of their own; the crowd's banks share the trust with them evenly.
-    Returns the crowd with its banks' balances, the issuers, and the banks with keys.
+    Returns the crowd with its banks' balances, the issuers ascending by account, and the banks
+    with keys. ValueError if that is more money than a ledger can hold.
     """
     own = [
         (f"bank-{i + 1}", number, KeyPair(os.urandom(SEED_BYTES)))
@@ -266,7 +268,9 @@ def trust(
         )
     ]
     crowd = np.flatnonzero(residents.kinds == AccountKind.BANK)
-    supply = openings.supply_cents() + int(residents.balances.sum())
+    supply = openings.supply_cents() + sum(residents.balances.tolist())  # exact, however large
+    if supply + (len(own) + len(crowd)) * BANK_ROOM_CENTS > SUPPLY_CENTS_MAX:
+        raise ValueError("the opening balances are more money than a ledger can hold")
     share, rest = divmod(supply, len(own) + len(crowd))
     balances = residents.balances.copy()
     balances[crowd] = -share
@@ -279,4 +283,5 @@ def trust(
         people.append(DemoAccount(name, number, "", AccountKind.BANK, keypair))
     for i, number in enumerate(residents.numbers[crowd].tolist()):
         issuers.append(Issuer(f"crowd-bank-{i + 1}", number, share + BANK_ROOM_CENTS))
+    issuers.sort(key=lambda issuer: issuer.account)
     return residents._replace(balances=balances), issuers, people
