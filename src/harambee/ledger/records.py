@@ -67,13 +67,18 @@ ENTRY: Final = np.dtype(
         ("revenue_previous", "<u8"),
     ]
 )
-"""One statement entry: where an order lies in the journal, and the older entries of those it touched.
+"""One statement entry: where the order lies in the journal, and the older entries of whom it touched.
 
 Those are indices plus one, 0 for none. The entry of a claim, whose sequence is its alias's and not
 its payer's, has `NO_ACCOUNT_SLOT` in the place of the revenue account's.
 """
 NO_ACCOUNT_SLOT: Final = 2**64 - 1
 assert ENTRY.itemsize == 48
+
+SUPPLY_CENTS_MAX: Final = 2**61
+"""All that issuers together may owe, so that no balance and no sum of two can overflow an i64."""
+SEQUENCE_LAST: Final = 2**32 - 1
+"""Never used: the sequence after it would be the first one again."""
 
 OPENING: Final = np.dtype(
     [

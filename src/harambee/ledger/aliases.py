@@ -1,0 +1,77 @@
+"""Which account an alias names: an open-addressed table of 40-byte rows, for kernels."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import digest
+from harambee.ledger.kernels import find_alias, move_aliases
+from harambee.ledger.records import ALIAS
+
+FIRST_ROWS: Final = 1 << 10
+
+# Python's own secret for hashing, new in each process: which aliases collide is nobody's to know.
+# Nothing that leaves this table depends on it.
+_KEY0: Final = np.uint64(hash(b"harambee alias table 0") & 0xFFFFFFFFFFFFFFFF)
+_KEY1: Final = np.uint64(hash(b"harambee alias table 1") & 0xFFFFFFFFFFFFFFFF)
+
+
+class Aliases:
+    """Every claimed alias with its owner and its next slot."""
+
+    key0: Final = _KEY0
+    key1: Final = _KEY1
+
+    def __init__(self) -> None:
+        self.rows: npt.NDArray[np.void] = np.zeros(FIRST_ROWS, ALIAS)
+        self._count = 0
+        self._digest: bytes | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def reserve(self, more: int) -> None:
+        """Make room for `more` aliases, so that at most three rows in four are taken."""
+        rows = len(self.rows)
+        while 4 * (self._count + more) > 3 * rows:
+            rows *= 2
+        if rows > len(self.rows):
+            grown = np.zeros(rows, ALIAS)
+            move_aliases(self.rows, grown, self.key0, self.key1)
+            self.rows = grown
+
+    def changed(self, new: int) -> None:
+        """Note that kernels wrote into `rows`, and how many aliases are new."""
+        self._count += new
+        self._digest = None
+
+    def get(self, alias: bytes) -> tuple[int, int] | None:
+        """Return (owner, next slot), or None where nobody has claimed it."""
+        row = self.rows[self._find(alias)]
+        following = int(row["next_sequence"])
+        return (int(row["owner"]), following) if following else None
+
+    def put(self, alias: bytes, owner: int, following: int) -> None:
+        """Enter an alias, or change it; `following` is its next slot, at least 1."""
+        assert following > 0, "zero is what tells an empty row"
+        self.reserve(1)
+        row = self.rows[self._find(alias)]
+        new = int(row["next_sequence"] == 0)
+        row["alias"] = np.frombuffer(alias, np.uint8)
+        row["owner"] = owner
+        row["next_sequence"] = following
+        self.changed(new)
+
+    def digest(self) -> bytes:
+        """Return the digest of all of them, 32 bytes, in ascending order of the aliases' bytes."""
+        if self._digest is None:
+            taken = self.rows[self.rows["next_sequence"] != 0]
+            words = np.ascontiguousarray(taken["alias"]).view(">u8").reshape(-1, 4)
+            ascending = np.lexsort(words.T[::-1])
+            self._digest = digest(taken[ascending].tobytes())
+        return self._digest
+
+    def _find(self, alias: bytes) -> int:
+        assert len(alias) == 32, "an alias is a hash of 32 bytes"
+        return int(find_alias(self.rows, np.frombuffer(alias, np.uint8), self.key0, self.key1))

@@ -1,0 +1,670 @@
+"""The rules of `harambee.ledger.rules`, compiled: check and apply for a million orders a second.
+
+Property tests hold each to its twin, outcome by outcome and byte by byte. Here the order of the
+branches is the order of `Outcome`, too. Two things to beware of:
+
+- Numba makes a float of a u64 beside an i64, so each field is cast before it meets another.
+- A compiled kernel is kept on disk by the date of this file alone. What comes from other files is
+  therefore either an argument or never changes: codes, masks, limits of the format.
+"""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Applied, Outcome
+from harambee.ledger.prefetch import prefetch
+from harambee.ledger.records import (
+    ACCOUNT,
+    CUSTODIAL_BIT,
+    FIRST_FREE_POSITION,
+    KEY_TYPE_SHIFT,
+    KIND_MASK,
+    NO_ACCOUNT_SLOT,
+    P256_SIGN_BIT,
+    POSITION_BITS,
+    POSITION_REVENUE,
+    REGION_ACCOUNTS,
+    SEQUENCE_LAST,
+    STATUS_MASK,
+    STATUS_SHIFT,
+    SUPPLY_CENTS_MAX,
+    TIER_MASK,
+    TIER_SHIFT,
+    AccountKind,
+)
+from harambee.money.amounts import MAX_AMOUNT_CENTS
+from harambee.money.kernels import fee_of
+
+Records = NDArray[np.void]
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.int64]
+
+_CANCEL: Final = int(OrderKind.CANCEL)
+_ENROL: Final = int(OrderKind.ENROL)
+_CLAIM: Final = int(OrderKind.CLAIM)
+_CUSTOMER: Final = int(AccountKind.CUSTOMER)
+_BUSINESS: Final = int(AccountKind.BUSINESS)
+_BANK: Final = int(AccountKind.BANK)
+_ENROLMENT: Final = int(AccountKind.ENROLMENT)
+
+_ACCEPTED: Final = int(Outcome.ACCEPTED)
+_KIND_UNKNOWN: Final = int(Outcome.KIND_UNKNOWN)
+_OPTIONS_INVALID: Final = int(Outcome.OPTIONS_INVALID)
+_PAYER_UNKNOWN: Final = int(Outcome.PAYER_UNKNOWN)
+_SIGNATURE_INVALID: Final = int(Outcome.SIGNATURE_INVALID)
+_SEQUENCE_STALE: Final = int(Outcome.SEQUENCE_STALE)
+_SEQUENCE_AHEAD: Final = int(Outcome.SEQUENCE_AHEAD)
+_PAYER_IS_PAYEE: Final = int(Outcome.PAYER_IS_PAYEE)
+_PAYEE_UNKNOWN: Final = int(Outcome.PAYEE_UNKNOWN)
+_PAYER_KIND_WRONG: Final = int(Outcome.PAYER_KIND_WRONG)
+_PAYEE_KIND_WRONG: Final = int(Outcome.PAYEE_KIND_WRONG)
+_AMOUNT_ZERO: Final = int(Outcome.AMOUNT_ZERO)
+_AMOUNT_NOT_ZERO: Final = int(Outcome.AMOUNT_NOT_ZERO)
+_AMOUNT_ABOVE_LIMIT: Final = int(Outcome.AMOUNT_ABOVE_LIMIT)
+_TARIFF_UNKNOWN: Final = int(Outcome.TARIFF_UNKNOWN)
+_AMOUNT_WITHOUT_TARIFF: Final = int(Outcome.AMOUNT_WITHOUT_TARIFF)
+_FEE_WRONG: Final = int(Outcome.FEE_WRONG)
+_DAY_WRONG: Final = int(Outcome.DAY_WRONG)
+_DAY_BEFORE_LAST: Final = int(Outcome.DAY_BEFORE_LAST)
+_PAYER_NOT_ACTIVE: Final = int(Outcome.PAYER_NOT_ACTIVE)
+_PAYEE_NOT_ACTIVE: Final = int(Outcome.PAYEE_NOT_ACTIVE)
+_DAILY_LIMIT_EXCEEDED: Final = int(Outcome.DAILY_LIMIT_EXCEEDED)
+_PAYEE_BALANCE_ABOVE_LIMIT: Final = int(Outcome.PAYEE_BALANCE_ABOVE_LIMIT)
+_BALANCE_INSUFFICIENT: Final = int(Outcome.BALANCE_INSUFFICIENT)
+_POSSESSION_UNPROVEN: Final = int(Outcome.POSSESSION_UNPROVEN)
+_POSITION_TAKEN: Final = int(Outcome.POSITION_TAKEN)
+_KEY_REFUSED: Final = int(Outcome.KEY_REFUSED)
+_ALIAS_SEQUENCE_WRONG: Final = int(Outcome.ALIAS_SEQUENCE_WRONG)
+_ALIAS_NOT_OWNED: Final = int(Outcome.ALIAS_NOT_OWNED)
+
+_APPLIED: Final = int(Applied.APPLIED)
+_ALREADY: Final = int(Applied.ALREADY)
+_WAITING: Final = int(Applied.WAITING)
+
+_STATUS: Final = STATUS_MASK << STATUS_SHIFT
+_SPENT_MAX: Final = 2**32 - 1
+_MARK: Final = np.uint64(NO_ACCOUNT_SLOT)
+
+PAGE_BITS: Final = 10
+PAGE_DIRTY: Final = 3
+PAGE_CLEAN: Final = 1
+"""The states of a page of accounts: touched since it was hashed, hashed; never touched: 0."""
+
+VERSION, TRANSACTION, DAILY, BALANCE = range(4)
+"""Columns of `limits`: one row for each tariff, cents but for the first."""
+
+AHEAD: Final = 12
+"""How many orders before its turn an order's accounts are called for; measured."""
+_STRIDE: Final = ACCOUNT.itemsize
+_HOT_FIRST: Final = 32
+_HOT_LAST: Final = _STRIDE - 1
+"""Between them lies all of an account but its key; it crosses one edge of a cache line at most."""
+
+
+@njit(nogil=True, cache=True)
+def _call_for(base: int, row: int) -> None:
+    """Bring the fields that rules read of an account into the cache."""
+    prefetch(base + row * _STRIDE + _HOT_FIRST)
+    prefetch(base + row * _STRIDE + _HOT_LAST)
+
+
+@njit(nogil=True, cache=True)
+def _tariff_row(limits: Words, version: int) -> int:
+    """Return the row of a tariff version, or -1; there are few, and the first is the usual one."""
+    for row in range(limits.shape[0]):
+        if limits[row, VERSION] == version:
+            return row
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _issuer_limit(issuers: Words, number: int) -> int:
+    """Return how far an account may go below zero, in cents; issuers are (number, limit) rows."""
+    low, high = 0, issuers.shape[0]
+    while low < high:
+        middle = (low + high) >> 1
+        if issuers[middle, 0] < number:
+            low = middle + 1
+        else:
+            high = middle
+    if low < issuers.shape[0] and issuers[low, 0] == number:
+        return np.int64(issuers[low, 1])
+    return 0
+
+
+# -- aliases: an open-addressed table ------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def _word(data: Bytes, start: int) -> np.uint64:
+    """Return eight bytes as a little-endian integer."""
+    word = np.uint64(0)
+    for j in range(8):
+        word |= np.uint64(data[start + j]) << np.uint64(8 * j)
+    return word
+
+
+@njit(nogil=True, cache=True)
+def _turn(word: np.uint64, bits: int) -> np.uint64:
+    turned: np.uint64 = (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
+    return turned
+
+
+@njit(nogil=True, cache=True)
+def alias_hash(alias: Bytes, key0: np.uint64, key1: np.uint64) -> np.uint64:
+    """Return SipHash-1-3 (Aumasson and Bernstein, 2012) of 32 bytes.
+
+    Keyed, because a super-agent chooses what it claims and could otherwise fill one place.
+    """
+    v0 = key0 ^ np.uint64(0x736F6D6570736575)
+    v1 = key1 ^ np.uint64(0x646F72616E646F6D)
+    v2 = key0 ^ np.uint64(0x6C7967656E657261)
+    v3 = key1 ^ np.uint64(0x7465646279746573)
+    for part in range(8):
+        word = np.uint64(0)
+        if part < 4:
+            word = _word(alias, 8 * part)
+        elif part == 4:
+            word = np.uint64(32) << np.uint64(56)
+        elif part == 5:
+            v2 ^= np.uint64(0xFF)
+        v3 ^= word
+        v0 += v1
+        v1 = _turn(v1, 13) ^ v0
+        v0 = _turn(v0, 32)
+        v2 += v3
+        v3 = _turn(v3, 16) ^ v2
+        v0 += v3
+        v3 = _turn(v3, 21) ^ v0
+        v2 += v1
+        v1 = _turn(v1, 17) ^ v2
+        v2 = _turn(v2, 32)
+        v0 ^= word
+    return v0 ^ v1 ^ v2 ^ v3
+
+
+@njit(nogil=True, cache=True)
+def _same(left: Bytes, right: Bytes) -> bool:
+    different = np.uint8(0)
+    for j in range(32):
+        different |= left[j] ^ right[j]
+    return different == 0
+
+
+@njit(nogil=True, cache=True)
+def find_alias(aliases: Records, alias: Bytes, key0: np.uint64, key1: np.uint64) -> int:
+    """Return the row that holds an alias, or the empty one (next_sequence 0) where it belongs.
+
+    `aliases` is an ALIAS array whose length is a power of two, never full.
+    """
+    mask = np.int64(aliases.shape[0] - 1)
+    row = np.int64(alias_hash(alias, key0, key1)) & mask
+    while aliases[row]["next_sequence"] != 0 and not _same(aliases[row]["alias"], alias):
+        row = (row + 1) & mask
+    return row
+
+
+@njit(nogil=True, cache=True)
+def move_aliases(source: Records, target: Records, key0: np.uint64, key1: np.uint64) -> None:
+    """Enter every alias of one table into another, larger one."""
+    for row in range(source.shape[0]):
+        if source[row]["next_sequence"] != 0:
+            target[find_alias(target, source[row]["alias"], key0, key1)] = source[row]
+
+
+# -- check ---------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def _options_hold(order: Records, kind: int) -> bool:
+    """Whether options, and for a cancel all that it may not carry, are as the kind has them."""
+    options = order["options"]
+    if kind == _ENROL:
+        low_bits = options[1] & 3
+        sign = options[1] & 4
+        return bool(
+            options[0] >= _CUSTOMER
+            and options[0] <= _BUSINESS
+            and options[1] < 16
+            and (sign == 0 or low_bits != 0)
+            and options[2] <= TIER_MASK
+        )
+    if (options[0] | options[1] | options[2]) != 0:
+        return False
+    if kind == _CANCEL:
+        marked = np.uint8(0)
+        for j in range(32):
+            marked |= order["reference"][j]
+        return bool(order["payee"] == order["payer"] and marked == 0)
+    return True
+
+
+@njit(nogil=True, cache=True)
+def check_orders(
+    orders: Records,
+    signatures_hold: NDArray[np.bool_],
+    possessions_hold: NDArray[np.bool_],
+    today: int,
+    accounts: Records,
+    kinds: Records,
+    uppers: NDArray[np.int64],
+    fees: NDArray[np.int64],
+    limits: Words,
+    issuers: Words,
+    aliases: Records,
+    key0: np.uint64,
+    key1: np.uint64,
+    codes: Bytes,
+) -> None:
+    """Write into `codes` the Outcome of each of (n,) orders, all judged against the same state.
+
+    `uppers` and `fees` are (tariffs, tables, bands) as `Tariff.as_arrays`, padded; `limits` is
+    (tariffs, 4), `issuers` (k, 2) ascending. Twin of `rules.judge`.
+    """
+    rows = np.int64(accounts.shape[0])
+    base = accounts.ctypes.data
+    count = orders.shape[0]
+    for i in range(count):
+        if i + AHEAD < count:
+            _call_for(base, np.int64(orders[i + AHEAD]["payer"]))
+            _call_for(base, np.int64(orders[i + AHEAD]["payee"]))
+        order = orders[i]
+        kind = np.int64(order["kind"])
+        movement = kinds[kind]
+        if movement["payers"] == 0:
+            codes[i] = _KIND_UNKNOWN
+            continue
+        if not _options_hold(order, kind):
+            codes[i] = _OPTIONS_INVALID
+            continue
+        payer = np.int64(order["payer"])
+        if payer >= rows or (accounts[payer]["flags"] & KIND_MASK) == 0:
+            codes[i] = _PAYER_UNKNOWN
+            continue
+        if not signatures_hold[i]:
+            codes[i] = _SIGNATURE_INVALID
+            continue
+        sequence = np.int64(order["sequence"])
+        if kind != _CLAIM:
+            following = np.int64(accounts[payer]["next_sequence"])
+            if sequence < following or sequence == SEQUENCE_LAST:
+                codes[i] = _SEQUENCE_STALE
+                continue
+            if sequence > following:
+                codes[i] = _SEQUENCE_AHEAD
+                continue
+        payee = np.int64(order["payee"])
+        if payee == payer and kind != _CANCEL:
+            codes[i] = _PAYER_IS_PAYEE
+            continue
+        if kind != _ENROL and (payee >= rows or (accounts[payee]["flags"] & KIND_MASK) == 0):
+            codes[i] = _PAYEE_UNKNOWN
+            continue
+        payer_flags = np.int64(accounts[payer]["flags"])
+        payer_kind = payer_flags & KIND_MASK
+        if (np.int64(movement["payers"]) >> payer_kind) & 1 == 0:
+            codes[i] = _PAYER_KIND_WRONG
+            continue
+        day = np.int64(order["day"])
+        if movement["moves_money"] == 0:
+            if kind == _CLAIM:
+                payee_kind = np.int64(accounts[payee]["flags"]) & KIND_MASK
+                if (np.int64(movement["payees"]) >> payee_kind) & 1 == 0:
+                    codes[i] = _PAYEE_KIND_WRONG
+                    continue
+            if order["amount"] != 0 or order["fee"] != 0:
+                codes[i] = _AMOUNT_NOT_ZERO
+                continue
+            if day < today - 1 or day > today + 1:
+                codes[i] = _DAY_WRONG
+                continue
+            if day < np.int64(accounts[payer]["day"]):
+                codes[i] = _DAY_BEFORE_LAST
+                continue
+            if kind == _CANCEL:
+                codes[i] = _ACCEPTED
+                continue
+            if payer_flags & _STATUS != 0:
+                codes[i] = _PAYER_NOT_ACTIVE
+                continue
+            if kind == _ENROL:
+                codes[i] = _check_enrolment(order, payer, rows, accounts, possessions_hold[i])
+                continue
+            if np.int64(accounts[payee]["flags"]) & _STATUS != 0:
+                codes[i] = _PAYEE_NOT_ACTIVE
+                continue
+            codes[i] = _check_claim(order, payer, payer_kind, aliases, key0, key1)
+            continue
+        payee_flags = np.int64(accounts[payee]["flags"])
+        payee_kind = payee_flags & KIND_MASK
+        if (np.int64(movement["payees"]) >> payee_kind) & 1 == 0:
+            codes[i] = _PAYEE_KIND_WRONG
+            continue
+        if order["amount"] == 0:
+            codes[i] = _AMOUNT_ZERO
+            continue
+        if order["amount"] > np.uint64(MAX_AMOUNT_CENTS):
+            codes[i] = _AMOUNT_ABOVE_LIMIT
+            continue
+        amount = np.int64(order["amount"])
+        tariff = _tariff_row(limits, np.int64(order["tariff"]))
+        if tariff >= 0 and payer_kind == _CUSTOMER and amount > limits[tariff, TRANSACTION]:
+            codes[i] = _AMOUNT_ABOVE_LIMIT
+            continue
+        if tariff < 0:
+            codes[i] = _TARIFF_UNKNOWN
+            continue
+        fee = fee_of(uppers[tariff], fees[tariff], np.int64(movement["fee_table"]), amount)
+        if fee < 0:
+            codes[i] = _AMOUNT_WITHOUT_TARIFF
+            continue
+        if fee != np.int64(order["fee"]):
+            codes[i] = _FEE_WRONG
+            continue
+        if day < today - 1 or day > today + 1:
+            codes[i] = _DAY_WRONG
+            continue
+        if day < np.int64(accounts[payer]["day"]):
+            codes[i] = _DAY_BEFORE_LAST
+            continue
+        if payer_flags & _STATUS != 0:
+            codes[i] = _PAYER_NOT_ACTIVE
+            continue
+        if payee_flags & _STATUS != 0:
+            codes[i] = _PAYEE_NOT_ACTIVE
+            continue
+        if payer_kind == _CUSTOMER:
+            spent = np.int64(0)
+            if day == np.int64(accounts[payer]["day"]):
+                spent = np.int64(accounts[payer]["spent_today"])
+            if spent + amount > limits[tariff, DAILY]:
+                codes[i] = _DAILY_LIMIT_EXCEEDED
+                continue
+        if (
+            payee_kind == _CUSTOMER
+            and accounts[payee]["balance"] + amount > limits[tariff, BALANCE]
+        ):
+            codes[i] = _PAYEE_BALANCE_ABOVE_LIMIT
+            continue
+        held = accounts[payer]["held"]
+        frozen = accounts[payer]["frozen"]
+        if held > np.uint64(SUPPLY_CENTS_MAX) or frozen > np.uint64(SUPPLY_CENTS_MAX):
+            codes[i] = _BALANCE_INSUFFICIENT
+            continue
+        free = np.int64(accounts[payer]["balance"]) - np.int64(held) - np.int64(frozen)
+        if payer_kind == _BANK:
+            free += np.int64(_issuer_limit(issuers, payer))
+        codes[i] = _ACCEPTED if free >= amount + fee else _BALANCE_INSUFFICIENT
+
+
+@njit(nogil=True, cache=True)
+def _check_enrolment(
+    order: Records, payer: int, rows: int, accounts: Records, possession_holds: bool
+) -> int:
+    """Judge what only an enrolment has: the proof of the key, the place, the key itself."""
+    if not possession_holds:
+        return _POSSESSION_UNPROVEN
+    position = np.int64(order["sequence"])
+    payee = np.int64(order["payee"])
+    if position < FIRST_FREE_POSITION or position >= REGION_ACCOUNTS:
+        return _POSITION_TAKEN
+    if payee != ((payer >> POSITION_BITS) << POSITION_BITS) + position or payee >= rows:
+        return _POSITION_TAKEN
+    if (accounts[payee]["flags"] & KIND_MASK) != 0:
+        return _POSITION_TAKEN
+    key = np.uint8(0)
+    for j in range(32):
+        key |= order["reference"][j]
+    if key == 0 or (order["options"][1] & 3) != 0:
+        return _KEY_REFUSED
+    return _ACCEPTED
+
+
+@njit(nogil=True, cache=True)
+def _check_claim(
+    order: Records,
+    payer: int,
+    payer_kind: int,
+    aliases: Records,
+    key0: np.uint64,
+    key1: np.uint64,
+) -> int:
+    """Judge what only a claim has: the alias's next slot, and whose it is."""
+    row = find_alias(aliases, order["reference"], key0, key1)
+    following = aliases[row]["next_sequence"]
+    if order["sequence"] != following or following == SEQUENCE_LAST:
+        return _ALIAS_SEQUENCE_WRONG
+    if following == 0:
+        return _ACCEPTED if payer_kind == _ENROLMENT else _ALIAS_NOT_OWNED
+    return _ACCEPTED if np.int64(aliases[row]["owner"]) == payer else _ALIAS_NOT_OWNED
+
+
+# -- apply ---------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def apply_orders(
+    orders: Records,
+    indices: NDArray[np.uint32],
+    position: int,
+    accounts: Records,
+    pages: Bytes,
+    kinds: Records,
+    limits: Words,
+    aliases: Records,
+    key0: np.uint64,
+    key1: np.uint64,
+    entries: Records,
+    entry_count: int,
+    states: Bytes,
+) -> tuple[int, int]:
+    """Apply (n,) final orders one after the other; write Applied into `states`.
+
+    `entries` has room for n more than `entry_count`, `aliases` for n more. Returns the new count of
+    entries and how many aliases are new. Twin of `rules.effects`.
+    """
+    rows = np.int64(accounts.shape[0])
+    base = accounts.ctypes.data
+    count = orders.shape[0]
+    new_aliases = 0
+    for i in range(count):
+        if i + AHEAD < count:
+            _call_for(base, np.int64(orders[i + AHEAD]["payer"]))
+            _call_for(base, np.int64(orders[i + AHEAD]["payee"]))
+        order = orders[i]
+        kind = np.int64(order["kind"])
+        movement = kinds[kind]
+        payer = np.int64(order["payer"])
+        payee = np.int64(order["payee"])
+        sequence = np.int64(order["sequence"])
+        if movement["payers"] == 0 or payer >= rows or sequence == SEQUENCE_LAST:
+            states[i] = _WAITING
+            continue
+        if (accounts[payer]["flags"] & KIND_MASK) == 0:
+            states[i] = _WAITING
+            continue
+        row = 0
+        if kind == _CLAIM:
+            row = find_alias(aliases, order["reference"], key0, key1)
+            following = np.int64(aliases[row]["next_sequence"])
+        else:
+            following = np.int64(accounts[payer]["next_sequence"])
+        if sequence != following:
+            states[i] = _ALREADY if sequence < following else _WAITING
+            continue
+        if kind not in (_CANCEL, _ENROL) and (
+            payee >= rows or (accounts[payee]["flags"] & KIND_MASK) == 0
+        ):
+            states[i] = _WAITING
+            continue
+        if movement["moves_money"] != 0 and (
+            order["amount"] > np.uint64(MAX_AMOUNT_CENTS)
+            or _tariff_row(limits, np.int64(order["tariff"])) < 0
+        ):
+            states[i] = _WAITING
+            continue
+        # From here on nothing can fail.
+        states[i] = _APPLIED
+        number = np.uint64(entry_count + 1)
+        entry = entries[entry_count]
+        entry_count += 1
+        entry["payer"] = order["payer"]
+        entry["payee"] = order["payee"]
+        entry["sequence"] = order["sequence"]
+        entry["index"] = indices[i]
+        entry["position"] = position
+        entry["payer_previous"] = accounts[payer]["last_entry"]
+        entry["payee_previous"] = 0
+        entry["revenue_previous"] = 0
+        accounts[payer]["last_entry"] = number
+        pages[payer >> PAGE_BITS] = PAGE_DIRTY
+        touches_payee = payee != payer
+        if kind == _CLAIM:
+            entry["revenue_previous"] = _MARK
+            if following == 0:
+                new_aliases += 1
+                aliases[row]["alias"][:] = order["reference"]
+            aliases[row]["owner"] = order["payee"]
+            aliases[row]["next_sequence"] = sequence + 1
+        else:
+            accounts[payer]["next_sequence"] = sequence + 1
+            if kind == _CANCEL:
+                touches_payee = False
+            elif kind == _ENROL:
+                touches_payee = _create(order, payer, payee, rows, accounts)
+        if movement["moves_money"] != 0:
+            _move(order, payer, payee, accounts)
+            if order["fee"] != 0:
+                revenue = ((payer >> POSITION_BITS) << POSITION_BITS) + POSITION_REVENUE
+                accounts[revenue]["balance"] += np.int64(order["fee"])
+                accounts[revenue]["credited"] += np.uint64(order["fee"])
+                pages[revenue >> PAGE_BITS] = PAGE_DIRTY
+                if revenue not in (payer, payee):
+                    entry["revenue_previous"] = accounts[revenue]["last_entry"]
+                    accounts[revenue]["last_entry"] = number
+        if touches_payee:
+            entry["payee_previous"] = accounts[payee]["last_entry"]
+            accounts[payee]["last_entry"] = number
+            pages[payee >> PAGE_BITS] = PAGE_DIRTY
+    return entry_count, new_aliases
+
+
+@njit(nogil=True, cache=True)
+def _move(order: Records, payer: int, payee: int, accounts: Records) -> None:
+    """Debit amount and fee, credit the amount; the fee's credit is the caller's."""
+    amount = np.int64(order["amount"])
+    debit = amount + np.int64(order["fee"])
+    accounts[payer]["balance"] -= debit
+    accounts[payer]["debited"] += np.uint64(debit)
+    accounts[payee]["balance"] += amount
+    accounts[payee]["credited"] += np.uint64(amount)
+    last_day = np.int64(accounts[payer]["day"])
+    day = np.int64(order["day"])
+    if (accounts[payer]["flags"] & KIND_MASK) == _CUSTOMER:
+        spent = amount
+        if day <= last_day:
+            spent += np.int64(accounts[payer]["spent_today"])
+        # No money: only what is left of a limit, which voters have held below this.
+        accounts[payer]["spent_today"] = min(spent, _SPENT_MAX)
+    accounts[payer]["day"] = max(day, last_day)
+
+
+@njit(nogil=True, cache=True)
+def _create(order: Records, payer: int, payee: int, rows: int, accounts: Records) -> bool:
+    """Create an account, if its place is the slot's and free; otherwise the slot is only burnt."""
+    region = payer >> POSITION_BITS
+    own = (region << POSITION_BITS) + np.int64(order["sequence"])
+    options = order["options"]
+    if payee != own or payee >> POSITION_BITS != region or (options[0] & KIND_MASK) == 0:
+        return False
+    if payee >= rows or (accounts[payee]["flags"] & KIND_MASK) != 0:
+        return False
+    flags = np.int64(options[0] & KIND_MASK)
+    flags |= np.int64(options[1] & 3) << KEY_TYPE_SHIFT
+    flags |= np.int64(options[2] & TIER_MASK) << TIER_SHIFT
+    if options[1] & 4:
+        flags |= P256_SIGN_BIT
+    if options[1] & 8:
+        flags |= CUSTODIAL_BIT
+    accounts[payee]["flags"] = flags
+    accounts[payee]["key"][:] = order["reference"]
+    return True
+
+
+# -- looking things up ---------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def copy_keys(accounts: Records, numbers: NDArray[np.uint32], keys: Bytes, known: Bytes) -> None:
+    """Write the key of each account into `keys` (n, 32), and whether there is such an account."""
+    rows = np.int64(accounts.shape[0])
+    base = accounts.ctypes.data
+    count = numbers.shape[0]
+    for i in range(count):
+        if i + AHEAD < count:
+            prefetch(base + np.int64(numbers[i + AHEAD]) * _STRIDE)
+            prefetch(base + np.int64(numbers[i + AHEAD]) * _STRIDE + 63)
+        row = np.int64(numbers[i])
+        known[i] = 0
+        if row < rows and (accounts[row]["flags"] & KIND_MASK) != 0:
+            known[i] = 1
+            keys[i] = accounts[row]["key"]
+
+
+@njit(nogil=True, cache=True)
+def _older(entry: Records, number: int) -> int:
+    """Return the entry before this one in an account's chain, plus one; 0 if it was the first."""
+    if np.int64(entry["payer"]) == number:
+        return np.int64(entry["payer_previous"])
+    if np.int64(entry["payee"]) == number:
+        return np.int64(entry["payee_previous"])
+    return np.int64(entry["revenue_previous"])
+
+
+@njit(nogil=True, cache=True)
+def walk_entries(entries: Records, newest: int, number: int, before: int, found: Words) -> int:
+    """Write an account's entries below `before` into `found`, newest first; return how many.
+
+    `newest` is the account's `last_entry`, or an entry of its chain to begin at, plus one.
+    """
+    count = 0
+    at = newest
+    while at != 0 and count < found.shape[0]:
+        if at - 1 < before:
+            found[count] = at - 1
+            count += 1
+        at = _older(entries[at - 1], number)
+    return count
+
+
+@njit(nogil=True, cache=True)
+def find_slot(entries: Records, newest: int, payer: int, sequence: int) -> int:
+    """Return the entry of an account's slot, or -1 where the slot was skipped or is older."""
+    at = newest
+    while at != 0:
+        entry = entries[at - 1]
+        if np.int64(entry["payer"]) == payer and entry["revenue_previous"] != _MARK:
+            if np.int64(entry["sequence"]) == sequence:
+                return np.int64(at - 1)
+            if np.int64(entry["sequence"]) < sequence:
+                return -1
+        at = _older(entry, payer)
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def add_up(accounts: Records, touched: Words) -> tuple[int, int]:
+    """Return (high, low): the balances of the touched pages add up to high · 2³² + low cents."""
+    high = np.int64(0)
+    low = np.int64(0)
+    for i in range(touched.shape[0]):
+        first = touched[i] << PAGE_BITS
+        for row in range(first, first + (1 << PAGE_BITS)):
+            balance = np.int64(accounts[row]["balance"])
+            high += balance >> 32
+            low += balance & 0xFFFFFFFF
+    return high, low

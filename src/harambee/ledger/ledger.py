@@ -1,0 +1,377 @@
+"""The ledger of one replica: every account as one array, the rules over it, and its digest.
+
+**What it promises.** `check` judges any number of orders against one state and changes nothing.
+`apply` changes everything an order changes, or nothing; it never clamps and never drops a cent, so
+the balances add up to zero after it as before it. What it does depends on the final orders alone:
+replicas that applied the same orders have the same digest, in whatever order they came.
+
+**What is in here.** Accounts, aliases, issuers and tariffs, an entry log that chains statements,
+and which pages of accounts were touched. No super-agents, votes or blocks, and no time: the day is
+an argument. The rules themselves are in `rules.py`, to be read, and in `kernels.py`, to be run.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import digest, digest_many
+from harambee.ledger import kernels
+from harambee.ledger.aliases import Aliases
+from harambee.ledger.entries import EntryLog
+from harambee.ledger.kinds import OrderKind, kind_table
+from harambee.ledger.outcomes import Applied
+from harambee.ledger.records import (
+    ACCOUNT,
+    ACCOUNT_DIGESTED_BYTES,
+    KIND_MASK,
+    OPENING,
+    ORDER,
+    REGION_ACCOUNTS,
+    REGION_BITS,
+    SUPPLY_CENTS_MAX,
+    AccountKind,
+)
+from harambee.money.tariff import NO_SERVICE, FeeTable, Tariff
+
+__all__ = ["Applied", "Ledger", "LedgerError"]
+
+Orders = npt.NDArray[np.void]
+Codes = npt.NDArray[np.uint8]
+
+PAGE_ACCOUNTS: Final = 1 << kernels.PAGE_BITS
+PAGE_BYTES: Final = PAGE_ACCOUNTS * ACCOUNT_DIGESTED_BYTES
+PAGES_AT_ONCE: Final = 128
+"""How many pages are copied to be hashed together: 12 MB."""
+assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
+
+_CLAIM: Final = int(OrderKind.CLAIM)
+
+
+class LedgerError(ValueError):
+    """These accounts cannot open a ledger; the message is one sentence."""
+
+
+class Ledger:
+    """All accounts of the network. Not thread-safe; one replica owns it."""
+
+    def __init__(
+        self, regions: int, tariffs: Sequence[Tariff], entries_path: Path | None = None
+    ) -> None:
+        """An empty ledger of so many regions, under these versions of the tariff.
+
+        The entry log is kept in memory, or in a file at `entries_path`, written over.
+        """
+        if not 0 < regions <= 1 << REGION_BITS:
+            raise LedgerError(f"a ledger has 1 to {1 << REGION_BITS} regions, not {regions}")
+        self.tariffs = tuple(sorted(tariffs, key=lambda tariff: tariff.version))
+        if len({tariff.version for tariff in self.tariffs}) != len(self.tariffs):
+            raise LedgerError("two tariffs have the same version")
+        # The system gives pages of zeros only when they are written: an empty region costs nothing.
+        self.accounts: npt.NDArray[np.void] = np.zeros(regions * REGION_ACCOUNTS, ACCOUNT)
+        self.aliases = Aliases()
+        self.issuers: dict[int, int] = {}
+        """Account number of each issuer -> how far it may go below zero, in cents."""
+        self._log = EntryLog(entries_path)
+        self._kinds = kind_table()
+        self._uppers, self._fees, self._limits = _tariff_arrays(self.tariffs)
+        self._issuer_rows: npt.NDArray[np.int64] = np.zeros((0, 2), np.int64)
+        self._pages: npt.NDArray[np.uint8] = np.zeros(
+            regions * REGION_ACCOUNTS // PAGE_ACCOUNTS, "u1"
+        )
+        self._page_digests: dict[int, bytes] = {}
+
+    # -- opening ----------------------------------------------------------------------------------
+
+    def open_accounts(self, openings: npt.NDArray[np.void], issuers: Mapping[int, int]) -> None:
+        """Open accounts, an OPENING array; `issuers` says how far each bank may go below zero.
+
+        Raises LedgerError, and changes nothing, unless every account is new, of a known kind and in
+        a region of this ledger, only banks are below zero and none below its limit, and the
+        balances add up to zero.
+        """
+        numbers = openings["number"].astype(np.int64)
+        self._check_openings(openings, numbers)
+        _check_balances(openings, issuers)
+        # Nothing is refused from here on.
+        for name in ("key", "balance", "flags", "next_sequence"):
+            self.accounts[name][numbers] = openings[name]
+        self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+        self.issuers.update(issuers)
+        rows = sorted(self.issuers.items())
+        self._issuer_rows = np.array(rows, np.int64).reshape(len(rows), 2)
+
+    def open_aliases(self, aliases: Mapping[bytes, int]) -> None:
+        """Let aliases of 32 bytes name accounts from the beginning; their next slot is 1.
+
+        Raises LedgerError, and changes nothing, where the account or the freedom of one is missing.
+        """
+        for alias, owner in aliases.items():
+            if not self._exists(owner):
+                raise LedgerError(f"an alias names account {owner}, which does not exist")
+            if self.aliases.get(alias) is not None:
+                raise LedgerError(f"the alias {alias.hex()} is taken already")
+        for alias, owner in aliases.items():
+            self.aliases.put(alias, owner, 1)
+
+    def _check_openings(
+        self, openings: npt.NDArray[np.void], numbers: npt.NDArray[np.int64]
+    ) -> None:
+        if openings.dtype != OPENING or openings.ndim != 1:
+            raise LedgerError("the opening accounts are not an array of opening records")
+        beyond = np.flatnonzero(numbers >= len(self.accounts))
+        if len(beyond):
+            number = int(numbers[beyond[0]])
+            regions = len(self.accounts) // REGION_ACCOUNTS
+            raise LedgerError(f"account {number} is in none of the {regions} regions")
+        ascending = np.sort(numbers)
+        twice = np.flatnonzero(ascending[1:] == ascending[:-1])
+        if len(twice):
+            raise LedgerError(f"account {int(ascending[twice[0]])} is opened twice")
+        taken = np.flatnonzero(self.accounts["flags"][numbers] & KIND_MASK)
+        if len(taken):
+            raise LedgerError(f"account {int(numbers[taken[0]])} is open already")
+        kinds = openings["flags"] & KIND_MASK
+        odd = np.flatnonzero(~np.isin(kinds, [int(k) for k in AccountKind if k]))
+        if len(odd):
+            number = int(numbers[odd[0]])
+            raise LedgerError(f"account {number} has no known kind")
+
+    # -- the rules --------------------------------------------------------------------------------
+
+    def check(
+        self,
+        orders: Orders,
+        signatures_hold: npt.NDArray[np.bool_],
+        possessions_hold: npt.NDArray[np.bool_],
+        day: int,
+    ) -> Codes:
+        """Return the Outcome of each of (n,) orders, every one judged against the same state.
+
+        The bools are (n,): whether an order's signature holds, and for an enrolment whether the new
+        key has signed too. `day` is today's number. Changes nothing.
+        """
+        codes = np.empty(len(orders), np.uint8)
+        kernels.check_orders(
+            _readable(orders, ORDER),
+            _readable(signatures_hold, np.bool_),
+            _readable(possessions_hold, np.bool_),
+            day,
+            self.accounts,
+            self._kinds,
+            self._uppers,
+            self._fees,
+            self._limits,
+            self._issuer_rows,
+            self.aliases.rows,
+            self.aliases.key0,
+            self.aliases.key1,
+            codes,
+        )
+        return codes
+
+    def apply(self, orders: Orders, position: int, indices: npt.NDArray[np.uint32]) -> Codes:
+        """Apply (n,) final orders in the order of the array; return Applied for each.
+
+        They lie in the block at `position` of the journal, at these (n,) `indices`. Orders that
+        are WAITING change nothing and are to be brought again.
+        """
+        states = np.empty(len(orders), np.uint8)
+        claims = np.count_nonzero(orders["kind"] == _CLAIM)
+        if claims:
+            self.aliases.reserve(claims)
+        self._log.count, new_aliases = kernels.apply_orders(
+            _readable(orders, ORDER),
+            _readable(indices, np.uint32),
+            position,
+            self.accounts,
+            self._pages,
+            self._kinds,
+            self._limits,
+            self.aliases.rows,
+            self.aliases.key0,
+            self.aliases.key1,
+            self._log.room_for(len(orders)),
+            self._log.count,
+            states,
+        )
+        if claims:
+            self.aliases.changed(new_aliases)
+        return states
+
+    # -- looking things up ------------------------------------------------------------------------
+
+    def keys_of(
+        self, numbers: npt.NDArray[np.uint32]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return the keys of (n,) accounts, (n, 32), and which of the accounts exist, (n,).
+
+        The key of an account that does not is zero.
+        """
+        keys = np.zeros((len(numbers), 32), np.uint8)
+        known = np.zeros(len(numbers), np.uint8)
+        kernels.copy_keys(self.accounts, _readable(numbers, np.uint32), keys, known)
+        return keys, known.view(np.bool_)
+
+    def account(self, number: int) -> np.void | None:
+        """Return a copy of an ACCOUNT record, or None where there is no such account."""
+        if not self._exists(number):
+            return None
+        record: np.void = self.accounts[number].copy()
+        return record
+
+    def next_sequence(self, number: int) -> int:
+        """Return the only sequence that an order of the account may carry; 0 without an account."""
+        return int(self.accounts[number]["next_sequence"]) if self._exists(number) else 0
+
+    def alias(self, alias: bytes) -> tuple[int, int] | None:
+        """Return (owner, next slot) of an alias of 32 bytes, or None where nobody claimed it."""
+        return self.aliases.get(alias)
+
+    # -- statements -------------------------------------------------------------------------------
+
+    @property
+    def entries(self) -> npt.NDArray[np.void]:
+        """All statement entries in the order of applying: a read-only ENTRY view, not a copy."""
+        return self._log.written
+
+    @property
+    def entry_count(self) -> int:
+        """How many orders were applied."""
+        return self._log.count
+
+    def entries_of(
+        self, number: int, limit: int, before: int | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Return the newest `limit` entries that touched an account, newest first, as indices.
+
+        With `before`, only those with a smaller index: the next page of a statement.
+        """
+        found = np.zeros(max(0, min(limit, self._log.count)), np.int64)
+        if not self._exists(number):
+            return found[:0]
+        newest = int(self.accounts[number]["last_entry"])
+        end = self._log.count if before is None else min(max(before, 0), self._log.count)
+        if end < newest and self._touches(end, number):
+            newest = end + 1  # the chain is entered in its middle, not walked from its end
+        count = kernels.walk_entries(self.entries, newest, number, end, found)
+        return found[:count]
+
+    def entry_of_slot(self, payer: int, sequence: int) -> int | None:
+        """Return the entry of the order applied in an account's slot; None while there is none."""
+        if not 0 <= sequence < self.next_sequence(payer):
+            return None
+        newest = int(self.accounts[payer]["last_entry"])
+        entry = kernels.find_slot(self.entries, newest, payer, sequence)
+        return None if entry < 0 else int(entry)
+
+    def _touches(self, entry: int, number: int) -> bool:
+        """Whether an entry surely is in an account's chain: as payer or payee, not as revenue."""
+        record = self.entries[entry]
+        return number in (int(record["payer"]), int(record["payee"]))
+
+    def _exists(self, number: int) -> bool:
+        if not 0 <= number < len(self.accounts):
+            return False
+        return bool(self.accounts[number]["flags"] & KIND_MASK)
+
+    # -- the whole --------------------------------------------------------------------------------
+
+    def digest(self) -> bytes:
+        """Return 32 bytes that name the state: every account, alias, issuer and tariff.
+
+        It does not depend on the order in which the state was reached. Only pages of accounts that
+        were touched since the last digest are hashed again.
+        """
+        self._hash_dirty_pages()
+        pages = b"".join(
+            page.to_bytes(4, "little") + self._page_digests[page]
+            for page in sorted(self._page_digests)
+        )
+        issuers = b"".join(
+            number.to_bytes(4, "little") + limit.to_bytes(8, "little")
+            for number, limit in sorted(self.issuers.items())
+        )
+        tariffs = b"".join(digest(tariff.to_bytes()) for tariff in self.tariffs)
+        return digest(digest(pages), self.aliases.digest(), digest(issuers), digest(tariffs))
+
+    def _hash_dirty_pages(self) -> None:
+        """Bring `_page_digests` up to date; a page of zeros has none, touched or not."""
+        dirty = np.flatnonzero(self._pages == kernels.PAGE_DIRTY)
+        content = self.accounts.view(np.uint8).reshape(-1, PAGE_ACCOUNTS, ACCOUNT.itemsize)
+        for start in range(0, len(dirty), PAGES_AT_ONCE):
+            numbers = dirty[start : start + PAGES_AT_ONCE]
+            pages = content[numbers, :, :ACCOUNT_DIGESTED_BYTES].reshape(-1, PAGE_BYTES)
+            digests = digest_many(b"", pages)
+            for number, row, used in zip(
+                numbers.tolist(), digests, pages.any(axis=1).tolist(), strict=True
+            ):
+                if used:
+                    self._page_digests[number] = row.tobytes()
+                else:
+                    self._page_digests.pop(number, None)
+            self._pages[numbers] = kernels.PAGE_CLEAN
+
+    def total_cents(self) -> int:
+        """Return the exact sum of all balances, in cents: zero, always."""
+        high, low = kernels.add_up(self.accounts, np.flatnonzero(self._pages))
+        return (int(high) << 32) + int(low)
+
+
+def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) -> None:
+    """Raise LedgerError unless only banks are below zero, within limits, and the sum is zero."""
+    banks = {
+        int(row["number"]): int(row["balance"])
+        for row in openings[(openings["flags"] & KIND_MASK) == AccountKind.BANK]
+    }
+    for number, limit in issuers.items():
+        if number not in banks:
+            raise LedgerError(f"account {number} is to issue money but is not opened as a bank")
+        if limit < 0:
+            raise LedgerError(f"the limit of bank {number} is below zero")
+    if sum(issuers.values()) > SUPPLY_CENTS_MAX:
+        raise LedgerError("the issuers' limits add up to more money than the ledger can hold")
+    for number, balance in banks.items():
+        if balance < -issuers.get(number, 0):
+            raise LedgerError(f"bank {number} opens below its limit")
+    below = (openings["balance"] < 0) & ((openings["flags"] & KIND_MASK) != AccountKind.BANK)
+    if below.any():
+        number = int(openings["number"][np.flatnonzero(below)[0]])
+        raise LedgerError(f"account {number} opens below zero and is not a bank")
+    high = int((openings["balance"] >> 32).sum())
+    low = int((openings["balance"] & 0xFFFFFFFF).sum())
+    if total := (high << 32) + low:
+        raise LedgerError(f"the opening balances add up to {total} cents, not to zero")
+
+
+def _tariff_arrays(
+    tariffs: Sequence[Tariff],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the (uppers, fees, limits) of `kernels.check_orders`.
+
+    A tariff with fewer bands is padded with its last upper bound: no amount lies between the two.
+    """
+    bands = max((len(tariff.bands) for tariff in tariffs), default=1)
+    uppers = np.zeros((len(tariffs), len(FeeTable), bands), np.int64)
+    fees = np.full_like(uppers, NO_SERVICE)
+    limits = np.zeros((len(tariffs), 4), np.int64)
+    for row, tariff in enumerate(tariffs):
+        own_uppers, own_fees = tariff.as_arrays()
+        own = own_uppers.shape[1]
+        uppers[row, :, :own] = own_uppers
+        uppers[row, :, own:] = own_uppers[:, -1:]
+        fees[row, :, :own] = own_fees
+        limits[row, kernels.VERSION] = tariff.version
+        limits[row, kernels.TRANSACTION] = tariff.limits.transaction_cents
+        limits[row, kernels.DAILY] = tariff.limits.daily_cents
+        limits[row, kernels.BALANCE] = tariff.limits.balance_cents
+    return uppers, fees, limits
+
+
+def _readable(array: npt.NDArray[np.generic], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+    """Return the array as kernels take it, contiguous and read-only: one compilation for all."""
+    view = np.ascontiguousarray(array, dtype).view()
+    view.setflags(write=False)
+    return view
