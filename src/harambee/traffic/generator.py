@@ -129,6 +129,8 @@ class Door:
     index: int = 0
     alive: bool = True
     line: Line = field(default_factory=Line)
+    idle: deque[asyncio.Future[None]] = field(default_factory=deque)
+    """Carriers that have nothing to carry."""
     told: int = 0
     """Orders and cancels that it answered as decided."""
     broken: int = 0
@@ -181,7 +183,6 @@ class Generator:
         self._prepared = False
         self._stopping = False
         self._turn = 0
-        self._work = asyncio.Event()
         self._over = asyncio.Event()
         self._started = 0.0
         self._http: aiohttp.ClientSession | None = None
@@ -303,7 +304,7 @@ class Generator:
                 if not door.alive and await self._is_ready(door):
                     door.alive = True
                     self._route(self._parked.take(self._parked.length))
-                    self._work.set()
+                    self._wake_for_all()
 
     async def _is_ready(self, door: Door) -> bool:
         assert self._http is not None
@@ -321,17 +322,48 @@ class Generator:
             payers = self._take(door) if door.alive else np.empty(0, np.int64)
             if len(payers):
                 await self._carry(door, payers)
-            else:
-                self._work.clear()
-                await self._work.wait()
+                continue
+            if not door.alive:
+                self._wake_for_all()  # what this one was woken for, another must do
+            woken = asyncio.get_running_loop().create_future()
+            door.idle.append(woken)
+            await woken
 
     def _take(self, door: Door) -> Payers:
-        """The next batch for a door: what must go there, then cancels, then new orders."""
-        taken = door.line.take(self._pace.batch)
-        for line in (self._again, self._fresh):
-            if len(taken) < self._pace.batch and line.length:
-                taken = np.concatenate([taken, line.take(self._pace.batch - len(taken))])
+        """The next batch for a door: what must go there, or else cancels and then new orders.
+
+        Second opinions travel by themselves: most are refusals, which are answered at once, and
+        should not wait for payments to become final.
+        """
+        if door.line.length:
+            return door.line.take(self._pace.batch)
+        taken = self._again.take(self._pace.batch)
+        if len(taken) < self._pace.batch and self._fresh.length:
+            taken = np.concatenate([taken, self._fresh.take(self._pace.batch - len(taken))])
         return taken
+
+    def _wake(self, door: Door, waiting: int) -> None:
+        """Wake as many idle carriers of a door as so many orders fill batches."""
+        for _ in range(min(len(door.idle), -(-waiting // self._pace.batch))):
+            woken = door.idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+
+    def _wake_for_all(self) -> None:
+        """Wake idle carriers, door after door, for what any door may take."""
+        waiting = self._again.length + self._fresh.length
+        idle = [door for door in self._turned() if door.alive and door.idle]
+        while waiting > 0 and idle:
+            for door in idle:
+                if waiting > 0:
+                    self._wake(door, 1)
+                    waiting -= self._pace.batch
+            idle = [door for door in idle if door.idle]
+
+    def _turned(self) -> list[Door]:
+        """All doors, beginning with another one each time."""
+        self._turn = (self._turn + 1) % len(self.doors)
+        return self.doors[self._turn :] + self.doors[: self._turn]
 
     async def _carry(self, door: Door, payers: Payers) -> None:
         rows = self._queue[self._starts[payers] + self._cursor[payers]]
@@ -452,7 +484,7 @@ class Generator:
             self._cancelling[refused] = True
             self._asked[refused] = 0
             self._again.put(refused)
-            self._work.set()
+            self._wake_for_all()
 
     async def _look_up(self, door: Door, payers: Payers, rows: Rows) -> None:
         """The sequence is used already: by this order, by its cancel, or by somebody else."""
@@ -498,9 +530,7 @@ class Generator:
 
     def _route(self, payers: Payers, avoid: Door | None = None) -> None:
         """Line payers up at living doors that have not refused them; park those without one."""
-        self._turn += 1
-        turned = self.doors[self._turn % len(self.doors) :] + self.doors
-        choices = [door for door in turned[: len(self.doors)] if door.alive and door is not avoid]
+        choices = [door for door in self._turned() if door.alive and door is not avoid]
         if avoid is not None and avoid.alive:
             choices.append(avoid)
         for door in choices:
@@ -508,14 +538,14 @@ class Generator:
                 break
             unasked = self._asked[payers] & np.uint64(1 << door.index) == 0
             door.line.put(payers[unasked])
+            self._wake(door, door.line.length)
             payers = payers[~unasked]
         self._parked.put(payers)
-        self._work.set()
 
     def _stand_fresh(self, payers: Payers) -> None:
         self._standing[payers] = True
         self._fresh.put(payers)
-        self._work.set()
+        self._wake_for_all()
 
     def _end_if_done(self) -> None:
         all_decided = self._decided == self.book.count

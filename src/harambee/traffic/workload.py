@@ -2,9 +2,10 @@
 
 **The crowd.** Half as many customers as orders (one hour's active people make about two orders
 each), a merchant for every forty customers, 1,000 agents for each super-agent, and some bank
-accounts. How often each of them acts is skewed as in the profile: a customer's weight for
-withdrawals, payments, transfers and debits, and an agent's for deposits, is a monthly count drawn
-from the profile's table.
+accounts. How often each of them acts is skewed as in the profile: its weight is one, because it
+is active in this hour, and a seventieth of a monthly count drawn from the profile's table; a
+customer has one weight for each kind, an agent one for what it takes in and one for what it hands
+out.
 
 **Opening balances.** Two accounts in three of the profile open with less than 100 units, that is
 two shillings, and one in seventeen more with less than 9,000, that is KES 180: they are asleep, for
@@ -38,6 +39,8 @@ AGENTS_PER_SUPER_AGENT: Final = 1_000
 CUSTOMERS_PER_MERCHANT: Final = 40
 BANKS: Final = 4
 CUSTOMERS_LEAST: Final = 2
+BUSY_HOURS: Final = 70
+"""The busiest hour has one in seventy of the month's transactions."""
 ASLEEP_BELOW_UNITS: Final = 9_000
 
 Cents = npt.NDArray[np.int64]
@@ -272,5 +275,5 @@ def _skewed(
     drawn = dice.choice(len(bands), people, p=shares / shares.sum())
     least = np.array([band.least for band in bands], np.int64)[drawn]
     most = np.array([band.most for band in bands], np.int64)[drawn]
-    weights = dice.integers(least, most, endpoint=True)
+    weights = 1 + dice.integers(least, most, endpoint=True) / BUSY_HOURS
     return dice.choice(people, count, p=weights / weights.sum())
