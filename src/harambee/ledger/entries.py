@@ -1,4 +1,4 @@
-"""The log of statement entries: one for each applied order, chained through the accounts it touched.
+"""The log of statement entries: one for each applied order, chained through those it touched.
 
 It is derived: a fold over the journal writes it anew, so it is never synced and every start begins
 with an empty one. In a file it costs the memory of its newest pages only.

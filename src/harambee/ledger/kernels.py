@@ -42,6 +42,7 @@ from harambee.money.kernels import fee_of
 Records = NDArray[np.void]
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.int64]
+Whole = int | np.int64
 
 _CANCEL: Final = int(OrderKind.CANCEL)
 _ENROL: Final = int(OrderKind.ENROL)
@@ -106,14 +107,14 @@ _HOT_LAST: Final = _STRIDE - 1
 
 
 @njit(nogil=True, cache=True)
-def _call_for(base: int, row: int) -> None:
+def _call_for(base: Whole, row: Whole) -> None:
     """Bring the fields that rules read of an account into the cache."""
     prefetch(base + row * _STRIDE + _HOT_FIRST)
     prefetch(base + row * _STRIDE + _HOT_LAST)
 
 
 @njit(nogil=True, cache=True)
-def _tariff_row(limits: Words, version: int) -> int:
+def _tariff_row(limits: Words, version: Whole) -> Whole:
     """Return the row of a tariff version, or -1; there are few, and the first is the usual one."""
     for row in range(limits.shape[0]):
         if limits[row, VERSION] == version:
@@ -122,7 +123,7 @@ def _tariff_row(limits: Words, version: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _issuer_limit(issuers: Words, number: int) -> int:
+def _issuer_limit(issuers: Words, number: Whole) -> Whole:
     """Return how far an account may go below zero, in cents; issuers are (number, limit) rows."""
     low, high = 0, issuers.shape[0]
     while low < high:
@@ -192,11 +193,11 @@ def _same(left: Bytes, right: Bytes) -> bool:
     different = np.uint8(0)
     for j in range(32):
         different |= left[j] ^ right[j]
-    return different == 0
+    return bool(different == 0)
 
 
 @njit(nogil=True, cache=True)
-def find_alias(aliases: Records, alias: Bytes, key0: np.uint64, key1: np.uint64) -> int:
+def find_alias(aliases: Records, alias: Bytes, key0: np.uint64, key1: np.uint64) -> Whole:
     """Return the row that holds an alias, or the empty one (next_sequence 0) where it belongs.
 
     `aliases` is an ALIAS array whose length is a power of two, never full.
@@ -220,7 +221,7 @@ def move_aliases(source: Records, target: Records, key0: np.uint64, key1: np.uin
 
 
 @njit(nogil=True, cache=True)
-def _options_hold(order: Records, kind: int) -> bool:
+def _options_hold(order: Records, kind: Whole) -> bool:
     """Whether options, and for a cancel all that it may not carry, are as the kind has them."""
     options = order["options"]
     if kind == _ENROL:
@@ -248,7 +249,7 @@ def check_orders(
     orders: Records,
     signatures_hold: NDArray[np.bool_],
     possessions_hold: NDArray[np.bool_],
-    today: int,
+    today: Whole,
     accounts: Records,
     kinds: Records,
     uppers: NDArray[np.int64],
@@ -358,7 +359,7 @@ def check_orders(
         if tariff < 0:
             codes[i] = _TARIFF_UNKNOWN
             continue
-        fee = fee_of(uppers[tariff], fees[tariff], np.int64(movement["fee_table"]), amount)
+        fee = fee_of(uppers[tariff], fees[tariff], int(movement["fee_table"]), int(amount))
         if fee < 0:
             codes[i] = _AMOUNT_WITHOUT_TARIFF
             continue
@@ -403,8 +404,8 @@ def check_orders(
 
 @njit(nogil=True, cache=True)
 def _check_enrolment(
-    order: Records, payer: int, rows: int, accounts: Records, possession_holds: bool
-) -> int:
+    order: Records, payer: Whole, rows: Whole, accounts: Records, possession_holds: np.bool_
+) -> Whole:
     """Judge what only an enrolment has: the proof of the key, the place, the key itself."""
     if not possession_holds:
         return _POSSESSION_UNPROVEN
@@ -427,12 +428,12 @@ def _check_enrolment(
 @njit(nogil=True, cache=True)
 def _check_claim(
     order: Records,
-    payer: int,
-    payer_kind: int,
+    payer: Whole,
+    payer_kind: Whole,
     aliases: Records,
     key0: np.uint64,
     key1: np.uint64,
-) -> int:
+) -> Whole:
     """Judge what only a claim has: the alias's next slot, and whose it is."""
     row = find_alias(aliases, order["reference"], key0, key1)
     following = aliases[row]["next_sequence"]
@@ -450,7 +451,7 @@ def _check_claim(
 def apply_orders(
     orders: Records,
     indices: NDArray[np.uint32],
-    position: int,
+    position: Whole,
     accounts: Records,
     pages: Bytes,
     kinds: Records,
@@ -459,9 +460,9 @@ def apply_orders(
     key0: np.uint64,
     key1: np.uint64,
     entries: Records,
-    entry_count: int,
+    entry_count: Whole,
     states: Bytes,
-) -> tuple[int, int]:
+) -> tuple[Whole, Whole]:
     """Apply (n,) final orders one after the other; write Applied into `states`.
 
     `entries` has room for n more than `entry_count`, `aliases` for n more. Returns the new count of
@@ -487,7 +488,7 @@ def apply_orders(
         if (accounts[payer]["flags"] & KIND_MASK) == 0:
             states[i] = _WAITING
             continue
-        row = 0
+        row: Whole = 0
         if kind == _CLAIM:
             row = find_alias(aliases, order["reference"], key0, key1)
             following = np.int64(aliases[row]["next_sequence"])
@@ -554,7 +555,7 @@ def apply_orders(
 
 
 @njit(nogil=True, cache=True)
-def _move(order: Records, payer: int, payee: int, accounts: Records) -> None:
+def _move(order: Records, payer: Whole, payee: Whole, accounts: Records) -> None:
     """Debit amount and fee, credit the amount; the fee's credit is the caller's."""
     amount = np.int64(order["amount"])
     debit = amount + np.int64(order["fee"])
@@ -574,7 +575,7 @@ def _move(order: Records, payer: int, payee: int, accounts: Records) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _create(order: Records, payer: int, payee: int, rows: int, accounts: Records) -> bool:
+def _create(order: Records, payer: Whole, payee: Whole, rows: Whole, accounts: Records) -> bool:
     """Create an account, if its place is the slot's and free; otherwise the slot is only burnt."""
     region = payer >> POSITION_BITS
     own = (region << POSITION_BITS) + np.int64(order["sequence"])
@@ -616,7 +617,7 @@ def copy_keys(accounts: Records, numbers: NDArray[np.uint32], keys: Bytes, known
 
 
 @njit(nogil=True, cache=True)
-def _older(entry: Records, number: int) -> int:
+def _older(entry: Records, number: Whole) -> Whole:
     """Return the entry before this one in an account's chain, plus one; 0 if it was the first."""
     if np.int64(entry["payer"]) == number:
         return np.int64(entry["payer_previous"])
@@ -626,7 +627,9 @@ def _older(entry: Records, number: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def walk_entries(entries: Records, newest: int, number: int, before: int, found: Words) -> int:
+def walk_entries(
+    entries: Records, newest: Whole, number: Whole, before: Whole, found: Words
+) -> Whole:
     """Write an account's entries below `before` into `found`, newest first; return how many.
 
     `newest` is the account's `last_entry`, or an entry of its chain to begin at, plus one.
@@ -642,7 +645,7 @@ def walk_entries(entries: Records, newest: int, number: int, before: int, found:
 
 
 @njit(nogil=True, cache=True)
-def find_slot(entries: Records, newest: int, payer: int, sequence: int) -> int:
+def find_slot(entries: Records, newest: Whole, payer: Whole, sequence: Whole) -> Whole:
     """Return the entry of an account's slot, or -1 where the slot was skipped or is older."""
     at = newest
     while at != 0:
@@ -657,7 +660,7 @@ def find_slot(entries: Records, newest: int, payer: int, sequence: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def add_up(accounts: Records, touched: Words) -> tuple[int, int]:
+def add_up(accounts: Records, touched: Words) -> tuple[Whole, Whole]:
     """Return (high, low): the balances of the touched pages add up to high · 2³² + low cents."""
     high = np.int64(0)
     low = np.int64(0)

@@ -12,7 +12,7 @@ an argument. The rules themselves are in `rules.py`, to be read, and in `kernels
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -179,10 +179,10 @@ class Ledger:
         are WAITING change nothing and are to be brought again.
         """
         states = np.empty(len(orders), np.uint8)
-        claims = np.count_nonzero(orders["kind"] == _CLAIM)
+        claims = int(np.count_nonzero(orders["kind"] == _CLAIM))
         if claims:
             self.aliases.reserve(claims)
-        self._log.count, new_aliases = kernels.apply_orders(
+        count, new_aliases = kernels.apply_orders(
             _readable(orders, ORDER),
             _readable(indices, np.uint32),
             position,
@@ -197,8 +197,9 @@ class Ledger:
             self._log.count,
             states,
         )
+        self._log.count = int(count)
         if claims:
-            self.aliases.changed(new_aliases)
+            self.aliases.changed(int(new_aliases))
         return states
 
     # -- looking things up ------------------------------------------------------------------------
@@ -306,7 +307,7 @@ class Ledger:
             pages = content[numbers, :, :ACCOUNT_DIGESTED_BYTES].reshape(-1, PAGE_BYTES)
             digests = digest_many(b"", pages)
             for number, row, used in zip(
-                numbers.tolist(), digests, pages.any(axis=1).tolist(), strict=True
+                numbers.tolist(), digests, np.any(pages, axis=1), strict=True
             ):
                 if used:
                     self._page_digests[number] = row.tobytes()
@@ -370,7 +371,7 @@ def _tariff_arrays(
     return uppers, fees, limits
 
 
-def _readable(array: npt.NDArray[np.generic], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+def _readable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the array as kernels take it, contiguous and read-only: one compilation for all."""
     view = np.ascontiguousarray(array, dtype).view()
     view.setflags(write=False)

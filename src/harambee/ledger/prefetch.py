@@ -7,6 +7,7 @@ memory, and an order makes four of them.
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -27,5 +28,5 @@ def _prefetch(_typing: Any, _address: Any) -> Any:
     return types.void(types.int64), generate
 
 
-prefetch = cast("Callable[[int], None]", intrinsic(_prefetch))
+prefetch = cast("Callable[[int | np.int64], None]", intrinsic(_prefetch))
 """prefetch(address): no effect but on speed, and no fault even where nothing is mapped."""

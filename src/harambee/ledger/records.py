@@ -67,10 +67,11 @@ ENTRY: Final = np.dtype(
         ("revenue_previous", "<u8"),
     ]
 )
-"""One statement entry: where the order lies in the journal, and the older entries of whom it touched.
+"""One statement entry: where the order lies in the journal, and the entries before it.
 
-Those are indices plus one, 0 for none. The entry of a claim, whose sequence is its alias's and not
-its payer's, has `NO_ACCOUNT_SLOT` in the place of the revenue account's.
+Those are indices plus one, 0 for none, in the chains of the accounts it touched. The entry of a
+claim, whose sequence is its alias's and not its payer's, has `NO_ACCOUNT_SLOT` in the place of the
+revenue account's.
 """
 NO_ACCOUNT_SLOT: Final = 2**64 - 1
 assert ENTRY.itemsize == 48
