@@ -96,7 +96,7 @@ def test_a_door_that_dies_loses_nothing_and_its_orders_go_elsewhere_in_the_same_
     book, load, verdict = offer(network, orders_in_turn(network, 500))
     assert book.tally().final == 500
     assert load.failovers > 0
-    assert network.doors[1].broken > 0
+    assert load.doors[1].broken > 0
     assert verdict.clean
 
 

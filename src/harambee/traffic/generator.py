@@ -152,9 +152,8 @@ class Generator:
         """`payers` are the account numbers that pay, ascending, and their (n, 64) secret keys."""
         assert 0 < len(doors) <= DOORS_MAX
         self.book = book
-        self.doors = doors
-        for index, door in enumerate(doors):
-            door.index = index
+        # A copy: what one load finds out about a door is nothing to the next load.
+        self.doors = [Door(door.name, door.url, index) for index, door in enumerate(doors)]
         self.failovers = 0
         """Orders that were taken to another door because theirs broke."""
         self._pace = pace
@@ -346,7 +345,7 @@ class Generator:
         """Wake as many idle carriers of a door as so many orders fill batches."""
         for _ in range(min(len(door.idle), -(-waiting // self._pace.batch))):
             woken = door.idle.popleft()
-            if not woken.done():
+            if not woken.done():  # cancelled: the load has ended
                 woken.set_result(None)
 
     def _wake_for_all(self) -> None:
