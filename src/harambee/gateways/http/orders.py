@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.gateways.http.answers import OCTETS, Answer, json_answer, octets_answer
 from harambee.gateways.http.problems import ProblemError, bad_request
 from harambee.gateways.http.requests import (
@@ -23,10 +22,11 @@ from harambee.gateways.http.requests import (
     hexadecimal,
     whole,
 )
+from harambee.handset.orders import order_id
 from harambee.handset.receipt_code import receipt_code
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
-from harambee.ledger.records import BODY_BYTES, ORDER, ORDER_BYTES
+from harambee.ledger.records import ORDER, ORDER_BYTES
 from harambee.node.port import Port, State
 
 ORDERS_MAX: Final = 8192
@@ -140,11 +140,6 @@ def _kind_code(name: object) -> int:
         names = ", ".join(kind.name.lower() for kind in OrderKind)
         raise bad_request("KIND_UNKNOWN", f"kind must be one of {names}.")
     return int(kind)
-
-
-def order_id(network: bytes, order: bytes) -> bytes:
-    """Return the 32 bytes that name an order; its signature is left out."""
-    return digest(signed_prefix(TAG_ORDER, network), order[:BODY_BYTES])
 
 
 def order_document(port: Port, order: bytes) -> dict[str, Any]:

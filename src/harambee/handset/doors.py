@@ -1,0 +1,348 @@
+"""One super-agent as a handset sees it: a few questions with typed answers, each with an end.
+
+An answer that is late, too long or not as agreed is a DoorError, which means "ask another", and
+never more. Nothing here decides whether an answer is true; that is for receipts and for agreement.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from harambee.handset.network_file import DoorAddress
+from harambee.handset.receipts import Receipt, Refusal
+from harambee.ledger.outcomes import Outcome
+from harambee.ledger.records import AccountKind
+
+ANSWER_BYTES_MAX: Final = 1 << 20
+CONNECT_S: Final = 2
+ANSWER_S: Final = 5
+"""How much longer than asked to wait an answer may take."""
+
+T = TypeVar("T")
+
+
+class DoorError(Exception):
+    """This door did not answer, or not sensibly; the message is one sentence."""
+
+
+class WrongNetworkError(DoorError):
+    """The door serves another network."""
+
+
+class DoorProblemError(DoorError):
+    """The door says in a problem document why it cannot do what was asked."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account, as far as a handset needs it before it pays; the same at every honest door."""
+
+    account: int
+    key: bytes
+    kind: AccountKind
+    next_sequence: int
+    balance_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a door made of an order: "final", "refused", "pending" or "unknown"."""
+
+    state: str
+    receipt: Receipt | None
+    refusal: Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """What a door says is final in a slot: "final" (with a receipt), "other", or not yet."""
+
+    state: str
+    other_id: bytes | None
+    receipt: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentView:
+    """What a new account at this super-agent must put into its enrolment."""
+
+    enrolment_account: int
+    sequence: int
+    account: int
+    day: int
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a statement, as one door tells it."""
+
+    entry: int
+    time_ms: int
+    change_cents: int
+    balance_cents: int
+    order: dict[str, Any]
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A page of a statement, newest first."""
+
+    lines: list[Line]
+    next_before: int | None
+
+
+class Door(Protocol):
+    """What a handset asks of a super-agent; every method may raise DoorError."""
+
+    @property
+    def index(self) -> int:
+        """Which super-agent this should be: its index in the committee."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the genesis."""
+
+    async def network(self) -> str:
+        """Return the id of the network that it serves, in hexadecimal."""
+
+    async def account(self, number: int) -> AccountView | None:
+        """Return an account, or None where it knows none."""
+
+    async def directory(self, msisdn: str) -> int | None:
+        """Return the account of a telephone number, or None where it knows none."""
+
+    async def statement(self, number: int, limit: int, before: int | None) -> Statement:
+        """Return a page of a statement."""
+
+    async def offer(self, order: bytes, wait_ms: int) -> Offered:
+        """Bring a signed order."""
+
+    async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
+        """Ask whether that order is final in the slot."""
+
+    async def enrolment(self) -> EnrolmentView:
+        """Return what its next new account must sign."""
+
+    async def register(self, body: bytes, possession: bytes, msisdn: str | None) -> int:
+        """Enrol a key that has signed `body`; returns the account number."""
+
+
+class _Network(msgspec.Struct):
+    network: str
+
+
+class _Account(msgspec.Struct):
+    account: int
+    key: str
+    kind: str
+    next_sequence: int
+    balance_cents: int
+
+
+class _Number(msgspec.Struct):
+    account: int
+
+
+class _Receipt(msgspec.Struct):
+    super_agent: int
+    signature: str
+
+
+class _Refusal(msgspec.Struct):
+    super_agent: int
+    outcome: int
+    day: int
+    signature: str
+
+
+class _Fate(msgspec.Struct):
+    state: str
+    receipt: _Receipt | None = None
+    refusal: _Refusal | None = None
+
+
+class _Fates(msgspec.Struct):
+    orders: list[_Fate]
+
+
+class _OrderName(msgspec.Struct):
+    id: str
+
+
+class _Slot(msgspec.Struct):
+    state: str
+    order: _OrderName | None = None
+    receipt: _Receipt | None = None
+
+
+class _Enrolment(msgspec.Struct):
+    enrolment_account: int
+    sequence: int
+    account: int
+    day: int
+
+
+class _Problem(msgspec.Struct):
+    code: str
+    detail: str
+
+
+class HttpDoor:
+    """A super-agent behind its HTTP gateway."""
+
+    def __init__(self, index: int, address: DoorAddress, session: aiohttp.ClientSession) -> None:
+        self.index = index
+        self.name = address.name
+        self._base = address.http
+        self._session = session
+        self._network: str | None = None
+
+    async def network(self) -> str:
+        """Return the id of the network that it serves, in hexadecimal; asked once."""
+        if self._network is None:
+            self._network = (await self._ask("GET", "/v1/network", _Network)).network
+        return self._network
+
+    async def account(self, number: int) -> AccountView | None:
+        """Return an account, or None where it knows none."""
+        try:
+            found = await self._ask("GET", f"/v1/accounts/{number}", _Account)
+        except DoorProblemError as problem:
+            if problem.code == "ACCOUNT_UNKNOWN":
+                return None
+            raise
+        try:
+            kind = AccountKind[found.kind.upper()]
+            key = bytes.fromhex(found.key)
+        except (KeyError, ValueError) as error:
+            raise self._nonsense() from error
+        return AccountView(number, key, kind, found.next_sequence, found.balance_cents)
+
+    async def directory(self, msisdn: str) -> int | None:
+        """Return the account of a telephone number, or None where it knows none."""
+        try:
+            found = await self._ask("POST", "/v1/directory", _Number, {"msisdn": msisdn})
+        except DoorProblemError as problem:
+            if problem.code == "NUMBER_UNKNOWN":
+                return None
+            raise
+        return found.account
+
+    async def statement(self, number: int, limit: int, before: int | None) -> Statement:
+        """Return a page of a statement."""
+        older = "" if before is None else f"&before={before}"
+        path = f"/v1/accounts/{number}/statement?limit={limit}{older}"
+        return await self._ask("GET", path, Statement)
+
+    async def offer(self, order: bytes, wait_ms: int) -> Offered:
+        """Bring a signed order."""
+        path = f"/v1/orders?wait_ms={wait_ms}"
+        body = {"orders": [{"bytes": order.hex()}]}
+        fates = (await self._ask("POST", path, _Fates, body, wait_ms)).orders
+        if len(fates) != 1:
+            raise self._nonsense()
+        (fate,) = fates
+        return Offered(fate.state, self._receipt(fate.receipt), self._refusal(fate.refusal))
+
+    async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
+        """Ask whether that order is final in the slot."""
+        path = f"/v1/orders/{payer}/{sequence}?id={order_id.hex()}&wait_ms={wait_ms}"
+        found = await self._ask("GET", path, _Slot, wait_ms=wait_ms)
+        try:
+            other = (
+                bytes.fromhex(found.order.id) if found.state == "other" and found.order else None
+            )
+        except ValueError as error:
+            raise self._nonsense() from error
+        return SlotView(found.state, other, self._receipt(found.receipt))
+
+    async def enrolment(self) -> EnrolmentView:
+        """Return what its next new account must sign."""
+        found = await self._ask("GET", "/v1/enrolment", _Enrolment)
+        return EnrolmentView(found.enrolment_account, found.sequence, found.account, found.day)
+
+    async def register(self, body: bytes, possession: bytes, msisdn: str | None) -> int:
+        """Enrol a key that has signed `body`; returns the account number."""
+        wait_ms = 10_000
+        document = {"order_body": body.hex(), "possession": possession.hex()}
+        if msisdn is not None:
+            document["msisdn"] = msisdn
+        path = f"/v1/accounts?wait_ms={wait_ms}"
+        return (await self._ask("POST", path, _Number, document, wait_ms)).account
+
+    def _receipt(self, found: _Receipt | None) -> Receipt | None:
+        if found is None:
+            return None
+        try:
+            return Receipt(found.super_agent, bytes.fromhex(found.signature))
+        except ValueError as error:
+            raise self._nonsense() from error
+
+    def _refusal(self, found: _Refusal | None) -> Refusal | None:
+        if found is None:
+            return None
+        try:
+            outcome, signature = Outcome(found.outcome), bytes.fromhex(found.signature)
+        except ValueError as error:
+            raise self._nonsense() from error
+        return Refusal(found.super_agent, outcome, found.day & 0xFFFF, signature)
+
+    async def _ask(
+        self, method: str, path: str, kind: type[T], body: Any = None, wait_ms: int = 0
+    ) -> T:
+        """Send one request and decode its answer as `kind`."""
+        timeout = aiohttp.ClientTimeout(total=wait_ms // 1000 + ANSWER_S, sock_connect=CONNECT_S)
+        content = None if body is None else msgspec.json.encode(body)
+        headers = {} if body is None else {"content-type": "application/json"}
+        try:
+            async with self._session.request(
+                method,
+                self._base + path,
+                data=content,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                status, answer = response.status, await self._read(response)
+        except TimeoutError as error:
+            raise DoorError(f"{self.name} does not answer in time.") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise DoorError(f"{self.name} cannot be reached.") from error
+        if status >= 400:
+            raise self._problem(status, answer)
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise self._nonsense() from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        pieces = bytearray()
+        async for piece in response.content.iter_any():
+            pieces += piece
+            if len(pieces) > ANSWER_BYTES_MAX:
+                raise self._nonsense()
+        return bytes(pieces)
+
+    def _problem(self, status: int, answer: bytes) -> DoorError:
+        try:
+            problem = msgspec.json.decode(answer, type=_Problem)
+        except (msgspec.DecodeError, RecursionError, ValueError):
+            return self._nonsense()
+        return DoorProblemError(status, problem.code, problem.detail[:500])
+
+    def _nonsense(self) -> DoorError:
+        return DoorError(f"{self.name} answers nothing that can be understood.")
+
+
+@asynccontextmanager
+async def open_doors(addresses: Sequence[DoorAddress]) -> AsyncIterator[list[Door]]:
+    """Yield the doors of a network, in the committee's order; connections end with the context."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield [HttpDoor(index, address, session) for index, address in enumerate(addresses)]

@@ -1,0 +1,475 @@
+"""A customer's device: it pays, asks, registers and cancels through any super-agents that answer.
+
+What it believes (PROTOCOL section 5): its own copy of the genesis; a payee's account and its own
+next sequence when w super-agents say the same; "final" on w signed receipts; "refused" on q signed
+refusals.
+
+What it never does: sign a second payment in an open slot. The signed bytes are durable before they
+first leave; whatever happens then, the next run sends the same bytes again. When q super-agents
+refuse, it signs a cancel for the slot, because a refused order is not dead: only when the cancel is
+final is the payment shown as failed.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from harambee.crypto.signatures import KeyPair
+from harambee.handset.agreement import DisagreementError, NoDoorError, agreed
+from harambee.handset.doors import (
+    AccountView,
+    Door,
+    DoorError,
+    DoorProblemError,
+    Line,
+    Statement,
+    WrongNetworkError,
+)
+from harambee.handset.orders import (
+    OrderBody,
+    OrderError,
+    cancel_of,
+    fee_of,
+    kind_between,
+    order_id,
+    sign_order,
+    sign_possession,
+    today,
+)
+from harambee.handset.receipt_code import receipt_code
+from harambee.handset.receipts import Receipt
+from harambee.handset.settlement import Decision, Settlement, SlotOfOrders
+from harambee.handset.telephone import TelephoneError, telephone
+from harambee.handset.wallet import Wallet, WalletState
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.records import (
+    BODY_BYTES,
+    POSITION_ENROLMENT,
+    AccountKind,
+    account_number,
+    region_of,
+)
+from harambee.protocol.genesis import Genesis
+
+PATIENCE_S: Final = 15
+ROUNDS: Final = 5
+ROUND_PAUSE_S: Final = 0.1
+"""Honest doors differ while a payment travels; a moment later they agree."""
+ENROLMENT_TRIES: Final = 4
+
+T = TypeVar("T", bound=Hashable)
+
+__all__ = ["Balance", "Handset", "HandsetError", "Line", "Payment", "PaymentStatus", "Statement"]
+
+
+class HandsetError(Exception):
+    """The handset could not do what it was asked; the message is one sentence for the customer."""
+
+
+class PaymentStatus(StrEnum):
+    """What the customer may be told."""
+
+    FINAL = "final"
+    SENT = "sent"
+    """A super-agent has it; it may still become final. The next run goes on with it."""
+    WAITING = "waiting"
+    """Nobody has answered about it. The next run goes on with it."""
+    REFUSED = "refused"
+    """Refused, and cancelled: it can never become final."""
+    CANCELLED = "cancelled"
+    """Cancelled because the customer asked: it can never become final."""
+    REPLACED = "replaced"
+    """The slot went to an order that this handset did not make: the key is in use elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What became of a payment."""
+
+    status: PaymentStatus
+    sentence: str
+    payer: int
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    sequence: int
+    kind: OrderKind
+    order: bytes
+    order_id: bytes
+    receipt_code: str
+    outcome: Outcome = Outcome.ACCEPTED
+    """Why it was refused, where it was."""
+    receipts: tuple[Receipt, ...] = ()
+    """Of w distinct super-agents, where it is final."""
+    via: str | None = None
+    latency_ms: int = 0
+    resumed: bool = False
+    """This is an earlier payment of the same amount to the same payee, not a second one."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still become final."""
+        return self.status in (PaymentStatus.SENT, PaymentStatus.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account holds."""
+
+    account: int
+    cents: int
+    agreed: bool
+    """Whether w super-agents say so; a very busy account may differ from door to door."""
+
+
+@dataclass(frozen=True)
+class Handset:
+    """One customer's view of the network through `doors`, which are asked in their order.
+
+    Every method raises HandsetError or WalletError with one sentence when it cannot do its work.
+    """
+
+    genesis: Genesis
+    doors: Sequence[Door]
+    wallet: Wallet
+    patience_s: float = PATIENCE_S
+    day: Callable[[], int] = today
+
+    async def pay(
+        self, payee: int | str, amount_cents: int, kind: OrderKind | None = None
+    ) -> Payment:
+        """Pay an account number or a telephone number; without `kind`, the only one there is.
+
+        A payment that was left open by an earlier run is brought to its end first. If it was the
+        same payment, that is the answer, and nothing more is paid.
+        """
+        with self.wallet.locked():
+            payee = await self._payee_number(payee)
+            earlier = await self._finish_earlier()
+            if earlier is not None:
+                if (earlier.payee, earlier.amount_cents) == (payee, amount_cents):
+                    return replace(earlier, resumed=True)
+                if earlier.is_open:
+                    raise HandsetError(
+                        "An earlier payment of this account is still on its way; no second one can "
+                        "be signed before it is decided."
+                    )
+            return await self._pay(payee, amount_cents, kind)
+
+    async def resume(self) -> Payment | None:
+        """Go on with the payment that an earlier run left open; None if there is none."""
+        with self.wallet.locked():
+            return await self._finish_earlier()
+
+    async def cancel(self) -> Payment:
+        """Cancel the payment that is open: it ends as cancelled, or as final if that came first."""
+        with self.wallet.locked():
+            state = self.wallet.state()
+            if not state.orders:
+                raise HandsetError("There is no open payment to cancel.")
+            return await self._cancel(state)
+
+    async def balance(self) -> Balance:
+        """Return what the own account holds, as w super-agents say."""
+        number = self.wallet.account
+        try:
+            view = await self._believed(lambda door: door.account(number))
+        except DisagreementError as error:
+            views = [(n, v) for v, n in error.answers.items() if isinstance(v, AccountView)]
+            if not views:
+                raise HandsetError(str(error)) from error
+            most = max(views, key=lambda row: row[0])[1]
+            return Balance(number, most.balance_cents, agreed=False)
+        if view is None:
+            raise HandsetError("The network has no account of this number.")
+        return Balance(number, view.balance_cents, agreed=True)
+
+    async def statement(self, limit: int = 20, before: int | None = None) -> Statement:
+        """Return a page of the own statement, as the first door that answers tells it."""
+        said = "No super-agent can be reached."
+        for door in self.doors:
+            try:
+                await _check_network(door, self.genesis)
+                return await door.statement(self.wallet.account, limit, before)
+            except DoorError as error:
+                said = str(error)
+        raise HandsetError(said)
+
+    async def _payee_number(self, payee: int | str) -> int:
+        if isinstance(payee, int):
+            return payee
+        return await find_telephone(self.genesis, self.doors, payee)
+
+    async def _pay(self, payee: int, amount_cents: int, kind: OrderKind | None) -> Payment:
+        """Make, keep and send a new payment."""
+        payer = self.wallet.account
+        try:
+            own, other = await asyncio.gather(
+                self._believed(lambda door: _lasting(door, payer)),
+                self._believed(lambda door: _lasting(door, payee)),
+            )
+        except DisagreementError as error:
+            raise HandsetError(str(error)) from error
+        if own is None:
+            raise HandsetError("The paying account does not exist.")
+        if own.key != self.wallet.keypair.public:
+            raise HandsetError("The key of this wallet is not the key of the paying account.")
+        if payer == payee:
+            raise HandsetError("Payer and payee are the same account.")
+        if other is None:
+            raise HandsetError("The receiving account does not exist.")
+        tariff = self.genesis.tariffs[-1]
+        try:
+            movement = kind_between(own.kind, other.kind) if kind is None else kind
+            fee = fee_of(tariff, movement, amount_cents)
+        except OrderError as error:
+            raise HandsetError(str(error)) from error
+        state = self.wallet.state()
+        body = OrderBody(
+            payer=payer,
+            payee=payee,
+            amount_cents=amount_cents,
+            fee_cents=fee,
+            sequence=max(own.next_sequence, state.next_sequence),
+            kind=movement,
+            tariff=tariff.version,
+            day=self.day(),
+        )
+        order = sign_order(self.wallet.keypair, self.genesis.network, body)
+        state = WalletState(body.sequence, (order.hex(),))
+        self.wallet.write_state(state)
+        return await self._finish(state)
+
+    async def _finish_earlier(self) -> Payment | None:
+        state = self.wallet.state()
+        return await self._finish(state) if state.orders else None
+
+    async def _finish(self, state: WalletState) -> Payment:
+        """Bring a pending payment to its end, by way of a cancel if it is refused."""
+        began_ns = time.monotonic_ns()
+        if state.refused_by is not None or len(state.orders) > 1:
+            return await self._cancel(state)
+        decision = await self._settle(state)
+        if decision.refused_by is not None:
+            state = replace_state(state, refused_by=decision.refused_by)
+            return await self._cancel(state)
+        return self._conclude(state, decision, began_ns)
+
+    async def _cancel(self, state: WalletState) -> Payment:
+        """Sign a cancel for the slot, keep it, send it, and see which of its orders is final."""
+        began_ns = time.monotonic_ns()
+        newest = OrderBody.from_bytes(state.pending[-1])
+        # A cancel ages like any order; yesterday's is still good, an older one is signed again.
+        if newest.kind is not OrderKind.CANCEL or abs(newest.day - self.day()) > 1:
+            order = sign_order(
+                self.wallet.keypair, self.genesis.network, cancel_of(newest, self.day())
+            )
+            state = replace_state(state, orders=(*state.orders, order.hex()))
+            self.wallet.write_state(state)
+        return self._conclude(state, await self._settle(state), began_ns)
+
+    async def _settle(self, state: WalletState) -> Decision:
+        body = OrderBody.from_bytes(state.pending[0])
+        network = self.genesis.network
+        orders = {order_id(network, order): order for order in state.pending}
+        slot = SlotOfOrders(body.payer, body.sequence, orders)
+        return await Settlement(self.genesis, self.doors, slot).decide(self.patience_s)
+
+    def _conclude(self, state: WalletState, decision: Decision, began_ns: int) -> Payment:
+        """Say what the decision means for the payment; a decided slot is pending no more."""
+        order = state.pending[0]
+        body = OrderBody.from_bytes(order)
+        name = order_id(self.genesis.network, order)
+        reason = Outcome.ACCEPTED if state.refused_by is None else Outcome[state.refused_by]
+        status = _status(decision, name, reason)
+        if decision.final_id is not None or decision.foreign:
+            self.wallet.write_state(WalletState(next_sequence=body.sequence + 1))
+        return Payment(
+            status=status,
+            sentence=_sentence(status, reason, decision),
+            payer=body.payer,
+            payee=body.payee,
+            amount_cents=body.amount_cents,
+            fee_cents=body.fee_cents,
+            sequence=body.sequence,
+            kind=body.kind,
+            order=order,
+            order_id=name,
+            receipt_code=receipt_code(body.payer, body.sequence, body.day, self.genesis.regions),
+            outcome=Outcome.ACCEPTED if status is PaymentStatus.FINAL else reason,
+            receipts=decision.receipts if decision.final_id == name else (),
+            via=decision.via,
+            latency_ms=(time.monotonic_ns() - began_ns) // 1_000_000,
+        )
+
+    async def _believed(self, ask: Callable[[Door], Awaitable[T]]) -> T:
+        return await believed(self.genesis, self.doors, ask)
+
+
+async def find_telephone(genesis: Genesis, doors: Sequence[Door], text: str) -> int:
+    """Return the account of a telephone number, as w super-agents say; HandsetError if none."""
+    try:
+        msisdn = telephone(text)
+        number = await believed(genesis, doors, lambda door: door.directory(msisdn))
+    except (TelephoneError, DisagreementError) as error:
+        raise HandsetError(str(error)) from error
+    if number is None:
+        raise HandsetError("No account is registered under this telephone number.")
+    return number
+
+
+async def register(
+    genesis: Genesis, doors: Sequence[Door], keypair: KeyPair, msisdn: str | None = None
+) -> int:
+    """Open an account for a key, and claim a telephone number for it; returns the account number.
+
+    HandsetError with one sentence if no super-agent does so, or if what one did is not confirmed.
+    """
+    number = await _enrolled(genesis, doors, keypair, None if msisdn is None else _checked(msisdn))
+    for _ in range(ROUNDS * 4):
+        try:
+            view = await believed(genesis, doors, lambda door: _lasting(door, number))
+        except DisagreementError:
+            view = None
+        if view is not None and view.key == keypair.public:
+            return number
+        await asyncio.sleep(ROUND_PAUSE_S)
+    raise HandsetError("The super-agents do not confirm the new account; try again in a moment.")
+
+
+async def _enrolled(
+    genesis: Genesis, doors: Sequence[Door], keypair: KeyPair, msisdn: str | None
+) -> int:
+    said = "No super-agent can be reached."
+    for turn in range(ENROLMENT_TRIES):
+        for door in doors:
+            try:
+                await _check_network(door, genesis)
+                return await _enrol_at(door, genesis, keypair, msisdn)
+            except DoorProblemError as problem:
+                said = str(problem)
+                if problem.status < 500:
+                    # Another customer may have got the position first: ask for the next one.
+                    break
+            except DoorError as error:
+                said = str(error)
+        await asyncio.sleep(ROUND_PAUSE_S * turn)
+    raise HandsetError(said)
+
+
+async def _enrol_at(door: Door, genesis: Genesis, keypair: KeyPair, msisdn: str | None) -> int:
+    view = await door.enrolment()
+    region = region_of(view.enrolment_account)
+    own = genesis.committee.members[door.index].regions
+    if (
+        region not in own
+        or view.enrolment_account != account_number(region, POSITION_ENROLMENT)
+        or view.account != view.enrolment_account + view.sequence
+    ):
+        raise DoorError(f"{door.name} offers an account that is not its own to give.")
+    body = OrderBody(
+        payer=view.enrolment_account,
+        payee=view.account,
+        amount_cents=0,
+        fee_cents=0,
+        sequence=view.sequence,
+        kind=OrderKind.ENROL,
+        tariff=genesis.tariffs[-1].version,
+        day=view.day,
+        options=bytes([AccountKind.CUSTOMER, 0, 0]),
+        reference=keypair.public,
+    )
+    possession = sign_possession(keypair, genesis.network, body)
+    unsigned = body.to_bytes()
+    assert len(unsigned) == BODY_BYTES
+    return await door.register(unsigned, possession, msisdn)
+
+
+def _checked(msisdn: str) -> str:
+    try:
+        return telephone(msisdn)
+    except TelephoneError as error:
+        raise HandsetError(str(error)) from error
+
+
+async def believed(
+    genesis: Genesis, doors: Sequence[Door], ask: Callable[[Door], Awaitable[T]]
+) -> T:
+    """Return what w super-agents of this network say alike; asks again while they differ.
+
+    HandsetError if too few answer; DisagreementError if they still differ after some rounds.
+    """
+
+    async def ask_checked(door: Door) -> T:
+        await _check_network(door, genesis)
+        return await ask(door)
+
+    for turn in range(ROUNDS):
+        try:
+            return await agreed(doors, genesis.committee.w, ask_checked)
+        except NoDoorError as error:
+            raise HandsetError(str(error)) from error
+        except DisagreementError:
+            if turn == ROUNDS - 1:
+                raise
+        await asyncio.sleep(ROUND_PAUSE_S)
+    raise AssertionError("the last round has returned or raised")
+
+
+async def _check_network(door: Door, genesis: Genesis) -> None:
+    if await door.network() != genesis.network.hex():
+        raise WrongNetworkError(f"{door.name} serves another network than this handset's.")
+
+
+async def _lasting(door: Door, number: int) -> AccountView | None:
+    """Return an account without its balance, which changes while doors are asked."""
+    view = await door.account(number)
+    return None if view is None else replace(view, balance_cents=0)
+
+
+def replace_state(
+    state: WalletState, orders: tuple[str, ...] | None = None, refused_by: Outcome | None = None
+) -> WalletState:
+    """Return the state with other pending orders or a reason."""
+    return WalletState(
+        state.next_sequence,
+        state.orders if orders is None else orders,
+        state.refused_by if refused_by is None else refused_by.name,
+    )
+
+
+def _status(decision: Decision, payment_id: bytes, reason: Outcome) -> PaymentStatus:
+    if decision.final_id == payment_id:
+        return PaymentStatus.FINAL
+    if decision.final_id is not None:
+        return PaymentStatus.CANCELLED if reason is Outcome.ACCEPTED else PaymentStatus.REFUSED
+    if decision.foreign:
+        return PaymentStatus.REPLACED
+    return PaymentStatus.SENT if decision.heard else PaymentStatus.WAITING
+
+
+def _sentence(status: PaymentStatus, reason: Outcome, decision: Decision) -> str:
+    match status:
+        case PaymentStatus.FINAL:
+            return "The payment is final."
+        case PaymentStatus.REFUSED:
+            return SENTENCES[reason]
+        case PaymentStatus.CANCELLED:
+            return "The payment is cancelled."
+        case PaymentStatus.REPLACED:
+            return (
+                "Another order, not of this handset, took this payment's place; nothing was paid."
+            )
+        case PaymentStatus.WAITING:
+            return "No super-agent answers about the payment; run the same command again to go on."
+        case PaymentStatus.SENT:
+            pass
+    if decision.refused_by is not None:
+        return (
+            f"The payment is not decided, and cannot be cancelled: {SENTENCES[decision.refused_by]}"
+        )
+    return "The payment is sent and not yet final; run the same command again to go on."

@@ -1,0 +1,59 @@
+"""What a handset knows of the network before it asks anyone: the genesis, and where doors are.
+
+The genesis alone decides whom it believes. Opening accounts are no business of a handset; it never
+reads them, so that a phone need not hold a country's.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harambee.money.tariff import TariffError
+from harambee.protocol.genesis import FORMAT, Genesis, GenesisDocument
+
+
+class NetworkFileError(Exception):
+    """The network's files cannot be read; the message is one sentence."""
+
+
+class DoorAddress(msgspec.Struct, frozen=True):
+    """Where one super-agent serves handsets; the file has more, for super-agents."""
+
+    name: str
+    http: str
+
+
+@dataclass(frozen=True, eq=False)
+class KnownNetwork:
+    """The genesis, and the doors in the committee's order."""
+
+    genesis: Genesis
+    doors: tuple[DoorAddress, ...]
+
+
+def read_network(folder: Path) -> KnownNetwork:
+    """Return the network in `folder`; NetworkFileError if there is none that can be read."""
+    genesis_file, addresses_file = folder / "genesis.json", folder / "addresses.json"
+    try:
+        document = msgspec.json.decode(genesis_file.read_bytes(), type=GenesisDocument)
+        addresses = msgspec.json.decode(addresses_file.read_bytes(), type=list[DoorAddress])
+    except FileNotFoundError as error:
+        raise NetworkFileError(
+            f"There is no network in {folder}: start one with `harambee up`, or name its folder "
+            "with --network."
+        ) from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise NetworkFileError(f"The network in {folder} cannot be read: {error}.") from error
+    if document.format != FORMAT:
+        raise NetworkFileError(
+            f"{genesis_file} has format {document.format}; this software reads format {FORMAT}."
+        )
+    genesis = Genesis(document, b"")
+    places = {address.name: address for address in addresses}
+    try:
+        doors = tuple(places[member.name] for member in genesis.committee.members)
+        assert genesis.tariffs, "a network has a tariff"
+    except (KeyError, ValueError, TariffError, AssertionError) as error:
+        raise NetworkFileError(f"The network in {folder} is damaged: {error}.") from error
+    return KnownNetwork(genesis, doors)

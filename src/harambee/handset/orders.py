@@ -1,0 +1,135 @@
+"""Orders as a handset makes them: 64 bytes of body, signed on the device, 128 in all.
+
+One order at a time and without arrays; `docs/wire.md` section 4 is the layout, and a test holds it
+to the dtype of `ledger.records`.
+"""
+
+import struct
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
+from harambee.crypto.signatures import KeyPair, sign
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.records import BODY_BYTES, ORDER_BYTES, AccountKind
+from harambee.money.amounts import MAX_AMOUNT_CENTS
+from harambee.money.tariff import NoBandError, Tariff
+
+_BODY: Final = struct.Struct("<IIQIIBHH3s32s")
+assert _BODY.size == BODY_BYTES
+
+NO_OPTIONS: Final = bytes(3)
+NO_REFERENCE: Final = bytes(32)
+EAST_AFRICA_S: Final = 3 * 3_600
+SECONDS_PER_DAY: Final = 86_400
+
+
+class OrderError(ValueError):
+    """An order that cannot be made; the message is one sentence for the customer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBody:
+    """What a payer signs; amounts in cents."""
+
+    payer: int
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    sequence: int
+    kind: OrderKind
+    tariff: int
+    day: int
+    options: bytes = NO_OPTIONS
+    reference: bytes = NO_REFERENCE
+
+    def to_bytes(self) -> bytes:
+        """Return the 64 bytes; OrderError if a number does not fit its field."""
+        try:
+            return _BODY.pack(
+                self.payer,
+                self.payee,
+                self.amount_cents,
+                self.fee_cents,
+                self.sequence,
+                self.kind,
+                self.tariff,
+                self.day,
+                self.options,
+                self.reference,
+            )
+        except struct.error as error:
+            raise OrderError("A number of the order does not fit its field.") from error
+
+    @classmethod
+    def from_bytes(cls, order: bytes) -> "OrderBody":
+        """Return the body of an order's 64 or 128 bytes; ValueError if its kind is unknown."""
+        payer, payee, amount, fee, sequence, kind, *rest = _BODY.unpack(order[:BODY_BYTES])
+        return cls(payer, payee, amount, fee, sequence, OrderKind(kind), *rest)
+
+
+def today() -> int:
+    """Return the day number for an order signed now: days since 1970-01-01 in UTC+3."""
+    return (int(time.time()) + EAST_AFRICA_S) // SECONDS_PER_DAY
+
+
+def order_id(network: bytes, order: bytes) -> bytes:
+    """Return the 32 bytes that name an order; its signature is left out."""
+    return digest(signed_prefix(TAG_ORDER, network), order[:BODY_BYTES])
+
+
+def sign_order(keypair: KeyPair, network: bytes, body: OrderBody) -> bytes:
+    """Return the 128 bytes of an order, signed; the same each time."""
+    unsigned = body.to_bytes()
+    order = unsigned + sign(keypair, signed_prefix(TAG_ORDER, network) + unsigned)
+    assert len(order) == ORDER_BYTES
+    return order
+
+
+def sign_possession(keypair: KeyPair, network: bytes, body: OrderBody) -> bytes:
+    """Return a new key's 64-byte signature of its own enrolment."""
+    return sign(keypair, signed_prefix(TAG_POSSESSION, network) + body.to_bytes())
+
+
+def cancel_of(body: OrderBody, day: int) -> OrderBody:
+    """Return the order that burns the slot of `body`: to itself, of nothing."""
+    return OrderBody(
+        payer=body.payer,
+        payee=body.payer,
+        amount_cents=0,
+        fee_cents=0,
+        sequence=body.sequence,
+        kind=OrderKind.CANCEL,
+        tariff=body.tariff,
+        day=day,
+    )
+
+
+def kind_between(payer: AccountKind, payee: AccountKind) -> OrderKind:
+    """Return the one movement there is between accounts of these kinds; OrderError if not one."""
+    kinds = [
+        kind
+        for kind, movement in MOVEMENTS.items()
+        if movement.moves_money and payer in movement.payers and payee in movement.payees
+    ]
+    between = f"from an account of kind {payer.name.lower()} to one of kind {payee.name.lower()}"
+    if not kinds:
+        raise OrderError(f"There is no movement {between}.")
+    if len(kinds) > 1:
+        names = " or ".join(kind.name.lower() for kind in kinds)
+        raise OrderError(f"Say which kind of movement it is {between}: {names}.")
+    return kinds[0]
+
+
+def fee_of(tariff: Tariff, kind: OrderKind, amount_cents: int) -> int:
+    """Return the fee in cents; OrderError for amounts that cannot be paid so."""
+    if amount_cents <= 0:
+        raise OrderError("The amount must be more than nothing.")
+    if amount_cents > MAX_AMOUNT_CENTS:
+        raise OrderError("The amount is larger than any payment can be.")
+    try:
+        return tariff.fee_cents(MOVEMENTS[kind].fee_table, amount_cents)
+    except NoBandError as error:
+        sentence = str(error)
+        raise OrderError(f"{sentence[0].upper()}{sentence[1:]}.") from error

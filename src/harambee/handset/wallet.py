@@ -1,0 +1,167 @@
+"""What a handset keeps: its key, its account number, and the order that is under way.
+
+A wallet is a folder of its owner alone: `owner.key`, `wallet.json` (account and network) and
+`state.json` (the next sequence that is known to be free, and the pending orders). The state is
+written aside, made durable and renamed **before** a signed order first leaves: after a crash the
+next run finds the same bytes and sends those, and never signs a second payment in an open slot.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harambee.crypto.keyfiles import KeyFileError, StoredKey, read_key_file, write_key_file
+from harambee.crypto.signatures import KeyPair
+from harambee.ledger.records import ORDER_BYTES
+
+KEY_KIND: Final = "customer"
+KEY_FILE: Final = "owner.key"
+WALLET_FILE: Final = "wallet.json"
+STATE_FILE: Final = "state.json"
+LOCK_FILE: Final = "lock"
+
+
+class WalletError(Exception):
+    """A wallet cannot be read, written or trusted; the message is one sentence."""
+
+
+class _WalletDocument(msgspec.Struct, forbid_unknown_fields=True):
+    account: int
+    network: str
+
+
+class WalletState(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What changes; one file, replaced as a whole."""
+
+    next_sequence: int = 0
+    """No sequence below this is open: proven by receipts, so no door can talk it down."""
+    orders: tuple[str, ...] = ()
+    """Orders under way in one slot, in hexadecimal: a payment, and perhaps its cancels."""
+    refused_by: str | None = None
+    """The name of the Outcome for which the payment is being cancelled."""
+
+    @property
+    def pending(self) -> tuple[bytes, ...]:
+        """The orders under way, oldest first; empty if none is."""
+        return tuple(bytes.fromhex(order) for order in self.orders)
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """One customer's wallet; `folder` is made when something is first written."""
+
+    folder: Path
+    account: int
+    keypair: KeyPair
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the wallet: two programs that pay from it at once could sign one slot twice."""
+        self._make_folder()
+        try:
+            descriptor = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise WalletError(f"Cannot use the wallet {self.folder}: {error.strerror}.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise WalletError("Another program is paying from this account just now.") from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def state(self) -> WalletState:
+        """Return what is under way; WalletError if the file cannot be read."""
+        file = self.folder / STATE_FILE
+        try:
+            state = msgspec.json.decode(file.read_bytes(), type=WalletState)
+            whole = all(len(order) == ORDER_BYTES for order in state.pending)
+        except FileNotFoundError:
+            return WalletState()
+        except OSError as error:
+            raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
+        except (msgspec.DecodeError, ValueError) as error:
+            raise WalletError(f"{file} is damaged.") from error
+        if not whole:
+            raise WalletError(f"{file} is damaged.")
+        return state
+
+    def write_state(self, state: WalletState) -> None:
+        """Replace the state, durably and as a whole; WalletError leaves the old one in place."""
+        self._make_folder()
+        _replace(self.folder / STATE_FILE, msgspec.json.encode(state))
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WalletError(f"Cannot make {self.folder}: {error.strerror}.") from error
+
+
+def prepare_wallet(folder: Path, keypair: KeyPair) -> KeyPair:
+    """Keep a key durably before its account exists; returns the key that is there if one is."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (folder / WALLET_FILE).exists():
+            raise WalletError(f"There is a wallet in {folder} already.")
+        if (folder / KEY_FILE).exists():
+            return read_key_file(folder / KEY_FILE, KEY_KIND).keypair
+        write_key_file(folder / KEY_FILE, StoredKey(KEY_KIND, keypair))
+    except KeyFileError as error:
+        raise WalletError(f"{error}.") from error
+    except OSError as error:
+        raise WalletError(f"Cannot make {folder}: {error.strerror}.") from error
+    return keypair
+
+
+def finish_wallet(folder: Path, account: int, network: bytes) -> Wallet:
+    """Write down which account the prepared key owns; returns the wallet."""
+    document = _WalletDocument(account, network.hex())
+    _replace(folder / WALLET_FILE, msgspec.json.encode(document))
+    return open_wallet(folder, network)
+
+
+def open_wallet(folder: Path, network: bytes) -> Wallet:
+    """Return the wallet in `folder`; WalletError if it is none, or one of another network."""
+    file = folder / WALLET_FILE
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=_WalletDocument)
+        keypair = read_key_file(folder / KEY_FILE, KEY_KIND).keypair
+    except FileNotFoundError as error:
+        raise WalletError(f"There is no wallet in {folder}.") from error
+    except OSError as error:
+        raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise WalletError(f"{file} is damaged.") from error
+    except KeyFileError as error:
+        raise WalletError(f"{error}.") from error
+    if document.network != network.hex():
+        raise WalletError(f"The wallet in {folder} belongs to another network.")
+    return Wallet(folder, document.account, keypair)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write aside, sync, rename, sync the folder: the old content or the new one, never half."""
+    aside = file.with_name(f".{file.name}.new")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(descriptor)
+        aside.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise WalletError(f"Cannot write {file}: {error.strerror}.") from error

@@ -1,0 +1,271 @@
+"""A network in memory: one truth, and doors that tell it, deny it, delay it or are dead."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
+from harambee.crypto.signatures import from_seed, sign, verify
+from harambee.handset.doors import (
+    AccountView,
+    DoorError,
+    EnrolmentView,
+    Offered,
+    SlotView,
+    Statement,
+)
+from harambee.handset.handset import Handset
+from harambee.handset.orders import OrderBody, order_id
+from harambee.handset.receipts import Receipt, Refusal
+from harambee.handset.wallet import Wallet
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Outcome
+from harambee.ledger.records import AccountKind
+from harambee.money.tariff import shipped_tariff
+from harambee.protocol.genesis import Genesis, GenesisDocument, MemberDocument
+
+TODAY = 20_781
+KEYS = [from_seed(bytes([index + 1]) * 32) for index in range(4)]
+OWNER = from_seed(b"w" * 32)
+PAYER, PAYEE, SHOP, NOBODY = 16, 17, 18, 99
+TELEPHONE = "+254712345678"
+
+
+def make_genesis():
+    members = [
+        MemberDocument(f"agent-{index}", key.public.hex(), "00" * 32, [index])
+        for index, key in enumerate(KEYS)
+    ]
+    document = GenesisDocument(
+        1, "test", True, 0, "2026-01-01", members, [shipped_tariff().to_document()], [], [], 0, ""
+    )
+    return Genesis(document, b"")
+
+
+@dataclass
+class Truth:
+    """What the honest super-agents agree on."""
+
+    genesis: Genesis = field(default_factory=make_genesis)
+    accounts: dict[Any, Any] = field(default_factory=dict)
+    numbers: dict[Any, Any] = field(default_factory=dict)
+    final: dict[Any, Any] = field(default_factory=dict)
+    seen: list[Any] = field(default_factory=list)
+    waiting: list[Any] = field(default_factory=list)
+
+    def __post_init__(self):
+        for number, kind in (
+            (PAYER, AccountKind.CUSTOMER),
+            (PAYEE, AccountKind.CUSTOMER),
+            (SHOP, AccountKind.MERCHANT),
+        ):
+            key = OWNER.public if number == PAYER else bytes([number]) * 32
+            self.accounts[number] = AccountView(number, key, kind, 0, 100_000)
+        self.numbers[TELEPHONE] = PAYEE
+
+    def judge(self, order):
+        """The outcome of an order, applied at once if it is accepted."""
+        body = OrderBody.from_bytes(order)
+        payer = self.accounts[body.payer]
+        signed = signed_prefix(TAG_ORDER, self.genesis.network) + order[:64]
+        if not verify(payer.key, signed, order[64:]):
+            return Outcome.SIGNATURE_INVALID
+        if self.final.get((body.payer, body.sequence)) == order:
+            return Outcome.ACCEPTED
+        if body.sequence != payer.next_sequence:
+            late = body.sequence < payer.next_sequence
+            return Outcome.SEQUENCE_STALE if late else Outcome.SEQUENCE_AHEAD
+        if abs(body.day - TODAY) > 1:
+            return Outcome.DAY_WRONG
+        if body.amount_cents + body.fee_cents > payer.balance_cents:
+            return Outcome.BALANCE_INSUFFICIENT
+        self.final[body.payer, body.sequence] = order
+        cost = body.amount_cents + body.fee_cents
+        self.accounts[body.payer] = AccountView(
+            payer.account,
+            payer.key,
+            payer.kind,
+            payer.next_sequence + 1,
+            payer.balance_cents - cost,
+        )
+        for asker in self.waiting:
+            if not asker.done():
+                asker.set_result(None)
+        return Outcome.ACCEPTED
+
+
+@dataclass
+class FakeDoor:
+    """An honest super-agent; the classes below change one thing each."""
+
+    index: int
+    truth: Truth
+    takes: int = 0
+
+    @property
+    def name(self):
+        return f"agent-{self.index}"
+
+    async def network(self):
+        return self.truth.genesis.network.hex()
+
+    async def account(self, number):
+        return self.truth.accounts.get(number)
+
+    async def directory(self, msisdn):
+        return self.truth.numbers.get(msisdn)
+
+    async def statement(self, number, limit, before):
+        return Statement([], None)
+
+    def receipt(self, name):
+        prefix = signed_prefix(TAG_RECEIPT, self.truth.genesis.network) + bytes(4)
+        return Receipt(self.index, sign(KEYS[self.index], prefix + name + b"\0"))
+
+    def refusal(self, name, outcome):
+        prefix = signed_prefix(TAG_REFUSAL, self.truth.genesis.network) + bytes(4)
+        said = name + bytes([outcome]) + TODAY.to_bytes(2, "little")
+        return Refusal(self.index, outcome, TODAY, sign(KEYS[self.index], prefix + said))
+
+    async def offer(self, order, wait_ms):
+        self.takes += 1
+        self.truth.seen.append(order)
+        name = order_id(self.truth.genesis.network, order)
+        outcome = self.truth.judge(order)
+        if outcome is Outcome.ACCEPTED:
+            return Offered("final", self.receipt(name), None)
+        return Offered("refused", None, self.refusal(name, outcome))
+
+    async def slot(self, payer, sequence, name, wait_ms):
+        while (payer, sequence) not in self.truth.final:
+            asker = asyncio.get_running_loop().create_future()
+            self.truth.waiting.append(asker)
+            await asker
+        found = order_id(self.truth.genesis.network, self.truth.final[payer, sequence])
+        if found == name:
+            return SlotView("final", None, self.receipt(name))
+        return SlotView("other", found, None)
+
+    async def enrolment(self):
+        return EnrolmentView(self.index << 20, 40, (self.index << 20) + 40, TODAY)
+
+    async def register(self, body, possession, msisdn):
+        order = OrderBody.from_bytes(body)
+        self.truth.accounts[order.payee] = AccountView(
+            order.payee, order.reference, AccountKind.CUSTOMER, 0, 0
+        )
+        return order.payee
+
+
+class DeadDoor(FakeDoor):
+    async def _die(self):
+        raise DoorError(f"{self.name} cannot be reached.")
+
+    async def network(self):
+        await self._die()
+
+    async def offer(self, order, wait_ms):
+        await self._die()
+
+    async def slot(self, payer, sequence, name, wait_ms):
+        await self._die()
+
+
+class SilentDoor(FakeDoor):
+    """Takes every question and never answers."""
+
+    async def network(self):
+        await asyncio.Event().wait()
+
+    async def offer(self, order, wait_ms):
+        self.takes += 1
+        await asyncio.Event().wait()
+
+    async def slot(self, payer, sequence, name, wait_ms):
+        await asyncio.Event().wait()
+
+
+class LyingDoor(FakeDoor):
+    """Wants the money for itself, and says whatever helps."""
+
+    async def account(self, number):
+        return AccountView(number, OWNER.public, AccountKind.CUSTOMER, 77, 1)
+
+    async def directory(self, msisdn):
+        return 66
+
+    async def offer(self, order, wait_ms):
+        forged = Receipt(self.index, bytes(64))
+        return Offered("final", forged, None)
+
+    async def slot(self, payer, sequence, name, wait_ms):
+        stolen = Receipt((self.index + 1) % 4, self.receipt(name).signature)
+        return SlotView("final", None, stolen)
+
+
+class EagerDoor(FakeDoor):
+    """Signs receipts for what is not final."""
+
+    async def offer(self, order, wait_ms):
+        name = order_id(self.truth.genesis.network, order)
+        return Offered("final", self.receipt(name), None)
+
+    async def slot(self, payer, sequence, name, wait_ms):
+        return SlotView("final", None, self.receipt(name))
+
+
+class RefusingDoor(FakeDoor):
+    """Refuses what the others accept."""
+
+    async def offer(self, order, wait_ms):
+        name = order_id(self.truth.genesis.network, order)
+        return Offered("refused", None, self.refusal(name, Outcome.BALANCE_INSUFFICIENT))
+
+
+class HoldingDoor(FakeDoor):
+    """Takes orders, and nothing becomes of them."""
+
+    async def offer(self, order, wait_ms):
+        self.takes += 1
+        self.truth.seen.append(order)
+        return Offered("pending", None, None)
+
+
+class ForeignDoor(FakeDoor):
+    async def network(self):
+        return "ab" * 32
+
+
+KINDS = {
+    "honest": FakeDoor,
+    "dead": DeadDoor,
+    "silent": SilentDoor,
+    "lying": LyingDoor,
+    "eager": EagerDoor,
+    "refusing": RefusingDoor,
+    "holding": HoldingDoor,
+    "foreign": ForeignDoor,
+}
+
+
+class Scene:
+    """A truth, four doors by their words, and a handset with a wallet on disk."""
+
+    def __init__(self, folder, words):
+        self.truth = Truth()
+        self.folder = folder
+        self.doors = [KINDS[word](index, self.truth) for index, word in enumerate(words.split())]
+
+    def handset(self, patience_s=5, account=PAYER, keypair=OWNER):
+        wallet = Wallet(self.folder / "wallet", account, keypair)
+        return Handset(self.truth.genesis, self.doors, wallet, patience_s, lambda: TODAY)
+
+    def kinds_seen(self):
+        return [OrderKind(order[24]).name.lower() for order in dict.fromkeys(self.truth.seen)]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return lambda words: Scene(tmp_path, words)
