@@ -24,16 +24,24 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--accounts", type=click.IntRange(min=1_000), default=10_000_000, show_default=True)
+@click.option("--accounts", type=click.IntRange(min=10_000), default=10_000_000, show_default=True)
+@click.option("--orders", type=click.IntRange(min=1), default=10_000_000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
-def apply(accounts: int, as_json: bool) -> None:
-    """Final orders applied to the ledger, every rule and fee, on one core."""
+def apply(accounts: int, orders: int, seed: int, as_json: bool) -> None:
+    """Orders checked and applied on one core, with every rule and fee."""
     from rich.console import Console
+    from rich.progress import Progress
 
     from harambee.traffic.bench_apply import bench_apply
 
-    with Console(stderr=True).status(f"Applying orders to {accounts:,} accounts"):
-        figures: dict[str, Any] = bench_apply(accounts)
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task(f"Orders among {accounts:,} accounts", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        figures = bench_apply(accounts, seed, show, orders=orders)
     _tell(figures, as_json=as_json)
 
 
