@@ -1,11 +1,76 @@
-"""The `harambee` command."""
+"""The `harambee` command: what there is, and where each part of it lies.
+
+A command's module is imported when the command runs, so that `harambee --help` and `harambee pay`
+are quick: a super-agent's compiled kernels are none of theirs.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Final
 
 import click
 
 import harambee
 
+# Command -> the module under harambee.cli that has a click command of that name, and its summary.
+COMMANDS: Final = {
+    "up": ("up", "Start a network of super-agents on this machine."),
+    "pay": ("pay", "Pay somebody; final within a second or so."),
+    "balance": ("accounts", "Show what an account holds."),
+    "statement": ("accounts", "Show what moved an account, newest first."),
+    "register": ("register", "Open an account of your own."),
+    "cancel": ("pay", "Cancel a payment that is still open."),
+    "init": ("init", "Make a network's folder without starting it."),
+    "node": ("node", "Run one super-agent from its configuration."),
+    "replay": ("replay", "Send an hour of real mobile-money traffic."),
+    "demo": ("demo", "Kill super-agents under load, and count what was lost."),
+    "bench": ("bench", "Measure how fast it is."),
+}
 
-@click.group()
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports only the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; None if there is none of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(f"harambee.cli.{module}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table above, importing none of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(harambee.__version__, prog_name="harambee")
-def main() -> None:
-    """Mobile money with no central switch."""
+@click.option(
+    "--network",
+    "network",
+    type=click.Path(path_type=Path),
+    help="The network's folder; default: $HARAMBEE_NETWORK, or ./harambee-network.",
+)
+@click.pass_context
+def main(ctx: click.Context, network: Path | None) -> None:
+    """Mobile money with no central switch: every super-agent holds the whole ledger.
+
+    \b
+    From nothing to a payment, in two terminals:
+      harambee up
+      harambee pay customer-1 customer-2 100
+      harambee balance customer-2
+
+    Any super-agent serves any handset; `harambee COMMAND --help` says more about each command.
+    """  # noqa: D301 - click's sign for lines to keep
+    ctx.obj = network

@@ -1,0 +1,97 @@
+"""`harambee balance` and `harambee statement`: what an account holds, and what moved it."""
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from harambee.cli.terminal import json_option, network_option, print_json
+
+if TYPE_CHECKING:
+    from harambee.handset.doors import Line
+
+EAST_AFRICA: Final = timezone(timedelta(hours=3))
+
+
+@click.command()
+@click.argument("who")
+@network_option
+@json_option
+def balance(who: str, folder: Path, as_json: bool) -> None:
+    """Show what WHO's account holds, as enough super-agents say alike to be believed.
+
+    WHO is a demo customer's name or number, or somebody registered on this machine.
+
+    \b
+    Example:
+      harambee balance customer-2
+    """  # noqa: D301 - click's sign for lines to keep
+    from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.money.amounts import format_cents
+
+    with handset_errors(as_json=as_json):
+        known, parties = read_parties(folder)
+        found = with_handset(known, parties.wallet(who), None, lambda handset: handset.balance())
+    if as_json:
+        document = {"account": found.account, "balance_cents": found.cents, "agreed": found.agreed}
+        print_json(document)
+        return
+    doubt = "" if found.agreed else " (the super-agents differ just now)"
+    click.echo(f"Account {found.account} holds {format_cents(found.cents)}{doubt}.")
+
+
+@click.command()
+@click.argument("who")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Lines.")
+@click.option("--before", type=click.IntRange(0), help="Entries older than this one.")
+@network_option
+@json_option
+def statement(who: str, limit: int, before: int | None, folder: Path, as_json: bool) -> None:
+    """Show what moved WHO's account, newest first, as one super-agent tells it.
+
+    \b
+    Example:
+      harambee statement customer-1 --limit 5
+    """  # noqa: D301 - click's sign for lines to keep
+    from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+
+    with handset_errors(as_json=as_json):
+        known, parties = read_parties(folder)
+        wallet = parties.wallet(who)
+        page = with_handset(known, wallet, None, lambda handset: handset.statement(limit, before))
+    if as_json:
+        lines = [_document(line) for line in page.lines]
+        print_json({"account": wallet.account, "lines": lines, "next_before": page.next_before})
+        return
+    if not page.lines:
+        click.echo("Nothing has moved this account yet.")
+    for line in page.lines:
+        click.echo(_line(line, wallet.account))
+    if page.next_before is not None:
+        click.echo(f"Older: --before {page.next_before}")
+
+
+def _document(line: "Line") -> dict[str, Any]:
+    return {
+        "entry": line.entry,
+        "time_ms": line.time_ms,
+        "change_cents": line.change_cents,
+        "balance_cents": line.balance_cents,
+        "order": line.order,
+    }
+
+
+def _line(line: "Line", account: int) -> str:
+    from harambee.money.amounts import format_cents
+
+    when = datetime.fromtimestamp(line.time_ms // 1000, EAST_AFRICA).strftime("%Y-%m-%d %H:%M:%S")
+    order = line.order
+    paid = order.get("payer") == account
+    other = f"to {order.get('payee')}" if paid else f"from {order.get('payer')}"
+    sign = "+" if line.change_cents > 0 else ""
+    what = str(order.get("kind", "")).replace("_", " ")
+    return (
+        f"{when}  {order.get('receipt_code', ''):10}  {what:<13}  {other:<15}  "
+        f"{sign + format_cents(line.change_cents):>16}  {format_cents(line.balance_cents):>16}"
+    )

@@ -1,0 +1,67 @@
+"""`harambee node`: one super-agent, or several in one process; node and gateway meet here."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harambee.cli.terminal import one_sentence
+
+if TYPE_CHECKING:
+    from harambee.gateways.http.app import HttpGateway
+    from harambee.node.config import NodeConfig
+    from harambee.node.port import Port
+
+
+@click.command()
+@click.option(
+    "--config",
+    "files",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    required=True,
+    help="Its node.toml; several of them run several super-agents in this process.",
+)
+def node(files: tuple[Path, ...]) -> None:
+    """Run a super-agent until it is told to stop (Ctrl-C or SIGTERM).
+
+    \b
+    Example:
+      harambee node --config harambee-network/super-agents/amani/node.toml
+    """  # noqa: D301 - click's sign for lines to keep
+    import uvloop
+
+    from harambee.node.config import ConfigError, read_config
+    from harambee.node.journal import JournalError
+    from harambee.node.network_folder import NetworkFolderError
+
+    expected = (ConfigError, NetworkFolderError, JournalError, OSError)
+    with one_sentence(*expected):
+        configs = [read_config(file) for file in files]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(configs))
+
+
+def make_gateway(port: "Port") -> "HttpGateway":
+    """Return the HTTP gateway of one super-agent."""
+    from harambee import __version__
+    from harambee.gateways.http.app import HttpGateway
+
+    return HttpGateway(port, __version__)
+
+
+async def _serve(configs: "list[NodeConfig]") -> None:
+    """Serve until a signal comes; the node then ends its journal in order."""
+    from harambee.node.runner import serve_nodes
+
+    serving = asyncio.ensure_future(serve_nodes(configs, gateway=make_gateway))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not serving.cancelled():
+            raise

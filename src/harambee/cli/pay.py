@@ -1,0 +1,150 @@
+"""`harambee pay` and `harambee cancel`: money leaves, or does not, and says so in one line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harambee.cli.terminal import (
+    FailureError,
+    json_option,
+    network_option,
+    one_sentence,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from harambee.handset.handset import Payment
+    from harambee.handset.network_file import KnownNetwork
+
+KINDS = (
+    "send",
+    "withdraw",
+    "deposit",
+    "buy-goods",
+    "bank-deposit",
+    "float-sale",
+    "bank-withdrawal",
+)
+
+
+# A negative amount is an amount that is refused in words, not an unknown option.
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("payer", metavar="FROM")
+@click.argument("payee", metavar="TO")
+@click.argument("amount")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="Default: the only one there is between the two."
+)
+@click.option("--via", metavar="NAME", help="The super-agent to try first; any will do.")
+@network_option
+@json_option
+def pay(
+    payer: str,
+    payee: str,
+    amount: str,
+    kind: str | None,
+    via: str | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Pay AMOUNT shillings from FROM to TO.
+
+    FROM is a demo customer, or somebody registered on this machine: their key signs here. TO is a
+    name, an account number or a telephone number.
+
+    \b
+    Examples:
+      harambee pay customer-1 customer-2 100
+      harambee pay customer-1 0700000002 1,000.50
+      harambee pay customer-1 customer-2 100 --via baraka
+
+    If no super-agent answers in time, run the same command again: the same signed order is sent
+    again, and ten tries are one payment.
+    """  # noqa: D301 - click's sign for lines to keep
+    from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.ledger.kinds import OrderKind
+    from harambee.money.amounts import AmountError, parse_cents
+
+    with one_sentence(AmountError, as_json=as_json):
+        cents = parse_cents(amount)
+    with handset_errors(as_json=as_json):
+        known, parties = read_parties(folder)
+        wallet = parties.wallet(payer)
+        target = parties.payee(payee)
+        movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
+        payment = with_handset(
+            known, wallet, via, lambda handset: handset.pay(target, cents, movement)
+        )
+    _tell(payment, known, as_json=as_json, wanted=("final",))
+
+
+@click.command()
+@click.argument("payer", metavar="WHO")
+@network_option
+@json_option
+def cancel(payer: str, folder: Path, as_json: bool) -> None:
+    """Cancel WHO's payment that is still open.
+
+    A payment is open when no super-agents could say in time what became of it. It ends as
+    cancelled, or as final if it had become so meanwhile; then the next payment can be made.
+    """
+    from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+
+    with handset_errors(as_json=as_json):
+        known, parties = read_parties(folder)
+        payment = with_handset(known, parties.wallet(payer), None, lambda handset: handset.cancel())
+    _tell(payment, known, as_json=as_json, wanted=("cancelled", "refused"))
+
+
+def _tell(
+    payment: "Payment", known: "KnownNetwork", *, as_json: bool, wanted: tuple[str, ...]
+) -> None:
+    """Print what became of a payment; FailureError unless that is what was wanted."""
+    if as_json:
+        print_json(_document(payment, known))
+    if payment.status not in wanted:
+        raise FailureError(payment.sentence)
+    if not as_json:
+        click.echo(_line(payment, known))
+
+
+def _line(payment: "Payment", known: "KnownNetwork") -> str:
+    from harambee.money.amounts import format_cents
+
+    if payment.status != "final":
+        return payment.sentence
+    names = [known.doors[receipt.super_agent].name for receipt in payment.receipts]
+    earlier = "  This was your earlier payment; run the command again to pay once more.\n"
+    return (
+        f"{payment.receipt_code} Confirmed. {format_cents(payment.amount_cents)} paid to account "
+        f"{payment.payee}, fee {format_cents(payment.fee_cents)}.\n"
+        f"{earlier if payment.resumed else ''}"
+        f"  Final after {payment.latency_ms} ms, on the signed receipts of {' and '.join(names)}."
+    )
+
+
+def _document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+    return {
+        "status": str(payment.status),
+        "sentence": payment.sentence,
+        "receipt_code": payment.receipt_code,
+        "order_id": payment.order_id.hex(),
+        "payer": payment.payer,
+        "payee": payment.payee,
+        "amount_cents": payment.amount_cents,
+        "fee_cents": payment.fee_cents,
+        "sequence": payment.sequence,
+        "kind": payment.kind.name.lower(),
+        "outcome": payment.outcome.name,
+        "receipts": [
+            {
+                "super_agent": known.doors[receipt.super_agent].name,
+                "signature": receipt.signature.hex(),
+            }
+            for receipt in payment.receipts
+        ],
+        "via": payment.via,
+        "latency_ms": payment.latency_ms,
+        "resumed": payment.resumed,
+    }

@@ -1,0 +1,296 @@
+"""`harambee up`: a whole network on this machine, each super-agent a process of its own.
+
+The folder is made if it is missing and resumed if it is there. One that dies is named, and the
+others go on: that is what they are for.
+"""
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import click
+
+from harambee.cli.terminal import (
+    FailureError,
+    network_option,
+    network_words,
+    one_sentence,
+    program,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from harambee.node.network_folder import NetworkFolder
+
+POLL_S: Final = 0.2
+STOP_S: Final = 15
+DEMO_SHOWN: Final = 5
+LOG_TAIL_BYTES: Final = 4_000
+LOG_TAIL_LINES: Final = 5
+
+
+@click.command()
+@click.option(
+    "--super-agents",
+    type=click.IntRange(1, 100),
+    help="How many, when the network is made; default 4.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="In how many processes; default: each super-agent has its own.",
+)
+@network_option
+def up(super_agents: int | None, processes: int | None, folder: Path) -> None:
+    """Start a network of super-agents on this machine; Ctrl-C stops it.
+
+    Any of them serves any handset. Started again, the network goes on where it was.
+
+    \b
+    Examples:
+      harambee up
+      harambee up --super-agents 7 --network ./seven
+      harambee up --super-agents 40 --processes 2 --network ./forty
+    """  # noqa: D301 - click's sign for lines to keep
+    network = _open(folder, super_agents)
+    _refuse_taken_ports(network)
+    with ExitStack() as leave:
+        children = start(network, processes or len(network.names))
+        leave.callback(children.stop)
+        stop = threading.Event()
+        leave.enter_context(_signals(stop.set, children.kill))
+        if _wait_ready(network, children, stop):
+            _greet(network, folder)
+            _watch(network, children, stop)
+        click.echo("\nStopping ...")
+    click.echo("Stopped. `harambee up` goes on where this ended.")
+
+
+def _open(folder: Path, super_agents: int | None) -> "NetworkFolder":
+    """Return the network in the folder; makes it if there is none."""
+    from harambee.node.network_folder import NetworkFolderError, create_network, load_network
+
+    with one_sentence(NetworkFolderError):
+        if not (folder / "genesis.json").exists():
+            click.echo(f"Making a network in {folder} ...")
+            return create_network(folder, super_agents=super_agents or 4)
+        network = load_network(folder)
+    if super_agents is not None and super_agents != len(network.names):
+        raise FailureError(
+            f"The network in {folder} has {len(network.names)} super-agents; name another folder "
+            f"with --network for one of {super_agents}."
+        )
+    return network
+
+
+def _refuse_taken_ports(network: "NetworkFolder") -> None:
+    """FailureError if somebody listens where a super-agent is to listen."""
+    for address in network.addresses:
+        url = urlsplit(address.http)
+        assert url.hostname is not None
+        assert url.port is not None
+        for host, port in ((url.hostname, url.port), (address.peer.host, address.peer.port)):
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((host, port))
+                except OSError as error:
+                    raise FailureError(
+                        f"{address.name} cannot listen on {host}:{port} ({error.strerror}): is the "
+                        "network running already?"
+                    ) from error
+
+
+@dataclass
+class Child:
+    """One process, and the super-agents in it."""
+
+    names: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    log: Path
+    mourned: bool = False
+
+
+@dataclass
+class Children:
+    """The processes of a network."""
+
+    children: list[Child] = field(default_factory=list)
+
+    def dead(self) -> list[Child]:
+        """Return those that ended and were not yet spoken of."""
+        return [c for c in self.children if not c.mourned and c.process.poll() is not None]
+
+    def alive(self) -> list[Child]:
+        """Return those that run."""
+        return [c for c in self.children if c.process.poll() is None]
+
+    def stop(self) -> None:
+        """Ask all to end, and end those that take too long."""
+        for child in self.alive():
+            child.process.terminate()
+        deadline = time.monotonic() + STOP_S
+        for child in self.children:
+            try:
+                child.process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+
+    def kill(self) -> None:
+        """End all at once, as `kill -9` does; what they answered is on disk."""
+        for child in self.alive():
+            child.process.kill()
+
+
+def start(network: "NetworkFolder", processes: int) -> Children:
+    """Start the super-agents in so many processes, dealt out in turn."""
+    children = Children()
+    try:
+        for place in range(min(processes, len(network.names))):
+            names = network.names[place::processes]
+            log = network.node_file(names[0]).with_name("node.log")
+            with log.open("ab") as output:
+                process = _spawn([network.node_file(name) for name in names], output)
+            children.children.append(Child(names, process, log))
+    except BaseException:
+        children.kill()
+        raise
+    return children
+
+
+def _spawn(files: Sequence[Path], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "harambee", "node"]
+    for file in files:
+        command += ["--config", str(file)]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        # Ctrl-C is for the parent, which then stops its children in order.
+        process_group=0,
+    )
+
+
+class _signals:  # noqa: N801 - used as a function in a `with`
+    """While it is entered, a signal asks to stop; a second one does not wait any more."""
+
+    def __init__(self, ask: Callable[[], None], insist: Callable[[], None]) -> None:
+        self._ask, self._insist = ask, insist
+        self._asked = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *_error: object) -> None:
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _handle(self, _number: int, _frame: "FrameType | None") -> None:
+        (self._insist if self._asked else self._ask)()
+        self._asked = True
+
+
+def _wait_ready(network: "NetworkFolder", children: Children, stop: threading.Event) -> bool:
+    """Wait until every living super-agent serves; False if the wait was ended by a signal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    waiting = {address.name: address.http for address in network.addresses}
+    began = time.monotonic()
+    with console.status("Starting ...") as line:
+        while waiting and not stop.is_set():
+            for name in _mourn(network, children):
+                waiting.pop(name, None)
+            waiting = {name: url for name, url in waiting.items() if not _is_ready(url)}
+            served = len(network.names) - len(waiting)
+            seconds = int(time.monotonic() - began)
+            hint = "; the first start compiles for a minute" if seconds > 10 else ""
+            line.update(f"{served} of {len(network.names)} super-agents serve ({seconds} s{hint})")
+            if waiting:
+                stop.wait(POLL_S)
+    return not stop.is_set()
+
+
+def _is_ready(url: str) -> bool:
+    address = urlsplit(url)
+    assert address.hostname is not None
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _mourn(network: "NetworkFolder", children: Children) -> list[str]:
+    """Say which processes ended; returns their super-agents. FailureError when none is left."""
+    names: list[str] = []
+    for child in children.dead():
+        child.mourned = True
+        names += child.names
+        who = " and ".join(child.names)
+        click.echo(f"{who} ended with status {child.process.returncode}; {_last_words(child.log)}")
+        for name in child.names:
+            click.echo(f"  bring it back: {program()} node --config {network.node_file(name)}")
+    if not children.alive():
+        raise FailureError("No super-agent is left running.")
+    return names
+
+
+def _last_words(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+    except OSError:
+        text = ""
+    lines = [line for line in text.splitlines() if line.strip()][-LOG_TAIL_LINES:]
+    return f"the end of {log}:\n    " + "\n    ".join(lines) if lines else f"{log} says nothing."
+
+
+def _greet(network: "NetworkFolder", folder: Path) -> None:
+    """Say where everyone listens, and give an example to paste."""
+    count = len(network.names)
+    committee = network.genesis.committee
+    click.echo(
+        f"{count} super-agents serve; any of them takes any payment, {committee.f} may fail."
+    )
+    for address in network.addresses:
+        click.echo(f"  {address.name:<12} {address.http}/")
+    people = [person for person in network.demo() if person.msisdn]
+    if not people:
+        return
+    click.echo("\nDemo accounts, with keys in the open, for development only:")
+    customers = [person for person in people if person.kind.name == "CUSTOMER"]
+    for person in customers[:DEMO_SHOWN]:
+        click.echo(f"  {person.name:<12} {person.msisdn}  account {person.account}")
+    if len(people) > DEMO_SHOWN:
+        click.echo(f"  ... and {len(people) - DEMO_SHOWN} more in {network.keys / 'demo.json'}")
+    if len(customers) > 1:
+        words = network_words(folder)
+        first, second = customers[0].name, customers[1].name
+        click.echo("\nTry it, in another terminal:")
+        click.echo(f"  {program()} pay {first} {second} 100{words}")
+        click.echo(f"  {program()} balance {second}{words}")
+    click.echo("\nCtrl-C stops it.")
+
+
+def _watch(network: "NetworkFolder", children: Children, stop: threading.Event) -> None:
+    """Return when a signal comes; say so when a super-agent dies."""
+    while not stop.wait(POLL_S):
+        _mourn(network, children)
