@@ -38,6 +38,7 @@ from harambee.ledger.records import (
 )
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.money.kernels import fee_of
+from harambee.money.tariff import FeeTable
 
 Records = NDArray[np.void]
 Bytes = NDArray[np.uint8]
@@ -97,6 +98,9 @@ PAGE_CLEAN: Final = 1
 
 VERSION, TRANSACTION, DAILY, BALANCE = range(4)
 """Columns of `limits`: one row for each tariff, cents but for the first."""
+
+TABLES: Final = len(FeeTable)
+"""Rows of `uppers` and `fees` for each tariff. Slicing them would count references, atomically."""
 
 AHEAD: Final = 12
 """How many orders before its turn an order's accounts are called for; measured."""
@@ -263,8 +267,9 @@ def check_orders(
 ) -> None:
     """Write into `codes` the Outcome of each of (n,) orders, all judged against the same state.
 
-    `uppers` and `fees` are (tariffs, tables, bands) as `Tariff.as_arrays`, padded; `limits` is
-    (tariffs, 4), `issuers` (k, 2) ascending. Twin of `rules.judge`.
+    `uppers` and `fees` are those of `Tariff.as_arrays`, of one tariff below the other, padded to
+    (tariffs · TABLES, bands); `limits` is (tariffs, 4), `issuers` (k, 2) ascending. Twin of
+    `rules.judge`.
     """
     rows = np.int64(accounts.shape[0])
     base = accounts.ctypes.data
@@ -359,7 +364,8 @@ def check_orders(
         if tariff < 0:
             codes[i] = _TARIFF_UNKNOWN
             continue
-        fee = fee_of(uppers[tariff], fees[tariff], int(movement["fee_table"]), int(amount))
+        table = tariff * TABLES + np.int64(movement["fee_table"])
+        fee = fee_of(uppers, fees, int(table), int(amount))
         if fee < 0:
             codes[i] = _AMOUNT_WITHOUT_TARIFF
             continue

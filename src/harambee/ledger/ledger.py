@@ -368,7 +368,7 @@ def _tariff_arrays(
         limits[row, kernels.TRANSACTION] = tariff.limits.transaction_cents
         limits[row, kernels.DAILY] = tariff.limits.daily_cents
         limits[row, kernels.BALANCE] = tariff.limits.balance_cents
-    return uppers, fees, limits
+    return uppers.reshape(-1, bands), fees.reshape(-1, bands), limits
 
 
 def _readable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

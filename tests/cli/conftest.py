@@ -1,0 +1,195 @@
+"""A network that a terminal can use: real files, keys and HTTP servers over a ledger of one dict."""
+
+import asyncio
+import socket
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from click.testing import CliRunner
+
+from harambee.cli.main import main
+from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
+from harambee.crypto.signatures import sign
+from harambee.gateways.http.app import HttpGateway
+from harambee.handset.orders import today
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Outcome
+from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
+from harambee.node.directory import alias_of
+from harambee.node.network_folder import create_network, load_node
+from harambee.node.port import Slot, State, StatementLine, Submission
+
+
+@dataclass
+class Ledger:
+    """One ledger for all doors, with the few rules that these tests need."""
+
+    network: Any
+    accounts: dict[int, Any] = field(default_factory=dict)
+    final: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.directory_key = self.network.directory_key()
+        self.numbers = {
+            bytes.fromhex(row.alias): row.account for row in self.network.genesis.document.aliases
+        }
+        for opening in self.network.openings:
+            record = np.zeros(1, ACCOUNT)
+            for name in ("key", "balance", "flags", "next_sequence"):
+                record[name] = opening[name]
+            self.accounts[int(opening["number"])] = record
+
+    def judge(self, row):
+        slot = int(row["payer"]), int(row["sequence"])
+        payer = self.accounts[slot[0]]
+        if self.final.get(slot) == row.tobytes():
+            return Outcome.ACCEPTED
+        if slot[1] != payer["next_sequence"][0]:
+            return Outcome.SEQUENCE_STALE
+        cost = int(row["amount"]) + int(row["fee"])
+        if cost > payer["balance"][0]:
+            return Outcome.BALANCE_INSUFFICIENT
+        self.final[slot] = row.tobytes()
+        payer["next_sequence"] += 1
+        payer["balance"] -= cost
+        if row["kind"] != OrderKind.CANCEL:
+            self.accounts[int(row["payee"])]["balance"] += int(row["amount"])
+        return Outcome.ACCEPTED
+
+
+class LedgerPort:
+    def __init__(self, ledger, index):
+        files = load_node(ledger.network.node(index))
+        self.ledger, self.index, self.key = ledger, index, files.signing
+        self.genesis = ledger.network.genesis
+        self.next_position = 900 + index
+
+    def today(self):
+        return today()
+
+    def ready(self):
+        return None
+
+    async def submit(self, orders, possessions, wait_ms):
+        outcomes = np.array([self.ledger.judge(row) for row in orders], np.uint8)
+        states = np.where(outcomes == 0, State.FINAL, State.REFUSED).astype(np.uint8)
+        return Submission(states, outcomes)
+
+    async def slot(self, payer, sequence, wait_ms):
+        for _ in range(max(1, wait_ms // 10)):
+            if (payer, sequence) in self.ledger.final:
+                return Slot(State.FINAL, self.ledger.final[payer, sequence])
+            await asyncio.sleep(0.01)
+        return Slot(State.UNKNOWN, None)
+
+    async def account(self, number):
+        return self.ledger.accounts.get(number)
+
+    async def statement(self, number, limit, before):
+        orders = [o for (p, _), o in self.ledger.final.items() if p == number]
+        return [StatementLine(n, o, 0, 0, -100, 100) for n, o in enumerate(orders)][::-1][:limit]
+
+    async def alias(self, alias):
+        return self.ledger.numbers.get(alias)
+
+    def alias_of(self, msisdn):
+        return alias_of(self.ledger.directory_key, msisdn)
+
+    async def next_enrolment(self):
+        return self.index << 20, self.next_position
+
+    async def enrol(self, order_body, possession, msisdn, wait_ms):
+        row = np.frombuffer(order_body + bytes(64), ORDER)[0]
+        record = np.zeros(1, ACCOUNT)
+        record["key"] = row["reference"]
+        record["flags"] = account_flags(AccountKind.CUSTOMER)
+        self.ledger.accounts[int(row["payee"])] = record
+        if msisdn is not None:
+            self.ledger.numbers[self.alias_of(msisdn)] = int(row["payee"])
+        return int(row["payee"])
+
+    def receipt(self, order_id):
+        prefix = signed_prefix(TAG_RECEIPT, self.genesis.network) + bytes(4)
+        return sign(self.key, prefix + order_id + b"\0")
+
+    def refusal(self, order_id, outcome, day):
+        prefix = signed_prefix(TAG_REFUSAL, self.genesis.network) + bytes(4)
+        return sign(self.key, prefix + order_id + bytes([outcome]) + day.to_bytes(2, "little"))
+
+    def status(self):
+        return {"peers": []}
+
+
+def free_ports(count):
+    """The first of so many free ports in a row."""
+    for base in range(21_000, 31_000, count):
+        held = []
+        try:
+            held += [socket.create_server(("127.0.0.1", base + n)) for n in range(count)]
+        except OSError:
+            continue
+        finally:
+            for listener in held:
+                listener.close()
+        return base
+    raise AssertionError("no free ports")
+
+
+class Served:
+    """Four HTTP servers in a thread; `stop(index)` kills one."""
+
+    def __init__(self, folder):
+        base = free_ports(8)
+        self.folder = folder
+        self.network = create_network(
+            folder, customers=3, base_http_port=base, base_peer_port=base + 4
+        )
+        self.ledger = Ledger(self.network)
+        self.servers = []
+        ready = threading.Barrier(2)
+        self.thread = threading.Thread(target=asyncio.run, args=(self._serve(ready),))
+        self.thread.start()
+        ready.wait()
+
+    async def _serve(self, ready):
+        tasks = []
+        for index, address in enumerate(self.network.addresses):
+            configuration = uvicorn.Config(
+                HttpGateway(LedgerPort(self.ledger, index), "test"),
+                port=int(address.http.rpartition(":")[2]),
+                log_level="warning",
+                ws="none",
+                timeout_graceful_shutdown=1,
+            )
+            server = uvicorn.Server(configuration)
+            tasks.append(asyncio.create_task(server.serve()))
+            while not server.started:
+                await asyncio.sleep(0)
+            self.servers.append((server, tasks[-1]))
+        await asyncio.to_thread(ready.wait)
+        await asyncio.gather(*tasks)
+
+    def stop(self, index):
+        server, task = self.servers[index]
+        server.should_exit = True
+        while not task.done():
+            threading.Event().wait(0.01)
+
+    def run(self, *words):
+        return CliRunner().invoke(main, ["--network", str(self.folder), *words])
+
+    def close(self):
+        for server, _ in self.servers:
+            server.should_exit = True
+        self.thread.join()
+
+
+@pytest.fixture
+def served(tmp_path):
+    network = Served(tmp_path / "network")
+    yield network
+    network.close()

@@ -1,0 +1,177 @@
+"""What a person at the terminal types, reads and gets back as an exit status."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from harambee.cli.main import COMMANDS, main
+from harambee.cli.terminal import FailureError, network_words, one_sentence, program
+
+
+def run(*words):
+    return CliRunner().invoke(main, words)
+
+
+def last_json(result):
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_help_lists_every_command_and_imports_none():
+    result = run("--help")
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in COMMANDS)
+    code = (
+        "import sys; from click.testing import CliRunner; from harambee.cli.main import main;"
+        "CliRunner().invoke(main, ['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'numba', 'aiohttp')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in ("replay", "demo", "bench")])
+def test_every_command_explains_itself(name):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.stdout or name in ("cancel",)
+
+
+def test_paying_is_quick_to_start_with():
+    code = (
+        "import sys, harambee.cli.pay;"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'numba', 'aiohttp')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_payment_is_final_and_says_so(served):
+    result = served.run("pay", "customer-1", "customer-2", "100")
+    assert result.exit_code == 0, result.stderr
+    assert "Confirmed. Ksh100.00 paid to account" in result.stdout
+    assert "signed receipts of" in result.stdout
+    before = served.run("balance", "customer-2", "--json")
+    assert last_json(before)["balance_cents"] == 510_000
+
+
+def test_a_payment_as_json(served):
+    result = served.run("pay", "customer-1", "0700000002", "1,000.50", "--json", "--via", "chapa")
+    document = last_json(result)
+    assert (document["status"], document["amount_cents"]) == ("final", 100_050)
+    assert len(document["receipts"]) == 2
+    assert document["via"] in (None, "chapa")
+
+
+@pytest.mark.parametrize("dead", range(4))
+def test_any_super_agent_may_be_dead(served, dead):
+    served.stop(dead)
+    for _ in range(2):
+        result = served.run("pay", "customer-1", "customer-3", "50")
+        assert result.exit_code == 0, result.stderr
+
+
+def test_a_payment_beyond_the_balance_is_refused_and_the_next_one_works(served):
+    result = served.run("pay", "customer-1", "customer-2", "99999")
+    assert result.exit_code == 1
+    assert result.stderr == "The balance does not cover the amount and the fee.\n"
+    assert served.run("pay", "customer-1", "customer-2", "100").exit_code == 0
+    lines = last_json(served.run("statement", "customer-1", "--json"))["lines"]
+    assert [line["order"]["kind"] for line in lines] == ["send", "cancel"]
+
+
+def test_somebody_registers_is_paid_and_pays(served):
+    made = served.run("register", "wanjiku", "--telephone", "0712345678", "--json")
+    assert made.exit_code == 0, made.stderr
+    account = last_json(made)["account"]
+    assert served.run("pay", "customer-1", "0712345678", "500").exit_code == 0
+    assert served.run("pay", str(account), "customer-1", "100").exit_code == 0
+    assert served.run("pay", "wanjiku", "customer-1", "100").exit_code == 0
+    assert "Ksh286.00" in served.run("balance", "wanjiku").stdout
+    again = served.run("register", "wanjiku")
+    assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        (["pay", "customer-1", "nobody", "5"], 1, "nobody with a key"),
+        (["pay", "nobody", "customer-1", "5"], 1, "nobody with a key"),
+        (["pay", "customer-1", "4000000000", "5"], 1, "The receiving account does not exist."),
+        (["pay", "customer-1", "0799999999", "5"], 1, "No account is registered"),
+        (["pay", "customer-1", "customer-1", "5"], 1, "Payer and payee are the same account."),
+        (["pay", "customer-1", "customer-2", "0"], 1, "more than nothing"),
+        (["pay", "customer-1", "customer-2", "-5"], 1, "is not an amount"),
+        (["pay", "customer-1", "customer-2", "1e9"], 1, "is not an amount"),
+        (["pay", "customer-1", "customer-2", "9" * 30], 1, "above the largest amount"),
+        (["pay", "customer-1", "customer-2", "5", "--via", "nobody"], 1, "no super-agent nobody"),
+        (["pay", "customer-1", "customer-2"], 2, "Missing argument"),
+        (["pay", "customer-1", "customer-2", "5", "--kind", "gift"], 2, "Invalid value"),
+        (["cancel", "customer-1"], 1, "There is no open payment to cancel."),
+        (["balance", "nobody"], 1, "nobody with a key"),
+        (["register", "../evil"], 2, "a name begins with a letter"),
+        (["fly"], 2, "No such command"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(served, words, status, sentence):
+    result = served.run(*words)
+    assert (result.exit_code, sentence in result.stderr) == (status, True), result.stderr
+    assert "Traceback" not in result.stderr
+    if status == 1:
+        assert result.stderr.count("\n") == 1
+
+
+def test_nobody_there_and_nothing_there(tmp_path):
+    nothing = run("--network", str(tmp_path / "none"), "balance", "customer-1", "--json")
+    assert nothing.exit_code == 1
+    assert "There is no network" in nothing.stderr
+    assert last_json(nothing)["status"] == "error"
+    made = run("init", "--network", str(tmp_path / "net"), "--http-port", "1", "--json")
+    assert made.exit_code == 0
+    assert len(last_json(made)["super_agents"]) == 4
+    twice = run("init", "--network", str(tmp_path / "net"))
+    assert (twice.exit_code, twice.stderr.count("\n")) == (1, 1)
+    dead = run("--network", str(tmp_path / "net"), "pay", "customer-1", "customer-2", "5")
+    assert (dead.exit_code, "No super-agent can be reached" in dead.stderr) == (1, True)
+
+
+def test_the_folder_may_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARAMBEE_NETWORK", str(tmp_path / "from-environment"))
+    assert "from-environment" in run("balance", "x").stderr
+    assert "before" in run("--network", str(tmp_path / "before"), "balance", "x").stderr
+    assert "after" in run("balance", "x", "--network", str(tmp_path / "after")).stderr
+
+
+def test_up_names_a_port_that_is_taken(served):
+    result = served.run("up")
+    assert result.exit_code == 1
+    assert "cannot listen on 127.0.0.1" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_up_does_not_resize_a_network(served):
+    result = served.run("up", "--super-agents", "7")
+    assert (result.exit_code, "has 4 super-agents" in result.stderr) == (1, True)
+
+
+def test_a_node_without_a_configuration_says_so(tmp_path):
+    result = run("node", "--config", str(tmp_path / "node.toml"))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert run("node").exit_code == 2
+
+
+def test_expected_errors_become_sentences(capsys):
+    with (
+        pytest.raises(FailureError, match=r"^A thing is missing\.$"),
+        one_sentence(KeyError, ValueError, as_json=True),
+    ):
+        raise ValueError("a thing is missing")
+    assert json.loads(capsys.readouterr().out)["sentence"] == "A thing is missing."
+
+
+def test_examples_can_be_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / ".venv" / "bin" / "harambee")])
+    assert program() == ".venv/bin/harambee"
+    assert network_words(tmp_path / "harambee-network") == ""
+    assert network_words(tmp_path / "a b").startswith(" --network '/")
