@@ -227,6 +227,12 @@ class Ledger:
         """Return the only sequence that an order of the account may carry; 0 without an account."""
         return int(self.accounts[number]["next_sequence"]) if self._exists(number) else 0
 
+    def next_sequences(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """Return `next_sequence` of (n,) accounts, (n,); 0 where there is no account."""
+        within = numbers < len(self.accounts)
+        found: npt.NDArray[np.uint32] = self.accounts["next_sequence"][np.where(within, numbers, 0)]
+        return np.where(within, found, np.uint32(0))
+
     def alias(self, alias: bytes) -> tuple[int, int] | None:
         """Return (owner, next slot) of an alias of 32 bytes, or None where nobody claimed it."""
         return self.aliases.get(alias)

@@ -15,8 +15,9 @@ several blocks, are the exception, and `contests.py` counts them one by one.
 (PROTOCOL section 2; the votes inside blocks are Mysticeti's, arXiv 2310.14821, the two phases are Sui
 Lutris's, arXiv 2310.18042.)
 
-Rows are kept for a window of heights for each author. A block that reaches below the window is refused:
-its author has been silent for so long that it must catch up first, and then it references newer heads.
+Rows are kept for a window of heights for each author. Where a count needs a row that is no longer kept,
+it takes nothing for it: it then knows less than is true, which delays finality and never makes any. Its
+author's next blocks reference newer heads, and are counted in full.
 """
 
 from typing import Final
@@ -77,17 +78,6 @@ class Chains:
         """The rows (3, n) of the author's newest block; zeros if there is none."""
         height = int(self.heads[author])
         return self.row(author, height) if height else np.zeros((3, self.members), np.int64)
-
-    def reaches_below_window(self, author: int, references: tuple[tuple[int, int, bytes], ...]) -> bool:
-        """Whether a block with these references would need rows that are no longer kept."""
-        clock = self.head_row(author)[CLOCK].copy()
-        for other, height, _ in references:
-            if self.heads[other] - height >= self.window:
-                return True
-            np.maximum(clock, self.row(other, height)[CLOCK], out=clock)
-        known = clock > 0
-        known[author] = False
-        return bool((self.heads[known] - clock[known] >= self.window).any())
 
     def extend(
         self, author: int, digest: bytes, references: tuple[tuple[int, int, bytes], ...]
@@ -156,7 +146,8 @@ def _extend(
     for c in range(members):
         for a in range(members):
             seen = row[0, a]
-            column[a] = rows[a, seen & mask, 1, c] if seen > 0 else 0
+            kept = seen > 0 and heads[a] - seen <= mask
+            column[a] = rows[a, seen & mask, 1, c] if kept else 0
         row[2, c] = max(row[2, c], _quorum_height(column, quorum))
     for c in range(members):
         for a in range(members):
@@ -198,7 +189,7 @@ def _supporters(
                 seen = rows[viewer, heads[viewer] & mask, 0, voter]
             else:
                 seen = heads[voter]
-            if seen == 0:
+            if seen == 0 or heads[voter] - seen > mask:
                 continue
             for k in range(occurrences.shape[0]):
                 reach = rows[voter, seen & mask, 1, occurrences[k, 0]]

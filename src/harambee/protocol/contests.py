@@ -72,14 +72,14 @@ class Contests:
         """All contests, in the order in which they were opened."""
         return list(self._by_id.items())
 
-    def close(self, name: bytes) -> None:
-        """The slot is decided: forget the contest and its places."""
-        contest = self._by_id.pop(name, None)
-        if contest is None:
-            return
+    def close(self, name: bytes) -> list[tuple[int, int]]:
+        """Forget a contest: its slot is decided. The (author, height) that have no other one now."""
+        contest = self._by_id.pop(name)
+        left: list[tuple[int, int]] = []
         for author, height, index in contest.occurrences:
-            place = self._places.get((author, height))
-            if place is not None:
-                place.pop(index, None)
-                if not place:
-                    del self._places[author, height]
+            place = self._places[author, height]
+            del place[index]
+            if not place:
+                del self._places[author, height]
+                left.append((author, height))
+        return left

@@ -31,7 +31,7 @@ noticed and no longer referenced.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -44,7 +44,7 @@ from harambee.ledger.ledger import Applied, Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.catchup import CatchUp
-from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Chains
+from harambee.protocol.chains import CERTIFIED, VOTED, Chains
 from harambee.protocol.committee import Committee
 from harambee.protocol.contests import Contests
 from harambee.protocol.effects import (
@@ -71,6 +71,7 @@ from harambee.protocol.messages import (
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
     NO_DIGEST,
+    REJECTION_BYTES_MAX,
     SIGNATURE_BYTES,
     Block,
     Draft,
@@ -93,12 +94,15 @@ PATIENCE_AHEAD_NS: Final = 1_500_000_000
 OFFER_AGAIN_NS: Final = 2_000_000_000
 """A contested order is put into a block again no sooner than this after the last time."""
 PARKED_BLOCKS_MAX: Final = 2_048
+PARKED_BYTES_MAX: Final = 64 << 20
 """Blocks of one author that wait for their past; it bounds what a liar can make us keep."""
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
 SKIM_BEHIND: Final = 256
 """A replica this many blocks behind leaves customers' signatures for the time when it votes."""
+REFUSAL_BYTES: Final = REJECTION_BYTES_MAX - (64 << 10)
+"""An author votes on no further block in this one of its own, once its refusals take so many bytes."""
 
 
 def day_of(now: int) -> int:
@@ -191,7 +195,10 @@ class Replica:
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each author, by height."""
         self._applied: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
+        self._undecided: dict[tuple[int, int], Held] = {}
+        """Blocks that are final themselves, but for contested orders; by (author, height)."""
         self._parked: list[dict[int, Block]] = [{} for _ in committee.members]
+        self._parked_bytes = [0] * committee.n
         self._waiters: dict[tuple[int, int], list[tuple[int, int]]] = {}
         """(author, height) that is lacked -> the parked blocks that wait for it."""
         self._deferred: list[tuple[Orders, int, npt.NDArray[np.uint32]]] = []
@@ -238,7 +245,7 @@ class Replica:
         effects = Effects()
         self._decide_contests(effects)
         self._begin_to_speak()
-        if self.halted is None and self.speaking and may_speak:
+        if self.halted is None and self.speaking and may_speak and not self._far_behind():
             due = self._last_block_at + self.pace.block_ns
             if now >= due and (self._has_something_to_say(now) or self._heartbeat_due(now)):
                 self._speak(now, effects)
@@ -326,8 +333,7 @@ class Replica:
         if height <= self.chains.heads[author]:
             self._notice_fork(block)
             return
-        parked = self._parked[author].get(height)
-        if parked is not None or height > self.chains.heads[author] + PARKED_BLOCKS_MAX:
+        if height in self._parked[author] or not self._has_room_for(block):
             return
         if not verify(
             self.committee.members[author].key, self._block_prefix + block.digest, block.signature
@@ -342,7 +348,16 @@ class Replica:
             return
         self._note_what_is_held(message.peer, block)
         self._parked[author][height] = block
+        self._parked_bytes[author] += len(block.data)
         self._integrate_from(author, height, effects)
+
+    def _has_room_for(self, block: Block) -> bool:
+        """Whether a block may wait here for its past; the very next one of its author always may."""
+        ahead = block.height - int(self.chains.heads[block.author])
+        waiting = self._parked_bytes[block.author]
+        return ahead == 1 or (
+            ahead <= PARKED_BLOCKS_MAX and waiting + len(block.data) <= PARKED_BYTES_MAX
+        )
 
     def _note_what_is_held(self, peer: int, block: Block) -> None:
         """A block leaves its author only when its past is durable there: the author holds all it names."""
@@ -383,18 +398,16 @@ class Replica:
         if block.previous != previous:
             return False
         voted = chains.head_row(block.author)[VOTED]
-        if chains.reaches_below_window(block.author, block.references):
-            return False
         references = {}
         for author, height, name in block.references:
             if height <= voted[author] or chains.digest_at(author, height) != name:
                 return False
             references[author] = height
         for rejection in block.rejections:
-            if not voted[rejection.author] < rejection.height <= references.get(rejection.author, 0):
-                return False
-            held = self._open[rejection.author].get(rejection.height)
-            if held is not None and len(held.block.orders) != rejection.orders:
+            # No rule here may read what only some replicas still hold: they would part for ever.
+            # So how many orders the refused block really has, is looked at where refusals count.
+            last = references.get(rejection.author, 0)
+            if rejection.author >= len(voted) or not voted[rejection.author] < rejection.height <= last:
                 return False
         return True
 
@@ -413,6 +426,7 @@ class Replica:
                     waiters.append((author, height))
                 continue
             del self._parked[author][height]
+            self._parked_bytes[author] -= len(block.data)
             if not self._extends(block):
                 self.counters.malformed += 1
                 continue
@@ -485,19 +499,19 @@ class Replica:
                     self._lock_accepted(held, refused.get((author, at), set()))
 
     def _lock_accepted(self, held: Held, refused: set[int]) -> None:
-        codes = np.zeros(len(held.block.orders), np.uint8)
-        codes[list(refused)] = Outcome.SLOT_TAKEN
-        current = np.array(
-            [self._slot_is_open(order) for order in held.block.orders], np.bool_
-        )
-        codes[~current] = Outcome.SEQUENCE_STALE
-        self.slots.lock(held.block.orders, self._ids_of(held.block.orders), codes)
+        orders = held.block.orders
+        codes = np.where(self._slots_open(orders), 0, int(Outcome.SEQUENCE_STALE)).astype(np.uint8)
+        codes[[index for index in refused if index < len(codes)]] = Outcome.SLOT_TAKEN
+        self.slots.lock(orders, self._ids_of(orders), codes)
 
-    def _slot_is_open(self, order: np.void) -> bool:
-        if order["kind"] == OrderKind.CLAIM:
-            alias = self.ledger.alias(order["reference"].tobytes())
-            return (0 if alias is None else alias[1]) <= int(order["sequence"])
-        return self.ledger.next_sequence(int(order["payer"])) <= int(order["sequence"])
+    def _slots_open(self, orders: Orders) -> npt.NDArray[np.bool_]:
+        """Which of these orders' slots have nothing applied in them yet, (n,)."""
+        following = self.ledger.next_sequences(orders["payer"])
+        open_ = following <= orders["sequence"]
+        for i in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
+            alias = self.ledger.alias(orders[i]["reference"].tobytes())
+            open_[i] = (0 if alias is None else alias[1]) <= int(orders[i]["sequence"])
+        return open_
 
     def _ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
         return digest_many(self._order_prefix, _bytes_of(orders)[:, :BODY_BYTES])
@@ -507,19 +521,17 @@ class Replica:
     def _contest(self, block: Block) -> None:
         """Note whom a block refuses: from now on those orders are counted one by one."""
         for rejection in block.rejections:
-            held = self._open[rejection.author].get(rejection.height)
+            place = rejection.author, rejection.height
+            held = self._open[rejection.author].get(rejection.height) or self._undecided.get(place)
             if held is None:
-                continue  # already final without this vote
-            self.counters.refused_in_blocks += len(rejection.indices)
-            orders = held.block.orders[rejection.indices]
-            names = self._ids_of(orders)
-            for order, name, index in zip(orders, names, rejection.indices.tolist(), strict=True):
-                if not self._slot_is_open(order):
-                    continue
-                self._open_contest(name.tobytes(), np.array([order], ORDER))
-                self.contests.add_occurrence(
-                    name.tobytes(), rejection.author, rejection.height, index
-                ).add(block.author)
+                continue  # every order in it is applied already
+            indices = rejection.indices[rejection.indices < len(held.block.orders)]
+            self.counters.refused_in_blocks += len(indices)
+            indices = indices[self._slots_open(held.block.orders[indices])]
+            orders = held.block.orders[indices]
+            for row, (name, index) in enumerate(zip(self._ids_of(orders), indices.tolist(), strict=True)):
+                self._open_contest(name.tobytes(), orders[row : row + 1])
+                self.contests.add_occurrence(name.tobytes(), *place, index).add(block.author)
 
     def _open_contest(self, name: bytes, order: Orders) -> None:
         if self.contests.get(name) is not None:
@@ -557,6 +569,7 @@ class Replica:
                 indices = np.arange(len(held.block.orders), dtype=np.uint32)
                 contested = self.contests.indices_in(author, height)
                 if contested:
+                    self._undecided[author, height] = held
                     indices = np.delete(indices, contested)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[author] = final[author]
@@ -585,20 +598,15 @@ class Replica:
     def _decide_contests(self, effects: Effects) -> None:
         """Count the contested orders; apply those that are final, forget those whose slot is decided."""
         for name, contest in self.contests.items():
-            order = contest.order
-            if not self._slot_is_open(order[0]):
-                self.contests.close(name)
-                continue
-            acknowledges, _ = contest.standing(self.chains)
-            if acknowledges.sum() >= self.committee.q:
+            if self._slots_open(contest.order)[0]:
+                acknowledges, _ = contest.standing(self.chains)
+                if acknowledges.sum() < self.committee.q:
+                    continue
                 author, height, index = min(contest.occurrences)
-                position = self._position_of(author, height)
-                self._apply(order, position, np.array([index], np.uint32), effects)
-                self.contests.close(name)
-
-    def _position_of(self, author: int, height: int) -> int:
-        held = self._open[author].get(height)
-        return held.position if held is not None else self._past_positions.get((author, height), 0)
+                held = self._open[author].get(height) or self._undecided[author, height]
+                self._apply(contest.order, held.position, np.array([index], np.uint32), effects)
+            for place in self.contests.close(name):
+                self._undecided.pop(place, None)
 
     # -- the broker -------------------------------------------------------------------------------
 
@@ -699,6 +707,14 @@ class Replica:
                 return
         self.speaking = True
 
+    def _far_behind(self) -> bool:
+        """Whether w peers hold so much more that this replica should read first, and speak then."""
+        if self.committee.n == 1:
+            return False
+        claims = np.sort(self.catch_up.held_by, axis=0)
+        believed = claims[-1 - self.committee.f]
+        return bool((believed - self.chains.heads > self.chains.window // 4).any())
+
     def _heartbeat_due(self, now: int) -> bool:
         return now >= self._last_block_at + self.pace.heartbeat_ns
 
@@ -736,14 +752,7 @@ class Replica:
     def _speak(self, now: int, effects: Effects) -> None:
         """Make, sign and integrate one's next block: votes, refusals, acknowledgements, new orders."""
         today = day_of(now)
-        references = tuple(
-            (author, height, name)
-            for author, (height, name) in enumerate(self.heads())
-            if author != self.index
-            and author not in self.convicted
-            and height > self.chains.head_row(self.index)[VOTED][author]
-        )
-        rejections = self._vote(references, today)
+        references, rejections = self._vote(today)
         orders, attachments = self._take_from_door(now, today, effects)
         height = self.height + 1
         unsigned, name = write_block(
@@ -769,22 +778,36 @@ class Replica:
         effects.send.append(SendBlock(EVERYONE, block.data))
         self._integrate(block, effects, restoring=False)
 
-    def _vote(self, references: tuple[tuple[int, int, bytes], ...], today: int) -> bytes:
-        """Judge every order that the references vote on; lock what is accepted, refuse the rest."""
+    def _vote(self, today: int) -> tuple[tuple[tuple[int, int, bytes], ...], bytes]:
+        """Reference every held head, and so vote: lock each order that keeps the rules, refuse the rest.
+
+        Where refusals fill a block, the references end there and the rest has its turn in the next one.
+        """
         voted = self.chains.head_row(self.index)[VOTED]
-        refusals: list[bytes] = []
-        for author, last, _ in references:
-            for height in range(int(voted[author]) + 1, last + 1):
-                held = self._open[author].get(height)
-                if held is None:
-                    continue  # no orders, or final already
+        references: list[tuple[int, int, bytes]] = []
+        refusals = bytearray()
+        for author in np.flatnonzero(self.chains.heads > voted).tolist():
+            if author == self.index or author in self.convicted:
+                continue
+            reached = int(self.chains.heads[author])
+            for height in sorted(self._open[author].keys()):
+                if height <= voted[author]:
+                    continue
+                if len(refusals) > REFUSAL_BYTES:
+                    reached = height - 1
+                    break
+                held = self._open[author][height]
                 codes = self._judge(held, today)
                 refused = np.flatnonzero(codes)
                 if len(refused):
-                    refusals.append(
-                        write_rejection(author, height, len(codes), refused, codes[refused])
+                    refusals += write_rejection(
+                        author, height, len(codes), refused, codes[refused]
                     )
-        return b"".join(refusals)
+            if reached > voted[author]:
+                name = self.chains.digest_at(author, reached)
+                assert name is not None, "what is open lies within the window"
+                references.append((author, reached, name))
+        return tuple(references), bytes(refusals)
 
     def _judge(self, held: Held, today: int) -> Codes:
         if held.signatures is None or held.possessions is None:
