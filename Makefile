@@ -69,7 +69,7 @@ $(RUNTIME): $(BASE) pyproject.toml requirements/build.txt requirements/runtime.t
 	@echo "installing the pinned dependencies into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/build.txt -r requirements/runtime.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@# $(BIN)/harambee warm-up
+	$(BIN)/harambee warm-up
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements/dev.txt

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "replay": ("replay", "Send an hour of real mobile-money traffic."),
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
     "bench": ("bench", "Measure how fast it is."),
+    "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }
 
 
@@ -42,7 +43,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command = getattr(import_module(f"harambee.cli.{module}"), cmd_name)
+        command = getattr(import_module(f"harambee.cli.{module}"), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -34,11 +34,9 @@ def node(files: tuple[Path, ...]) -> None:
     import uvloop
 
     from harambee.node.config import ConfigError, read_config
-    from harambee.node.journal import JournalError
-    from harambee.node.network_folder import NetworkFolderError
+    from harambee.node.runner import NodeError
 
-    expected = (ConfigError, NetworkFolderError, JournalError, OSError)
-    with one_sentence(*expected):
+    with one_sentence(ConfigError, NodeError, OSError):
         configs = [read_config(file) for file in files]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(configs))

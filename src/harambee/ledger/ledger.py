@@ -321,6 +321,13 @@ class Ledger:
                     self._page_digests.pop(number, None)
             self._pages[numbers] = kernels.PAGE_CLEAN
 
+    @property
+    def account_count(self) -> int:
+        """How many accounts exist."""
+        touched = np.flatnonzero(self._pages)
+        flags = self.accounts["flags"].reshape(-1, PAGE_ACCOUNTS)[touched]
+        return int(np.count_nonzero(flags & KIND_MASK))
+
     def total_cents(self) -> int:
         """Return the exact sum of all balances, in cents: zero, always."""
         high, low = kernels.add_up(self.accounts, np.flatnonzero(self._pages))

@@ -226,7 +226,7 @@ class Links:
 
         LinksError if the address cannot be listened on: in use, say, or not of this machine.
         """
-        self._listener = await _listen(self._listen)
+        self._listener = await listen(self._listen)
         self._tasks.append(asyncio.create_task(self._accept(self._listener)))
         self._tasks += [asyncio.create_task(self._dial(peer)) for peer in range(self._index)]
 
@@ -592,7 +592,7 @@ class _Link(asyncio.Protocol):
         self._timer = self._loop.call_later(max(rest_s, 0.001), self._watch)
 
 
-async def _listen(address: Address) -> socket.socket:
+async def listen(address: Address) -> socket.socket:
     """Return a socket that listens there; LinksError if that cannot be."""
     loop = asyncio.get_running_loop()
     listener: socket.socket | None = None

@@ -58,7 +58,7 @@ class StatementLine:
 
 
 class Port(Protocol):
-    """Implemented by `harambee.node.runner.NodePort`; tests may bring a fake."""
+    """Implemented by `harambee.node.service.Service`; tests may bring a fake."""
 
     @property
     def genesis(self) -> Genesis:
@@ -103,16 +103,25 @@ class Port(Protocol):
     async def next_enrolment(self) -> tuple[int, int]:
         """(enrolment account, next sequence) of this super-agent's region: the number a new account gets."""
 
-    async def enrol(self, order_body: bytes, possession: bytes, msisdn: str | None, wait_ms: int) -> int:
-        """Sign and submit an enrolment whose body the new key has signed, then claim its number; returns
-        the account number. Raises EnrolmentError with one sentence."""
+    async def enrol(
+        self, order_body: bytes, possession: bytes, msisdn: str | None, wait_ms: int
+    ) -> int:
+        """Sign and submit an enrolment whose body the new key has signed, then claim its number.
+
+        Returns the account number. Raises EnrolmentError with one sentence.
+        """
 
     async def finals(self, after: int, limit: int) -> tuple[npt.NDArray[np.void], int]:
-        """Final orders (ORDER array) in this replica's order of applying, from entry `after` on, and the
-        entry to go on from."""
+        """Final orders (ORDER array) in this replica's order of applying, from entry `after` on.
+
+        And the entry to go on from.
+        """
 
     async def digest(self) -> dict[str, Any]:
-        """{"digest": hex, "total_cents": int, "entries": int, "heads": [..heights..], "accounts": int}"""
+        """Return the digest of the state and where in time it was taken.
+
+        {"digest": hex, "total_cents": int, "entries": int, "heads": [..heights..], "accounts": int}
+        """
 
     def receipt(self, order_id: bytes) -> bytes:
         """This super-agent's 64-byte signature that the order is final; the caller has checked that it is."""
@@ -122,6 +131,10 @@ class Port(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Live facts for the status page and metrics: see docs/operating.md."""
+
+
+class UnavailableError(Exception):
+    """This super-agent cannot answer now; the message is one sentence."""
 
 
 class EnrolmentError(ValueError):

@@ -45,8 +45,7 @@ class CatchUp:
 
     def holds(self, peer: int, author: int, height: int) -> None:
         """`peer` is known to hold the author's chain up to `height`."""
-        if height > self.held_by[peer, author]:
-            self.held_by[peer, author] = height
+        self.held_by[peer, author] = max(self.held_by[peer, author], height)
 
     def forget(self, peer: int) -> None:
         """The link to `peer` is gone: what was asked of it will not come."""
@@ -71,9 +70,9 @@ class CatchUp:
         peers = sorted(up)
         best = self.held_by[peers].max(axis=0) if peers else heads
         for author in np.flatnonzero(best > heads).tolist():
-            since = self._gap_since.setdefault(author, now)
+            since = min(self._gap_since.setdefault(author, now), now)
             asked = self._asked.get(author)
-            if asked is not None and now < asked.deadline:
+            if asked is not None and now < asked.deadline <= now + ANSWER_NS_MAX:
                 wake = asked.deadline if wake is None else min(wake, asked.deadline)
                 continue
             due = since if eager else since + PATIENCE_NS

@@ -67,12 +67,14 @@ class Chains:
         """The digest of a held block, or None if it is not held or below the window."""
         if not 0 < height <= self.heads[author] or self.heads[author] - height >= self.window:
             return None
-        return self._digests[author, height & (self.window - 1)].tobytes()
+        name: bytes = self._digests[author, height & (self.window - 1)].tobytes()
+        return name
 
     def row(self, author: int, height: int) -> npt.NDArray[np.int64]:
         """The three rows (3, n) of a held block inside the window; a view."""
         assert 0 < height <= self.heads[author]
-        return self._rows[author, height & (self.window - 1)]
+        row: npt.NDArray[np.int64] = self._rows[author, height & (self.window - 1)]
+        return row
 
     def head_row(self, author: int) -> npt.NDArray[np.int64]:
         """The rows (3, n) of the author's newest block; zeros if there is none."""
@@ -89,7 +91,14 @@ class Chains:
         authors = np.fromiter((a for a, _, _ in references), np.int64, count)
         heights = np.fromiter((h for _, h, _ in references), np.int64, count)
         _extend(
-            self._rows, self.heads, self.final, self.window - 1, self.quorum, author, authors, heights
+            self._rows,
+            self.heads,
+            self.final,
+            self.window - 1,
+            self.quorum,
+            author,
+            authors,
+            heights,
         )
 
     def certified_if_referenced(self) -> Heights:
@@ -113,7 +122,8 @@ class Chains:
 def _quorum_height(column: npt.NDArray[np.int64], quorum: int) -> int:
     """The q-th largest: the height that at least q of the authors have reached. Sorts in place."""
     column.sort()
-    return column[column.shape[0] - quorum]
+    reached: int = column[column.shape[0] - quorum]
+    return reached
 
 
 @njit(cache=True, nogil=True)
@@ -185,7 +195,7 @@ def _supporters(
             continue
         votes = 0
         for voter in range(members):
-            if viewer < members:
+            if viewer < members:  # noqa: SIM108 - two lines for two cases
                 seen = rows[viewer, heads[viewer] & mask, 0, voter]
             else:
                 seen = heads[voter]

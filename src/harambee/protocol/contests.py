@@ -68,8 +68,8 @@ class Contests:
         """Which orders of a block are contested."""
         return sorted(self._places.get((author, height), {}))
 
-    def items(self) -> list[tuple[bytes, Contest]]:
-        """All contests, in the order in which they were opened."""
+    def named(self) -> list[tuple[bytes, Contest]]:
+        """All contests with their order ids, in the order in which they were opened."""
         return list(self._by_id.items())
 
     def close(self, name: bytes) -> list[tuple[int, int]]:

@@ -116,6 +116,8 @@ def read_genesis(document: bytes, openings: bytes) -> Genesis:
         raise GenesisError(message)
     owned = sorted(region for member in parsed.super_agents for region in member.regions)
     if owned != list(range(len(owned))):
-        message = "the regions of the super-agents are not numbered densely from zero, each owned once"
+        message = (
+            "the regions of the super-agents are not numbered densely from zero, each owned once"
+        )
         raise GenesisError(message)
     return Genesis(parsed, openings)

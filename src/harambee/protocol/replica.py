@@ -159,7 +159,7 @@ class Pace:
 class Replica:
     """The deterministic core of one super-agent. Not thread-safe; one shell owns it."""
 
-    def __init__(  # noqa: PLR0913 - the facts of one super-agent, each of its own kind
+    def __init__(
         self,
         network: bytes,
         committee: Committee,
@@ -243,6 +243,7 @@ class Replica:
         Kept apart from `receive` so that a shell that has taken many messages acts on them once.
         """
         effects = Effects()
+        self._last_block_at = min(self._last_block_at, now)  # a clock that was set back
         self._decide_contests(effects)
         self._begin_to_speak()
         if self.halted is None and self.speaking and may_speak and not self._far_behind():
@@ -407,7 +408,10 @@ class Replica:
             # No rule here may read what only some replicas still hold: they would part for ever.
             # So how many orders the refused block really has, is looked at where refusals count.
             last = references.get(rejection.author, 0)
-            if rejection.author >= len(voted) or not voted[rejection.author] < rejection.height <= last:
+            if (
+                rejection.author >= len(voted)
+                or not voted[rejection.author] < rejection.height <= last
+            ):
                 return False
         return True
 
@@ -529,7 +533,9 @@ class Replica:
             self.counters.refused_in_blocks += len(indices)
             indices = indices[self._slots_open(held.block.orders[indices])]
             orders = held.block.orders[indices]
-            for row, (name, index) in enumerate(zip(self._ids_of(orders), indices.tolist(), strict=True)):
+            for row, (name, index) in enumerate(
+                zip(self._ids_of(orders), indices.tolist(), strict=True)
+            ):
                 self._open_contest(name.tobytes(), orders[row : row + 1])
                 self.contests.add_occurrence(name.tobytes(), *place, index).add(block.author)
 
@@ -547,7 +553,7 @@ class Replica:
             return
         if not np.isin(block.orders["payer"], self.contests.payers()).any():
             return
-        for name, contest in self.contests.items():
+        for name, contest in self.contests.named():
             self._note_occurrences(name, contest.order, block.author, block.height, block.orders)
 
     def _note_occurrences(
@@ -597,7 +603,7 @@ class Replica:
 
     def _decide_contests(self, effects: Effects) -> None:
         """Count the contested orders; apply those that are final, forget those whose slot is decided."""
-        for name, contest in self.contests.items():
+        for name, contest in self.contests.named():
             if self._slots_open(contest.order)[0]:
                 acknowledges, _ = contest.standing(self.chains)
                 if acknowledges.sum() < self.committee.q:
@@ -624,7 +630,7 @@ class Replica:
         codes[worth[~holds]] = Outcome.SIGNATURE_INVALID
         ids = self._ids_of(orders)
         known = self.slots.offer(orders, ids, codes)
-        self._offer_contested_again(orders, ids, codes, known, now)
+        self._offer_contested_again(ids, codes, known, now)
         fresh = np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.NEW))
         ahead = np.flatnonzero(codes == Outcome.SEQUENCE_AHEAD)
         next_but_one = [
@@ -659,12 +665,7 @@ class Replica:
         self._door_orders += len(rows)
 
     def _offer_contested_again(
-        self,
-        orders: Orders,
-        ids: npt.NDArray[np.uint8],
-        codes: Codes,
-        known: npt.NDArray[np.uint8],
-        now: int,
+        self, ids: npt.NDArray[np.uint8], codes: Codes, known: npt.NDArray[np.uint8], now: int
     ) -> None:
         """An order that some refused may be offered again, in a new block, after a while."""
         if not len(self.contests):
@@ -720,7 +721,11 @@ class Replica:
 
     def _has_something_to_say(self, now: int) -> bool:
         del now
-        return bool(self._door or self._ahead) or self._owes_a_vote() or self._owes_an_acknowledgement()
+        return (
+            bool(self._door or self._ahead)
+            or self._owes_a_vote()
+            or self._owes_an_acknowledgement()
+        )
 
     def _owes_a_vote(self) -> bool:
         voted = self.chains.head_row(self.index)[VOTED]
@@ -743,7 +748,7 @@ class Replica:
                     if height <= certified[author]:
                         return True
                     break
-        for _, contest in self.contests.items():
+        for _, contest in self.contests.named():
             acknowledges, certified_now = contest.standing(self.chains)
             if certified_now and not acknowledges[self.index]:
                 return True
@@ -790,19 +795,16 @@ class Replica:
             if author == self.index or author in self.convicted:
                 continue
             reached = int(self.chains.heads[author])
-            for height in sorted(self._open[author].keys()):
+            for height, held in self._open[author].items():
                 if height <= voted[author]:
                     continue
                 if len(refusals) > REFUSAL_BYTES:
                     reached = height - 1
                     break
-                held = self._open[author][height]
                 codes = self._judge(held, today)
                 refused = np.flatnonzero(codes)
                 if len(refused):
-                    refusals += write_rejection(
-                        author, height, len(codes), refused, codes[refused]
-                    )
+                    refusals += write_rejection(author, height, len(codes), refused, codes[refused])
             if reached > voted[author]:
                 name = self.chains.digest_at(author, reached)
                 assert name is not None, "what is open lies within the window"

@@ -21,7 +21,13 @@ Codes = npt.NDArray[np.uint8]
 Digests = npt.NDArray[np.uint8]
 
 SLOT: Final = np.dtype(
-    [("id", "u1", 32), ("payer", "<u4"), ("sequence", "<u4"), ("locked", "u1"), ("next_free", "<u4")]
+    [
+        ("id", "u1", 32),
+        ("payer", "<u4"),
+        ("sequence", "<u4"),
+        ("locked", "u1"),
+        ("next_free", "<u4"),
+    ]
 )
 
 _CLAIM: Final = int(OrderKind.CLAIM)
@@ -67,10 +73,19 @@ class Slots:
         """Lock the orders whose code is ACCEPTED; turns codes to SLOT_TAKEN where another is locked."""
         self._enter(orders, ids, codes, locking=True)
 
-    def _enter(self, orders: Orders, ids: Digests, codes: Codes, *, locking: bool) -> npt.NDArray[np.uint8]:
+    def _enter(
+        self, orders: Orders, ids: Digests, codes: Codes, *, locking: bool
+    ) -> npt.NDArray[np.uint8]:
         known = np.zeros(len(orders), np.uint8)
         _enter_kernel(
-            self._open, self._pool, self._state, orders, ids, codes, known, locking  # noqa: FBT003 - a kernel's plain argument
+            self._open,
+            self._pool,
+            self._state,
+            orders,
+            ids,
+            codes,
+            known,
+            locking,
         )
         for i in np.flatnonzero((orders["kind"] == _CLAIM) & (codes == 0)):
             key = (orders[i]["reference"].tobytes(), int(orders[i]["sequence"]))
@@ -80,7 +95,10 @@ class Slots:
                 codes[i] = _TAKEN
                 continue
             known[i] = Offer.KNOWN if held is not None and held[0] == name else Offer.NEW
-            self._claims[key] = (name, locking or (held is not None and held[0] == name and held[1]))
+            self._claims[key] = (
+                name,
+                locking or (held is not None and held[0] == name and held[1]),
+            )
         return known
 
     def withdraw(self, orders: Orders, ids: Digests) -> None:
@@ -97,7 +115,16 @@ class Slots:
         _release_kernel(self._open, self._pool, self._state, orders, _NO_IDS, False)  # noqa: FBT003 - a kernel's plain argument
         if self._claims:
             for i in np.flatnonzero(orders["kind"] == _CLAIM):
-                self._claims.pop((orders[i]["reference"].tobytes(), int(orders[i]["sequence"])), None)
+                self._claims.pop(
+                    (orders[i]["reference"].tobytes(), int(orders[i]["sequence"])), None
+                )
+
+    def is_open(self, payer: int, sequence: int) -> bool:
+        """Whether an order waits or is locked here in an account's slot."""
+        if not 0 <= payer < len(self._open):
+            return False
+        entry = int(self._open[payer])
+        return bool(entry and self._pool[entry]["sequence"] == sequence)
 
     def locked_id(self, payer: int, sequence: int) -> bytes | None:
         """The id of the order that this replica has locked in an account's slot."""
@@ -113,7 +140,7 @@ _NO_IDS: Final[Digests] = np.zeros((0, 32), np.uint8)
 
 @njit(cache=True, nogil=True)
 def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
-    for k in range(32):
+    for k in range(32):  # noqa: SIM110 - numba has no all() over a generator
         if a[k] != b[k]:
             return False
     return True

@@ -1,4 +1,4 @@
-"""Blocks as bytes: the only place that reads or writes them (docs/wire.md sections 5 to 7).
+"""Blocks and frames as bytes: the only place that reads or writes them (docs/wire.md sections 5 to 7, 10).
 
 `read_block` is the parser that faces liars. It allocates nothing that the sender sized before the size
 has been checked, keeps the orders as one view into the received bytes, and answers a `Malformed` value
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_BLOCK, digest, signed_prefix
 from harambee.ledger.records import ORDER, ORDER_BYTES
+from harambee.protocol.effects import Range
 
 FORMAT: Final = 1
 BLOCK_BYTES_MAX: Final = 4 << 20
@@ -54,13 +55,25 @@ REFERENCE_BYTES: Final = 40
 assert REFERENCE.itemsize == REFERENCE_BYTES
 
 REJECTION_HEAD: Final = np.dtype(
-    [("author", "<u2"), ("incarnation", "<u2"), ("height", "<u4"), ("orders", "<u4"), ("refused", "<u4")]
+    [
+        ("author", "<u2"),
+        ("incarnation", "<u2"),
+        ("height", "<u4"),
+        ("orders", "<u4"),
+        ("refused", "<u4"),
+    ]
 )
 assert REJECTION_HEAD.itemsize == 16
 
 ATTACHMENT_HEAD: Final = np.dtype([("type", "u1"), ("zero", "u1", 3), ("length", "<u4")])
 assert ATTACHMENT_HEAD.itemsize == 8
 ATTACHMENT_POSSESSION: Final = 1
+
+FETCH: Final = np.dtype(
+    [("author", "<u2"), ("incarnation", "<u2"), ("first", "<u4"), ("last", "<u4")]
+)
+assert FETCH.itemsize == 12
+FETCH_RANGES_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ def block_prefix(network: bytes, epoch: int) -> bytes:
     return signed_prefix(TAG_BLOCK, network) + epoch.to_bytes(4, "little")
 
 
-def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:  # noqa: C901, PLR0911, PLR0912 - one return for each way to be malformed
+def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     """Parse `data`; `members` is the size of the committee, which bounds authors and references."""
     if len(data) < HEAD_BYTES + SIGNATURE_BYTES:
         return Malformed("the block is shorter than its head")
@@ -193,7 +206,10 @@ def _read_references(
     return tuple(
         (a, h, part[at + 8 : at + REFERENCE_BYTES])
         for a, h, at in zip(
-            authors.tolist(), rows["height"].tolist(), range(0, len(part), REFERENCE_BYTES), strict=True
+            authors.tolist(),
+            rows["height"].tolist(),
+            range(0, len(part), REFERENCE_BYTES),
+            strict=True,
         )
     )
 
@@ -234,7 +250,11 @@ def _read_possessions(part: bytes, orders: int) -> dict[int, bytes] | Malformed:
         head = np.frombuffer(part, ATTACHMENT_HEAD, 1, at)[0]
         length = int(head["length"])
         at += ATTACHMENT_HEAD.itemsize
-        if head["type"] != ATTACHMENT_POSSESSION or head["zero"].any() or length != 4 + SIGNATURE_BYTES:
+        if (
+            head["type"] != ATTACHMENT_POSSESSION
+            or head["zero"].any()
+            or length != 4 + SIGNATURE_BYTES
+        ):
             return Malformed("an attachment is of a type that is not known")
         if len(part) - at < length:
             return Malformed("an attachment is cut short")
@@ -247,11 +267,20 @@ def _read_possessions(part: bytes, orders: int) -> dict[int, bytes] | Malformed:
 
 
 def write_rejection(
-    author: int, height: int, orders: int, indices: npt.NDArray[np.intp], outcomes: npt.NDArray[np.uint8]
+    author: int,
+    height: int,
+    orders: int,
+    indices: npt.NDArray[np.intp],
+    outcomes: npt.NDArray[np.uint8],
 ) -> bytes:
     """One rejection entry; `indices` ascending, `outcomes` as long, neither empty."""
     head = np.zeros(1, REJECTION_HEAD)
-    head["author"], head["height"], head["orders"], head["refused"] = author, height, orders, len(indices)
+    head["author"], head["height"], head["orders"], head["refused"] = (
+        author,
+        height,
+        orders,
+        len(indices),
+    )
     bits = np.zeros(orders, np.uint8)
     bits[indices] = 1
     return head.tobytes() + np.packbits(bits, bitorder="little").tobytes() + outcomes.tobytes()
@@ -290,10 +319,54 @@ def write_block(draft: Draft) -> tuple[bytes, bytes]:
     body = draft.orders + draft.attachments
     head["body_digest"] = np.frombuffer(digest(body), np.uint8)
     head["references"], head["rejection_bytes"] = len(draft.references), len(draft.rejections)
-    head["orders"], head["attachment_bytes"] = len(draft.orders) // ORDER_BYTES, len(draft.attachments)
+    head["orders"], head["attachment_bytes"] = (
+        len(draft.orders) // ORDER_BYTES,
+        len(draft.attachments),
+    )
     references = b"".join(
         author.to_bytes(2, "little") + bytes(2) + height.to_bytes(4, "little") + name
         for author, height, name in draft.references
     )
     kept = head.tobytes() + references + draft.rejections
     return kept + body, digest(kept)
+
+
+def write_heads(heads: tuple[tuple[int, bytes], ...]) -> bytes:
+    """Return the content of a frame that tells (height, digest) of each author, in their order."""
+    rows = np.zeros(len(heads), REFERENCE)
+    rows["author"] = np.arange(len(heads))
+    rows["height"] = [height for height, _ in heads]
+    rows["digest"] = np.frombuffer(b"".join(name for _, name in heads), np.uint8).reshape(-1, 32)
+    return rows.tobytes()
+
+
+def read_heads(content: bytes, members: int) -> tuple[tuple[int, bytes], ...] | Malformed:
+    """Return (height, digest) of each author in a frame of heads, or why it is none."""
+    if len(content) != members * REFERENCE_BYTES:
+        return Malformed("heads are not as many as the super-agents")
+    rows = np.frombuffer(content, REFERENCE)
+    if (rows["author"] != np.arange(members)).any() or rows["incarnation"].any():
+        return Malformed("heads are not in the order of the super-agents")
+    return tuple(zip(rows["height"].tolist(), map(bytes, rows["digest"]), strict=True))
+
+
+def write_fetch(ranges: tuple[Range, ...]) -> bytes:
+    """Return the content of a frame that asks for these heights."""
+    rows = np.zeros(len(ranges), FETCH)
+    rows["author"] = [part.author for part in ranges]
+    rows["first"] = [part.first for part in ranges]
+    rows["last"] = [part.last for part in ranges]
+    return rows.tobytes()
+
+
+def read_fetch(content: bytes, members: int) -> tuple[Range, ...] | Malformed:
+    """Return the heights that a frame asks for, or why it asks for nothing."""
+    count, rest = divmod(len(content), FETCH.itemsize)
+    if rest or not 0 < count <= FETCH_RANGES_MAX:
+        return Malformed("a fetch is not a list of 1 to 256 ranges")
+    rows = np.frombuffer(content, FETCH)
+    if (rows["author"] >= members).any() or rows["incarnation"].any():
+        return Malformed("a fetch names nobody")
+    if (rows["first"] == 0).any() or (rows["first"] > rows["last"]).any():
+        return Malformed("a fetch has an empty range")
+    return tuple(Range(*row) for row in rows[["author", "first", "last"]].tolist())

@@ -184,7 +184,7 @@ def _open(accounts: int, tariff: Tariff) -> tuple[Ledger, npt.NDArray[np.uint32]
     openings[-1:]["flags"] = AccountKind.BANK
     ledger = Ledger(regions, [tariff])
     ledger.open_accounts(openings, {BANK: supply})
-    return ledger, numbers
+    return ledger, numbers.astype(np.uint32)
 
 
 def _occurrence(payers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

@@ -24,7 +24,7 @@ from harambee.gateways.http.requests import (
     Send,
     read_request,
 )
-from harambee.node.port import Port
+from harambee.node.port import Port, UnavailableError
 
 Handler = Callable[[Port, Request], Awaitable[Answer]]
 Route = dict[str, Handler]
@@ -90,6 +90,8 @@ class HttpGateway:
             return
         except ProblemError as problem:
             answer = problem.answer()
+        except UnavailableError as unavailable:
+            answer = ProblemError(503, "UNAVAILABLE", str(unavailable)).answer()
         except Exception:  # noqa: BLE001 - the last line of defence, and it does not pass silently
             # Ours: the log gets the traceback, which names no customer, and the client a sentence.
             _log.exception("a request could not be answered")

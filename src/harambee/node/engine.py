@@ -1,0 +1,284 @@
+"""The engine: the thread in which one replica lives, and the order in which things are done for it.
+
+One turn of the loop takes what has come, lets the replica receive it and then act once, makes every new
+block durable in one group commit, and only then hands over what the outside may see: blocks to send,
+orders that are final, refusals, answers to questions. Nothing that was seen outside can be forgotten by
+a crash.
+
+Whoever wants to know something of the ledger asks with `ask`: the question runs in this thread after the
+commit, so every answer is one consistent and durable state.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from harambee.ledger.ledger import Ledger
+from harambee.ledger.records import OPENING
+from harambee.node.journal import Journal, JournalFull
+from harambee.node.network_folder import NodeFiles
+from harambee.node.port import UnavailableError
+from harambee.protocol.effects import Effects
+from harambee.protocol.messages import BlockArrived, Message, OrdersOffered
+from harambee.protocol.replica import Pace, Replica
+from harambee.protocol.warm import warm_up
+
+T = TypeVar("T")
+
+MILLISECOND_NS: Final = 1_000_000
+TURN_MESSAGES: Final = 256
+TURN_ORDERS: Final = 4_096
+"""What one turn takes at most, so that blocks leave in time however much waits."""
+SNAPSHOT_NS: Final = 250_000_000
+RETRY_S: Final = 1.0
+"""How long to wait before a disk that was full is tried again."""
+COMMITS_REMEMBERED: Final = 512
+TOTAL_COST_SHARE: Final = 50
+"""The sum of all balances is taken anew no more often than this many times its own duration."""
+
+log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    ask: Callable[[Replica], Any]
+    answer: "Future[Any]"
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn of the loop leads to outside; everything in it is durable."""
+
+    effects: Effects
+    answers: list[tuple["Future[Any]", Any, BaseException | None]]
+    taken_orders: int
+    """How many offered orders were taken from the queue."""
+    taken_bytes: dict[int, int]
+    """How many bytes of blocks were taken from the queue, by peer."""
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Facts of the replica, a quarter of a second old at most."""
+
+    now: int = 0
+    applied: int = 0
+    refused_at_door: int = 0
+    signatures: int = 0
+    height: int = 0
+    queued: int = 0
+    open_slots: int = 0
+    open_blocks: int = 0
+    journal_blocks: int = 0
+    total_cents: int = 0
+    behind: int = 0
+    speaking: bool = False
+    heads: list[int] = field(default_factory=list)
+    final: list[int] = field(default_factory=list)
+    held_by: list[list[int]] = field(default_factory=list)
+    convicted: list[int] = field(default_factory=list)
+    fsync_ms_p50: float = 0.0
+
+
+class Engine:
+    """A replica with its journal, in a thread of its own."""
+
+    def __init__(self, files: NodeFiles, journal: Journal, deliver: Callable[[Turn], None]) -> None:
+        """`deliver` is called in the engine's thread for each turn that the outside may see."""
+        self.files = files
+        self.snapshot = Snapshot()
+        self.trouble: str | None = "This super-agent is reading its journal."
+        """Why nothing can be made durable or answered now; one sentence."""
+        self.halted: str | None = None
+        self.failure: BaseException | None = None
+        """What ended the thread, if it was not `stop`."""
+        self._journal = journal
+        self._deliver = deliver
+        self._inbox: queue.SimpleQueue[Message | _Question | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
+        self._commits_ms: list[float] = []
+        self._total_due = 0
+
+    def start(self) -> None:
+        """Read the journal and go on from there, in the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the turn under way; returns when the thread is gone."""
+        self._stopping.set()
+        self._inbox.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def tell(self, message: Message) -> None:
+        """Let the replica receive something, in its turn. From any thread."""
+        self._inbox.put(message)
+
+    def ask(self, question: Callable[[Replica], T]) -> "Future[T]":
+        """Ask the replica something, in its turn; from any thread.
+
+        The future fails with UnavailableError where nothing can be made durable.
+        """
+        answer: Future[T] = Future()
+        self._inbox.put(_Question(question, answer))
+        return answer
+
+    # -- in the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            replica = self._open()
+            self._loop(replica)
+        except BaseException as error:  # noqa: BLE001 - told to who owns the engine, who ends the process
+            self.failure = error
+            self._deliver(Turn(Effects(), [], 0, {}))
+
+    def _open(self) -> Replica:
+        files = self.files
+        genesis, config = files.genesis, files.config
+        warm_up()
+        ledger = Ledger(genesis.regions, genesis.tariffs)
+        openings = np.frombuffer(genesis.openings, OPENING)
+        document = genesis.document
+        ledger.open_accounts(openings, {row.account: row.limit_cents for row in document.issuers})
+        ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
+        replica = Replica(
+            genesis.network,
+            genesis.committee,
+            files.index,
+            files.signing,
+            ledger,
+            Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
+        )
+        began = time.monotonic()
+        replica.restore(block for _, block in self._journal.blocks())
+        if self._journal.count:
+            log.info(
+                "read %d blocks with %d final orders in %.1f s",
+                self._journal.count,
+                replica.counters.applied,
+                time.monotonic() - began,
+            )
+        self.trouble = None
+        return replica
+
+    def _loop(self, replica: Replica) -> None:
+        wake_at = 0
+        while not self._stopping.is_set():
+            items = self._take(wake_at)
+            now = time.time_ns()
+            turn = Turn(Effects(), [], 0, {})
+            questions: list[_Question] = []
+            for item in items:
+                if isinstance(item, _Question):
+                    questions.append(item)
+                    continue
+                if isinstance(item, OrdersOffered):
+                    turn.taken_orders += len(item.orders)
+                elif isinstance(item, BlockArrived):
+                    taken = turn.taken_bytes.get(item.peer, 0)
+                    turn.taken_bytes[item.peer] = taken + len(item.data)
+                turn.effects.extend(replica.receive(item, now))
+            turn.effects.extend(replica.act(now))
+            if not self._make_durable(turn.effects.persist, questions):
+                return
+            for question in questions:
+                turn.answers.append(_answered(question, replica))
+            self._look_at(replica, now)
+            if turn.effects.halted is not None and self.halted is None:
+                self.halted = turn.effects.halted
+                log.error("this super-agent stops speaking: %s", self.halted)
+            wake_at = turn.effects.wake_at or now
+            if items or turn.effects.send or turn.effects.settled or turn.effects.refused:
+                self._deliver(turn)
+
+    def _take(self, wake_at: int) -> list[Message | _Question]:
+        """Wait until something comes or `wake_at`; return what has come, up to a turn's measure."""
+        items: list[Message | _Question] = []
+        orders = 0
+        try:
+            rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
+            item = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
+            while item is not None:
+                items.append(item)
+                orders += len(item.orders) if isinstance(item, OrdersOffered) else 0
+                if len(items) >= TURN_MESSAGES or orders >= TURN_ORDERS:
+                    break
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return items
+        return items
+
+    def _make_durable(self, blocks: list[bytes], questions: list[_Question]) -> bool:
+        """Append to the journal, waiting for room if the disk is full; False when told to stop."""
+        if not blocks:
+            return True
+        while True:
+            began = time.perf_counter()
+            try:
+                self._journal.append(blocks)
+            except JournalFull as error:
+                if self.trouble is None:
+                    log.error("%s; it waits for room", error)  # noqa: TRY400 - expected, one line
+                self.trouble = f"This super-agent cannot write: {error}."
+                failed = UnavailableError(self.trouble)
+                unanswered = Turn(Effects(), [], 0, {})
+                unanswered.answers += [(question.answer, None, failed) for question in questions]
+                questions.clear()
+                self._deliver(unanswered)
+                if self._stopping.wait(RETRY_S):
+                    return False
+                continue
+            if self.trouble is not None:
+                log.warning("the journal can be written again")
+                self.trouble = None
+            self._commits_ms.append((time.perf_counter() - began) * 1e3)
+            del self._commits_ms[:-COMMITS_REMEMBERED]
+            return True
+
+    def _look_at(self, replica: Replica, now: int) -> None:
+        """Take a snapshot for people, if the last one is old."""
+        before = self.snapshot
+        if 0 <= now - before.now < SNAPSHOT_NS:
+            return
+        total = before.total_cents
+        if not self._total_due or now >= self._total_due or now < before.now:
+            began = time.perf_counter_ns()
+            total = replica.ledger.total_cents()
+            self._total_due = now + TOTAL_COST_SHARE * (time.perf_counter_ns() - began)
+        self.snapshot = Snapshot(
+            now=now,
+            applied=replica.counters.applied,
+            refused_at_door=replica.counters.refused_at_door,
+            signatures=replica.counters.signatures,
+            height=replica.height,
+            queued=replica.queued,
+            open_slots=replica.slots.in_use,
+            open_blocks=replica.open_blocks,
+            journal_blocks=self._journal.count,
+            total_cents=total,
+            behind=replica.behind(),
+            speaking=replica.speaking,
+            heads=replica.chains.heads.tolist(),
+            final=replica.chains.final.tolist(),
+            held_by=replica.catch_up.held_by.tolist(),
+            convicted=sorted(replica.convicted),
+            fsync_ms_p50=float(np.median(self._commits_ms)) if self._commits_ms else 0.0,
+        )
+
+
+def _answered(
+    question: _Question, replica: Replica
+) -> tuple["Future[Any]", Any, BaseException | None]:
+    try:
+        return question.answer, question.ask(replica), None
+    except Exception as error:  # noqa: BLE001 - it belongs to who asked
+        return question.answer, None, error

@@ -1,0 +1,309 @@
+"""Running super-agents: engine, links and gateway of each, in one event loop.
+
+Everything that leaves goes through `_carry_out`, which an engine calls once its blocks are durable.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Final
+
+import uvicorn
+
+from harambee.node.config import NodeConfig
+from harambee.node.engine import Engine, Turn
+from harambee.node.journal import Journal, JournalError
+from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
+from harambee.node.port import Port
+from harambee.node.service import Service
+from harambee.node.tickets import Tickets
+from harambee.node.tls import TlsError
+from harambee.protocol.effects import (
+    EVERYONE,
+    AskHeads,
+    Fetch,
+    Outgoing,
+    SendBlock,
+    SendHeads,
+    Serve,
+)
+from harambee.protocol.messages import (
+    BlockArrived,
+    FetchAsked,
+    FetchEnded,
+    HeadsArrived,
+    HeadsAsked,
+    Message,
+    PeerDown,
+    PeerUp,
+)
+from harambee.protocol.replica import JournalBroken
+from harambee.protocol.wire import Malformed, read_fetch, read_heads, write_fetch, write_heads
+
+Asgi = Callable[..., Any]
+
+WAITING_BYTES_MAX: Final = 32 << 20
+WAITING_BYTES_LOW: Final = 8 << 20
+"""Blocks of one peer that wait for the engine: beyond the first no more are read, until the second."""
+SERVE_AT_ONCE_BYTES: Final = 1 << 20
+SERVE_PACE_BYTES: Final = 4 << 20
+"""A fetch is answered no faster than the peer takes it."""
+SERVE_BYTES_MAX: Final = 64 << 20
+SERVE_PAUSE_S: Final = 0.005
+SERVES_MAX: Final = 8
+"""Fetches of one peer that wait to be answered; what is beyond it, asks again."""
+HTTP_CONNECTIONS_MAX: Final = 2_048
+HTTP_GOODBYE_S: Final = 2
+
+log: Final = logging.getLogger(__name__)
+
+
+class NodeError(Exception):
+    """A super-agent cannot run, or not go on; the message is one sentence."""
+
+
+async def serve_nodes(configs: Sequence[NodeConfig], gateway: Callable[[Port], Asgi]) -> None:
+    """Run these super-agents until cancelled; `gateway` makes the ASGI application of each.
+
+    NodeError when one of them cannot start or fails; all of them are stopped then.
+    """
+    logging.basicConfig(
+        level=min(logging.getLevelNamesMapping()[config.log_level.upper()] for config in configs),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    async with contextlib.AsyncExitStack() as running:
+        agents = [
+            await running.enter_async_context(_running(config, gateway)) for config in configs
+        ]
+        await asyncio.wait([agent.failed for agent in agents], return_when=asyncio.FIRST_COMPLETED)
+        for agent in agents:
+            if agent.failed.done():
+                agent.failed.result()
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    config: NodeConfig, gateway: Callable[[Port], Asgi]
+) -> AsyncIterator["SuperAgent"]:
+    try:
+        files = load_node(config)
+        genesis = files.genesis
+        journal = Journal.open(
+            config.journal, genesis.network, files.index, genesis.committee.epoch
+        )
+    except (NetworkFolderError, JournalError) as error:
+        raise NodeError(str(error)) from error
+    with journal:
+        try:
+            agent = SuperAgent(files, journal)
+            await agent.start(gateway)
+        except (LinksError, TlsError) as error:
+            await agent.stop()
+            raise NodeError(str(error)) from error
+        try:
+            yield agent
+        finally:
+            await agent.stop()
+
+
+class SuperAgent:
+    """One super-agent that runs."""
+
+    def __init__(self, files: NodeFiles, journal: Journal) -> None:
+        """Make its parts; nothing runs yet. TlsError if its certificates are no good."""
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises NodeError when this super-agent cannot go on."""
+        self._files = files
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._members = files.genesis.committee.n
+        self._links = Links.of(files, self._on_frame, self._on_up, self._on_down)
+        self._engine = Engine(files, journal, self._deliver)
+        self._tickets = Tickets()
+        self.service = Service(files, self._engine, journal, self._links, self._tickets)
+        self._waiting_bytes = [0] * self._members
+        self._paused = [False] * self._members
+        self._serves: list[deque[Serve]] = [deque() for _ in range(self._members)]
+        self._servers: dict[int, asyncio.Task[None]] = {}
+        self._http: _HttpServer | None = None
+        self._http_task: asyncio.Task[None] | None = None
+
+    async def start(self, gateway: Callable[[Port], Asgi]) -> None:
+        """Listen to customers and peers, and begin to read the journal."""
+        address = self._files.config.listen_http
+        listener = await listen(address)
+        configuration = uvicorn.Config(
+            gateway(self.service),
+            # h11 bounds what a stranger may send as a head; httptools does not.
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=HTTP_CONNECTIONS_MAX,
+            timeout_graceful_shutdown=HTTP_GOODBYE_S,
+        )
+        self._http = _HttpServer(configuration)
+        self._http_task = asyncio.create_task(self._http.serve(sockets=[listener]))
+        self._engine.start()
+        await self._links.start()
+        name = self._files.config.name
+        log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
+
+    def _addresses(self) -> tuple[str, str]:
+        return str(self._files.config.listen_http), str(self._links.address)
+
+    async def stop(self) -> None:
+        """End in order: no new customers, nothing more said, the journal whole."""
+        if self._http is not None and self._http_task is not None:
+            self._http.should_exit = True
+            await self._http_task
+        for server in self._servers.values():
+            server.cancel()
+        await asyncio.gather(*self._servers.values(), return_exceptions=True)
+        await self._links.stop()
+        await asyncio.to_thread(self._engine.stop)
+
+    # -- what comes in ----------------------------------------------------------------------------
+
+    def _on_frame(self, peer: int, kind: int, content: bytes) -> None:
+        message = _message_of(peer, kind, content, self._members)
+        if isinstance(message, BlockArrived):
+            self._waiting_bytes[peer] += len(content)
+            if self._waiting_bytes[peer] > WAITING_BYTES_MAX and not self._paused[peer]:
+                self._paused[peer] = True
+                self._links.pause_reading(peer)
+        self._engine.tell(message)
+
+    def _on_up(self, peer: int) -> None:
+        self._paused[peer] = False
+        self._engine.tell(PeerUp(peer))
+
+    def _on_down(self, peer: int) -> None:
+        self._serves[peer].clear()
+        self._engine.tell(PeerDown(peer))
+
+    # -- what goes out ----------------------------------------------------------------------------
+
+    def _deliver(self, turn: Turn) -> None:
+        """Called in the engine's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(self._carry_out, turn)
+
+    def _carry_out(self, turn: Turn) -> None:
+        for answer, result, error in turn.answers:
+            if answer.set_running_or_notify_cancel():
+                if error is None:
+                    answer.set_result(result)
+                else:
+                    answer.set_exception(error)
+        for outgoing in turn.effects.send:
+            self._send(outgoing)
+        for orders in turn.effects.settled:
+            self._tickets.settled(orders)
+        for refused in turn.effects.refused:
+            self._tickets.refused(refused)
+        self.service.inbox_orders -= turn.taken_orders
+        for peer, count in turn.taken_bytes.items():
+            self._waiting_bytes[peer] -= count
+            if self._paused[peer] and self._waiting_bytes[peer] < WAITING_BYTES_LOW:
+                self._paused[peer] = False
+                self._links.resume_reading(peer)
+        if self._engine.failure is not None and not self.failed.done():
+            self.failed.set_exception(_in_a_sentence(self._files, self._engine.failure))
+
+    def _send(self, outgoing: Outgoing) -> None:
+        match outgoing:
+            case SendBlock(peer, data):
+                self._send_frame(peer, FrameType.BLOCK, data)
+            case SendHeads(peer, heads):
+                self._send_frame(peer, FrameType.HEADS, write_heads(heads))
+            case AskHeads(peer):
+                self._send_frame(peer, FrameType.ASK_HEADS, b"")
+            case Fetch(peer, ranges):
+                self._send_frame(peer, FrameType.FETCH, write_fetch(ranges))
+            case Serve(peer, _):
+                if len(self._serves[peer]) < SERVES_MAX:
+                    self._serves[peer].append(outgoing)
+                if peer not in self._servers:
+                    self._servers[peer] = asyncio.create_task(self._serve(peer))
+
+    def _send_frame(self, peer: int, kind: FrameType, content: bytes) -> None:
+        if peer == EVERYONE:
+            self._links.broadcast(kind, content)
+        else:
+            self._links.send(peer, kind, content)
+
+    async def _serve(self, peer: int) -> None:
+        """Answer the fetches of a peer one after the other, as fast as it reads."""
+        try:
+            while self._serves[peer]:
+                serve = self._serves[peer].popleft()
+                left = SERVE_BYTES_MAX
+                for part in serve.ranges:
+                    first = part.first
+                    while first <= part.last and left > 0:
+                        blocks = await asyncio.to_thread(
+                            self._journal.range_of,
+                            part.author,
+                            first,
+                            part.last,
+                            SERVE_AT_ONCE_BYTES,
+                        )
+                        if not blocks:
+                            break
+                        for block in blocks:
+                            self._links.send(peer, FrameType.BLOCK, block)
+                            left -= len(block)
+                        first += len(blocks)
+                        while self._links.outgoing_bytes(peer) > SERVE_PACE_BYTES:  # noqa: ASYNC110
+                            await asyncio.sleep(SERVE_PAUSE_S)
+                self._links.send(peer, FrameType.FETCHED, b"")
+        finally:
+            del self._servers[peer]
+
+
+class _HttpServer(uvicorn.Server):
+    """A server that leaves signals to whoever runs the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _message_of(peer: int, kind: int, content: bytes, members: int) -> Message:
+    """Return what a frame says; FrameError, which ends the link, if it says nothing."""
+    message: Message | Malformed
+    match kind:
+        case FrameType.BLOCK:
+            message = BlockArrived(peer, content)
+        case FrameType.HEADS:
+            heads = read_heads(content, members)
+            message = heads if isinstance(heads, Malformed) else HeadsArrived(peer, heads)
+        case FrameType.FETCH:
+            ranges = read_fetch(content, members)
+            message = ranges if isinstance(ranges, Malformed) else FetchAsked(peer, ranges)
+        case FrameType.ASK_HEADS:
+            message = HeadsAsked(peer)
+        case FrameType.FETCHED:
+            message = FetchEnded(peer)
+        case _:
+            message = Malformed(f"a frame of the unknown type {kind}")
+    if isinstance(message, Malformed):
+        raise FrameError(message.why)
+    return message
+
+
+def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
+    """Return why an engine ended; what is no expected failure is logged with its traceback."""
+    if isinstance(failure, JournalBroken):
+        return NodeError(f"{files.config.journal}: {failure}")
+    log.error("the engine of %s failed", files.config.name, exc_info=failure)
+    return NodeError(f"{files.config.name} failed: {failure!r}; its log has the traceback")

@@ -1,0 +1,469 @@
+"""What one super-agent offers to its gateways: the port, over its engine, journal and links."""
+
+import asyncio
+import resource
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
+from harambee.crypto.signatures import sign
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.records import (
+    ACCOUNT,
+    BODY_BYTES,
+    ENTRY,
+    KIND_MASK,
+    ORDER,
+    POSITION_ENROLMENT,
+    account_number,
+    revenue_account,
+)
+from harambee.node.directory import alias_of
+from harambee.node.engine import Engine
+from harambee.node.journal import Journal
+from harambee.node.links import Links
+from harambee.node.network_folder import NodeFiles
+from harambee.node.port import (
+    EnrolmentError,
+    Slot,
+    State,
+    StatementLine,
+    Submission,
+    UnavailableError,
+)
+from harambee.node.tickets import Tickets
+from harambee.protocol.genesis import Genesis
+from harambee.protocol.messages import OrdersOffered
+from harambee.protocol.replica import Replica, day_of
+from harambee.protocol.wire import Block, Malformed, read_block
+
+T = TypeVar("T")
+Orders = npt.NDArray[np.void]
+
+INBOX_ORDERS_MAX: Final = 1 << 16
+"""Orders that wait to be looked at; beyond it new ones are refused as BROKER_BUSY."""
+BLOCKS_REMEMBERED: Final = 256
+RATE_WINDOW_S: Final = 5.0
+STATEMENT_WALK_MAX: Final = 100_000
+"""How many newer lines are read to know the running balance at the start of a page."""
+_REVENUE_KINDS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
+
+
+class Service:
+    """Implements `harambee.node.port.Port`. Belongs to the event loop's thread."""
+
+    def __init__(
+        self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
+    ) -> None:
+        self.inbox_orders = 0
+        """Orders on their way to the replica; the runner takes off what has arrived."""
+        self._files = files
+        self._engine = engine
+        self._links = links
+        self._tickets = tickets
+        self._archive = _Archive(journal, files.genesis)
+        self._began = time.monotonic()
+        self._rates: deque[tuple[float, int]] = deque()
+        self._enrolling = asyncio.Lock()
+        network = files.genesis.network
+        epoch = files.genesis.committee.epoch.to_bytes(4, "little")
+        self._receipt_prefix = signed_prefix(TAG_RECEIPT, network) + epoch
+        self._refusal_prefix = signed_prefix(TAG_REFUSAL, network) + epoch
+        self._order_prefix = signed_prefix(TAG_ORDER, network)
+
+    # -- who this is ------------------------------------------------------------------------------
+
+    @property
+    def genesis(self) -> Genesis:
+        """The network's genesis."""
+        return self._files.genesis
+
+    @property
+    def index(self) -> int:
+        """This super-agent's index in the committee."""
+        return self._files.index
+
+    def today(self) -> int:
+        """Return the day number that this super-agent would put into an order now."""
+        return day_of(time.time_ns())
+
+    def ready(self) -> str | None:
+        """Return None when this super-agent serves; otherwise a sentence that says why not yet."""
+        engine = self._engine
+        if engine.trouble is not None:
+            return engine.trouble
+        if engine.halted is not None:
+            return f"This super-agent does not speak: {engine.halted}."
+        if not engine.snapshot.speaking:
+            heard = sum(row.connected for row in self._links.stats())
+            needed = self.genesis.committee.q - 1
+            return (
+                f"This super-agent waits for the others: it hears {heard} and needs {needed}, "
+                f"and is {engine.snapshot.behind} blocks behind."
+            )
+        return None
+
+    # -- orders -----------------------------------------------------------------------------------
+
+    async def submit(
+        self, orders: Orders, possessions: dict[int, bytes], wait_ms: int
+    ) -> Submission:
+        """Offer orders (ORDER array (n,)); wait at most `wait_ms` for them all to be decided."""
+        self._demand_service()
+        count = len(orders)
+        if self.inbox_orders + count > INBOX_ORDERS_MAX:
+            busy = np.full(count, Outcome.BROKER_BUSY, np.uint8)
+            return Submission(np.full(count, State.REFUSED, np.uint8), busy)
+        ticket = self._tickets.open(orders)
+        self.inbox_orders += count
+        self._engine.tell(OrdersOffered(ticket.number, orders, possessions))
+        try:
+            async with asyncio.timeout(wait_ms / 1_000):
+                await ticket.decided
+        except TimeoutError:
+            pass  # what is not decided yet stays PENDING in the answer
+        finally:
+            self._tickets.close(ticket)
+        submission = Submission(ticket.states, ticket.outcomes)
+        await self._recognise(orders, submission)
+        return submission
+
+    async def _recognise(self, orders: Orders, submission: Submission) -> None:
+        """An order refused because its slot is past may be the very one that is final there."""
+        past = np.flatnonzero(submission.outcomes == Outcome.SEQUENCE_STALE)
+        if not len(past):
+            return
+        found = await self.slots(orders[past])
+        same = (_bodies(found) == _bodies(orders[past])).all(axis=1)
+        submission.states[past[same]] = State.FINAL
+        submission.outcomes[past[same]] = Outcome.ACCEPTED
+
+    async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
+        """Say what is final in a slot; wait for it at most `wait_ms`."""
+        place, is_open = await self._ask(_slot_question(payer, sequence))
+        if place is None and wait_ms:
+            await self._tickets.watch(payer, sequence, wait_ms / 1_000)
+            place, is_open = await self._ask(_slot_question(payer, sequence))
+        if place is None:
+            return Slot(State.PENDING if is_open else State.UNKNOWN, None)
+        return Slot(State.FINAL, (await self._archive.orders(place)).tobytes())
+
+    async def slots(self, keys: npt.NDArray[np.void]) -> Orders:
+        """Return the ORDER that is final in each (payer, sequence) slot; zero rows where none is."""
+        wanted = list(zip(keys["payer"].tolist(), keys["sequence"].tolist(), strict=True))
+
+        def question(replica: Replica) -> tuple[list[int], npt.NDArray[np.void]]:
+            ledger = replica.ledger
+            entries = [ledger.entry_of_slot(*key) for key in wanted]
+            rows = [row for row, entry in enumerate(entries) if entry is not None]
+            return rows, ledger.entries[[entry for entry in entries if entry is not None]]
+
+        rows, entries = await self._ask(question)
+        found = np.zeros(len(keys), ORDER)
+        found[rows] = await self._archive.orders(entries)
+        return found
+
+    async def finals(self, after: int, limit: int) -> tuple[Orders, int]:
+        """Return final orders in the order of applying, from entry `after` on, and what follows."""
+        entries = await self._ask(
+            lambda replica: replica.ledger.entries[after : after + limit].copy()
+        )
+        return await self._archive.orders(entries), after + len(entries)
+
+    # -- accounts ---------------------------------------------------------------------------------
+
+    async def account(self, number: int) -> npt.NDArray[np.void] | None:
+        """Return the ACCOUNT record, shape (1,), or None where there is no such account."""
+        found = await self.accounts(np.array([number], np.uint32))
+        return found if int(found["flags"][0]) & KIND_MASK else None
+
+    async def accounts(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.void]:
+        """Return ACCOUNT records of many numbers; zero rows where there is none."""
+
+        def question(replica: Replica) -> npt.NDArray[np.void]:
+            accounts = replica.ledger.accounts
+            found = np.zeros(len(numbers), ACCOUNT)
+            within = numbers < len(accounts)
+            found[within] = accounts[numbers[within]]
+            return found
+
+        return await self._ask(question)
+
+    async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
+        """Return the newest `limit` entries of an account, older than entry `before` if given."""
+
+        def question(replica: Replica) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]:
+            ledger = replica.ledger
+            account = ledger.account(number)
+            if account is None:
+                return 0, np.zeros(0, np.int64), np.zeros(0, ENTRY)
+            walked = limit if before is None else STATEMENT_WALK_MAX
+            found = ledger.entries_of(number, walked)
+            if before is not None:
+                newer = int((found >= before).sum())
+                found = found[: newer + limit]
+            return int(account["balance"]), found, ledger.entries[found]
+
+        balance, numbers, entries = await self._ask(question)
+        orders = await self._archive.orders(entries)
+        lines: list[StatementLine] = []
+        for entry, order, place in zip(numbers.tolist(), orders, entries, strict=True):
+            change = _change(number, order)
+            if before is None or entry < before:
+                author, time_ms = await self._archive.told_by(int(place["position"]))
+                lines.append(
+                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance)
+                )
+            balance -= change
+        return lines
+
+    async def alias(self, alias: bytes) -> int | None:
+        """Return the account that a keyed hash names."""
+        found = await self._ask(lambda replica: replica.ledger.alias(alias))
+        return None if found is None else found[0]
+
+    def alias_of(self, msisdn: str) -> bytes:
+        """Return the keyed hash of a telephone number."""
+        return alias_of(self._files.directory_key, msisdn)
+
+    # -- enrolment --------------------------------------------------------------------------------
+
+    async def next_enrolment(self) -> tuple[int, int]:
+        """Return (enrolment account, next sequence) of this super-agent's first region."""
+        regions = self.genesis.committee.members[self.index].regions
+        if not regions:
+            raise EnrolmentError("This super-agent has no region in which to open accounts.")
+        payer = account_number(regions[0], POSITION_ENROLMENT)
+        return payer, await self._ask(lambda replica: replica.ledger.next_sequence(payer))
+
+    async def enrol(
+        self, order_body: bytes, possession: bytes, msisdn: str | None, wait_ms: int
+    ) -> int:
+        """Sign and submit an enrolment that the new key has signed, then claim its number."""
+        async with self._enrolling:
+            enrolment_account, sequence = await self.next_enrolment()
+            order = self._signed(order_body)
+            if (
+                int(order["kind"][0]) != OrderKind.ENROL
+                or int(order["payer"][0]) != enrolment_account
+                or int(order["sequence"][0]) != sequence
+            ):
+                raise EnrolmentError(
+                    "This is not the enrolment that comes next here; ask for it again and sign it."
+                )
+            claim: bytes | None = None
+            number = int(order["payee"][0])
+            if msisdn is not None:
+                claim = await self._claim_of(self.alias_of(msisdn), enrolment_account, number)
+            await self._carry_out(order, {0: possession}, wait_ms)
+        if claim is not None:
+            await self._carry_out(self._signed(claim), {}, wait_ms)
+        return number
+
+    async def _claim_of(self, alias: bytes, payer: int, number: int) -> bytes:
+        """Return the body of the claim that gives a free alias to a new account."""
+        if await self.alias(alias) is not None:
+            raise EnrolmentError("This telephone number is registered already.")
+        claim = np.zeros(1, ORDER)
+        claim["payer"], claim["payee"] = payer, number
+        claim["kind"] = OrderKind.CLAIM
+        claim["day"] = self.today()
+        claim["reference"] = np.frombuffer(alias, np.uint8)
+        return claim.tobytes()[:BODY_BYTES]
+
+    def _signed(self, body: bytes) -> Orders:
+        signature = sign(self._files.enrolment, self._order_prefix + body)
+        return np.frombuffer(body + signature, ORDER)
+
+    async def _carry_out(self, order: Orders, possessions: dict[int, bytes], wait_ms: int) -> None:
+        submission = await self.submit(order, possessions, wait_ms)
+        state = State(submission.states[0])
+        if state is State.REFUSED:
+            raise EnrolmentError(SENTENCES[Outcome(submission.outcomes[0])])
+        if state is not State.FINAL:
+            raise EnrolmentError("The network did not confirm it in time; ask again.")
+
+    # -- the whole --------------------------------------------------------------------------------
+
+    async def digest(self) -> dict[str, Any]:
+        """Return the digest of the state, the sum of all balances, and where in time it was taken."""
+
+        def question(replica: Replica) -> dict[str, Any]:
+            ledger = replica.ledger
+            return {
+                "digest": ledger.digest().hex(),
+                "total_cents": ledger.total_cents(),
+                "entries": ledger.entry_count,
+                "heads": replica.chains.heads.tolist(),
+                "accounts": ledger.account_count,
+            }
+
+        return await self._ask(question)
+
+    def receipt(self, order_id: bytes) -> bytes:
+        """Return this super-agent's 64-byte signature that the order is final."""
+        said = order_id + bytes([Outcome.ACCEPTED])
+        return sign(self._files.signing, self._receipt_prefix + said)
+
+    def refusal(self, order_id: bytes, outcome: int, day: int) -> bytes:
+        """Return this super-agent's 64-byte signature that it refused the order on that day."""
+        said = order_id + bytes([outcome]) + day.to_bytes(2, "little")
+        return sign(self._files.signing, self._refusal_prefix + said)
+
+    def status(self) -> dict[str, Any]:
+        """Return live facts for the status page and metrics; docs/operating.md explains each."""
+        facts = self._engine.snapshot
+        p50, p99 = _percentiles(self._tickets.latencies_ms)
+        return {
+            "name": self.genesis.committee.members[self.index].name,
+            "index": self.index,
+            "network": self.genesis.network.hex(),
+            "ready": self.ready(),
+            "uptime_s": round(time.monotonic() - self._began, 1),
+            "final_total": facts.applied,
+            "refused_total": facts.refused_at_door,
+            "finals_per_second": self._finals_per_second(facts.applied),
+            "latency_ms_p50": p50,
+            "latency_ms_p99": p99,
+            "height": facts.height,
+            "queued": facts.queued + self.inbox_orders,
+            "open_slots": facts.open_slots,
+            "blocks_held": facts.open_blocks,
+            "journal_blocks": facts.journal_blocks,
+            "total_cents": facts.total_cents,
+            "signatures_checked": facts.signatures,
+            "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
+            "rss_bytes": _rss_bytes(),
+            "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
+        }
+
+    def _peer(self, peer: int) -> dict[str, Any]:
+        facts = self._engine.snapshot
+        link = self._links.stats()[peer]
+        own = peer == self.index
+        known = bool(facts.heads)
+        behind = (
+            sum(
+                max(0, mine - theirs)
+                for mine, theirs in zip(facts.heads, facts.held_by[peer], strict=True)
+            )
+            if known and not own
+            else 0
+        )
+        return {
+            "name": link.name,
+            "index": peer,
+            "connected": own or link.connected,
+            "height": facts.heads[peer] if known else 0,
+            "height_final": facts.final[peer] if known else 0,
+            "behind": behind,
+            "convicted": peer in facts.convicted,
+            "bytes_in": link.bytes_in,
+            "bytes_out": link.bytes_out,
+        }
+
+    def _finals_per_second(self, total: int) -> float:
+        now = time.monotonic()
+        self._rates.append((now, total))
+        while len(self._rates) > 1 and now - self._rates[0][0] > RATE_WINDOW_S:
+            self._rates.popleft()
+        began, before = self._rates[0]
+        return round((total - before) / (now - began), 1) if now - began > 0.2 else 0.0
+
+    def _demand_service(self) -> None:
+        if self._engine.trouble is not None:
+            raise UnavailableError(self._engine.trouble)
+
+    async def _ask(self, question: Callable[[Replica], T]) -> T:
+        self._demand_service()
+        return await asyncio.wrap_future(self._engine.ask(question))
+
+
+class _Archive:
+    """Orders as they lie in the journal's blocks; read in other threads, the newest kept."""
+
+    def __init__(self, journal: Journal, genesis: Genesis) -> None:
+        self._journal = journal
+        self._genesis = genesis
+        self._recent: OrderedDict[int, Block] = OrderedDict()
+
+    async def orders(self, entries: npt.NDArray[np.void]) -> Orders:
+        """Return the ORDER (n,) that each ENTRY (n,) stands for."""
+        found = np.zeros(len(entries), ORDER)
+        positions = entries["position"]
+        for position in np.unique(positions).tolist():
+            rows = np.flatnonzero(positions == position)
+            block = await self._block(position)
+            found[rows] = block.orders[entries["index"][rows]]
+        return found
+
+    async def told_by(self, position: int) -> tuple[int, int]:
+        """Return (author, milliseconds since 1970) of a block."""
+        block = await self._block(position)
+        return block.author, block.time_ms
+
+    async def _block(self, position: int) -> Block:
+        block = self._recent.get(position)
+        if block is None:
+            data = await asyncio.to_thread(self._journal.read, position)
+            read = read_block(data, self._genesis.network, self._genesis.committee.n)
+            assert not isinstance(read, Malformed), "what is in the journal was read before"
+            block = self._recent[position] = read
+            while len(self._recent) > BLOCKS_REMEMBERED:
+                self._recent.popitem(last=False)
+        else:
+            self._recent.move_to_end(position)
+        return block
+
+
+def _slot_question(
+    payer: int, sequence: int
+) -> Callable[[Replica], tuple[npt.NDArray[np.void] | None, bool]]:
+    def question(replica: Replica) -> tuple[npt.NDArray[np.void] | None, bool]:
+        ledger = replica.ledger
+        entry = ledger.entry_of_slot(payer, sequence)
+        if entry is None:
+            return None, replica.slots.is_open(payer, sequence)
+        return ledger.entries[entry : entry + 1].copy(), True
+
+    return question
+
+
+def _bodies(orders: Orders) -> npt.NDArray[np.uint8]:
+    rows = np.ascontiguousarray(orders).view(np.uint8).reshape(len(orders), ORDER.itemsize)
+    return rows[:, :BODY_BYTES]
+
+
+def _change(number: int, order: np.void) -> int:
+    """Return what an order changed in an account, in cents."""
+    if int(order["kind"]) not in _REVENUE_KINDS:
+        return 0
+    payer, amount, fee = int(order["payer"]), int(order["amount"]), int(order["fee"])
+    change = 0
+    if number == payer:
+        change -= amount + fee
+    if number == int(order["payee"]):
+        change += amount
+    if number == revenue_account(payer):
+        change += fee
+    return change
+
+
+def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:
+    if not latencies_ms:
+        return 0.0, 0.0
+    p50, p99 = np.percentile(np.array(latencies_ms), [50, 99]).round(1).tolist()
+    return p50, p99
+
+
+def _rss_bytes() -> int:
+    """Return how much memory this process has now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
