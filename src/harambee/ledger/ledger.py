@@ -12,7 +12,7 @@ an argument. The rules themselves are in `rules.py`, to be read, and in `kernels
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ from harambee.ledger.records import (
     REGION_BITS,
     SUPPLY_CENTS_MAX,
     AccountKind,
+    readable,
 )
 from harambee.money.tariff import NO_SERVICE, FeeTable, Tariff
 
@@ -155,9 +156,9 @@ class Ledger:
         """
         codes = np.empty(len(orders), np.uint8)
         kernels.check_orders(
-            _readable(orders, ORDER),
-            _readable(signatures_hold, np.bool_),
-            _readable(possessions_hold, np.bool_),
+            readable(orders, ORDER),
+            readable(signatures_hold, np.bool_),
+            readable(possessions_hold, np.bool_),
             day,
             self.accounts,
             self._kinds,
@@ -183,8 +184,8 @@ class Ledger:
         if claims:
             self.aliases.reserve(claims)
         count, new_aliases = kernels.apply_orders(
-            _readable(orders, ORDER),
-            _readable(indices, np.uint32),
+            readable(orders, ORDER),
+            readable(indices, np.uint32),
             position,
             self.accounts,
             self._pages,
@@ -213,7 +214,7 @@ class Ledger:
         """
         keys = np.zeros((len(numbers), 32), np.uint8)
         known = np.zeros(len(numbers), np.uint8)
-        kernels.copy_keys(self.accounts, _readable(numbers, np.uint32), keys, known)
+        kernels.copy_keys(self.accounts, readable(numbers, np.uint32), keys, known)
         return keys, known.view(np.bool_)
 
     def account(self, number: int) -> np.void | None:
@@ -271,7 +272,7 @@ class Ledger:
         if not 0 <= sequence < self.next_sequence(payer):
             return None
         newest = int(self.accounts[payer]["last_entry"])
-        entry = kernels.find_slot(self.entries, newest, payer, sequence)
+        entry = kernels.find_slot(self.entries, newest, int(payer), int(sequence))
         return None if entry < 0 else int(entry)
 
     def _touches(self, entry: int, number: int) -> bool:
@@ -382,10 +383,3 @@ def _tariff_arrays(
         limits[row, kernels.DAILY] = tariff.limits.daily_cents
         limits[row, kernels.BALANCE] = tariff.limits.balance_cents
     return uppers.reshape(-1, bands), fees.reshape(-1, bands), limits
-
-
-def _readable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the array as kernels take it, contiguous and read-only: one compilation for all."""
-    view = np.ascontiguousarray(array, dtype).view()
-    view.setflags(write=False)
-    return view

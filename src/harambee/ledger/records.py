@@ -7,9 +7,10 @@ converted.
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 ORDER: Final = np.dtype(
     [
@@ -188,3 +189,10 @@ def region_of(number: int) -> int:
 def revenue_account(payer: int) -> int:
     """The account that receives the fee of `payer`'s orders: the revenue account of its region."""
     return account_number(region_of(payer), POSITION_REVENUE)
+
+
+def readable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the array as kernels take it, contiguous and read-only: one compilation for all."""
+    view = np.ascontiguousarray(array, dtype).view()
+    view.setflags(write=False)
+    return view

@@ -6,6 +6,7 @@ fraction of one afterwards.
 
 import numpy as np
 
+from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import OPENING, ORDER, AccountKind
 
@@ -17,6 +18,7 @@ def warm_up() -> None:
     opening["flags"] = AccountKind.ENROLMENT
     ledger.open_accounts(opening, {})
     orders = np.zeros(1, ORDER)
+    orders["kind"] = OrderKind.CANCEL
     everyone = np.ones(1, np.bool_)
     ledger.check(orders, everyone, everyone, 0)
     ledger.apply(orders, 0, np.zeros(1, np.uint32))
@@ -24,6 +26,6 @@ def warm_up() -> None:
     ledger.alias(bytes(32))
     ledger.aliases.reserve(len(ledger.aliases.rows))
     ledger.entries_of(0, 1)
-    ledger.entry_of_slot(0, -1)
+    assert ledger.entry_of_slot(0, 0) == 0, "a cancel is final in its slot once it is applied"
     ledger.digest()
     ledger.total_cents()

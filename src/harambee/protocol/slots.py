@@ -15,6 +15,7 @@ from numba import njit
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
+from harambee.ledger.records import ORDER, readable
 
 Orders = npt.NDArray[np.void]
 Codes = npt.NDArray[np.uint8]
@@ -81,8 +82,8 @@ class Slots:
             self._open,
             self._pool,
             self._state,
-            orders,
-            ids,
+            readable(orders, ORDER),
+            readable(ids, np.uint8),
             codes,
             known,
             locking,
@@ -103,7 +104,14 @@ class Slots:
 
     def withdraw(self, orders: Orders, ids: Digests) -> None:
         """Forget queued orders that did not get into a block. Locked ones stay."""
-        _release_kernel(self._open, self._pool, self._state, orders, ids, True)  # noqa: FBT003 - a kernel's plain argument
+        _release_kernel(
+            self._open,
+            self._pool,
+            self._state,
+            readable(orders, ORDER),
+            readable(ids, np.uint8),
+            queued_only=True,
+        )
         for i in np.flatnonzero(orders["kind"] == _CLAIM):
             key = (orders[i]["reference"].tobytes(), int(orders[i]["sequence"]))
             held = self._claims.get(key)
@@ -112,7 +120,14 @@ class Slots:
 
     def release(self, orders: Orders) -> None:
         """These orders are final: their slots are decided, whatever was queued or locked there."""
-        _release_kernel(self._open, self._pool, self._state, orders, _NO_IDS, False)  # noqa: FBT003 - a kernel's plain argument
+        _release_kernel(
+            self._open,
+            self._pool,
+            self._state,
+            readable(orders, ORDER),
+            _NO_IDS,
+            queued_only=False,
+        )
         if self._claims:
             for i in np.flatnonzero(orders["kind"] == _CLAIM):
                 self._claims.pop(
@@ -135,7 +150,7 @@ class Slots:
         return None
 
 
-_NO_IDS: Final[Digests] = np.zeros((0, 32), np.uint8)
+_NO_IDS: Final[Digests] = readable(np.zeros((0, 32), np.uint8), np.uint8)
 
 
 @njit(cache=True, nogil=True)
