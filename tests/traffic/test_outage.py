@@ -58,6 +58,7 @@ def play(*, needs=3):
             outage = Outage(processes, load, seconds=2, tell=told.append)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(outage_module, "LAST_WORDS_S", 0.05)
+                patch.setattr(outage_module, "LAST_WORDS_MAX_S", 0.3)
                 await outage.play()
             openings = Openings(
                 network.numbers,

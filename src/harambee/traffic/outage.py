@@ -23,8 +23,10 @@ SUPER_AGENTS: Final = 4
 SHILLINGS_AN_HOUR: Final = 679_300_000
 """What the country's mobile money carries in an hour."""
 SECONDS_AN_HOUR: Final = 3_600
-LAST_WORDS_S: Final = 1.0
-"""So long after two were killed may answers still arrive that were under way."""
+LAST_WORDS_S: Final = 2.0
+LAST_WORDS_MAX_S: Final = 15.0
+"""What the dead had said of payments still arrives and counts: until nothing has come for the first, but
+not longer than the second."""
 PATIENCE_S: Final = 120
 POLL_S: Final = 0.05
 
@@ -177,9 +179,9 @@ class Outage:
         self._network.kill(first)
         self._network.kill(second)
         self._tell(f"{first} and {second} are killed at once: two of four, more than it can bear.")
-        await asyncio.sleep(LAST_WORDS_S)
-        still_from = self._load.now
         left = [door for door in self._load.doors if door.name not in {first, second}]
+        still_from = await self._last_words(left, session)
+        act.facts["last_words_s"] = round(still_from - act.starts_s, 2)
         before = [await read_digest(session, door) for door in left]
         await self._pass(TWO_DEAD, since=act.starts_s)
         after = [await read_digest(session, door) for door in left]
@@ -194,6 +196,18 @@ class Outage:
             f"become final in {self._load.now - still_from:.1f} s. Nothing is guessed: the sum of "
             f"all balances is {act.facts['total_cents']} cents, as it must be."
         )
+
+    async def _last_words(self, left: list[Door], session: aiohttp.ClientSession) -> float:
+        """Wait until those left have worked off what the dead had said; returns when that was."""
+        end = self._load.now + LAST_WORDS_MAX_S
+        entries = [-1]
+        quiet_since = self._load.now
+        while self._load.now < min(quiet_since + LAST_WORDS_S, end):
+            await asyncio.sleep(POLL_S)
+            seen = [await self._entries(session, door) for door in left]
+            if seen != entries:
+                entries, quiet_since = seen, self._load.now
+        return self._load.now
 
     async def _restored(self, name: str) -> None:
         act = self._begin(RESTORED)
