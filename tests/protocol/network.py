@@ -26,7 +26,7 @@ from harambee.ledger.records import (
     account_flags,
     account_number,
 )
-from harambee.money.tariff import shipped_tariff
+from harambee.money.tariff import FeeTable, shipped_tariff
 from harambee.protocol.committee import Committee, Member
 from harambee.protocol.effects import (
     EVERYONE,
@@ -47,7 +47,7 @@ from harambee.protocol.messages import (
     PeerUp,
 )
 from harambee.protocol.replica import Pace, Replica, day_of
-from harambee.protocol.wire import Draft, block_prefix, write_block
+from harambee.protocol.wire import Draft, block_prefix, read_block, write_block
 
 NETWORK = digest(b"the network of the protocol's tests")
 START_NS = 1_790_000_000_000_000_000
@@ -99,8 +99,6 @@ def make_order(payer, payee, amount, sequence, *, kind=OrderKind.SEND, key=None,
     order["sequence"], order["kind"], order["day"] = sequence, kind, day
     order["tariff"] = TARIFF.version
     if kind == OrderKind.SEND:
-        from harambee.money.tariff import FeeTable
-
         order["fee"] = TARIFF.fee_cents(FeeTable.SEND, amount)
     prefix = signed_prefix(TAG_ORDER, NETWORK)
     signature = sign(key or customer_key(payer), prefix + order.tobytes()[:BODY_BYTES])
@@ -188,6 +186,17 @@ class Network:
             if at == end:
                 return
 
+    def pay(self, to, order):
+        """Offer an order as a handset does: again, if it was refused or takes long, until it is final."""
+        for _ in range(10):
+            self.offer(to, order)
+            end = self.now + 3 * SECOND
+            while self.now < end:
+                self.run(0.05)
+                if self.is_final(order, to):
+                    return
+        raise AssertionError("it never became final")
+
     def until(self, holds, seconds=20):
         end = self.now + seconds * SECOND
         while not holds():
@@ -266,8 +275,6 @@ class Network:
         if entry is None:
             return None
         place = ledger.entries[entry]
-        from harambee.protocol.wire import read_block
-
         block = read_block(node.disk[int(place["position"])], NETWORK, self.n)
         return block.orders[int(place["index"])].tobytes()[:BODY_BYTES]
 

@@ -98,8 +98,7 @@ def test_random_traffic_over_a_bad_network_ends_the_same_everywhere(seed):
         payer, payee = dice.sample(people, 2)
         order = make_order(payer, payee, dice.randrange(10_000, 60_000), sequence[payer])
         door = dice.randrange(4)
-        network.offer(door, order)
-        network.until(lambda order=order, door=door: network.is_final(order, door))
+        network.pay(door, order)
         sequence[payer] += 1
         spent += int(order["fee"][0])
     network.loss = 0
@@ -212,12 +211,12 @@ def test_an_order_ahead_of_its_turn_waits_for_the_one_before_it():
 
 
 BAD_ORDERS = {
-    "unknown payer": (dict(payer=99_999), Outcome.PAYER_UNKNOWN),
-    "unknown payee": (dict(payee=99_999), Outcome.PAYEE_UNKNOWN),
-    "payer is payee": (dict(payee=ANN), Outcome.PAYER_IS_PAYEE),
-    "wrong key": (dict(key=customer_key(BEN)), Outcome.SIGNATURE_INVALID),
-    "wrong day": (dict(day=TODAY + 2), Outcome.DAY_WRONG),
-    "skipped sequence": (dict(sequence=3), Outcome.SEQUENCE_AHEAD),
+    "unknown payer": ({"payer": 99_999}, Outcome.PAYER_UNKNOWN),
+    "unknown payee": ({"payee": 99_999}, Outcome.PAYEE_UNKNOWN),
+    "payer is payee": ({"payee": ANN}, Outcome.PAYER_IS_PAYEE),
+    "wrong key": ({"key": customer_key(BEN)}, Outcome.SIGNATURE_INVALID),
+    "wrong day": ({"day": TODAY + 2}, Outcome.DAY_WRONG),
+    "skipped sequence": ({"sequence": 3}, Outcome.SEQUENCE_AHEAD),
 }
 
 
