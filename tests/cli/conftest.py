@@ -167,7 +167,7 @@ class Served:
             )
             server = uvicorn.Server(configuration)
             tasks.append(asyncio.create_task(server.serve()))
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - it has no event for it
                 await asyncio.sleep(0)
             self.servers.append((server, tasks[-1]))
         await asyncio.to_thread(ready.wait)

@@ -38,7 +38,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 def run(project: pytest.Pytester, allowed: str) -> pytest.RunResult:
     (project.path / ".ci" / "allowed-skips.txt").write_text(allowed, encoding="utf-8")
-    return project.runpytest_subprocess("tests", "-p", "no:cacheprovider")
+    return project.runpytest_subprocess("tests")
 
 
 def test_an_unlisted_skip_fails_and_is_named(project: pytest.Pytester) -> None:
