@@ -84,7 +84,7 @@ class Effects:
     """Arrays of orders (dtype ORDER) that became final and were applied, in the order of applying."""
     refused: list[Refused] = field(default_factory=list)
     wake_at: int | None = None
-    """Call `receive(Tick(), now)` no later than this; nanoseconds on the shell's clock."""
+    """Call `act` no later than this; nanoseconds on the shell's clock."""
     halted: str | None = None
     """A sentence, once the replica must not speak any more (an old disk, say)."""
 
