@@ -1,0 +1,333 @@
+"""A small town to keep books for, and a language in which its stories are told.
+
+A story is a few lines; `Town.tell` runs them one after the other and says which line went otherwise:
+
+    send customer neighbour 100.00                 -> ACCEPTED
+    send customer neighbour 100.00 fee 6.00        -> FEE_WRONG
+    final send customer neighbour 100.00           -> APPLIED
+    balance neighbour                              -> 300.00
+
+A line with an order judges it; with `final` before it, applies it. What an order does not say is
+right: the fee, the next sequence, the day. Kernels judge and apply, and every time the readable
+rules must have said the same of the same books.
+"""
+
+import numpy as np
+
+from harambee.crypto.hashing import digest
+from harambee.ledger import invariants, rules
+from harambee.ledger.invariants import Snapshot
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.ledger import Ledger
+from harambee.ledger.outcomes import Applied, Outcome
+from harambee.ledger.records import (
+    ACCOUNT,
+    OPENING,
+    ORDER,
+    POSITION_ENROLMENT,
+    POSITION_FLOAT,
+    POSITION_REVENUE,
+    REGION_ACCOUNTS,
+    AccountKind,
+    Status,
+    account_flags,
+    account_number,
+)
+from harambee.ledger.rules import Account, Alias, Books, Order
+from harambee.money.amounts import format_cents, parse_cents
+from harambee.money.tariff import NoBandError, shipped_tariff
+
+TODAY = 20_000
+TARIFF = shipped_tariff()
+REGIONS = 2
+LIMIT_CENTS = 1_000_000_00
+
+# Name -> number, kind, opening balance in cents. The bank owes what all others hold.
+TOWN = {
+    "enrolment": (account_number(0, POSITION_ENROLMENT), AccountKind.ENROLMENT, 0),
+    "revenue": (account_number(0, POSITION_REVENUE), AccountKind.REVENUE, 0),
+    "float": (account_number(0, POSITION_FLOAT), AccountKind.FLOAT, 50_000_00),
+    "customer": (account_number(0, 16), AccountKind.CUSTOMER, 1_000_00),
+    "neighbour": (account_number(0, 17), AccountKind.CUSTOMER, 200_00),
+    "agent": (account_number(0, 18), AccountKind.AGENT, 5_000_00),
+    "merchant": (account_number(0, 19), AccountKind.MERCHANT, 0),
+    "business": (account_number(0, 20), AccountKind.BUSINESS, 400_000_00),
+    "bank": (account_number(0, 21), AccountKind.BANK, -465_800_00),
+    "branch": (account_number(0, 22), AccountKind.BANK, 0),  # a bank that may not issue
+    "rich": (account_number(0, 23), AccountKind.CUSTOMER, 0),
+    "far-enrolment": (account_number(1, POSITION_ENROLMENT), AccountKind.ENROLMENT, 0),
+    "far-revenue": (account_number(1, POSITION_REVENUE), AccountKind.REVENUE, 0),
+    "far-customer": (account_number(1, 16), AccountKind.CUSTOMER, 9_600_00),
+    "last": (account_number(1, REGION_ACCOUNTS - 1), AccountKind.CUSTOMER, 0),
+}
+NUMBERS = {name: number for name, (number, _, _) in TOWN.items()}
+FIRST_FREE = {0: 24, 1: 17}
+
+
+def openings():
+    """Return the town as an OPENING array."""
+    array = np.zeros(len(TOWN), OPENING)
+    for row, (name, (number, kind, cents)) in zip(array, TOWN.items(), strict=True):
+        row["number"] = number
+        row["key"] = np.frombuffer(digest(name.encode()), "u1")
+        row["balance"] = cents
+        row["flags"] = account_flags(kind)
+        if kind is AccountKind.ENROLMENT:
+            row["next_sequence"] = FIRST_FREE[number // REGION_ACCOUNTS]
+    return array
+
+
+def open_town(entries_path=None):
+    """Return a ledger of the town, just opened."""
+    ledger = Ledger(REGIONS, [TARIFF], entries_path)
+    ledger.open_accounts(openings(), {NUMBERS["bank"]: LIMIT_CENTS})
+    return ledger
+
+
+# -- between the readable books and the ledger's arrays -------------------------------------------
+
+
+def books_of(ledger):
+    """Return what the ledger holds as the readable rules take it."""
+    now = Snapshot.of(ledger)
+    accounts = {
+        number: Account.of(record)
+        for number, record in zip(now.numbers.tolist(), now.records, strict=True)
+    }
+    return Books(
+        accounts={n: account for n, account in accounts.items() if account != rules.NO_ACCOUNT},
+        aliases={alias: Alias(*found) for alias, found in now.aliases.items()},
+        tariffs={tariff.version: tariff for tariff in ledger.tariffs},
+        issuers=now.issuers,
+    )
+
+
+def ledger_of(books, regions=REGIONS):
+    """Return a ledger in that state, however it may have come about."""
+    ledger = Ledger(regions, list(books.tariffs.values()))
+    bank = np.zeros(1, OPENING)
+    bank["flags"] = AccountKind.BANK
+    for number in books.issuers:
+        bank["number"] = number
+        ledger.open_accounts(bank, {number: books.issuers[number]})
+    for number, account in books.accounts.items():
+        ledger.accounts[number] = account_record(account)
+        ledger._pages[number // (1 << 10)] = 3
+    for alias, (owner, following) in books.aliases.items():
+        ledger.aliases.put(alias, owner, following)
+    return ledger
+
+
+def account_record(account):
+    record = np.zeros((), ACCOUNT)
+    record["key"] = np.frombuffer(account.key, "u1")
+    record["balance"] = account.balance_cents
+    record["debited"] = account.debited_cents
+    record["credited"] = account.credited_cents
+    record["next_sequence"] = account.next_sequence
+    record["flags"] = account.flags
+    record["spent_today"] = account.spent_today_cents
+    record["day"] = account.day
+    record["held"] = account.held_cents
+    record["frozen"] = account.frozen_cents
+    record["head_office"] = account.head_office
+    return record
+
+
+def order_records(orders):
+    """Return readable orders as an ORDER array."""
+    array = np.zeros(len(orders), ORDER)
+    for row, order in zip(array, orders, strict=True):
+        row["payer"] = order.payer
+        row["payee"] = order.payee
+        row["amount"] = order.amount_cents
+        row["fee"] = order.fee_cents
+        row["sequence"] = order.sequence
+        row["kind"] = order.kind
+        row["tariff"] = order.tariff
+        row["day"] = order.day
+        row["options"] = np.frombuffer(order.options, "u1")
+        row["reference"] = np.frombuffer(order.reference, "u1")
+    return array
+
+
+def check_all(ledger, orders, today=TODAY, signed=True, proven=True):
+    """Return the Outcome of each readable order, by the ledger."""
+    count = len(orders)
+    codes = ledger.check(
+        order_records(orders), np.full(count, signed), np.full(count, proven), today
+    )
+    return [Outcome(code) for code in codes.tolist()]
+
+
+def apply_all(ledger, orders, position=0):
+    """Apply readable orders; return the Applied of each."""
+    indices = np.arange(len(orders), dtype=np.uint32)
+    states = ledger.apply(order_records(orders), position, indices)
+    return [Applied(state) for state in states.tolist()]
+
+
+def after(books, effects):
+    """Return the books with the effects in them."""
+    return Books(
+        {**books.accounts, **effects.accounts},
+        {**books.aliases, **effects.aliases},
+        books.tariffs,
+        books.issuers,
+    )
+
+
+def fee_for(tariff, kind, amount_cents):
+    """Return the right fee, or 0 where there is none."""
+    try:
+        return tariff.fee_cents(MOVEMENTS[kind].fee_table, amount_cents)
+    except NoBandError:
+        return 0
+
+
+# -- stories --------------------------------------------------------------------------------------
+
+
+class Town:
+    """The town's ledger, spoken to in words."""
+
+    def __init__(self):
+        self.ledger = open_town()
+        self.heard = set()
+        """Every outcome that a story has met."""
+
+    def tell(self, story):
+        for line in story.strip().splitlines():
+            words, _, expected = line.partition("->")
+            found = self.hear(words.split())
+            assert found == expected.strip(), f"{' '.join(words.split())} -> {found}"
+
+    def hear(self, words):
+        match words:
+            case []:
+                return ""
+            case ["final", *order]:
+                return self.apply(self.order(order)[0]).name
+            case ["balance", name]:
+                return format_cents(self.record(name)["balance"]).replace("Ksh", "")
+            case ["next", name]:
+                return str(self.ledger.next_sequence(self.number(name)))
+            case ["owner", alias]:
+                found = self.ledger.alias(digest(alias.encode()))
+                return "nobody" if found is None else f"{self.name(found[0])}, slot {found[1]}"
+            case ["statement", name]:
+                return " ".join(map(str, self.ledger.entries_of(self.number(name), 100)))
+            case ["given", name, field, value]:
+                self.give(name, field, value)
+                return ""
+            case _:
+                order, signatures = self.order(words)
+                return self.judge(order, **signatures).name
+
+    def judge(self, order, signed=True, proven=True):
+        before = invariants.check(self.ledger, leave_out=invariants.RESTING_ON_VOTERS)
+        (found,) = check_all(self.ledger, [order], TODAY, signed, proven)
+        said = rules.judge(
+            order, books_of(self.ledger), TODAY, signature_holds=signed, possession_holds=proven
+        )
+        assert found is said, f"the kernel found {found.name}, the rules say {said.name}"
+        assert Snapshot.of(self.ledger).records.tobytes() == before.records.tobytes()
+        self.heard.add(found)
+        return found
+
+    def apply(self, order):
+        books = books_of(self.ledger)
+        before = Snapshot.of(self.ledger)
+        (found,) = apply_all(self.ledger, [order])
+        effects = rules.effects(order, books)
+        assert found is effects.applied
+        assert books_of(self.ledger) == after(books, effects)
+        invariants.check(self.ledger, before, leave_out=invariants.RESTING_ON_VOTERS)
+        return found
+
+    def give(self, name, field, value):
+        """Bring an account into a state that no order leads to yet, or that would take long."""
+        record = self.record(name)
+        match field:
+            case "status":
+                kind = AccountKind(int(record["flags"]) & 15)
+                record["flags"] = account_flags(kind, Status[value])
+            case "held" | "frozen" | "spent_today":
+                record[field] = cents_of(value)
+            case "balance":
+                # From the business, so that no cent is made or destroyed.
+                self.record("business")["balance"] -= cents_of(value) - int(record["balance"])
+                record["balance"] = cents_of(value)
+            case "day":
+                record["day"] = TODAY + int(value)
+            case "next_sequence":
+                record["next_sequence"] = int(value)
+
+    def record(self, name):
+        return self.ledger.accounts[self.number(name)]
+
+    def number(self, word):
+        return int(word[1:]) if word.startswith("#") else NUMBERS[word]
+
+    def name(self, number):
+        return next((name for name, own in NUMBERS.items() if own == number), f"#{number}")
+
+    def order(self, words):
+        """Read `kind payer payee amount`, then pairs of a field and its value, then flags.
+
+        The payee `new` is the account that an enrolment would create, `self` the payer.
+        """
+        kind_word, payer_word, payee_word, amount_word, *rest = words
+        signatures = {"signed": "unsigned" not in rest, "proven": "unproven" not in rest}
+        rest = [word for word in rest if word not in {"unsigned", "unproven"}]
+        pairs = dict(zip(rest[::2], rest[1::2], strict=True))
+        kind = (
+            int(kind_word)
+            if kind_word.isdecimal()
+            else OrderKind[kind_word.replace("-", "_").upper()]
+        )
+        payer = self.number(payer_word)
+        reference = bytes(32)
+        for word in ("alias", "key"):
+            if word in pairs and pairs[word] != "zero":
+                reference = digest(pairs[word].encode())
+        following = self.ledger.next_sequence(payer)
+        if kind is OrderKind.CLAIM:
+            following = (self.ledger.alias(reference) or (0, 0))[1]
+        sequence = moved(following, pairs.get("sequence", "+0"))
+        match payee_word:
+            case "new":
+                payee = payer - payer % REGION_ACCOUNTS + sequence
+            case "self":
+                payee = payer
+            case _:
+                payee = self.number(payee_word)
+        amount = cents_of(amount_word)
+        fee = fee_for(TARIFF, kind, amount) if kind in MOVEMENTS else 0
+        options = "010000" if kind is OrderKind.ENROL else "000000"
+        order = Order(
+            kind=int(kind),
+            payer=payer,
+            payee=payee,
+            amount_cents=amount,
+            fee_cents=cents_of(pairs["fee"]) if "fee" in pairs else fee,
+            sequence=sequence,
+            tariff=int(pairs.get("tariff", TARIFF.version)),
+            day=moved(TODAY, pairs.get("day", "+0")),
+            options=bytes.fromhex(pairs.get("options", options)),
+            reference=reference,
+        )
+        return order, signatures
+
+
+def cents_of(word):
+    """Read shillings, or with a `c` at the end any number of cents."""
+    return int(word[:-1]) if word.endswith("c") else parse_cents(word)
+
+
+def moved(base, word):
+    """Read `+1` and `-1` as steps from the base, and any other number as itself."""
+    return base + int(word) if word[0] in "+-" else int(word)
+
+
+assert sum(cents for _, _, cents in TOWN.values()) == 0, "a town like a genesis"
