@@ -77,9 +77,9 @@ def openings():
     return array
 
 
-def open_town(entries_path=None):
+def open_town():
     """Return a ledger of the town, just opened."""
-    ledger = Ledger(REGIONS, [TARIFF], entries_path)
+    ledger = Ledger(REGIONS, [TARIFF])
     ledger.open_accounts(openings(), {NUMBERS["bank"]: LIMIT_CENTS})
     return ledger
 
