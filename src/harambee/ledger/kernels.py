@@ -534,7 +534,8 @@ def apply_orders(
             entry["revenue_previous"] = _MARK
             if following == 0:
                 new_aliases += 1
-                aliases[row]["alias"][:] = order["reference"]
+                for j in range(32):
+                    aliases[row]["alias"][j] = order["reference"][j]
             aliases[row]["owner"] = order["payee"]
             aliases[row]["next_sequence"] = sequence + 1
         else:
@@ -598,7 +599,8 @@ def _create(order: Records, payer: Whole, payee: Whole, rows: Whole, accounts: R
     if options[1] & 8:
         flags |= CUSTODIAL_BIT
     accounts[payee]["flags"] = flags
-    accounts[payee]["key"][:] = order["reference"]
+    for j in range(32):
+        accounts[payee]["key"][j] = order["reference"][j]
     return True
 
 

@@ -11,7 +11,6 @@ an argument. The rules themselves are in `rules.py`, to be read, and in `kernels
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -58,13 +57,8 @@ class LedgerError(ValueError):
 class Ledger:
     """All accounts of the network. Not thread-safe; one replica owns it."""
 
-    def __init__(
-        self, regions: int, tariffs: Sequence[Tariff], entries_path: Path | None = None
-    ) -> None:
-        """An empty ledger of so many regions, under these versions of the tariff.
-
-        The entry log is kept in memory, or in a file at `entries_path`, written over.
-        """
+    def __init__(self, regions: int, tariffs: Sequence[Tariff]) -> None:
+        """An empty ledger of so many regions, under these versions of the tariff."""
         if not 0 < regions <= 1 << REGION_BITS:
             raise LedgerError(f"a ledger has 1 to {1 << REGION_BITS} regions, not {regions}")
         self.tariffs = tuple(sorted(tariffs, key=lambda tariff: tariff.version))
@@ -75,7 +69,7 @@ class Ledger:
         self.aliases = Aliases()
         self.issuers: dict[int, int] = {}
         """Account number of each issuer -> how far it may go below zero, in cents."""
-        self._log = EntryLog(entries_path)
+        self._log = EntryLog()
         self._kinds = kind_table()
         self._uppers, self._fees, self._limits = _tariff_arrays(self.tariffs)
         self._issuer_rows: npt.NDArray[np.int64] = np.zeros((0, 2), np.int64)
