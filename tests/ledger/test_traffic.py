@@ -221,18 +221,6 @@ def test_the_digest_knows_tariffs_and_limits_and_not_the_statements():
     assert town.digest() != opened
 
 
-# -- the log in a file ----------------------------------------------------------------------------
-
-
-def test_the_log_in_a_file_says_what_the_one_in_memory_says(traffic, tmp_path):
-    ledger = open_town(tmp_path / "entries")
-    apply_all(ledger, traffic.final)
-    memory = open_town()
-    apply_all(memory, traffic.final)
-    assert ledger.entries.tobytes() == memory.entries.tobytes()
-    assert ledger.entry_count == len(traffic.final)
-
-
 # -- looking things up ----------------------------------------------------------------------------
 
 

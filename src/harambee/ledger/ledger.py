@@ -87,12 +87,18 @@ class Ledger:
         a region of this ledger, only banks are below zero and none below its limit, and the
         balances add up to zero.
         """
+        if openings.dtype != OPENING or openings.ndim != 1:
+            raise LedgerError("the opening accounts are not an array of opening records")
         numbers = openings["number"].astype(np.int64)
         self._check_openings(openings, numbers)
         _check_balances(openings, issuers)
+        if sum(self.issuers.values()) + sum(issuers.values()) > SUPPLY_CENTS_MAX:
+            raise LedgerError("the issuers' limits add up to more money than the ledger can hold")
         # Nothing is refused from here on.
-        for name in ("key", "balance", "flags", "next_sequence"):
+        for name in ("key", "flags", "next_sequence"):
             self.accounts[name][numbers] = openings[name]
+        # Added, because fees may have come to the place of a revenue account before it.
+        self.accounts["balance"][numbers] += openings["balance"]
         self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
         self.issuers.update(issuers)
         rows = sorted(self.issuers.items())
@@ -114,8 +120,6 @@ class Ledger:
     def _check_openings(
         self, openings: npt.NDArray[np.void], numbers: npt.NDArray[np.int64]
     ) -> None:
-        if openings.dtype != OPENING or openings.ndim != 1:
-            raise LedgerError("the opening accounts are not an array of opening records")
         beyond = np.flatnonzero(numbers >= len(self.accounts))
         if len(beyond):
             number = int(numbers[beyond[0]])
@@ -340,8 +344,6 @@ def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) 
             raise LedgerError(f"account {number} is to issue money but is not opened as a bank")
         if limit < 0:
             raise LedgerError(f"the limit of bank {number} is below zero")
-    if sum(issuers.values()) > SUPPLY_CENTS_MAX:
-        raise LedgerError("the issuers' limits add up to more money than the ledger can hold")
     for number, balance in banks.items():
         if balance < -issuers.get(number, 0):
             raise LedgerError(f"bank {number} opens below its limit")
