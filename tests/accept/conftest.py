@@ -1,9 +1,9 @@
 """Networks of real processes, shared by the tests that leave them as they found them."""
 
 import pytest
+from tests.accept.quiet_network import QuietNetwork, quiet_population
 
 from harambee.traffic.temporary_network import TemporaryNetwork
-from tests.accept.quiet_network import QuietNetwork, quiet_population
 
 
 @pytest.fixture(scope="module")

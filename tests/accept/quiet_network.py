@@ -72,22 +72,22 @@ class QuietNetwork:
         self._given_out += 1
         return Customer(int(parties.numbers[row]), KeyPair(parties.seeds[row].tobytes()))
 
-    def body(self, payer: Customer, payee: int, amount_cents: int, **changes: Any) -> OrderBody:
+    def body(self, payer: Customer, payee: int, amount_cents: int, /, **changes: Any) -> OrderBody:
         """Return a payment to another customer, right in everything but the changes."""
         tariff = self.running.network.tariff
         fields: dict[str, Any] = {
             "payer": payer.account,
             "payee": payee,
             "amount_cents": amount_cents,
-            "fee_cents": tariff.fee_cents(FeeTable.SEND, 100_00),
+            "fee_cents": 0,
             "sequence": 0,
             "kind": OrderKind.SEND,
             "tariff": tariff.version,
             "day": today(),
-        }
-        if amount_cents > 0 and "fee_cents" not in changes and amount_cents <= OPENING_CENTS:
-            fields["fee_cents"] = tariff.fee_cents(FeeTable.SEND, amount_cents)
-        return OrderBody(**(fields | changes))
+        } | changes
+        if 0 < fields["amount_cents"] <= OPENING_CENTS and "fee_cents" not in changes:
+            fields["fee_cents"] = tariff.fee_cents(FeeTable.SEND, fields["amount_cents"])
+        return OrderBody(**fields)
 
     def sign(self, payer: Customer, body: OrderBody, network: bytes | None = None) -> bytes:
         return sign_order(payer.keypair, network or self.running.network.network, body)
@@ -125,7 +125,11 @@ def ledger_of(url: str) -> dict[str, Any]:
 
 
 def request(
-    url: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    url: str,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Answer:
     address = urlsplit(url)
     assert address.hostname is not None

@@ -15,15 +15,16 @@ from harambee.traffic.workload import crowd_of, make_workload, party_balances
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(420)]
 
-SEED = 1
-KILLS = 20
+SEEDS = [1, 2]
+"""A network for each: one that is old starts slowly, because it reads its whole journal."""
+KILLS = 10
 LONGEST_LIFE_S = 1.5
 """A super-agent is killed at a random instant of so long a time, counted from when it serves."""
-LONGEST_START_S = 4.0
+LONGEST_START_S = 3.0
 """Or, one time in four, of so long a time from its start: before it serves, if that takes long."""
-RATE = 600
+RATE = 300
 ORDERS = RATE * 300
-CUSTOMERS = 4_000
+CUSTOMERS = 2_000
 PATIENCE_S = 90
 
 
@@ -54,13 +55,14 @@ async def under_load(running, load, dice):
     return killing.result()
 
 
-def test_killed_at_random_moments_nothing_answered_is_lost():
-    dice = random.Random(SEED)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_at_random_moments_nothing_answered_is_lost(seed):
+    dice = random.Random(seed)
     crowd = crowd_of(CUSTOMERS, 4)
     balances = party_balances(crowd, 200_000_00, 5_000_000_00)
-    with TemporaryNetwork(4, population_of(crowd, balances, 4, SEED)) as running:
+    with TemporaryNetwork(4, population_of(crowd, balances, 4, seed)) as running:
         network = running.network
-        workload = make_workload(read_profile(), crowd, network.tariff, SEED, ORDERS)
+        workload = make_workload(read_profile(), crowd, network.tariff, seed, ORDERS)
         orders = orders_of(workload, network.parties, network.tariff.version)
         book = Book(orders)
         load = Generator(

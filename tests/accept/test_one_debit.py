@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from tests.accept.quiet_network import OPENING_CENTS, get, submit, until
 
 from harambee.ledger.records import ORDER, ORDER_BYTES
 from harambee.node.port import State
-from tests.accept.quiet_network import OPENING_CENTS, get, submit, until
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
 
