@@ -20,8 +20,10 @@ from harambee.crypto.hashing import digest
 from harambee.ledger import invariants
 from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.records import NO_ACCOUNT_SLOT, revenue_account
+from harambee.ledger.rules import Order
 
 AMOUNTS = (1, 100, 4_900, 5_000, 10_000, 10_001, 100_000, 2_000_000)
 ROUNDS = 25
@@ -32,8 +34,8 @@ OFFERED = 40
 class Traffic:
     """A town after many rounds: in each, orders are offered, judged, and applied if accepted."""
 
-    ledger: object = field(default_factory=open_town)
-    final: list = field(default_factory=list)
+    ledger: Ledger = field(default_factory=open_town)
+    final: list[Order] = field(default_factory=list)
     """The orders applied, in their order: number i is entry i."""
 
     def round(self, pick, position=0):

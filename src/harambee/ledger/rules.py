@@ -192,7 +192,7 @@ class Case:
 
     @property
     def movement(self) -> Movement:
-        """The row of the table of kinds; KeyError where the kind is not known."""
+        """The row of the table of kinds; ValueError where the kind is not known."""
         return MOVEMENTS[OrderKind(self.order.kind)]
 
     @property
