@@ -13,6 +13,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -33,9 +34,8 @@ from harambee.protocol.warm import warm_up
 T = TypeVar("T")
 
 MILLISECOND_NS: Final = 1_000_000
-TURN_MESSAGES: Final = 256
-TURN_ORDERS: Final = 4_096
-"""What one turn takes at most, so that blocks leave in time however much waits."""
+TURN_NS: Final = 20_000_000
+"""A turn takes nothing more after this, so that blocks and answers leave in time however much waits."""
 SNAPSHOT_NS: Final = 250_000_000
 RETRY_S: Final = 1.0
 """How long to wait before a disk that was full is tried again."""
@@ -70,7 +70,6 @@ class Snapshot:
 
     now: int = 0
     applied: int = 0
-    refused_at_door: int = 0
     signatures: int = 0
     height: int = 0
     queued: int = 0
@@ -101,7 +100,10 @@ class Engine:
         """What ended the thread, if it was not `stop`."""
         self._journal = journal
         self._deliver = deliver
-        self._inbox: queue.SimpleQueue[Message | _Question | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        """None only wakes the thread up."""
+        self._questions: deque[_Question] = deque()
+        """Apart, so that an answer waits for one turn and not for all that others have sent."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
@@ -128,7 +130,8 @@ class Engine:
         The future fails with UnavailableError where nothing can be made durable.
         """
         answer: Future[T] = Future()
-        self._inbox.put(_Question(question, answer))
+        self._questions.append(_Question(question, answer))
+        self._inbox.put(None)
         return answer
 
     # -- in the thread ----------------------------------------------------------------------------
@@ -173,21 +176,11 @@ class Engine:
     def _loop(self, replica: Replica) -> None:
         wake_at = 0
         while not self._stopping.is_set():
-            items = self._take(wake_at)
-            now = time.time_ns()
             turn = Turn(Effects(), [], 0, {})
-            questions: list[_Question] = []
-            for item in items:
-                if isinstance(item, _Question):
-                    questions.append(item)
-                    continue
-                if isinstance(item, OrdersOffered):
-                    turn.taken_orders += len(item.orders)
-                elif isinstance(item, BlockArrived):
-                    taken = turn.taken_bytes.get(item.peer, 0)
-                    turn.taken_bytes[item.peer] = taken + len(item.data)
-                turn.effects.extend(replica.receive(item, now))
+            taken = self._receive(replica, turn, wake_at)
+            now = time.time_ns()
             turn.effects.extend(replica.act(now))
+            questions = [self._questions.popleft() for _ in range(len(self._questions))]
             if not self._make_durable(turn.effects.persist, questions):
                 return
             for question in questions:
@@ -197,25 +190,40 @@ class Engine:
                 self.halted = turn.effects.halted
                 log.error("this super-agent stops speaking: %s", self.halted)
             wake_at = turn.effects.wake_at or now
-            if items or turn.effects.send or turn.effects.settled or turn.effects.refused:
+            effects = turn.effects
+            if taken or turn.answers or effects.send or effects.settled or effects.refused:
                 self._deliver(turn)
 
-    def _take(self, wake_at: int) -> list[Message | _Question]:
-        """Wait until something comes or `wake_at`; return what has come, up to a turn's measure."""
-        items: list[Message | _Question] = []
-        orders = 0
+    def _receive(self, replica: Replica, turn: Turn, wake_at: int) -> bool:
+        """Wait until something comes or `wake_at`; let the replica receive what has come, for one turn.
+
+        Returns whether anything has.
+        """
+        rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
+        taken = False
         try:
-            rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
-            item = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
-            while item is not None:
-                items.append(item)
-                orders += len(item.orders) if isinstance(item, OrdersOffered) else 0
-                if len(items) >= TURN_MESSAGES or orders >= TURN_ORDERS:
-                    break
-                item = self._inbox.get_nowait()
+            message = (
+                self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
+            )
+            end = time.time_ns() + TURN_NS
+            while True:
+                if message is not None:
+                    taken = True
+                    self._count(message, turn)
+                    turn.effects.extend(replica.receive(message, time.time_ns()))
+                if self._stopping.is_set() or not 0 <= end - time.time_ns() <= TURN_NS:
+                    return taken
+                message = self._inbox.get_nowait()
         except queue.Empty:
-            return items
-        return items
+            return taken
+
+    def _count(self, message: Message, turn: Turn) -> None:
+        """Note what a message took off those that wait."""
+        if isinstance(message, OrdersOffered):
+            turn.taken_orders += len(message.orders)
+        elif isinstance(message, BlockArrived):
+            taken = turn.taken_bytes.get(message.peer, 0)
+            turn.taken_bytes[message.peer] = taken + len(message.data)
 
     def _make_durable(self, blocks: list[bytes], questions: list[_Question]) -> bool:
         """Append to the journal, waiting for room if the disk is full; False when told to stop."""
@@ -257,7 +265,6 @@ class Engine:
         self.snapshot = Snapshot(
             now=now,
             applied=replica.counters.applied,
-            refused_at_door=replica.counters.refused_at_door,
             signatures=replica.counters.signatures,
             height=replica.height,
             queued=replica.queued,

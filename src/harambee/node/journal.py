@@ -42,6 +42,8 @@ assert _HEAD.size == 14
 # What one read transaction of `Journal.blocks` copies out.
 _CHUNK_BLOCKS: Final = 1_024
 _CHUNK_BYTES: Final = 8 << 20
+# The largest block and the pages around it; a disk with less left is called full.
+_ROOM_BYTES: Final = 5 << 20
 
 
 class JournalError(Exception):
@@ -149,7 +151,8 @@ class Journal:
                     transaction.put(key, _POSITION.pack(position), overwrite=False, db=self._ids)
                     position += 1
         except lmdb.Error as error:
-            raise JournalFull(f"the journal {self.folder} cannot be written: {error}") from error
+            why = f"the disk is full ({error})" if _is_full(self.folder) else str(error)
+            raise JournalFull(f"the journal {self.folder} cannot be written: {why}") from error
         self._count = position
 
     def read(self, position: int) -> bytes:
@@ -246,6 +249,15 @@ def _environment(folder: Path, map_bytes: int) -> Any:
         )
     except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
         raise JournalError(f"{folder / 'data.mdb'} is damaged or no journal: {error}") from error
+
+
+def _is_full(folder: Path) -> bool:
+    """Say whether the disk has no room for an append: LMDB calls a write cut short an I/O error."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:  # broken, then, and not full
+        return False
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES
 
 
 def _refuse_another(folder: Path, stored: dict[bytes, bytes], wanted: dict[bytes, bytes]) -> None:

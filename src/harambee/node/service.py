@@ -70,6 +70,7 @@ class Service:
         self._tickets = tickets
         self._archive = _Archive(journal, files.genesis)
         self._began = time.monotonic()
+        self._refused = 0
         self._rates: deque[tuple[float, int]] = deque()
         self._enrolling = asyncio.Lock()
         network = files.genesis.network
@@ -133,6 +134,7 @@ class Service:
             self._tickets.close(ticket)
         submission = Submission(ticket.states, ticket.outcomes)
         await self._recognise(orders, submission)
+        self._refused += int(np.count_nonzero(submission.states == State.REFUSED))
         return submission
 
     async def _recognise(self, orders: Orders, submission: Submission) -> None:
@@ -328,7 +330,7 @@ class Service:
             "ready": self.ready(),
             "uptime_s": round(time.monotonic() - self._began, 1),
             "final_total": facts.applied,
-            "refused_total": facts.refused_at_door,
+            "refused_total": self._refused,
             "finals_per_second": self._finals_per_second(facts.applied),
             "latency_ms_p50": p50,
             "latency_ms_p99": p99,

@@ -99,8 +99,8 @@ PARKED_BYTES_MAX: Final = 64 << 20
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
-SKIM_BEHIND: Final = 256
-"""A replica this many blocks behind leaves customers' signatures for the time when it votes."""
+READ_FIRST_BLOCKS: Final = 64
+"""With so many blocks of an author to catch up with, a replica reads first, and speaks and checks then."""
 REFUSAL_BYTES: Final = REJECTION_BYTES_MAX - (64 << 10)
 """An author votes on no further block in this one of its own, once its refusals take so many bytes."""
 
@@ -206,6 +206,7 @@ class Replica:
         self._ahead: list[Waiting] = []
         self._door_orders = 0
         self._last_block_at = 0
+        self._reading_up = False
         self._told: dict[int, tuple[tuple[int, bytes], ...]] = {}
 
     # -- the door ---------------------------------------------------------------------------------
@@ -246,7 +247,8 @@ class Replica:
         self._last_block_at = min(self._last_block_at, now)  # a clock that was set back
         self._decide_contests(effects)
         self._begin_to_speak()
-        if self.halted is None and self.speaking and may_speak and not self._far_behind():
+        self._reading_up = self._is_far_behind()
+        if self.halted is None and self.speaking and may_speak and not self._reading_up:
             due = self._last_block_at + self.pace.block_ns
             if now >= due and (self._has_something_to_say(now) or self._heartbeat_due(now)):
                 self._speak(now, effects)
@@ -258,7 +260,10 @@ class Replica:
                 else heartbeat
             )
         requests, wake = self.catch_up.requests(
-            self._heads_with_parked(), self.peers_up, now, eager=not self.speaking
+            self._heads_with_parked(),
+            self.peers_up,
+            now,
+            eager=self._reading_up or not self.speaking,
         )
         effects.send += requests
         if wake is not None:
@@ -458,7 +463,7 @@ class Replica:
             effects.persist.append(block.data)
         if len(block.orders):
             self._open[author][block.height] = held
-            if not restoring and author != self.index and self.behind() < SKIM_BEHIND:
+            if not restoring and author != self.index and not self._reading_up:
                 self._check_signatures(held)
             self._find_occurrences(block)
         self._contest(block)
@@ -708,13 +713,15 @@ class Replica:
                 return
         self.speaking = True
 
-    def _far_behind(self) -> bool:
-        """Whether w peers hold so much more that this replica should read first, and speak then."""
+    def _is_far_behind(self) -> bool:
+        """Whether w peers hold so much more that this replica should read first.
+
+        It would otherwise judge, and check the signatures of, what became final long ago.
+        """
         if self.committee.n == 1:
             return False
-        claims = np.sort(self.catch_up.held_by, axis=0)
-        believed = claims[-1 - self.committee.f]
-        return bool((believed - self.chains.heads > self.chains.window // 4).any())
+        believed = np.sort(self.catch_up.held_by, axis=0)[-self.committee.w]
+        return bool((believed - self.chains.heads > READ_FIRST_BLOCKS).any())
 
     def _heartbeat_due(self, now: int) -> bool:
         return now >= self._last_block_at + self.pace.heartbeat_ns
