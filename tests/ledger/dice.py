@@ -109,8 +109,9 @@ def any_books(pick):
         if accounts[number].balance_cents + limit > SUPPLY_CENTS_MAX:
             limited = replace(accounts[number], balance_cents=SUPPLY_CENTS_MAX - limit)
             accounts[number] = limited
+    owners = [number for number, account in accounts.items() if account.exists]
     aliases = {
-        alias: Alias(pick(list(NUMBERS.values())), pick((1, 2, SEQUENCE_LAST - 1, SEQUENCE_LAST)))
+        alias: Alias(pick(owners), pick((1, 2, SEQUENCE_LAST - 1, SEQUENCE_LAST)))
         for alias in ALIASES[2:]
     }
     return Books(accounts, aliases, TARIFFS, issuers)
