@@ -32,6 +32,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     tests = pytester.mkdir("tests")
     (tests / "conftest.py").write_text(CONFTEST.read_text(encoding="utf-8"), encoding="utf-8")
     pytester.mkdir(".ci")
+    # Its own, or pytest would look for one in the folders above, which are anybody's.
+    pytester.makeini("[pytest]")
     pytester.makepyfile(**{"tests/test_some": TESTS})
     return pytester
 
