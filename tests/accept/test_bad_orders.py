@@ -82,7 +82,7 @@ def refused(url, order, outcome):
     ("changes", "outcome"), [case[1:] for case in WRONG_FIELDS], ids=[c[0] for c in WRONG_FIELDS]
 )
 def test_an_order_that_breaks_a_rule_changes_nothing(quiet, pair, changes, outcome):
-    payer, payee, third = *pair, quiet.customer()
+    (payer, payee), third = pair, quiet.customer()
     changes = dict(changes)
     named = {"payer": payer.account, "third": third.account}
     for field in ("payer", "payee"):

@@ -174,7 +174,7 @@ def test_up_goes_on_when_one_dies_and_names_it(tmp_path):
     said = tmp_path / "said.txt"
     with up(folder, said) as process:
         victim = load_network(folder).node_file("chapa")
-        (pid,) = [pid for pid in processes_of(victim)]
+        (pid,) = processes_of(victim)
         os.kill(pid, signal.SIGKILL)
         until(lambda: "chapa ended with status -9" in said.read_text(), said.read_text)
         assert "Traceback" not in said.read_text()

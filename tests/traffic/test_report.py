@@ -85,7 +85,7 @@ def test_only_a_clean_verdict_is_clean(verdict, clean):
         (replay, ["--hour", "18"], 2, "--hour chooses an hour of FILE"),
         (replay, ["absent.csv"], 2, "does not exist"),
         (replay, ["--rate", "0"], 2, "is not in the range"),
-        (replay, ["--network", "."], 1, "there is no network in"),
+        (replay, ["--network", "."], 1, "There is no network in"),
         (demo, ["--seconds", "3"], 2, "is not in the range"),
         (bench, ["network", "--accounts", "1"], 2, "is not in the range"),
     ],

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from harambee.cli.terminal import one_sentence
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -119,10 +121,8 @@ def network(
     even = Pace(rate=LATENCY_RATE, batch=batch, in_flight=BATCHES_IN_FLIGHT_OPEN)
     console = Console(stderr=True)
     counts = (orders, latency_seconds * LATENCY_RATE)
-    try:
+    with one_sentence(NetworkError, LoadError, VerdictError, as_json=as_json):
         figures = _network(super_agents, accounts, counts, (saturating, even), seed, console)
-    except (NetworkError, LoadError, VerdictError) as error:
-        raise click.ClickException(str(error)) from error
     _tell(figures, as_json=as_json)
     if not figures["clean"]:
         raise SystemExit(1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from harambee.cli.terminal import one_sentence
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,10 +43,8 @@ def demo(seconds: int, rate: float | None, seed: int, as_json: bool) -> None:
 
     console = Console(stderr=True)
     tell: Callable[[str], None] = console.print if as_json else print
-    try:
+    with one_sentence(ProfileError, NetworkError, LoadError, VerdictError, as_json=as_json):
         story = _play(seconds, rate, seed, console, tell)
-    except (ProfileError, NetworkError, LoadError, VerdictError) as error:
-        raise click.ClickException(str(error)) from error
     if as_json:
         print(json.dumps(story))
     if not story["clean"]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from harambee.cli.terminal import one_sentence
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -59,12 +61,11 @@ def replay(
     from harambee.traffic.temporary_network import NetworkError
     from harambee.traffic.verdict import VerdictError
 
-    try:
+    expected = (ProfileError, NetworkError, LoadError, VerdictError)
+    with one_sentence(*expected, as_json=as_json):
         profile = read_profile(file, hour)
         console = Console(stderr=True)
         code = _replay(profile, rate, limit, seed, network, super_agents, as_json, console)
-    except (ProfileError, NetworkError, LoadError, VerdictError) as error:
-        raise click.ClickException(str(error)) from error
     if code:
         raise SystemExit(code)
 

@@ -107,8 +107,8 @@ def _refuse_taken_ports(network: "NetworkFolder") -> None:
                     probe.bind((host, port))
                 except OSError as error:
                     raise FailureError(
-                        f"{address.name} cannot listen on {host}:{port} ({error.strerror}): is the "
-                        "network running already?"
+                        f"Super-agent {address.name} cannot listen on {host}:{port} ({error.strerror}): "
+                        "is the network running already?"
                     ) from error
 
 

@@ -102,8 +102,11 @@ async def _running(
     with journal:
         try:
             agent = SuperAgent(files, journal)
+        except TlsError as error:
+            raise NodeError(str(error)) from error
+        try:
             await agent.start(gateway)
-        except (LinksError, TlsError) as error:
+        except LinksError as error:
             await agent.stop()
             raise NodeError(str(error)) from error
         try:
@@ -138,6 +141,13 @@ class SuperAgent:
         """Listen to customers and peers, and begin to read the journal."""
         address = self._files.config.listen_http
         listener = await listen(address)
+        # First what can fail: whose port is taken says that, and nothing of servers.
+        try:
+            await self._links.start()
+        except LinksError:
+            listener.close()
+            raise
+        self._engine.start()
         configuration = uvicorn.Config(
             gateway(self.service),
             # h11 bounds what a stranger may send as a head; httptools does not.
@@ -152,8 +162,6 @@ class SuperAgent:
         )
         self._http = _HttpServer(configuration)
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listener]))
-        self._engine.start()
-        await self._links.start()
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 

@@ -1,0 +1,53 @@
+"""The two main demonstrations as a program sees them: small, with the real command and as JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
+
+HARAMBEE = str(Path(sys.executable).with_name("harambee"))
+PAYSIM = Path(__file__).parents[3] / "shared" / "paysim" / "aggregatedTransactions.csv"
+"""The table of a whole month; where it is missing, the hour that ships stands in for it."""
+CLEAN = {"lost": 0, "lost_cents": 0, "duplicated": 0, "conserved": True, "digests_equal": True}
+
+
+def told(*words):
+    """Run a command with --json; its last line."""
+    done = subprocess.run(
+        [HARAMBEE, *words, "--json"], capture_output=True, text=True, timeout=230, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_small_replay_loses_nothing():
+    hour = [str(PAYSIM), "--hour", "18"] if PAYSIM.exists() else []
+    report = told("replay", *hour, "--limit", "6000")
+    assert report | CLEAN == report
+    assert report["offered"] == 6_000
+    assert report["unanswered"] == 0
+    assert report["final"] + report["rejected"] == report["offered"]
+    assert report["final"] > report["offered"] // 2
+    assert report["cancelled"] == report["rejected"] == sum(report["reasons"].values())
+    assert report["entries"] == report["final"] + report["cancelled"]
+    assert (report["super_agents"], report["examined"], report["killed"]) == (4, 4, 0)
+
+
+def test_a_short_outage_loses_nothing_and_makes_no_money():
+    story = told("demo", "--seconds", "15", "--rate", "400")
+    assert story | CLEAN == story
+    assert story["money_made_while_two_were_dead"] is False
+    assert story["shillings_lost"] == 0
+    assert story["clean"] is True
+    assert (story["killed"], story["examined"]) == (3, 4)
+    acts = {act["name"]: act for act in story["acts"]}
+    assert list(acts) == ["all four", "one dead", "back", "two dead", "restored"]
+    assert all(acts[name]["final"] > 0 for name in ("all four", "one dead", "back", "restored"))
+    assert acts["two dead"]["final_after_last_words"] == 0
+    assert story["failovers"] > 0
+    assert story["central_silent_minutes"] > 0
