@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command=package, for each command that a test marked `accept` calls.
-needed=()
+needed=(mount=mount umount=mount)
 
 missing=()
 for pair in ${needed[@]+"${needed[@]}"}; do
