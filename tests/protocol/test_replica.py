@@ -356,3 +356,25 @@ def test_a_short_balance_is_refused_and_payable_after_a_credit():
     network.until(lambda: network.is_final(order))
     network.assert_sound()
     assert network.balance(0, BANK) == -8 * OPENING_CENTS
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_orders_in_flight_at_one_that_dies_do_not_wait_for_its_return(seed):
+    network = Network(seed=seed, people=24, delay_ms=(1, 40))
+    dice = random.Random(seed)
+    people = customers(24)
+    network.run(1)
+    for sequence in range(3):
+        orders = [make_order(payer, people[0], 10_000, sequence) for payer in people[1:]]
+        for order in orders:
+            network.offer(dice.randrange(4), order)
+            network.run(0.004)
+        if sequence == 2:
+            network.kill(3)
+        for order in orders:
+            network.pay(dice.randrange(3), order)
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+    for node in network.nodes[:3]:
+        assert node.replica.counters.refused_in_blocks == 0, "the honest never refuse the honest"
