@@ -79,6 +79,7 @@ class Snapshot:
     total_cents: int = 0
     behind: int = 0
     speaking: bool = False
+    reading_up: bool = False
     heads: list[int] = field(default_factory=list)
     final: list[int] = field(default_factory=list)
     held_by: list[list[int]] = field(default_factory=list)
@@ -274,6 +275,7 @@ class Engine:
             total_cents=total,
             behind=replica.behind(),
             speaking=replica.speaking,
+            reading_up=replica.reading_up,
             heads=replica.chains.heads.tolist(),
             final=replica.chains.final.tolist(),
             held_by=replica.catch_up.held_by.tolist(),

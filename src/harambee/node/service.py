@@ -109,6 +109,8 @@ class Service:
                 f"This super-agent waits for the others: it hears {heard} and needs {needed}, "
                 f"and is {engine.snapshot.behind} blocks behind."
             )
+        if engine.snapshot.reading_up:
+            return f"This super-agent reads what it missed: {engine.snapshot.behind} blocks to go."
         return None
 
     # -- orders -----------------------------------------------------------------------------------
@@ -117,7 +119,10 @@ class Service:
         self, orders: Orders, possessions: dict[int, bytes], wait_ms: int
     ) -> Submission:
         """Offer orders (ORDER array (n,)); wait at most `wait_ms` for them all to be decided."""
-        self._demand_service()
+        reason = self.ready()
+        if reason is not None:
+            # The next door takes the order at once; here it would wait for this super-agent's return.
+            raise UnavailableError(reason)
         count = len(orders)
         if self.inbox_orders + count > INBOX_ORDERS_MAX:
             busy = np.full(count, Outcome.BROKER_BUSY, np.uint8)

@@ -206,7 +206,8 @@ class Replica:
         self._ahead: list[Waiting] = []
         self._door_orders = 0
         self._last_block_at = 0
-        self._reading_up = False
+        self.reading_up = False
+        """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, tuple[tuple[int, bytes], ...]] = {}
 
     # -- the door ---------------------------------------------------------------------------------
@@ -247,8 +248,8 @@ class Replica:
         self._last_block_at = min(self._last_block_at, now)  # a clock that was set back
         self._decide_contests(effects)
         self._begin_to_speak()
-        self._reading_up = self._is_far_behind()
-        if self.halted is None and self.speaking and may_speak and not self._reading_up:
+        self.reading_up = self._is_far_behind()
+        if self.halted is None and self.speaking and may_speak and not self.reading_up:
             due = self._last_block_at + self.pace.block_ns
             if now >= due and (self._has_something_to_say(now) or self._heartbeat_due(now)):
                 self._speak(now, effects)
@@ -263,7 +264,7 @@ class Replica:
             self._heads_with_parked(),
             self.peers_up,
             now,
-            eager=self._reading_up or not self.speaking,
+            eager=self.reading_up or not self.speaking,
         )
         effects.send += requests
         if wake is not None:
@@ -463,7 +464,7 @@ class Replica:
             effects.persist.append(block.data)
         if len(block.orders):
             self._open[author][block.height] = held
-            if not restoring and author != self.index and not self._reading_up:
+            if not restoring and author != self.index and not self.reading_up:
                 self._check_signatures(held)
             self._find_occurrences(block)
         self._contest(block)
