@@ -125,7 +125,11 @@ def ledger_of(url: str) -> dict[str, Any]:
 
 
 def request(
-    url: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    url: str,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Answer:
     address = urlsplit(url)
     assert address.hostname is not None
