@@ -22,6 +22,7 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.records import (
     ACCOUNT,
+    LINE_FIELDS,
     OPENING,
     ORDER,
     POSITION_ENROLMENT,
@@ -111,7 +112,11 @@ def ledger_of(books, regions=REGIONS):
         bank["number"] = number
         ledger.open_accounts(bank, {number: books.issuers[number]})
     for number, account in books.accounts.items():
-        ledger.accounts[number] = account_record(account)
+        record = account_record(account)
+        for name in LINE_FIELDS:
+            ledger.accounts[name][number] = record[name]
+        for name in ("key", "head_office"):
+            ledger.identities[name][number] = record[name]
         ledger._pages[number // (1 << 10)] = 3
     for alias, (owner, following) in books.aliases.items():
         ledger.aliases.put(alias, owner, following)

@@ -47,7 +47,7 @@ class Snapshot:
         """Copy a ledger; the cost is that of the accounts in use, not of the regions."""
         touched = np.flatnonzero(ledger._pages)  # noqa: SLF001 - where to look is all it tells
         rows = (touched[:, None] * PAGE_ACCOUNTS + np.arange(PAGE_ACCOUNTS)).reshape(-1)
-        records = ledger.accounts[rows]
+        records = ledger.records(rows)
         used = np.any(records.view(np.uint8).reshape(-1, ACCOUNT.itemsize), axis=1)
         aliases = ledger.aliases.rows[ledger.aliases.rows["next_sequence"] != 0]
         entries = ledger.entries

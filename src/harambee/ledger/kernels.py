@@ -18,11 +18,12 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.prefetch import prefetch
 from harambee.ledger.records import (
-    ACCOUNT,
     CUSTODIAL_BIT,
     FIRST_FREE_POSITION,
+    IDENTITY,
     KEY_TYPE_SHIFT,
     KIND_MASK,
+    LINE_BYTES,
     NO_ACCOUNT_SLOT,
     P256_SIGN_BIT,
     POSITION_BITS,
@@ -102,19 +103,16 @@ VERSION, TRANSACTION, DAILY, BALANCE = range(4)
 TABLES: Final = len(FeeTable)
 """Rows of `uppers` and `fees` for each tariff. Slicing them would count references, atomically."""
 
+IDENTITY_BYTES: Final = IDENTITY.itemsize
+
 AHEAD: Final = 12
 """How many orders before its turn an order's accounts are called for; measured."""
-_STRIDE: Final = ACCOUNT.itemsize
-_HOT_FIRST: Final = 32
-_HOT_LAST: Final = _STRIDE - 1
-"""Between them lies all of an account but its key; it crosses one edge of a cache line at most."""
 
 
 @njit(nogil=True, cache=True)
 def _call_for(base: Whole, row: Whole) -> None:
-    """Bring the fields that rules read of an account into the cache."""
-    prefetch(base + row * _STRIDE + _HOT_FIRST)
-    prefetch(base + row * _STRIDE + _HOT_LAST)
+    """Bring an account's line into the cache."""
+    prefetch(base + row * LINE_BYTES)
 
 
 @njit(nogil=True, cache=True)
@@ -459,6 +457,7 @@ def apply_orders(
     indices: NDArray[np.uint32],
     position: Whole,
     accounts: Records,
+    identities: Records,
     pages: Bytes,
     kinds: Records,
     limits: Words,
@@ -543,7 +542,7 @@ def apply_orders(
             if kind == _CANCEL:
                 touches_payee = False
             elif kind == _ENROL:
-                touches_payee = _create(order, payer, payee, rows, accounts)
+                touches_payee = _create(order, payer, payee, accounts, identities)
         if movement["moves_money"] != 0:
             _move(order, payer, payee, accounts)
             if order["fee"] != 0:
@@ -582,14 +581,16 @@ def _move(order: Records, payer: Whole, payee: Whole, accounts: Records) -> None
 
 
 @njit(nogil=True, cache=True)
-def _create(order: Records, payer: Whole, payee: Whole, rows: Whole, accounts: Records) -> bool:
+def _create(
+    order: Records, payer: Whole, payee: Whole, accounts: Records, identities: Records
+) -> bool:
     """Create an account, if its place is the slot's and free; otherwise the slot is only burnt."""
     region = payer >> POSITION_BITS
     own = (region << POSITION_BITS) + np.int64(order["sequence"])
     options = order["options"]
     if payee != own or payee >> POSITION_BITS != region or (options[0] & KIND_MASK) == 0:
         return False
-    if payee >= rows or (accounts[payee]["flags"] & KIND_MASK) != 0:
+    if payee >= accounts.shape[0] or (accounts[payee]["flags"] & KIND_MASK) != 0:
         return False
     flags = np.int64(options[0] & KIND_MASK)
     flags |= np.int64(options[1] & 3) << KEY_TYPE_SHIFT
@@ -600,7 +601,7 @@ def _create(order: Records, payer: Whole, payee: Whole, rows: Whole, accounts: R
         flags |= CUSTODIAL_BIT
     accounts[payee]["flags"] = flags
     for j in range(32):
-        accounts[payee]["key"][j] = order["reference"][j]
+        identities[payee]["key"][j] = order["reference"][j]
     return True
 
 
@@ -608,20 +609,29 @@ def _create(order: Records, payer: Whole, payee: Whole, rows: Whole, accounts: R
 
 
 @njit(nogil=True, cache=True)
-def copy_keys(accounts: Records, numbers: NDArray[np.uint32], keys: Bytes, known: Bytes) -> None:
+def copy_keys(
+    accounts: Records,
+    identities: Records,
+    numbers: NDArray[np.uint32],
+    keys: Bytes,
+    known: Bytes,
+) -> None:
     """Write the key of each account into `keys` (n, 32), and whether there is such an account."""
     rows = np.int64(accounts.shape[0])
     base = accounts.ctypes.data
+    keys_at = identities.ctypes.data
     count = numbers.shape[0]
     for i in range(count):
         if i + AHEAD < count:
-            prefetch(base + np.int64(numbers[i + AHEAD]) * _STRIDE)
-            prefetch(base + np.int64(numbers[i + AHEAD]) * _STRIDE + 63)
+            soon = np.int64(numbers[i + AHEAD])
+            prefetch(base + soon * LINE_BYTES)
+            prefetch(keys_at + soon * IDENTITY_BYTES)
+            prefetch(keys_at + soon * IDENTITY_BYTES + 31)
         row = np.int64(numbers[i])
         known[i] = 0
         if row < rows and (accounts[row]["flags"] & KIND_MASK) != 0:
             known[i] = 1
-            keys[i] = accounts[row]["key"]
+            keys[i] = identities[row]["key"]
 
 
 @njit(nogil=True, cache=True)

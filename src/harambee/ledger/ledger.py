@@ -11,7 +11,7 @@ an argument. The rules themselves are in `rules.py`, to be read, and in `kernels
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,15 @@ from harambee.ledger import kernels
 from harambee.ledger.aliases import Aliases
 from harambee.ledger.entries import EntryLog
 from harambee.ledger.kinds import OrderKind, kind_table
+from harambee.ledger.memory import reserved
 from harambee.ledger.outcomes import Applied
 from harambee.ledger.records import (
     ACCOUNT,
     ACCOUNT_DIGESTED_BYTES,
+    IDENTITY,
     KIND_MASK,
+    LINE,
+    LINE_FIELDS,
     OPENING,
     ORDER,
     REGION_ACCOUNTS,
@@ -65,7 +69,10 @@ class Ledger:
         if len({tariff.version for tariff in self.tariffs}) != len(self.tariffs):
             raise LedgerError("two tariffs have the same version")
         # The system gives pages of zeros only when they are written: an empty region costs nothing.
-        self.accounts: npt.NDArray[np.void] = np.zeros(regions * REGION_ACCOUNTS, ACCOUNT)
+        rows = regions * REGION_ACCOUNTS
+        self.accounts: npt.NDArray[np.void] = reserved(rows, LINE)
+        """A LINE for every account number; its key and head office are in `identities`."""
+        self.identities: npt.NDArray[np.void] = reserved(rows, IDENTITY)
         self.aliases = Aliases()
         self.issuers: dict[int, int] = {}
         """Account number of each issuer -> how far it may go below zero, in cents."""
@@ -95,8 +102,9 @@ class Ledger:
         if sum(self.issuers.values()) + sum(issuers.values()) > SUPPLY_CENTS_MAX:
             raise LedgerError("the issuers' limits add up to more money than the ledger can hold")
         # Nothing is refused from here on.
-        for name in ("key", "flags", "next_sequence"):
+        for name in ("flags", "next_sequence"):
             self.accounts[name][numbers] = openings[name]
+        self.identities["key"][numbers] = openings["key"]
         # Added, because fees may have come to the place of a revenue account before it.
         self.accounts["balance"][numbers] += openings["balance"]
         self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
@@ -186,6 +194,7 @@ class Ledger:
             readable(indices, np.uint32),
             position,
             self.accounts,
+            self.identities,
             self._pages,
             self._kinds,
             self._limits,
@@ -212,15 +221,27 @@ class Ledger:
         """
         keys = np.zeros((len(numbers), 32), np.uint8)
         known = np.zeros(len(numbers), np.uint8)
-        kernels.copy_keys(self.accounts, readable(numbers, np.uint32), keys, known)
+        kernels.copy_keys(self.accounts, self.identities, readable(numbers, np.uint32), keys, known)
         return keys, known.view(np.bool_)
 
     def account(self, number: int) -> np.void | None:
         """Return a copy of an ACCOUNT record, or None where there is no such account."""
         if not self._exists(number):
             return None
-        record: np.void = self.accounts[number].copy()
+        record: np.void = self.records(np.array([number]))[0]
         return record
+
+    def records(self, numbers: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.void]:
+        """Return ACCOUNT records of (n,) account numbers, a copy; zeros where there is no such row."""
+        found = np.zeros(len(numbers), ACCOUNT)
+        within = numbers < len(self.accounts)
+        lines = self.accounts[numbers[within]]
+        identities = self.identities[numbers[within]]
+        for name in LINE_FIELDS:
+            found[name][within] = lines[name]
+        for name in ("key", "head_office"):
+            found[name][within] = identities[name]
+        return found
 
     def next_sequence(self, number: int) -> int:
         """Return the only sequence that an order of the account may carry; 0 without an account."""
@@ -306,10 +327,12 @@ class Ledger:
     def _hash_dirty_pages(self) -> None:
         """Bring `_page_digests` up to date; a page of zeros has none, touched or not."""
         dirty = np.flatnonzero(self._pages == kernels.PAGE_DIRTY)
-        content = self.accounts.view(np.uint8).reshape(-1, PAGE_ACCOUNTS, ACCOUNT.itemsize)
         for start in range(0, len(dirty), PAGES_AT_ONCE):
             numbers = dirty[start : start + PAGES_AT_ONCE]
-            pages = content[numbers, :, :ACCOUNT_DIGESTED_BYTES].reshape(-1, PAGE_BYTES)
+            rows = (numbers[:, None] << kernels.PAGE_BITS) + np.arange(PAGE_ACCOUNTS)
+            content = self.records(rows.reshape(-1)).view(np.uint8)
+            leading = content.reshape(-1, ACCOUNT.itemsize)[:, :ACCOUNT_DIGESTED_BYTES]
+            pages = leading.reshape(-1, PAGE_BYTES)
             digests = digest_many(b"", pages)
             for number, row, used in zip(
                 numbers.tolist(), digests, np.any(pages, axis=1), strict=True

@@ -56,6 +56,37 @@ ACCOUNT_DIGESTED_BYTES: Final = 90
 assert ACCOUNT.fields is not None
 assert ACCOUNT.fields["last_entry"][1] == ACCOUNT_DIGESTED_BYTES
 
+LINE: Final = np.dtype(
+    [
+        ("balance", "<i8"),
+        ("debited", "<u8"),
+        ("credited", "<u8"),
+        ("held", "<u8"),
+        ("frozen", "<u8"),
+        ("last_entry", "<u8"),
+        ("next_sequence", "<u4"),
+        ("flags", "<u4"),
+        ("spent_today", "<u4"),
+        ("day", "<u2"),
+        ("unused", "<u2"),
+    ]
+)
+"""What orders read and write of an account, as a ledger keeps it: one cache line, from its start.
+
+An ACCOUNT record is put together from it and an IDENTITY where somebody outside asks for one.
+"""
+LINE_BYTES: Final = 64
+assert LINE.itemsize == LINE_BYTES
+
+IDENTITY: Final = np.dtype([("key", "u1", 32), ("head_office", "<u4")])
+"""What only signatures and commissions need of an account."""
+assert LINE.itemsize + IDENTITY.itemsize == 100
+assert ACCOUNT.names is not None
+LINE_FIELDS: Final = tuple(n for n in ACCOUNT.names if n not in {"key", "head_office"})
+"""The fields that ACCOUNT and LINE have in common; all others of ACCOUNT are in IDENTITY."""
+assert LINE.names is not None
+assert {*LINE.names} == {*LINE_FIELDS, "unused"}
+
 ENTRY: Final = np.dtype(
     [
         ("payer", "<u4"),

@@ -16,7 +16,6 @@ from harambee.crypto.signatures import sign
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.records import (
-    ACCOUNT,
     BODY_BYTES,
     ENTRY,
     KIND_MASK,
@@ -193,15 +192,7 @@ class Service:
 
     async def accounts(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.void]:
         """Return ACCOUNT records of many numbers; zero rows where there is none."""
-
-        def question(replica: Replica) -> npt.NDArray[np.void]:
-            accounts = replica.ledger.accounts
-            found = np.zeros(len(numbers), ACCOUNT)
-            within = numbers < len(accounts)
-            found[within] = accounts[numbers[within]]
-            return found
-
-        return await self._ask(question)
+        return await self._ask(lambda replica: replica.ledger.records(numbers))
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
