@@ -53,7 +53,7 @@ def higher_limit(town):
 
 
 def new_key(town):
-    town.record("customer")["key"][5] ^= 1
+    town.ledger.identities[NUMBERS["customer"]]["key"][5] ^= 1
 
 
 def lost_alias(town):
