@@ -32,9 +32,12 @@ from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
     Fetch,
+    FetchNamed,
+    Name,
     SendBlock,
     SendHeads,
     Serve,
+    ServeNamed,
 )
 from harambee.protocol.messages import (
     BlockArrived,
@@ -42,6 +45,7 @@ from harambee.protocol.messages import (
     FetchEnded,
     HeadsArrived,
     HeadsAsked,
+    NamedAsked,
     OrdersOffered,
     PeerDown,
     PeerUp,
@@ -106,11 +110,15 @@ def make_order(payer, payee, amount, sequence, *, kind=OrderKind.SEND, key=None,
     return order
 
 
-def make_block(author, height, previous, references=(), orders=None, rejections=b""):
-    """A block as anybody with the author's key could sign it, (bytes, digest)."""
+def make_block(author, height, previous, references=(), orders=None, rejections=b"", recovery=b""):
+    """A block as anybody with the author's key could sign it, (bytes, digest).
+
+    `references` are (author, height, digest).
+    """
     data = b"" if orders is None else orders.tobytes()
+    names = tuple(Name(to, 0, at, digest_) for to, at, digest_ in references)
     unsigned, name = write_block(
-        Draft(NETWORK, 0, author, height, previous, 0, tuple(references), rejections, data)
+        Draft(NETWORK, 0, author, height, previous, 0, names, rejections, recovery, data)
     )
     return unsigned + sign(SUPER_AGENT_KEYS[author], block_prefix(NETWORK, 0) + name), name
 
@@ -229,6 +237,13 @@ class Network:
                     self._travel(index, peer, FetchAsked(index, ranges))
                 case Serve(_, ranges):
                     self._serve(index, peer, ranges)
+                case FetchNamed(_, names):
+                    self._travel(index, peer, NamedAsked(index, names))
+                case ServeNamed(_, names):
+                    wanted = {name.digest for name in names}
+                    for data in self.nodes[index].disk:
+                        if read_block(data, NETWORK, self.n).digest in wanted:
+                            self._travel(index, peer, BlockArrived(index, data))
 
     def _serve(self, index, peer, ranges):
         held = self.nodes[index].disk

@@ -163,7 +163,7 @@ def _some_refusals(dice, definition, author, references, refusing):
                 refused |= {(other, height, orders[i]) for i in indices}
                 outcomes = np.full(len(indices), 24, np.uint8)
                 entries.append(
-                    write_rejection(other, height, len(orders), np.array(indices), outcomes)
+                    write_rejection(other, 0, height, len(orders), np.array(indices), outcomes)
                 )
     return refused, b"".join(entries)
 
@@ -187,7 +187,7 @@ def test_a_small_window_delays_and_never_invents(seed):
         author = dice.randrange(3) if 100 < step < 200 else dice.randrange(4)
         voted = full.head_row(author)[1]
         references = tuple(
-            (other, heights[other], bytes(32))
+            (other, heights[other])
             for other in range(4)
             if other != author and heights[other] > voted[other] and dice.random() < 0.8
         )
@@ -199,9 +199,7 @@ def test_a_small_window_delays_and_never_invents(seed):
         for author in range(4):
             voted = full.head_row(author)[1]
             references = tuple(
-                (o, heights[o], bytes(32))
-                for o in range(4)
-                if o != author and heights[o] > voted[o]
+                (o, heights[o]) for o in range(4) if o != author and heights[o] > voted[o]
             )
             for chains in (small, full):
                 chains.extend(author, bytes(32), references)

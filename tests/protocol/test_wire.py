@@ -6,19 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.protocol.network import NETWORK, customers, make_block, make_order
 
-from harambee.protocol.effects import Range
+from harambee.protocol.effects import Name, Range
+from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import (
     HEAD_BYTES,
     NO_DIGEST,
     Block,
     Draft,
-    Malformed,
     read_block,
     read_fetch,
     read_heads,
+    read_named,
     write_block,
     write_fetch,
-    write_heads,
+    write_names,
     write_possession,
     write_rejection,
 )
@@ -26,7 +27,7 @@ from harambee.protocol.wire import (
 ANN, BEN, CYD, DAN = customers(4)
 ORDERS = np.concatenate([make_order(p, BEN, 10_000, 0) for p in (ANN, CYD, DAN)])
 NAME = bytes(range(32))
-REFUSALS = write_rejection(1, 7, 10, np.array([0, 3, 9]), np.array([4, 5, 23], np.uint8))
+REFUSALS = write_rejection(1, 0, 7, 10, np.array([0, 3, 9]), np.array([4, 5, 23], np.uint8))
 UNSIGNED, DIGEST = write_block(
     Draft(
         network=NETWORK,
@@ -35,7 +36,7 @@ UNSIGNED, DIGEST = write_block(
         height=5,
         previous=NAME,
         time_ms=1_790_000_000_000,
-        references=((0, 3, NAME), (1, 9, NAME)),
+        references=(Name(0, 0, 3, NAME), Name(1, 2, 9, NAME)),
         rejections=REFUSALS,
         orders=ORDERS.tobytes(),
         attachments=write_possession(1, bytes(64)),
@@ -50,7 +51,7 @@ def test_a_block_reads_back_as_it_was_written():
     assert (block.author, block.height, block.epoch, block.incarnation) == (2, 5, 0, 0)
     assert block.previous == NAME
     assert block.digest == DIGEST
-    assert block.references == ((0, 3, NAME), (1, 9, NAME))
+    assert block.references == (Name(0, 0, 3, NAME), Name(1, 2, 9, NAME))
     assert block.orders.tobytes() == ORDERS.tobytes()
     assert block.possessions == {1: bytes(64)}
     (refusals,) = block.rejections
@@ -125,8 +126,8 @@ def test_a_block_of_another_network_is_malformed():
 
 
 def test_heads_read_back_and_bad_ones_are_malformed():
-    heads = tuple((height, bytes([height]) * 32) for height in range(4))
-    content = write_heads(heads)
+    heads = tuple(Name(author, author, author, bytes([author]) * 32) for author in range(4))
+    content = write_names(heads)
     assert read_heads(content, 4) == heads
     assert isinstance(read_heads(content, 5), Malformed)
     assert isinstance(read_heads(content[40:] + content[:40], 4), Malformed)
@@ -151,3 +152,4 @@ def test_a_fetch_reads_back_and_bad_ones_are_malformed():
 def test_any_bytes_as_heads_or_fetch_are_answered(content):
     assert read_heads(content, 4) is not None
     assert read_fetch(content, 4) is not None
+    assert read_named(content, 4) is not None

@@ -25,6 +25,7 @@ from harambee.ledger.records import (
     KIND_MASK,
     LINE_BYTES,
     NO_ACCOUNT_SLOT,
+    NOBODY,
     P256_SIGN_BIT,
     POSITION_BITS,
     POSITION_REVENUE,
@@ -443,7 +444,7 @@ def _check_claim(
     following = aliases[row]["next_sequence"]
     if order["sequence"] != following or following == SEQUENCE_LAST:
         return _ALIAS_SEQUENCE_WRONG
-    if following == 0:
+    if following == 0 or aliases[row]["owner"] == NOBODY:
         return _ACCEPTED if payer_kind == _ENROLMENT else _ALIAS_NOT_OWNED
     return _ACCEPTED if np.int64(aliases[row]["owner"]) == payer else _ALIAS_NOT_OWNED
 

@@ -30,6 +30,7 @@ from harambee.ledger.records import (
     KIND_MASK,
     LINE,
     LINE_FIELDS,
+    NOBODY,
     OPENING,
     ORDER,
     REGION_ACCOUNTS,
@@ -210,6 +211,25 @@ class Ledger:
             self.aliases.changed(int(new_aliases))
         return states
 
+    def skip_account(self, number: int, sequence: int) -> bool:
+        """Burn an account's next slot: its sequence goes on, and nothing else changes.
+
+        False where another slot is the next one, or there is no such account.
+        """
+        if not self._exists(number) or self.next_sequence(number) != sequence:
+            return False
+        self.accounts[number]["next_sequence"] = sequence + 1
+        self._pages[number >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+        return True
+
+    def skip_alias(self, alias: bytes, sequence: int) -> bool:
+        """Burn an alias's next slot: whoever owned it owns it; False where another slot is the next."""
+        owner, following = self.aliases.get(alias) or (NOBODY, 0)
+        if following != sequence:
+            return False
+        self.aliases.put(alias, owner, sequence + 1)
+        return True
+
     # -- looking things up ------------------------------------------------------------------------
 
     def keys_of(
@@ -255,7 +275,13 @@ class Ledger:
 
     def alias(self, alias: bytes) -> tuple[int, int] | None:
         """Return (owner, next slot) of an alias of 32 bytes, or None where nobody claimed it."""
-        return self.aliases.get(alias)
+        found = self.aliases.get(alias)
+        return None if found is None or found[0] == NOBODY else found
+
+    def alias_next(self, alias: bytes) -> int:
+        """Return the only sequence that a claim of this alias may carry."""
+        found = self.aliases.get(alias)
+        return 0 if found is None else found[1]
 
     # -- statements -------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ class Outcome(IntEnum):
     ALIAS_SEQUENCE_WRONG = 29
     ALIAS_NOT_OWNED = 30
     BROKER_BUSY = 31
+    SLOT_SKIPPED = 32
 
 
 assert [outcome.value for outcome in Outcome] == list(range(len(Outcome))), "codes are dense"
@@ -85,6 +86,7 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.ALIAS_SEQUENCE_WRONG: "The alias has moved since; look it up again.",
     Outcome.ALIAS_NOT_OWNED: "Only the owner of an alias can move it.",
     Outcome.BROKER_BUSY: "This super-agent is full for the moment; another will take the order.",
+    Outcome.SLOT_SKIPPED: "The network closed this slot without a payment; sign with the next sequence.",
 }
 assert SENTENCES.keys() == set(Outcome), "every outcome has its sentence"
 

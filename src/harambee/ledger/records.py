@@ -127,6 +127,8 @@ assert OPENING.itemsize == 52
 
 ALIAS: Final = np.dtype([("alias", "u1", 32), ("owner", "<u4"), ("next_sequence", "<u4")])
 """Which account a keyed hash names, and the alias's next slot; 0 where nobody has claimed it."""
+NOBODY: Final = 0xFFFF_FFFF
+"""The owner of an alias whose every slot so far was skipped."""
 assert ALIAS.itemsize == 40
 
 REGION_BITS: Final = 12

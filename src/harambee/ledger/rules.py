@@ -37,6 +37,7 @@ from harambee.ledger.records import (
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
+    NOBODY,
     P256_SIGN_BIT,
     REGION_ACCOUNTS,
     SEQUENCE_LAST,
@@ -472,12 +473,17 @@ def alias_is_not_owned(case: Case) -> bool:
     if case.order.kind != OrderKind.CLAIM:
         return False
     alias = case.books.alias(case.order.reference)
-    if alias == UNCLAIMED:
+    if alias == UNCLAIMED or alias.owner == NOBODY:
         return case.payer.kind != AccountKind.ENROLMENT
     return case.order.payer != alias.owner
 
 
-JUDGED_ELSEWHERE: Final = {Outcome.SLOT_FENCED, Outcome.SLOT_TAKEN, Outcome.BROKER_BUSY}
+JUDGED_ELSEWHERE: Final = {
+    Outcome.SLOT_FENCED,
+    Outcome.SLOT_TAKEN,
+    Outcome.BROKER_BUSY,
+    Outcome.SLOT_SKIPPED,
+}
 """What is no matter of the books: recovery, other orders in flight, and a full super-agent."""
 assert {Outcome.ACCEPTED} | RULES.keys() | JUDGED_ELSEWHERE == set(Outcome), "every code is used"
 

@@ -31,6 +31,7 @@ from harambee.protocol.effects import (
     SendHeads,
     Serve,
 )
+from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
     FetchAsked,
@@ -42,7 +43,13 @@ from harambee.protocol.messages import (
     PeerUp,
 )
 from harambee.protocol.replica import JournalBroken
-from harambee.protocol.wire import Malformed, read_fetch, read_heads, write_fetch, write_heads
+from harambee.protocol.wire import (
+    read_fetch,
+    read_heads,
+    read_named,
+    write_fetch,
+    write_names,
+)
 
 Asgi = Callable[..., Any]
 
@@ -232,7 +239,7 @@ class SuperAgent:
             case SendBlock(peer, data):
                 self._send_frame(peer, FrameType.BLOCK, data)
             case SendHeads(peer, heads):
-                self._send_frame(peer, FrameType.HEADS, write_heads(heads))
+                self._send_frame(peer, FrameType.HEADS, write_names(heads))
             case AskHeads(peer):
                 self._send_frame(peer, FrameType.ASK_HEADS, b"")
             case Fetch(peer, ranges):

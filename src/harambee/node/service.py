@@ -39,9 +39,10 @@ from harambee.node.port import (
 )
 from harambee.node.tickets import Tickets
 from harambee.protocol.genesis import Genesis
+from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import OrdersOffered
 from harambee.protocol.replica import Replica, day_of
-from harambee.protocol.wire import Block, Malformed, read_block
+from harambee.protocol.wire import Block, read_block
 
 T = TypeVar("T")
 Orders = npt.NDArray[np.void]

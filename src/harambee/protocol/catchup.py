@@ -35,6 +35,8 @@ class CatchUp:
     me: int
     held_by: npt.NDArray[np.int64] = field(init=False)
     """(n, n): row p says the highest height of each author that peer p is known to hold."""
+    incarnations: list[int] = field(init=False)
+    """Which incarnation of each author the heights are of."""
     _asked: dict[int, _Request] = field(default_factory=dict)
     _gap_since: dict[int, int] = field(default_factory=dict)
     _turn: int = 0
@@ -42,10 +44,19 @@ class CatchUp:
     def __post_init__(self) -> None:
         """Nothing is known yet."""
         self.held_by = np.zeros((self.members, self.members), np.int64)
+        self.incarnations = [0] * self.members
 
     def holds(self, peer: int, author: int, height: int) -> None:
         """`peer` is known to hold the author's chain up to `height`."""
         self.held_by[peer, author] = max(self.held_by[peer, author], height)
+
+    def begin(self, author: int, incarnation: int) -> None:
+        """The author begins a new chain: what is known of who holds the old one says nothing of it."""
+        assert incarnation > self.incarnations[author]
+        self.incarnations[author] = incarnation
+        self.held_by[:, author] = 0
+        self._asked.pop(author, None)
+        self._gap_since.pop(author, None)
 
     def forget(self, peer: int) -> None:
         """The link to `peer` is gone: what was asked of it will not come."""
@@ -58,18 +69,27 @@ class CatchUp:
             self._gap_since[author] = self._gap_since.get(author, 0) - PATIENCE_NS
 
     def requests(
-        self, heads: npt.NDArray[np.int64], up: set[int], now: int, *, eager: bool
+        self,
+        heads: npt.NDArray[np.int64],
+        up: set[int],
+        now: int,
+        *,
+        eager: bool,
+        without: set[int],
     ) -> tuple[list[Fetch], int | None]:
         """What to fetch now, and when to look again (None: when something happens).
 
         `heads` are the heights up to which each chain is held, parked blocks included; `eager` leaves
-        out the patience, for a replica that knows that it is behind.
+        out the patience, for a replica that knows that it is behind; `without` are convicted authors,
+        of whose blocks only those are fetched, by name, that others stand on.
         """
         ranges: dict[int, list[Range]] = {}
         wake: int | None = None
         peers = sorted(up)
         best = self.held_by[peers].max(axis=0) if peers else heads
         for author in np.flatnonzero(best > heads).tolist():
+            if author in without:
+                continue
             since = min(self._gap_since.setdefault(author, now), now)
             asked = self._asked.get(author)
             if asked is not None and now < asked.deadline <= now + ANSWER_NS_MAX:
@@ -82,7 +102,9 @@ class CatchUp:
             peer = self._choose(author, int(heads[author]), peers, asked)
             last = min(int(self.held_by[peer, author]), int(heads[author]) + RANGE_BLOCKS_MAX)
             self._asked[author] = _Request(peer, last, now + ANSWER_NS_MAX)
-            ranges.setdefault(peer, []).append(Range(author, int(heads[author]) + 1, last))
+            ranges.setdefault(peer, []).append(
+                Range(author, int(heads[author]) + 1, last, self.incarnations[author])
+            )
             wake = now + ANSWER_NS_MAX if wake is None else wake
         for author in [a for a in self._gap_since if best[a] <= heads[a]]:
             del self._gap_since[author]

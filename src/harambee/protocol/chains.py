@@ -1,25 +1,30 @@
 """Who has seen, voted for, certified and acknowledged what: finality as arithmetic on heights.
 
-Every author's blocks form one chain, so "everything of author c up to height h" is one number, and what a
-block knows is three rows of n numbers:
+An honest author's blocks form one chain, so "everything of author c up to height h" is one number. A liar's
+may fork, and a super-agent that lost its disk begins a new chain; so what is counted are **lanes**: a lane is
+one unforked run of one author's blocks. Lanes 0 to n - 1 are the first that this replica saw of each author;
+a branch is a lane of its own that stands on a block of its parent. What a block knows is three rows, with one
+number for each lane c:
 
     clock[c]      the highest block of c in this block's past, itself included
     voted[c]      the highest block of c that this block's *author* has referenced: it votes for all below
     certified[c]  the highest block of c for which q distinct authors' votes are in this block's past
 
 A block acknowledges what is certified in its own past, so `certified` is also what it acknowledges; and a
-block of c is **final** once q distinct authors' newest blocks acknowledge it. No order is looked at: the
-cost of agreement does not grow with the number of payments. Orders that somebody refused, or that lie in
-several blocks, are the exception, and `contests.py` counts them one by one.
+block of c is **final** once q distinct authors' newest blocks acknowledge it. Authors are counted, never
+lanes: an author's vote in any branch is its vote, and no conviction takes it back. No order is looked at: the
+cost of agreement does not grow with the number of payments. Orders in slots that somebody refused, fenced or
+signed twice are the exception, and `disputes.py` counts them one by one.
 
 (PROTOCOL section 2; the votes inside blocks are Mysticeti's, arXiv 2310.14821, the two phases are Sui
 Lutris's, arXiv 2310.18042.)
 
-Rows are kept for a window of heights for each author. Where a count needs a row that is no longer kept,
-it takes nothing for it: it then knows less than is true, which delays finality and never makes any. Its
-author's next blocks reference newer heads, and are counted in full.
+Rows are kept for a window of heights for each lane. Where a count needs a row that is no longer kept, it
+takes nothing for it: it then knows less than is true, which delays finality and never makes any. Its author's
+next blocks reference newer heads, and are counted in full.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -34,13 +39,28 @@ WINDOW_MAX: Final = 1 << 16
 WINDOW_MIN: Final = 1 << 10
 ROW_BUDGET: Final = 1 << 26
 """About how many bytes the rows of a whole network may take; decides the window."""
+LANES_MORE: Final = 8
+"""For how many more lanes room is made when there is none."""
 
 Heights = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One unforked run of an author's blocks: heights above `base`, on top of its parent's up to `base`."""
+
+    author: int
+    incarnation: int
+    parent: int
+    """The lane on which it stands; -1 where it begins a chain."""
+    base: int
+    """The highest block that belongs to the parent; 0 where it begins a chain."""
 
 
 def window_for(members: int) -> int:
-    """How many heights of each author are kept: a power of two, fewer the larger the committee."""
-    row_bytes = 3 * members * np.dtype(np.int64).itemsize + 32
+    """How many heights of each lane are kept: a power of two, fewer the larger the committee."""
+    row_bytes = 3 * members * np.dtype(np.int32).itemsize + 32
     window = WINDOW_MAX
     while window > WINDOW_MIN and window * members * row_bytes > ROW_BUDGET:
         window >>= 1
@@ -48,7 +68,7 @@ def window_for(members: int) -> int:
 
 
 class Chains:
-    """The rows of all authors' recent blocks. Not thread-safe; belongs to one replica."""
+    """The rows of all lanes' recent blocks. Not thread-safe; belongs to one replica."""
 
     def __init__(self, members: int, quorum: int, window: int | None = None) -> None:
         """`quorum` is q; `window` a power of two, by default what `window_for` says."""
@@ -56,71 +76,204 @@ class Chains:
         self.quorum = quorum
         self.window = window or window_for(members)
         assert self.window & (self.window - 1) == 0, "a power of two, so that a mask finds the row"
-        self.heads: Heights = np.zeros(members, np.int64)
-        """Highest block held of each author; 0 for none."""
-        self.final: Heights = np.zeros(members, np.int64)
-        """Highest block of each author that is final."""
-        self._rows: npt.NDArray[np.int64] = np.zeros((members, self.window, 3, members), np.int64)
+        self.lanes: list[Lane] = []
+        self.lanes_of: list[list[int]] = [[] for _ in range(members)]
+        """The lanes of each author, in the order in which they were opened."""
+        self.current: list[int] = list(range(members))
+        """The lane of each author that is followed: the first one seen of its newest incarnation."""
+        self._heads: Heights = np.zeros(members, np.int64)
+        self._final: Heights = np.zeros(members, np.int64)
+        self._author_of: npt.NDArray[np.int64] = np.zeros(members, np.int64)
+        self._rows: Rows = np.zeros((members, self.window, 3, members), np.int32)
         self._digests: npt.NDArray[np.uint8] = np.zeros((members, self.window, 32), np.uint8)
+        for author in range(members):
+            self.open_lane(Lane(author, 0, -1, 0))
 
-    def digest_at(self, author: int, height: int) -> bytes | None:
-        """The digest of a held block, or None if it is not held or below the window."""
-        if not 0 < height <= self.heads[author] or self.heads[author] - height >= self.window:
+    # -- lanes ------------------------------------------------------------------------------------
+
+    @property
+    def heads(self) -> Heights:
+        """Highest block held of each lane (its base if none of its own, so 0 for an empty chain)."""
+        return self._heads[: len(self.lanes)]
+
+    @property
+    def final(self) -> Heights:
+        """Highest block of each lane that is final; 0 for none."""
+        return self._final[: len(self.lanes)]
+
+    @property
+    def author_of(self) -> Heights:
+        """The author of each lane."""
+        return self._author_of[: len(self.lanes)]
+
+    def open_lane(self, lane: Lane) -> int:
+        """Add a lane, still empty; returns its index."""
+        index = len(self.lanes)
+        if index == len(self._heads):
+            self._grow(index + LANES_MORE)
+        self.lanes.append(lane)
+        self.lanes_of[lane.author].append(index)
+        self._heads[index] = lane.base
+        self._author_of[index] = lane.author
+        if lane.incarnation > self.lanes[self.current[lane.author]].incarnation:
+            self.current[lane.author] = index
+        return index
+
+    def _grow(self, lanes: int) -> None:
+        before = len(self._heads)
+        for name in ("_heads", "_final", "_author_of"):
+            grown = np.zeros(lanes, np.int64)
+            grown[:before] = getattr(self, name)
+            setattr(self, name, grown)
+        rows = np.zeros((lanes, self.window, 3, lanes), np.int32)
+        rows[:before, :, :, :before] = self._rows
+        digests = np.zeros((lanes, self.window, 32), np.uint8)
+        digests[:before] = self._digests
+        self._rows, self._digests = rows, digests
+
+    def owner(self, lane: int, height: int) -> int:
+        """The lane that the block at `height` of this lane's chain belongs to: itself or an ancestor."""
+        while height <= self.lanes[lane].base and self.lanes[lane].parent >= 0:
+            lane = self.lanes[lane].parent
+        return lane
+
+    def contains(self, lane: int, height: int, block_lane: int, block_height: int) -> bool:
+        """Whether the chain that ends in (lane, height) contains the block (block_lane, block_height)."""
+        return block_height <= height and self.owner(lane, block_height) == block_lane
+
+    def forked_in(self, clock: npt.NDArray[np.integer], author: int) -> bool:
+        """Whether a past with this clock holds two branches of an author's chain."""
+        lanes = self.lanes_of[author]
+        if len(lanes) == 1:
+            return False
+        seen = [(lane, int(clock[lane])) for lane in lanes if clock[lane] > 0]
+        return any(
+            self.lanes[a].incarnation == self.lanes[b].incarnation
+            and not self.contains(a, height_a, b, height_b)
+            and not self.contains(b, height_b, a, height_a)
+            for a, height_a in seen
+            for b, height_b in seen
+        )
+
+    # -- blocks -----------------------------------------------------------------------------------
+
+    def digest_at(self, lane: int, height: int) -> bytes | None:
+        """The digest of a held block of a lane's chain, or None if it is not held or below the window."""
+        lane = self.owner(lane, height)
+        if not 0 < height <= self._heads[lane] or self._heads[lane] - height >= self.window:
             return None
-        name: bytes = self._digests[author, height & (self.window - 1)].tobytes()
+        name: bytes = self._digests[lane, height & (self.window - 1)].tobytes()
         return name
 
-    def row(self, author: int, height: int) -> npt.NDArray[np.int64]:
-        """The three rows (3, n) of a held block inside the window; a view."""
-        assert 0 < height <= self.heads[author]
-        row: npt.NDArray[np.int64] = self._rows[author, height & (self.window - 1)]
+    def find(self, author: int, height: int, digest: bytes, incarnation: int = 0) -> int | None:
+        """The lane to which a held block belongs, or None if it is not held (or below the window)."""
+        for lane in self.lanes_of[author]:
+            if self.lanes[lane].incarnation != incarnation or height <= self.lanes[lane].base:
+                continue
+            if self.digest_at(lane, height) == digest:
+                return lane
+        return None
+
+    def row(self, lane: int, height: int) -> Rows:
+        """The three rows (3, lanes) of a held block inside the window; a view."""
+        lane = self.owner(lane, height)
+        assert 0 < height <= self._heads[lane]
+        row: Rows = self._rows[lane, height & (self.window - 1), :, : len(self.lanes)]
         return row
 
-    def head_row(self, author: int) -> npt.NDArray[np.int64]:
-        """The rows (3, n) of the author's newest block; zeros if there is none."""
-        height = int(self.heads[author])
-        return self.row(author, height) if height else np.zeros((3, self.members), np.int64)
+    def head_row(self, lane: int) -> Rows:
+        """The rows (3, lanes) of the lane's newest block; zeros if there is none."""
+        height = int(self._heads[lane])
+        return self.row(lane, height) if height else np.zeros((3, len(self.lanes)), np.int32)
+
+    def clocks(self) -> Rows:
+        """The clock of each lane's newest block, (lanes, lanes); zeros for a lane without a block."""
+        lanes = np.arange(len(self.lanes))
+        clocks: Rows = self._rows[lanes, self.heads & (self.window - 1), CLOCK, : len(lanes)]
+        clocks[self.heads == [lane.base for lane in self.lanes]] = 0
+        return clocks
 
     def extend(
-        self, author: int, digest: bytes, references: tuple[tuple[int, int, bytes], ...]
-    ) -> None:
-        """Add the author's next block, whose references are all held and extend its earlier ones."""
-        height = int(self.heads[author]) + 1
-        self._digests[author, height & (self.window - 1)] = np.frombuffer(digest, np.uint8)
-        count = len(references)
-        authors = np.fromiter((a for a, _, _ in references), np.int64, count)
-        heights = np.fromiter((h for _, h, _ in references), np.int64, count)
+        self, lane: int, digest: bytes, references: tuple[tuple[int, int], ...]
+    ) -> tuple[tuple[int, int, int], ...]:
+        """Add the lane's next block; `references` are (lane, height), all held, all extending earlier ones.
+
+        Returns what it newly votes on besides itself: (lane, first, last) of heights.
+        """
+        height = int(self._heads[lane]) + 1
+        self._digests[lane, height & (self.window - 1)] = np.frombuffer(digest, np.uint8)
+        before = self.head_row(lane)[VOTED]
+        voted: dict[int, int] = {}
+        for to, last in references:
+            part, reach = to, last
+            while part >= 0:
+                voted[part] = max(voted.get(part, 0), reach)
+                reach, part = self.lanes[part].base, self.lanes[part].parent
+        newly = tuple(
+            (part, max(int(before[part]), self.lanes[part].base) + 1, reach)
+            for part, reach in sorted(voted.items())
+            if reach > max(int(before[part]), self.lanes[part].base)
+        )
+        held = np.array([(self.owner(to, last), last) for to, last in references], np.int64)
         _extend(
             self._rows,
-            self.heads,
-            self.final,
+            self._heads,
+            self._final,
+            self._author_of,
+            len(self.lanes),
+            self.members,
             self.window - 1,
             self.quorum,
-            author,
-            authors,
-            heights,
+            lane,
+            self.owner(lane, height - 1),
+            held.reshape(-1, 2),
+            np.array(newly, np.int64).reshape(-1, 3),
         )
+        return newly
 
     def certified_if_referenced(self) -> Heights:
-        """What a block would certify, per author, that referenced every head held now."""
-        return _certified_now(self._rows, self.heads, self.window - 1, self.quorum)
-
-    def supporters(
-        self, occurrences: npt.NDArray[np.int64], rejected: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.bool_], bool]:
-        """Count one contested order over all its occurrences.
-
-        `occurrences` (k, 2) are (author, height); `rejected` (k, n) says who refused it there. Returns who
-        acknowledges it (n,), and whether the votes in *all* held blocks certify it already.
-        """
-        return _supporters(
-            self._rows, self.heads, self.window - 1, self.quorum, occurrences, rejected
+        """What a block would certify, per lane, that referenced every head held now."""
+        return _certified_now(
+            self._rows,
+            self._heads,
+            self._author_of,
+            len(self.lanes),
+            self.members,
+            self.window - 1,
+            self.quorum,
         )
+
+    def first_vote(self, lane: int, on: int, height: int) -> int | None:
+        """The block of `lane` by which it first votes on block (on, height), or None if it does not.
+
+        A vote below the window is taken for one at its lowest height: later than it was, never earlier.
+        """
+        head = int(self._heads[lane])
+        low = max(self.lanes[lane].base, head - self.window) + 1
+        if low > head or self.row(lane, head)[VOTED, on] < height:
+            return None
+        high = head
+        while low < high:
+            middle = (low + high) // 2
+            if self.row(lane, middle)[VOTED, on] >= height:
+                high = middle
+            else:
+                low = middle + 1
+        return low
 
 
 @njit(cache=True, nogil=True)
-def _quorum_height(column: npt.NDArray[np.int64], quorum: int) -> int:
-    """The q-th largest: the height that at least q of the authors have reached. Sorts in place."""
+def _quorum_height(column: npt.NDArray[np.int32], quorum: int, known: int) -> int:
+    """The q-th largest: the height that at least q authors have reached; `known` if it is not above that.
+
+    Sorts in place.
+    """
+    above = 0
+    for a in range(column.shape[0]):
+        if column[a] > known:
+            above += 1
+    if above < quorum:
+        return known
     column.sort()
     reached: int = column[column.shape[0] - quorum]
     return reached
@@ -128,87 +281,69 @@ def _quorum_height(column: npt.NDArray[np.int64], quorum: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _extend(
-    rows: npt.NDArray[np.int64],
+    rows: Rows,
     heads: Heights,
     final: Heights,
+    author_of: Heights,
+    lanes: int,
+    members: int,
     mask: int,
     quorum: int,
-    author: int,
-    authors: npt.NDArray[np.int64],
-    heights: npt.NDArray[np.int64],
+    lane: int,
+    previous_lane: int,
+    references: npt.NDArray[np.int64],
+    newly: npt.NDArray[np.int64],
 ) -> None:
-    members = heads.shape[0]
-    height = heads[author] + 1
-    row = rows[author, height & mask]
+    height = heads[lane] + 1
+    row = rows[lane, height & mask]
     if height > 1:
-        row[:] = rows[author, (height - 1) & mask]
+        row[:] = rows[previous_lane, (height - 1) & mask]
     else:
         row[:] = 0
-    for k in range(authors.shape[0]):
-        past = rows[authors[k], heights[k] & mask, 0]
-        for c in range(members):
+    for k in range(references.shape[0]):
+        past = rows[references[k, 0], references[k, 1] & mask, 0]
+        for c in range(lanes):
             row[0, c] = max(row[0, c], past[c])
-        row[1, authors[k]] = heights[k]
-    row[0, author] = height
-    row[1, author] = height
-    heads[author] = height
-    column = np.empty(members, np.int64)
-    for c in range(members):
-        for a in range(members):
+    for k in range(newly.shape[0]):
+        row[1, newly[k, 0]] = newly[k, 2]
+    row[0, lane] = height
+    row[1, lane] = height
+    heads[lane] = height
+    column = np.empty(members, np.int32)
+    for c in range(lanes):
+        column[:] = 0
+        for a in range(lanes):
             seen = row[0, a]
-            kept = seen > 0 and heads[a] - seen <= mask
-            column[a] = rows[a, seen & mask, 1, c] if kept else 0
-        row[2, c] = max(row[2, c], _quorum_height(column, quorum))
-    for c in range(members):
-        for a in range(members):
-            column[a] = rows[a, heads[a] & mask, 2, c] if heads[a] > 0 else 0
-        final[c] = max(final[c], _quorum_height(column, quorum))
+            if seen > 0 and heads[a] - seen <= mask:
+                author = author_of[a]
+                column[author] = max(column[author], rows[a, seen & mask, 1, c])
+        row[2, c] = _quorum_height(column, quorum, row[2, c])
+    for c in range(lanes):
+        if row[2, c] <= final[c]:
+            continue
+        column[:] = 0
+        for a in range(lanes):
+            author = author_of[a]
+            column[author] = max(column[author], rows[a, heads[a] & mask, 2, c])
+        final[c] = _quorum_height(column, quorum, final[c])
 
 
 @njit(cache=True, nogil=True)
-def _certified_now(rows: npt.NDArray[np.int64], heads: Heights, mask: int, quorum: int) -> Heights:
-    members = heads.shape[0]
-    certified = np.zeros(members, np.int64)
-    column = np.empty(members, np.int64)
-    for c in range(members):
-        for a in range(members):
-            column[a] = rows[a, heads[a] & mask, 1, c] if heads[a] > 0 else 0
-        certified[c] = _quorum_height(column, quorum)
-    return certified
-
-
-@njit(cache=True, nogil=True)
-def _supporters(
-    rows: npt.NDArray[np.int64],
+def _certified_now(
+    rows: Rows,
     heads: Heights,
+    author_of: Heights,
+    lanes: int,
+    members: int,
     mask: int,
     quorum: int,
-    occurrences: npt.NDArray[np.int64],
-    rejected: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.bool_], bool]:
-    members = heads.shape[0]
-    acknowledges = np.zeros(members, np.bool_)
-    certified = False
-    for viewer in range(members + 1):
-        # The last viewer is everybody together: what a block would see that referenced every head.
-        if viewer < members and heads[viewer] == 0:
-            continue
-        votes = 0
-        for voter in range(members):
-            if viewer < members:  # noqa: SIM108 - two lines for two cases
-                seen = rows[viewer, heads[viewer] & mask, 0, voter]
-            else:
-                seen = heads[voter]
-            if seen == 0 or heads[voter] - seen > mask:
-                continue
-            for k in range(occurrences.shape[0]):
-                reach = rows[voter, seen & mask, 1, occurrences[k, 0]]
-                if reach >= occurrences[k, 1] and not rejected[k, voter]:
-                    votes += 1
-                    break
-        if votes >= quorum:
-            if viewer < members:
-                acknowledges[viewer] = True
-            else:
-                certified = True
-    return acknowledges, certified
+) -> Heights:
+    certified = np.zeros(lanes, np.int64)
+    column = np.empty(members, np.int32)
+    for c in range(lanes):
+        column[:] = 0
+        for a in range(lanes):
+            author = author_of[a]
+            column[author] = max(column[author], rows[a, heads[a] & mask, 1, c])
+        certified[c] = _quorum_height(column, quorum, 0)
+    return certified

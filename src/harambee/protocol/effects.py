@@ -5,13 +5,25 @@ the outside know: locks live in the blocks, and a promise that a crash can forge
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from harambee.protocol.slot import Slot
+
 EVERYONE: Final = -1
 """A `Send.peer` that means every other super-agent."""
+
+
+class Name(NamedTuple):
+    """One block, exactly: its id and its digest."""
+
+    author: int
+    incarnation: int
+    height: int
+    digest: bytes
+    """32 bytes; zero where a head says that there is no block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +33,7 @@ class Range:
     author: int
     first: int
     last: int
+    incarnation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +46,10 @@ class SendBlock:
 
 @dataclass(frozen=True, slots=True)
 class SendHeads:
-    """Tell `peer` (or EVERYONE) which heads this replica holds: (height, digest) for each author."""
+    """Tell `peer` (or EVERYONE) which heads this replica holds, one for each author."""
 
     peer: int
-    heads: tuple[tuple[int, bytes], ...]
+    heads: tuple[Name, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,23 @@ class Serve:
     ranges: tuple[Range, ...]
 
 
-Outgoing = SendBlock | SendHeads | AskHeads | Fetch | Serve
+@dataclass(frozen=True, slots=True)
+class FetchNamed:
+    """Ask `peer` for exactly these blocks: branches of an author that forked."""
+
+    peer: int
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServeNamed:
+    """Read exactly these blocks from the journal and send those that are there to `peer`."""
+
+    peer: int
+    names: tuple[Name, ...]
+
+
+Outgoing = SendBlock | SendHeads | AskHeads | Fetch | FetchNamed | Serve | ServeNamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +103,17 @@ class Refused:
     outcomes: npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two signed blocks that no honest author makes both (`evidence.py` says why and checks it)."""
+
+    culprit: int
+    held: Name
+    """One is in the journal."""
+    other: bytes
+    """The other one, whole."""
+
+
 @dataclass(slots=True)
 class Effects:
     """Everything one event leads to. Merge with `extend`; the order of lists is the order of doing."""
@@ -83,6 +123,10 @@ class Effects:
     settled: list[npt.NDArray[np.void]] = field(default_factory=list)
     """Arrays of orders (dtype ORDER) that became final and were applied, in the order of applying."""
     refused: list[Refused] = field(default_factory=list)
+    skipped: list[Slot] = field(default_factory=list)
+    """Slots that became final without an order."""
+    evidence: list[Evidence] = field(default_factory=list)
+    """What convicts an author; to be kept durably."""
     wake_at: int | None = None
     """Call `act` no later than this; nanoseconds on the shell's clock."""
     halted: str | None = None
@@ -94,5 +138,7 @@ class Effects:
         self.send += later.send
         self.settled += later.settled
         self.refused += later.refused
+        self.skipped += later.skipped
+        self.evidence += later.evidence
         self.wake_at = later.wake_at
         self.halted = self.halted or later.halted

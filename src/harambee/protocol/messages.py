@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from harambee.protocol.effects import Range
+from harambee.protocol.effects import Name, Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class BlockArrived:
 
 @dataclass(frozen=True, slots=True)
 class HeadsArrived:
-    """`peer` says which heads it holds durably: (height, digest) for each author."""
+    """`peer` says which heads it holds durably, one for each author."""
 
     peer: int
-    heads: tuple[tuple[int, bytes], ...]
+    heads: tuple[Name, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ class FetchAsked:
 
     peer: int
     ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAsked:
+    """`peer` asks for exactly these blocks."""
+
+    peer: int
+    names: tuple[Name, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ Message = (
     | HeadsArrived
     | HeadsAsked
     | FetchAsked
+    | NamedAsked
     | FetchEnded
     | PeerUp
     | PeerDown

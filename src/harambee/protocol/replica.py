@@ -12,9 +12,10 @@ signed once becomes final within three blocks' time.
     blocks whose own past holds the certificate acknowledge it        -> final: q acknowledgements
 
 Nothing is agreed upon between payments of different payers, so there is no leader, no round and no order
-of everything. `chains.py` counts whole chains at once; `contests.py` counts the orders that somebody
-refused; `slots.py` keeps what this replica has promised; `catchup.py` knows what it lacks; the ledger
-below knows accounts and rules, and no super-agents.
+of everything. `chains.py` counts whole chains at once; `disputes.py` counts the slots that somebody refused,
+fenced or fought over, and `recovery.py` frees those; `placing.py` says where a block belongs, `parking.py`
+keeps those whose past is missing, `slots.py` what this replica has promised, `catchup.py` what it lacks; the
+ledger below knows accounts and rules, and no super-agents.
 
 **What is in here.** One door in, `receive(message, now)`, one value out, `Effects`. Time is an argument
 (nanoseconds since 1970). No sockets, files, threads, clocks or dice: both shells, the real one and the
@@ -24,10 +25,9 @@ simulated one, drive this same object with the same loop, so what is simulated i
 own block is made, and that block *is* the lock's record: it says which blocks it votes for and which orders
 it refuses. So a vote is durable before it leaves, and `restore` finds every promise in one's own chain.
 
-**What is not here yet.** Recovery (views above 0), re-entry after a lost disk, branches of forked authors.
-Until then a payer who signs two orders for one slot can block her own account, never another's; a replica
-that learns of a block of its own that it does not hold stops speaking and says so; an author who forks is
-noticed and no longer referenced.
+**Liars.** An author that forks, or votes twice, is convicted: evidence goes out with the effects, and this
+replica references it no more. What it said before still counts, in every branch; what honest authors' blocks
+stand on is fetched by name, whatever its author did.
 """
 
 from collections.abc import Iterable
@@ -43,19 +43,25 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Applied, Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
-from harambee.protocol.catchup import CatchUp
-from harambee.protocol.chains import CERTIFIED, VOTED, Chains
+from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
+from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
 from harambee.protocol.committee import Committee
-from harambee.protocol.contests import Contests
+from harambee.protocol.disputes import Dispute, Disputes, Place
 from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
     Effects,
+    Evidence,
+    Fetch,
+    Name,
+    Range,
     Refused,
     SendBlock,
     SendHeads,
     Serve,
+    ServeNamed,
 )
+from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
     FetchAsked,
@@ -63,11 +69,17 @@ from harambee.protocol.messages import (
     HeadsArrived,
     HeadsAsked,
     Message,
+    NamedAsked,
     OrdersOffered,
     PeerDown,
     PeerUp,
     Tick,
 )
+from harambee.protocol.parking import Parking
+from harambee.protocol.placing import Placed, lacks, place
+from harambee.protocol.recovery import Plan, Rescuer
+from harambee.protocol.recovery_entries import SKIP, write_recovery
+from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
     NO_DIGEST,
@@ -75,7 +87,6 @@ from harambee.protocol.wire import (
     SIGNATURE_BYTES,
     Block,
     Draft,
-    Malformed,
     block_prefix,
     read_block,
     write_block,
@@ -93,12 +104,16 @@ PATIENCE_AHEAD_NS: Final = 1_500_000_000
 """How long an order waits at the door for the one before it, which may be final elsewhere already."""
 OFFER_AGAIN_NS: Final = 2_000_000_000
 """A contested order is put into a block again no sooner than this after the last time."""
-PARKED_BLOCKS_MAX: Final = 2_048
-PARKED_BYTES_MAX: Final = 64 << 20
-"""Blocks of one author that wait for their past; it bounds what a liar can make us keep."""
+INSIST_NS: Final = 2_000_000_000
+"""An order that is offered again so long after it was first offered again, is not getting through."""
+INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
+RESTORED_AT_ONCE: Final = 1_024
+"""How many blocks of a journal are folded before disputes are decided."""
+PATROL_SLOTS: Final = 256
+"""How many disputed slots are looked at in each turn without a reason."""
 READ_FIRST_BLOCKS: Final = 64
 """With so many blocks of an author to catch up with, a replica reads first, and speaks and checks then."""
 REFUSAL_BYTES: Final = REJECTION_BYTES_MAX - (64 << 10)
@@ -116,6 +131,7 @@ class Held:
 
     block: Block
     position: int
+    era: int
     signatures: npt.NDArray[np.bool_] | None = None
     """Which orders' signatures hold; None while not checked."""
     possessions: npt.NDArray[np.bool_] | None = None
@@ -145,7 +161,8 @@ class Counters:
     signatures: int = 0
     blocks: int = 0
     malformed: int = 0
-    forks: int = 0
+    skipped: int = 0
+    convictions: int = 0
 
 
 @dataclass(slots=True)
@@ -179,7 +196,16 @@ class Replica:
         self.counters = Counters()
         self.chains = Chains(committee.n, committee.q)
         self.slots = Slots(len(ledger.accounts))
-        self.contests = Contests()
+        self.disputes = Disputes(len(ledger.accounts))
+        self.rescuer = Rescuer(
+            committee,
+            index,
+            self.pace.block_ns,
+            self.chains,
+            self.disputes,
+            self._is_next,
+            self._passes_in_recovery,
+        )
         self.catch_up = CatchUp(committee.n, index)
         self.convicted: set[int] = set()
         self.halted: str | None = None
@@ -193,22 +219,32 @@ class Replica:
         self._possession_prefix = signed_prefix(TAG_POSSESSION, network)
         self._position = 0
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
-        """Blocks with orders that are not final yet: for each author, by height."""
-        self._applied: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
+        """Blocks with orders that are not final yet: for each lane, by height."""
+        self._applied: list[int] = [0] * committee.n
+        """Up to which height each lane's blocks were applied."""
         self._undecided: dict[tuple[int, int], Held] = {}
-        """Blocks that are final themselves, but for contested orders; by (author, height)."""
-        self._parked: list[dict[int, Block]] = [{} for _ in committee.members]
-        self._parked_bytes = [0] * committee.n
-        self._waiters: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        """(author, height) that is lacked -> the parked blocks that wait for it."""
+        """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
+        self._era, self._era_heads = 0, self.chains.heads.copy()
+        self._parking = Parking(committee.n)
+        self._hot: dict[Slot, None] = {}
+        """Slots to look at again, because something happened to them; in that order."""
+        self._certified: dict[Slot, None] = {}
+        """Disputed slots in which something has q votes: every block may acknowledge it."""
+        self._patrol: list[Slot] = []
+        """Disputed slots that have not been looked at for a while."""
+        self._owes_recovery_ack = False
+        self._waiting_to_apply: set[Slot] = set()
+        """Slots whose final order waits for another one."""
+        self._insistent: dict[Slot, int] = {}
+        """When an order that was known already was first offered again."""
         self._deferred: list[tuple[Orders, int, npt.NDArray[np.uint32]]] = []
         self._door: list[Waiting] = []
         self._ahead: list[Waiting] = []
-        self._door_orders = 0
+        self._door_orders, self._today = 0, 0
         self._last_block_at = 0
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
-        self._told: dict[int, tuple[tuple[int, bytes], ...]] = {}
+        self._told: dict[int, tuple[Name, ...]] = {}
 
     # -- the door ---------------------------------------------------------------------------------
 
@@ -221,9 +257,11 @@ class Replica:
             case OrdersOffered():
                 self._on_orders(message, now, effects)
             case HeadsArrived():
-                self._on_heads(message)
+                self._on_heads(message, effects)
             case FetchAsked():
                 effects.send.append(Serve(message.peer, message.ranges))
+            case NamedAsked():
+                effects.send.append(ServeNamed(message.peer, message.names))
             case FetchEnded():
                 self.catch_up.answered(message.peer)
                 self._told.setdefault(message.peer, ())
@@ -245,32 +283,38 @@ class Replica:
         Kept apart from `receive` so that a shell that has taken many messages acts on them once.
         """
         effects = Effects()
+        self._today = day_of(now)
         self._last_block_at = min(self._last_block_at, now)  # a clock that was set back
-        self._decide_contests(effects)
+        self._decide_disputes(effects)
         self._begin_to_speak()
         self.reading_up = self._is_far_behind()
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
+            rescues = self._rescues_owed(now)
             due = self._last_block_at + self.pace.block_ns
-            if now >= due and (self._has_something_to_say(now) or self._heartbeat_due(now)):
-                self._speak(now, effects)
-                self._decide_contests(effects)
-            heartbeat = self._last_block_at + self.pace.heartbeat_ns
+            if now >= due and (rescues or self._has_something_to_say() or self._heartbeat_due(now)):
+                self._speak(now, rescues, effects)
+                self._decide_disputes(effects)
+                rescues = self._rescues_owed(now)
             effects.wake_at = (
                 max(now + 1, self._last_block_at + self.pace.block_ns)
-                if self._has_something_to_say(now)
-                else heartbeat
+                if rescues or self._has_something_to_say()
+                else self._last_block_at + self.pace.heartbeat_ns
             )
+            timer = self.rescuer.next_timer()
+            if timer is not None:
+                effects.wake_at = min(effects.wake_at, max(timer, now + 1))
+        named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
+        effects.send += named
         requests, wake = self.catch_up.requests(
             self._heads_with_parked(),
             self.peers_up,
             now,
             eager=self.reading_up or not self.speaking,
+            without=self.convicted,
         )
         effects.send += requests
-        if wake is not None:
-            effects.wake_at = wake if effects.wake_at is None else min(wake, effects.wake_at)
-        if effects.wake_at is None:
-            effects.wake_at = now + self.pace.heartbeat_ns
+        wakes = [at for at in (wake, named_wake, effects.wake_at) if at is not None]
+        effects.wake_at = min(wakes, default=now + self.pace.heartbeat_ns)
         effects.halted = self.halted
         return effects
 
@@ -279,32 +323,43 @@ class Replica:
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
-        effects = Effects()
-        for data in blocks:
+        for count, data in enumerate(blocks):
             block = read_block(data, self.network, self.committee.n)
-            if isinstance(block, Malformed) or self._lacks(block) is not None:
-                position = self._position
-                why = block.why if isinstance(block, Malformed) else "its past is missing"
-                raise JournalBroken(position, why)
-            if not self._extends(block):
+            if isinstance(block, Malformed):
+                raise JournalBroken(self._position, block.why)
+            if self._is_held(block):
+                raise JournalBroken(self._position, "it stands there twice")
+            if lacks(self.chains, block) is not None:
+                raise JournalBroken(self._position, "its past is missing")
+            placed = place(self.chains, block)
+            if placed is None:
                 raise JournalBroken(self._position, "it does not continue its author's chain")
-            self._integrate(block, effects, restoring=True)
-            effects = Effects()
-        self._decide_contests(Effects())
+            self._integrate(block, placed, Effects(), restoring=True)
+            if count % RESTORED_AT_ONCE == 0:
+                self._decide_disputes(Effects())
+        self._decide_disputes(Effects())
 
     # -- what people may look at ------------------------------------------------------------------
 
-    def heads(self) -> tuple[tuple[int, bytes], ...]:
-        """(height, digest) of each author's newest held block."""
-        return tuple(
-            (height, self.chains.digest_at(author, height) or NO_DIGEST)
-            for author, height in enumerate(self.chains.heads.tolist())
-        )
+    def heads(self) -> tuple[Name, ...]:
+        """Each author's newest held block, in the lane that is followed."""
+        return tuple(self._head_of(author) for author in range(self.committee.n))
+
+    def _head_of(self, author: int) -> Name:
+        lane = self.chains.current[author]
+        height = int(self.chains.heads[lane])
+        digest = self.chains.digest_at(lane, height) or NO_DIGEST
+        return Name(author, self.chains.lanes[lane].incarnation, height, digest)
+
+    @property
+    def lane(self) -> int:
+        """This author's own lane."""
+        return self.chains.current[self.index]
 
     @property
     def height(self) -> int:
         """The height of this author's newest block."""
-        return int(self.chains.heads[self.index])
+        return int(self.chains.heads[self.lane])
 
     @property
     def blocks_integrated(self) -> int:
@@ -324,7 +379,12 @@ class Replica:
     def behind(self) -> int:
         """How many blocks its peers are known to hold that this replica does not."""
         best = self.catch_up.held_by.max(axis=0)
-        return int(np.maximum(best - self.chains.heads, 0).sum())
+        return int(np.maximum(best - self._heights(), 0).sum())
+
+    def _heights(self) -> npt.NDArray[np.int64]:
+        """How far each author's followed lane is held, (n,)."""
+        heights: npt.NDArray[np.int64] = self.chains.heads[self.chains.current]
+        return heights
 
     # -- blocks from others -----------------------------------------------------------------------
 
@@ -333,144 +393,146 @@ class Replica:
         if isinstance(block, Malformed):
             self.counters.malformed += 1
             return
-        author, height = block.author, block.height
-        if block.epoch != self.committee.epoch or block.incarnation or block.recovery:
+        if block.epoch != self.committee.epoch:
             self.counters.malformed += 1
             return
-        if height <= self.chains.heads[author]:
-            self._notice_fork(block)
+        if block.digest in self._parking or self._is_held(block):
             return
-        if height in self._parked[author] or not self._has_room_for(block):
+        wanted = self._parking.is_wanted(block.digest)
+        beside = self._held_with_id(block)
+        if not wanted and (
+            block.author in self.convicted
+            or not self._parking.has_room_for(block, self._head_of(block.author).height)
+        ):
             return
         if not verify(
-            self.committee.members[author].key, self._block_prefix + block.digest, block.signature
-        ):
-            self.counters.malformed += 1
-            return
-        if author == self.index:
-            self.halted = (
-                f"a peer holds block {height} of this super-agent, but its own journal ends at "
-                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
-            )
-            return
-        self._note_what_is_held(message.peer, block)
-        self._parked[author][height] = block
-        self._parked_bytes[author] += len(block.data)
-        self._integrate_from(author, height, effects)
-
-    def _has_room_for(self, block: Block) -> bool:
-        """Whether a block may wait here for its past; the very next one of its author always may."""
-        ahead = block.height - int(self.chains.heads[block.author])
-        waiting = self._parked_bytes[block.author]
-        return ahead == 1 or (
-            ahead <= PARKED_BLOCKS_MAX and waiting + len(block.data) <= PARKED_BYTES_MAX
-        )
-
-    def _note_what_is_held(self, peer: int, block: Block) -> None:
-        """A block leaves its author only when its past is durable there: the author holds all it names."""
-        for holder in {peer, block.author} - {self.index}:
-            self.catch_up.holds(holder, block.author, block.height)
-        if block.author != self.index:
-            for author, height, _ in block.references:
-                self.catch_up.holds(block.author, author, height)
-
-    def _notice_fork(self, block: Block) -> None:
-        known = self.chains.digest_at(block.author, block.height)
-        if known is None or known == block.digest or block.author in self.convicted:
-            return
-        if verify(
             self.committee.members[block.author].key,
             self._block_prefix + block.digest,
             block.signature,
         ):
-            self.convicted.add(block.author)
-            self.counters.forks += 1
+            self.counters.malformed += 1
+            return
+        if block.author == self.index:
+            self.halted = (
+                f"a peer holds block {block.height} of this super-agent, but its own journal ends at "
+                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
+            )
+            return
+        if beside is not None:
+            self._convict(Evidence(block.author, beside, block.data), effects)
+            if not wanted:
+                return
+        self._note_what_is_held(message.peer, block)
+        self._parking.add(block, message.peer)
+        self._integrate_from(block.digest, effects)
 
-    def _lacks(self, block: Block) -> tuple[int, int] | None:
-        """The first block of this one's past that is not held, as (author, height)."""
-        heads = self.chains.heads
-        if heads[block.author] < block.height - 1:
-            return block.author, block.height - 1
-        for author, height, _ in block.references:
-            if heads[author] < height:
-                return author, height
+    def _is_held(self, block: Block) -> bool:
+        found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
+        return found is not None
+
+    def _held_with_id(self, block: Block) -> Name | None:
+        """A held block with this one's id: another one, for this one is not held."""
+        for lane in self.chains.lanes_of[block.author]:
+            about = self.chains.lanes[lane]
+            if about.incarnation == block.incarnation and block.height > about.base:
+                digest = self.chains.digest_at(lane, block.height)
+                if digest is not None:
+                    return Name(block.author, block.incarnation, block.height, digest)
         return None
 
-    def _extends(self, block: Block) -> bool:
-        """Whether a block whose past is held continues its author's chain by the rules."""
-        chains = self.chains
-        if block.height != chains.heads[block.author] + 1:
-            return False
-        previous = chains.digest_at(block.author, block.height - 1) or NO_DIGEST
-        if block.previous != previous:
-            return False
-        voted = chains.head_row(block.author)[VOTED]
-        references = {}
-        for author, height, name in block.references:
-            if height <= voted[author] or chains.digest_at(author, height) != name:
-                return False
-            references[author] = height
-        for rejection in block.rejections:
-            # No rule here may read what only some replicas still hold: they would part for ever.
-            # So how many orders the refused block really has, is looked at where refusals count.
-            last = references.get(rejection.author, 0)
-            if (
-                rejection.author >= len(voted)
-                or not voted[rejection.author] < rejection.height <= last
-            ):
-                return False
-        return True
+    def _convict(self, evidence: Evidence, effects: Effects) -> None:
+        if evidence.culprit in self.convicted:
+            return
+        self.convicted.add(evidence.culprit)
+        self.counters.convictions += 1
+        effects.evidence.append(evidence)
 
-    def _integrate_from(self, author: int, height: int, effects: Effects) -> None:
+    def _note_what_is_held(self, peer: int, block: Block) -> None:
+        """A block leaves its author only when its past is durable there: the author holds all it names."""
+        followed = [self.chains.lanes[lane].incarnation for lane in self.chains.current]
+        if block.incarnation == followed[block.author]:
+            for holder in {peer, block.author} - {self.index}:
+                self.catch_up.holds(holder, block.author, block.height)
+        for name in block.references:
+            if name.incarnation == followed[name.author]:
+                self.catch_up.holds(block.author, name.author, name.height)
+
+    def _integrate_from(self, digest: bytes, effects: Effects) -> None:
         """Integrate a parked block if its past is held, and then whatever has waited for it."""
-        ready = [(author, height)]
+        ready = [digest]
         while ready:
-            author, height = ready.pop()
-            block = self._parked[author].get(height)
+            digest = ready.pop()
+            block = self._parking.get(digest)
             if block is None:
                 continue
-            lacking = self._lacks(block)
+            lacking = lacks(self.chains, block)
             if lacking is not None:
-                waiters = self._waiters.setdefault(lacking, [])
-                if (author, height) not in waiters:
-                    waiters.append((author, height))
+                self._parking.wait(digest, lacking)
                 continue
-            del self._parked[author][height]
-            self._parked_bytes[author] -= len(block.data)
-            if not self._extends(block):
+            self._parking.take(digest)
+            placed = place(self.chains, block)
+            if placed is None:
                 self.counters.malformed += 1
                 continue
-            self._integrate(block, effects, restoring=False)
-            ready += self._waiters.pop((author, height), [])
-            if height + 1 in self._parked[author]:
-                ready.append((author, height + 1))
+            beside = self._held_with_id(block)
+            if beside is not None:
+                self._convict(Evidence(block.author, beside, block.data), effects)
+            self._integrate(block, placed, effects, restoring=False)
+            ready += self._parking.arrived(digest)
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
-        heads = self.chains.heads.copy()
-        for author, parked in enumerate(self._parked):
-            while parked and int(heads[author]) + 1 in parked:
-                heads[author] += 1
-        return heads
+        return np.array(
+            [
+                self._parking.reach(head.author, head.incarnation, head.height)
+                for head in map(self._head_of, range(self.committee.n))
+            ],
+            np.int64,
+        )
 
-    def _integrate(self, block: Block, effects: Effects, *, restoring: bool) -> None:
+    def _names_to_fetch(self) -> list[Name]:
+        """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
+        names = []
+        for name in self._parking.lacking():
+            head = self._head_of(name.author)
+            if (
+                name.author in self.convicted
+                or name.incarnation != head.incarnation
+                or name.height <= head.height
+            ):
+                names.append(name)
+        return names
+
+    def _integrate(
+        self, block: Block, placed: Placed, effects: Effects, *, restoring: bool
+    ) -> None:
         """Take a block whose past is held and which extends its chain: from here on nothing may fail."""
-        author = block.author
-        voted_before = self.chains.head_row(author)[VOTED].copy()
-        self.chains.extend(author, block.digest, block.references)
-        held = Held(block, self._position)
+        lane = placed.lane if isinstance(placed.lane, int) else self._open_lane(placed.lane)
+        newly = self.chains.extend(lane, block.digest, placed.references)
+        held = Held(block, self._position, self._era)
         self._position += 1
         self.counters.blocks += 1
         if not restoring:
             effects.persist.append(block.data)
         if len(block.orders):
-            self._open[author][block.height] = held
-            if not restoring and author != self.index and not self.reading_up:
+            self._open[lane][block.height] = held
+            if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
-            self._find_occurrences(block)
-        self._contest(block)
-        if restoring and author == self.index:
-            self._lock_as_voted(block, voted_before)
+        own = (lane, block.height, block.height)
+        self._dispute(block, lane, (*newly, own), effects)
+        if restoring and lane == self.lane:
+            self._lock_as_voted(block, newly)
         self._apply_final(effects)
+
+    def _open_lane(self, about: Lane) -> int:
+        lane = self.chains.open_lane(about)
+        self._open.append({})
+        self._applied.append(about.base)
+        self._era_heads = np.append(self._era_heads, about.base)
+        if about.incarnation:
+            self.catch_up.begin(about.author, about.incarnation)
+        elif len(self.chains.lanes_of[about.author]) > 1:
+            self.convicted.add(about.author)
+        return lane
 
     def _check_signatures(self, held: Held) -> None:
         orders = held.block.orders
@@ -498,20 +560,40 @@ class Replica:
             )
         return holds
 
-    def _lock_as_voted(self, block: Block, voted_before: npt.NDArray[np.int64]) -> None:
+    def _lock_as_voted(self, block: Block, newly: tuple[tuple[int, int, int], ...]) -> None:
         """Take again the locks that one's own block is the record of."""
-        self._lock_accepted(Held(block, 0), set())
-        refused = {(r.author, r.height): set(r.indices.tolist()) for r in block.rejections}
-        for author, height, _ in block.references:
-            for at in range(int(voted_before[author]) + 1, height + 1):
-                held = self._open[author].get(at)
+        self._lock_accepted(Held(block, 0, 0), set())
+        refused = self._refused_by(block)
+        for lane, first, last in newly:
+            for at in range(first, last + 1):
+                held = self._open[lane].get(at)
                 if held is not None:
-                    self._lock_accepted(held, refused.get((author, at), set()))
+                    self._lock_accepted(held, refused.get((lane, at), set()))
+
+    def _refused_by(self, block: Block) -> dict[tuple[int, int], set[int]]:
+        """The indices that a held block refuses, by (lane, height) of the block in which they lie."""
+        if not block.rejections:
+            return {}
+        chains = self.chains
+        tips = {
+            (name.author, name.incarnation): chains.find(
+                name.author, name.height, name.digest, name.incarnation
+            )
+            for name in block.references
+        }
+        refused = {}
+        for rejection in block.rejections:
+            tip = tips[rejection.author, rejection.incarnation]
+            assert tip is not None, "a rejection lies below a reference"
+            lane = chains.owner(tip, rejection.height)
+            refused[lane, rejection.height] = set(rejection.indices.tolist())
+        return refused
 
     def _lock_accepted(self, held: Held, refused: set[int]) -> None:
         orders = held.block.orders
         codes = np.where(self._slots_open(orders), 0, int(Outcome.SEQUENCE_STALE)).astype(np.uint8)
         codes[[index for index in refused if index < len(codes)]] = Outcome.SLOT_TAKEN
+        codes[self._fenced_rows(orders)] = Outcome.SLOT_FENCED
         self.slots.lock(orders, self._ids_of(orders), codes)
 
     def _slots_open(self, orders: Orders) -> npt.NDArray[np.bool_]:
@@ -519,72 +601,152 @@ class Replica:
         following = self.ledger.next_sequences(orders["payer"])
         open_ = following <= orders["sequence"]
         for i in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
-            alias = self.ledger.alias(orders[i]["reference"].tobytes())
-            open_[i] = (0 if alias is None else alias[1]) <= int(orders[i]["sequence"])
+            claimed = self.ledger.alias_next(orders[i]["reference"].tobytes())
+            open_[i] = claimed <= int(orders[i]["sequence"])
         return open_
+
+    def _next_in(self, slot: Slot) -> int:
+        """The next sequence of a slot's subject here."""
+        if slot.space == SPACE_ACCOUNT:
+            return self.ledger.next_sequence(slot.payer)
+        return self.ledger.alias_next(slot.subject)
+
+    def _is_next(self, slot: Slot) -> bool:
+        return slot.sequence == self._next_in(slot)
+
+    def _is_decided(self, slot: Slot) -> bool:
+        return slot.sequence < self._next_in(slot) or slot in self._waiting_to_apply
 
     def _ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
         return digest_many(self._order_prefix, _bytes_of(orders)[:, :BODY_BYTES])
 
     # -- counting ---------------------------------------------------------------------------------
 
-    def _contest(self, block: Block) -> None:
-        """Note whom a block refuses: from now on those orders are counted one by one."""
-        for rejection in block.rejections:
-            place = rejection.author, rejection.height
-            held = self._open[rejection.author].get(rejection.height) or self._undecided.get(place)
-            if held is None:
-                continue  # every order in it is applied already
-            indices = rejection.indices[rejection.indices < len(held.block.orders)]
-            self.counters.refused_in_blocks += len(indices)
-            indices = indices[self._slots_open(held.block.orders[indices])]
-            orders = held.block.orders[indices]
-            for row, (name, index) in enumerate(
-                zip(self._ids_of(orders), indices.tolist(), strict=True)
-            ):
-                self._open_contest(name.tobytes(), orders[row : row + 1])
-                self.contests.add_occurrence(name.tobytes(), *place, index).add(block.author)
-
-    def _open_contest(self, name: bytes, order: Orders) -> None:
-        if self.contests.get(name) is not None:
-            return
-        self.contests.open(name, order)
-        for author, open_ in enumerate(self._open):
-            for height, held in open_.items():
-                self._note_occurrences(name, order, author, height, held.block.orders)
-
-    def _find_occurrences(self, block: Block) -> None:
-        """Whether a new block holds orders that are contested already."""
-        if not len(self.contests):
-            return
-        if not np.isin(block.orders["payer"], self.contests.payers()).any():
-            return
-        for name, contest in self.contests.named():
-            self._note_occurrences(name, contest.order, block.author, block.height, block.orders)
-
-    def _note_occurrences(
-        self, name: bytes, order: Orders, author: int, height: int, orders: Orders
+    def _dispute(
+        self,
+        block: Block,
+        lane: int,
+        newly: tuple[tuple[int, int, int], ...],
+        effects: Effects,
     ) -> None:
-        same = (orders["payer"] == order["payer"]) & (orders["sequence"] == order["sequence"])
-        for index in np.flatnonzero(same).tolist():
-            if self._ids_of(orders[index : index + 1])[0].tobytes() == name:
-                self.contests.add_occurrence(name, author, height, index)
+        """Take what the newest block of a lane says about disputed slots, and what it opens."""
+        ignore = lane, block.height
+        refused = self._refused_by(block)
+        for (on, at), indices in refused.items():
+            self._dispute_refused(on, at, indices, ignore)
+        for slot in block.recovery.slots():
+            if not self._is_decided(slot):
+                self._open_dispute(slot, ignore)
+                self._hot[slot] = None
+        # A block's fences take effect before its references and its orders.
+        for fence in block.recovery.fences:
+            self.disputes.fence(self.chains, lane, fence)
+        for row in self.disputes.disputed_rows(block.orders):
+            self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
+        passed = self.disputes.cast_votes(self.chains, lane, newly, refused)
+        self._hot.update(dict.fromkeys(passed))
+        for fence in block.recovery.fences:
+            self.disputes.state(self.chains, lane, fence.slot)
+        for proposal in block.recovery.proposals:
+            self.disputes.propose(self.chains, lane, proposal)
+        for vote in block.recovery.votes:
+            twice = self.disputes.vote(self.chains, lane, vote)
+            if twice is not None:
+                self._convict_for_two_votes(block, twice, effects)
+
+    def _convict_for_two_votes(
+        self, block: Block, other: tuple[int, int], effects: Effects
+    ) -> None:
+        digest = self.chains.digest_at(*other)
+        if digest is not None:
+            name = Name(block.author, self.chains.lanes[other[0]].incarnation, other[1], digest)
+            self._convict(Evidence(block.author, name, block.data), effects)
+
+    def _dispute_refused(
+        self, on: int, at: int, indices: set[int], ignore: tuple[int, int]
+    ) -> None:
+        """From the first refusal on, the orders of a slot are counted one by one."""
+        held = self._held_at(on, at)
+        if held is None:
+            return  # every order in it is applied already
+        for index in sorted(indices):
+            if index >= len(held.block.orders):
+                continue
+            slot = Slot.of(held.block.orders[index])
+            self.counters.refused_in_blocks += 1
+            if not self._is_decided(slot):
+                self._open_dispute(slot, ignore)
+
+    def _held_at(self, lane: int, height: int) -> Held | None:
+        return self._open[lane].get(height) or self._undecided.get((lane, height))
+
+    def _open_dispute(self, slot: Slot, ignore: tuple[int, int]) -> Dispute:
+        """The dispute over a slot; if it is a new one, with all that held blocks have said before."""
+        dispute = self.disputes.get(slot)
+        if dispute is not None:
+            return dispute
+        dispute = self.disputes.add(slot)
+        self._hot[slot] = None
+        for lane, open_ in enumerate(self._open):
+            for height, held in open_.items():
+                for row in _rows_in(slot, held.block.orders):
+                    at = Place(lane, height, row)
+                    self._add_place(at, held.block.orders[row : row + 1])
+                    self.disputes.scan_votes(self.chains, dispute, at, ignore)
+        return dispute
+
+    def _add_place(self, at: Place, order: Orders) -> None:
+        dispute = self.disputes.get(Slot.of(order[0]))
+        assert dispute is not None, "the slot is disputed"
+        name = self._ids_of(order)[0].tobytes()
+        self.disputes.add_place(dispute, at, name, order)
+
+    def _fenced_rows(self, orders: Orders) -> list[int]:
+        """Which of these orders lie in slots that this author has fenced."""
+        return [
+            row
+            for row in self.disputes.disputed_rows(orders)
+            if self._own_fence(Slot.of(orders[row])) > 0
+        ]
+
+    def _own_fence(self, slot: Slot) -> int:
+        dispute = self.disputes.get(slot)
+        return 0 if dispute is None else dispute.fence(self.chains, self.lane, self.height)
 
     def _apply_final(self, effects: Effects) -> None:
-        """Apply what has become final with its whole block, contested orders excepted."""
+        """Apply what has become final with its whole block, disputed orders excepted."""
         final = self.chains.final
-        for author in np.flatnonzero(final > self._applied).tolist():
-            for height in range(int(self._applied[author]) + 1, int(final[author]) + 1):
-                held = self._open[author].pop(height, None)
+        for lane in np.flatnonzero(final > self._applied).tolist():
+            for height in range(self._applied[lane] + 1, int(final[lane]) + 1):
+                held = self._open[lane].pop(height, None)
                 if held is None:
                     continue
                 indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                contested = self.contests.indices_in(author, height)
-                if contested:
-                    self._undecided[author, height] = held
-                    indices = np.delete(indices, contested)
+                disputed = self.disputes.indices_in(lane, height)
+                if disputed:
+                    self._undecided[lane, height] = held
+                    indices = np.delete(indices, disputed)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
-            self._applied[author] = final[author]
+            self._applied[lane] = int(final[lane])
+        self._dispute_what_is_old()
+
+    def _dispute_what_is_old(self) -> None:
+        """Count one by one what stays undecided so long that rows begin to be forgotten.
+
+        So a dispute that is opened later never needs a row that is no longer kept.
+        """
+        quarter = self.chains.window // 4
+        if not (self.chains.heads - self._era_heads >= quarter).any():
+            return
+        self._era += 1
+        self._era_heads = self.chains.heads.copy()
+        for open_ in self._open:
+            for held in list(open_.values()):
+                if held.era == self._era - 2:
+                    for order in held.block.orders:
+                        slot = Slot.of(order)
+                        if not self._is_decided(slot):
+                            self._open_dispute(slot, (-1, 0))
 
     def _apply(
         self, orders: Orders, position: int, indices: npt.NDArray[np.uint32], effects: Effects
@@ -599,26 +761,85 @@ class Replica:
             waits = states == Applied.WAITING
             if waits.any():
                 self._deferred.append((orders[waits], position, indices[waits]))
+                self._waiting_to_apply.update(map(Slot.of, orders[waits]))
             done = orders[states == Applied.APPLIED]
             if len(done):
                 self.counters.applied += len(done)
                 self.slots.release(done)
                 effects.settled.append(done)
+                if self._waiting_to_apply:
+                    self._waiting_to_apply.difference_update(map(Slot.of, done))
                 if self._deferred:
                     pending, self._deferred = self._deferred, []
 
-    def _decide_contests(self, effects: Effects) -> None:
-        """Count the contested orders; apply those that are final, forget those whose slot is decided."""
-        for name, contest in self.contests.named():
-            if self._slots_open(contest.order)[0]:
-                acknowledges, _ = contest.standing(self.chains)
-                if acknowledges.sum() < self.committee.q:
-                    continue
-                author, height, index = min(contest.occurrences)
-                held = self._open[author].get(height) or self._undecided[author, height]
-                self._apply(contest.order, held.position, np.array([index], np.uint32), effects)
-            for place in self.contests.close(name):
-                self._undecided.pop(place, None)
+    def _decide_disputes(self, effects: Effects) -> None:
+        """Count the disputed slots; apply what is final, and forget those that are decided."""
+        self._owes_recovery_ack = False
+        if not len(self.disputes):
+            return
+        if not self._patrol:
+            self._patrol = self.disputes.slots()
+        patrol, self._patrol = self._patrol[:PATROL_SLOTS], self._patrol[PATROL_SLOTS:]
+        clocks = self.chains.clocks()
+        for slot in {**self._certified, **self._hot, **dict.fromkeys(patrol)}:
+            dispute = self.disputes.get(slot)
+            if dispute is None:
+                continue
+            if not self._is_decided(slot):
+                self._count(dispute, clocks, effects)
+            if self._is_decided(slot):
+                self._close(dispute)
+            elif slot in patrol:
+                self._hot[slot] = None
+
+    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
+        """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
+        for candidate in dispute.certified(self.chains):
+            self._certified[dispute.slot] = None
+            authors = dispute.acknowledging(self.chains, clocks, candidate)
+            if len(authors) >= self.committee.q:
+                if candidate.value == SKIP:
+                    self._skip(dispute.slot, effects)
+                else:
+                    self._settle(dispute, candidate.value, effects)
+                return
+            if self.index not in authors and self._own_fence(dispute.slot) <= candidate.view:
+                self._owes_recovery_ack = True
+
+    def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
+        """Apply the order that is final in a disputed slot."""
+        found = []
+        for at, lies_there in dispute.places.items():
+            held = self._held_at(at.lane, at.height)
+            assert held is not None, "a block is held as long as one of its slots is undecided"
+            if lies_there == name:
+                found.append((held.position, at.row))
+        position, row = min(found)
+        self._apply(dispute.orders[name], position, np.array([row], np.uint32), effects)
+
+    def _skip(self, slot: Slot, effects: Effects) -> None:
+        """Burn a slot: the sequence goes on, and nothing else happens."""
+        if slot.space == SPACE_ACCOUNT:
+            skipped = self.ledger.skip_account(slot.payer, slot.sequence)
+        else:
+            skipped = self.ledger.skip_alias(slot.subject, slot.sequence)
+        if not skipped:
+            return  # the slot before it is not decided here yet; this one is looked at again
+        self.counters.skipped += 1
+        self.slots.release_slot(slot)
+        effects.skipped.append(slot)
+        if self._deferred:
+            again, self._deferred = self._deferred, []
+            for orders, position, indices in again:
+                self._apply(orders, position, indices, effects)
+
+    def _close(self, dispute: Dispute) -> None:
+        self.rescuer.forget(dispute.slot)
+        self._hot.pop(dispute.slot, None)
+        self._certified.pop(dispute.slot, None)
+        self._insistent.pop(dispute.slot, None)
+        for at in self.disputes.close(dispute):
+            self._undecided.pop(at, None)
 
     # -- the broker -------------------------------------------------------------------------------
 
@@ -635,8 +856,9 @@ class Replica:
         holds = self._signatures_of(orders[worth])
         codes[worth[~holds]] = Outcome.SIGNATURE_INVALID
         ids = self._ids_of(orders)
+        self._refuse_fenced(orders, codes)
         known = self.slots.offer(orders, ids, codes)
-        self._offer_contested_again(ids, codes, known, now)
+        self._offer_again(orders, ids, codes, known, now)
         fresh = np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.NEW))
         ahead = np.flatnonzero(codes == Outcome.SEQUENCE_AHEAD)
         next_but_one = [
@@ -670,17 +892,69 @@ class Replica:
         )
         self._door_orders += len(rows)
 
-    def _offer_contested_again(
-        self, ids: npt.NDArray[np.uint8], codes: Codes, known: npt.NDArray[np.uint8], now: int
+    def _refuse_fenced(self, orders: Orders, codes: Codes) -> None:
+        """An order in a slot that is in recovery takes no lock: its outcome comes from there."""
+        for row in self._fenced_rows(orders):
+            if codes[row] == Outcome.ACCEPTED:
+                codes[row] = Outcome.SLOT_FENCED
+
+    def _offer_again(
+        self,
+        orders: Orders,
+        ids: npt.NDArray[np.uint8],
+        codes: Codes,
+        known: npt.NDArray[np.uint8],
+        now: int,
     ) -> None:
-        """An order that some refused may be offered again, in a new block, after a while."""
-        if not len(self.contests):
-            return
-        for i in np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.KNOWN)).tolist():
-            contest = self.contests.get(ids[i].tobytes())
-            if contest is not None and now >= contest.offered_again + OFFER_AGAIN_NS:
-                contest.offered_again = now
-                known[i] = Offer.NEW
+        """What the door knows already, or a slot that another order occupies: what a payer comes back with.
+
+        An order that some refused may be offered again, in a new block, after a while. One that is offered
+        again and again without success, and a second order in one slot, open its recovery.
+        """
+        for row in np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.KNOWN)).tolist():
+            slot = Slot.of(orders[row])
+            if not self._is_next(slot):
+                continue
+            first = self._insistent.setdefault(slot, now)
+            dispute = self.disputes.get(slot)
+            if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
+                dispute.offered_again = now
+                known[row] = Offer.NEW
+            reachable = len(self.peers_up) + 1 >= self.committee.q
+            if not 0 <= now - first < INSIST_NS and reachable:
+                name = ids[row].tobytes()
+                self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
+                self._hot[slot] = None
+        while len(self._insistent) > INSISTENT_MAX:
+            del self._insistent[next(iter(self._insistent))]
+        for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
+            self._note_rival(orders[row : row + 1], ids[row].tobytes())
+
+    def _note_rival(self, order: Orders, name: bytes) -> None:
+        """A second valid order in a slot: with the one that occupies it, enough to open its recovery."""
+        slot = Slot.of(order[0])
+        self.rescuer.note_order(slot, name, order)
+        occupying = self._occupying(slot)
+        if occupying is not None:
+            self.rescuer.note_order(slot, *occupying)
+        self._hot[slot] = None
+
+    def _occupying(self, slot: Slot) -> tuple[bytes, Orders] | None:
+        """The order that this replica has locked or queued in a slot, with its id."""
+        name = self.slots.holder(slot)
+        if name is None:
+            return None
+        for waiting in (*self._door, *self._ahead):
+            for row in _rows_in(slot, waiting.orders):
+                if waiting.ids[row].tobytes() == name:
+                    return name, waiting.orders[row : row + 1]
+        for open_ in self._open:
+            for held in open_.values():
+                for row in _rows_in(slot, held.block.orders):
+                    order = held.block.orders[row : row + 1]
+                    if self._ids_of(order)[0].tobytes() == name:
+                        return name, order
+        return None
 
     def _refuse(
         self, ticket: int, indices: npt.NDArray[np.intp], codes: Codes, effects: Effects
@@ -692,27 +966,45 @@ class Replica:
 
     # -- speaking ---------------------------------------------------------------------------------
 
-    def _on_heads(self, message: HeadsArrived) -> None:
-        for author, (height, _) in enumerate(message.heads[: self.committee.n]):
-            self.catch_up.holds(message.peer, author, height)
+    def _on_heads(self, message: HeadsArrived, effects: Effects) -> None:
+        for name in message.heads[: self.committee.n]:
+            followed = self.catch_up.incarnations[name.author]
+            if name.incarnation == followed:
+                self.catch_up.holds(message.peer, name.author, name.height)
+            elif name.incarnation > followed and name.author != self.index:
+                last = min(name.height, RANGE_BLOCKS_MAX)
+                if last:
+                    begun = Range(name.author, 1, last, name.incarnation)
+                    effects.send.append(Fetch(message.peer, (begun,)))
         self._told[message.peer] = message.heads
 
     def _begin_to_speak(self) -> None:
         """Speak only once q authors, itself included, have told how far this author's chain goes."""
         if self.speaking or self.halted is not None:
             return
-        heard = [
-            heads for heads in self._told.values() if heads and heads[self.index][0] <= self.height
-        ]
+        heard = [heads for heads in self._told.values() if heads and self._knows_own(heads)]
         if len(heard) + 1 < self.committee.q:
             return
+        heights = self._heights()
         for author in range(self.committee.n):
-            claimed = sorted((heads[author][0] for heads in heard), reverse=True)
+            if author in self.convicted:
+                continue
+            followed = self.catch_up.incarnations[author]
+            claimed = sorted(
+                (heads[author].height for heads in heard if heads[author].incarnation == followed),
+                reverse=True,
+            )
             # The w-th highest claim is at most what an honest peer holds: liars cannot delay a start.
             believed = claimed[self.committee.f] if len(claimed) > self.committee.f else 0
-            if author != self.index and believed > self.chains.heads[author]:
+            if author != self.index and believed > heights[author]:
                 return
         self.speaking = True
+
+    def _knows_own(self, heads: tuple[Name, ...]) -> bool:
+        """Whether a peer's word about this author's own chain is no more than is held here."""
+        mine = self._head_of(self.index)
+        theirs = heads[self.index]
+        return (theirs.incarnation, theirs.height) <= (mine.incarnation, mine.height)
 
     def _is_far_behind(self) -> bool:
         """Whether w peers hold so much more that this replica should read first.
@@ -722,51 +1014,70 @@ class Replica:
         if self.committee.n == 1:
             return False
         believed = np.sort(self.catch_up.held_by, axis=0)[-self.committee.w]
-        return bool((believed - self.chains.heads > READ_FIRST_BLOCKS).any())
+        behind = believed - self._heights() > READ_FIRST_BLOCKS
+        behind[list(self.convicted)] = False
+        return bool(behind.any())
 
     def _heartbeat_due(self, now: int) -> bool:
         return now >= self._last_block_at + self.pace.heartbeat_ns
 
-    def _has_something_to_say(self, now: int) -> bool:
-        del now
+    def _has_something_to_say(self) -> bool:
         return (
             bool(self._door or self._ahead)
+            or self._owes_recovery_ack
             or self._owes_a_vote()
             or self._owes_an_acknowledgement()
         )
 
+    def _followed(self) -> list[int]:
+        """The lanes that this author references: one of each other author that is not convicted."""
+        return [
+            lane
+            for author, lane in enumerate(self.chains.current)
+            if author != self.index and author not in self.convicted
+        ]
+
     def _owes_a_vote(self) -> bool:
-        voted = self.chains.head_row(self.index)[VOTED]
+        voted = self.chains.head_row(self.lane)[VOTED]
         return any(
-            author != self.index
-            and author not in self.convicted
-            and open_
-            and next(reversed(open_)) > voted[author]
-            for author, open_ in enumerate(self._open)
+            bool(self._open[lane]) and next(reversed(self._open[lane])) > voted[lane]
+            for lane in self._followed()
         )
 
     def _owes_an_acknowledgement(self) -> bool:
-        mine = self.chains.head_row(self.index)[CERTIFIED]
+        mine = self.chains.head_row(self.lane)[CERTIFIED]
         certified: npt.NDArray[np.int64] | None = None
-        for author, open_ in enumerate(self._open):
+        for lane, open_ in enumerate(self._open):
             for height in open_:
-                if height > mine[author]:
+                if height > mine[lane]:
                     if certified is None:
                         certified = self.chains.certified_if_referenced()
-                    if height <= certified[author]:
+                    if height <= certified[lane]:
                         return True
                     break
-        for _, contest in self.contests.named():
-            acknowledges, certified_now = contest.standing(self.chains)
-            if certified_now and not acknowledges[self.index]:
-                return True
         return False
 
-    def _speak(self, now: int, effects: Effects) -> None:
+    def _rescues_owed(self, now: int) -> list[Slot]:
+        """The slots about which one's next block has a fence, a proposal or a vote to say."""
+        for slot in self.rescuer.due(now):
+            self._hot[slot] = None
+        owed = []
+        for slot in list(self._hot):
+            if self._is_decided(slot):
+                self.rescuer.forget(slot)
+                del self._hot[slot]
+            elif self.rescuer.owes(slot, now):
+                owed.append(slot)
+            else:
+                del self._hot[slot]
+        return owed
+
+    def _speak(self, now: int, rescues: list[Slot], effects: Effects) -> None:
         """Make, sign and integrate one's next block: votes, refusals, acknowledgements, new orders."""
         today = day_of(now)
-        references, rejections = self._vote(today)
-        orders, attachments = self._take_from_door(now, today, effects)
+        plan = self.rescuer.plan(rescues, now)
+        references, rejections = self._vote(plan, today)
+        orders, attachments = self._take_from_door(now, today, plan, effects)
         height = self.height + 1
         unsigned, name = write_block(
             Draft(
@@ -774,10 +1085,12 @@ class Replica:
                 epoch=self.committee.epoch,
                 author=self.index,
                 height=height,
-                previous=self.chains.digest_at(self.index, height - 1) or NO_DIGEST,
+                incarnation=self.chains.lanes[self.lane].incarnation,
+                previous=self.chains.digest_at(self.lane, height - 1) or NO_DIGEST,
                 time_ms=now // 1_000_000,
                 references=references,
                 rejections=rejections,
+                recovery=write_recovery(plan.entries),
                 orders=orders,
                 attachments=attachments,
             )
@@ -786,51 +1099,83 @@ class Replica:
         assert len(signature) == SIGNATURE_BYTES
         block = read_block(unsigned + signature, self.network, self.committee.n)
         assert isinstance(block, Block), block
-        assert self._extends(block), "an honest author's block keeps the rules"
+        placed = place(self.chains, block)
+        assert placed is not None, "an honest author's block keeps the rules"
         self._last_block_at = now
         effects.send.append(SendBlock(EVERYONE, block.data))
-        self._integrate(block, effects, restoring=False)
+        self._integrate(block, placed, effects, restoring=False)
 
-    def _vote(self, today: int) -> tuple[tuple[tuple[int, int, bytes], ...], bytes]:
+    def _vote(self, plan: Plan, today: int) -> tuple[tuple[Name, ...], bytes]:
         """Reference every held head, and so vote: lock each order that keeps the rules, refuse the rest.
 
         Where refusals fill a block, the references end there and the rest has its turn in the next one.
         """
-        voted = self.chains.head_row(self.index)[VOTED]
-        references: list[tuple[int, int, bytes]] = []
+        voted = self.chains.head_row(self.lane)[VOTED]
+        references: list[Name] = []
         refusals = bytearray()
-        for author in np.flatnonzero(self.chains.heads > voted).tolist():
-            if author == self.index or author in self.convicted:
-                continue
-            reached = int(self.chains.heads[author])
-            for height, held in self._open[author].items():
-                if height <= voted[author]:
+        for lane in self._followed():
+            about = self.chains.lanes[lane]
+            reached = int(self.chains.heads[lane])
+            for height, held in self._open[lane].items():
+                if height <= voted[lane]:
                     continue
                 if len(refusals) > REFUSAL_BYTES:
                     reached = height - 1
                     break
-                codes = self._judge(held, today)
+                codes = self._judge(held, plan, today)
                 refused = np.flatnonzero(codes)
                 if len(refused):
-                    refusals += write_rejection(author, height, len(codes), refused, codes[refused])
-            if reached > voted[author]:
-                name = self.chains.digest_at(author, reached)
+                    refusals += write_rejection(
+                        about.author, about.incarnation, height, len(codes), refused, codes[refused]
+                    )
+            if reached > voted[lane]:
+                name = self.chains.digest_at(lane, reached)
                 assert name is not None, "what is open lies within the window"
-                references.append((author, reached, name))
+                references.append(Name(about.author, about.incarnation, reached, name))
         return tuple(references), bytes(refusals)
 
-    def _judge(self, held: Held, today: int) -> Codes:
+    def _judge(self, held: Held, plan: Plan, today: int) -> Codes:
+        orders, codes = held.block.orders, self._check_held(held, today)
+        for row in self.disputes.disputed_rows(orders):
+            slot = Slot.of(orders[row])
+            fenced = slot in plan.fences or self._own_fence(slot) > 0
+            if fenced and codes[row] == Outcome.ACCEPTED:
+                codes[row] = Outcome.SLOT_FENCED
+        for slot in plan.fences:
+            for row in _rows_in(slot, orders):
+                if codes[row] == Outcome.ACCEPTED:
+                    codes[row] = Outcome.SLOT_FENCED
+        ids = self._ids_of(orders)
+        self.slots.lock(orders, ids, codes)
+        for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
+            self._note_rival(orders[row : row + 1], ids[row].tobytes())
+        return codes
+
+    def _check_held(self, held: Held, today: int) -> Codes:
+        """Every check of a voter but lock and view, on the orders of a held block."""
         if held.signatures is None or held.possessions is None:
             self._check_signatures(held)
         assert held.signatures is not None
         assert held.possessions is not None
-        orders = held.block.orders
-        codes = self.ledger.check(orders, held.signatures, held.possessions, today)
-        self.slots.lock(orders, self._ids_of(orders), codes)
-        return codes
+        return self.ledger.check(held.block.orders, held.signatures, held.possessions, today)
 
-    def _take_from_door(self, now: int, today: int, effects: Effects) -> tuple[bytes, bytes]:
-        """The orders for the next block: checked once more, and locked."""
+    def _passes_in_recovery(self, dispute: Dispute, name: bytes) -> bool:
+        """Whether an order that nobody certified passes every check of a voter but lock and view."""
+        for at, found in dispute.places.items():
+            held = self._held_at(at.lane, at.height)
+            if found == name and held is not None:
+                codes = self._check_held(held, self._today)
+                if codes[at.row] == Outcome.ACCEPTED:
+                    return True
+        return False
+
+    def _take_from_door(
+        self, now: int, today: int, plan: Plan, effects: Effects
+    ) -> tuple[bytes, bytes]:
+        """The orders for the next block: checked once more, and locked.
+
+        After them those that recovery carries: in slots that this block fences, so not voted for.
+        """
         self._admit_those_that_waited(now, today, effects)
         taken: list[bytes] = []
         attachments: list[bytes] = []
@@ -846,10 +1191,18 @@ class Replica:
             possessions[list(waiting.possessions)] = True
             holds = np.ones(len(orders), np.bool_)
             codes = self.ledger.check(orders, holds, possessions, today)
+            fenced = [
+                row
+                for row, order in enumerate(orders)
+                if plan.fences and Slot.of(order) in plan.fences
+            ]
+            codes[fenced + self._fenced_rows(orders)] = Outcome.SLOT_FENCED
             refused = codes != Outcome.ACCEPTED
             self.slots.lock(orders, waiting.ids, codes)
             if refused.any():
                 self.slots.withdraw(orders[refused], waiting.ids[refused])
+            for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
+                self._note_rival(orders[row : row + 1], waiting.ids[row].tobytes())
             self._refuse(waiting.ticket, waiting.indices, codes, effects)
             accepted = np.flatnonzero(codes == Outcome.ACCEPTED)
             place = {int(row): count + k for k, row in enumerate(accepted.tolist())}
@@ -860,6 +1213,7 @@ class Replica:
             ]
             taken.append(orders[accepted].tobytes())
             count += len(accepted)
+        taken += [order.tobytes() for order in plan.orders]
         return b"".join(taken), b"".join(attachments)
 
     def _admit_those_that_waited(self, now: int, today: int, effects: Effects) -> None:
@@ -894,6 +1248,15 @@ class JournalBroken(Exception):  # noqa: N818 - it names what is the matter, as 
         """`position` is the journal's."""
         super().__init__(f"block {position} of the journal cannot be used: {why}")
         self.position = position
+
+
+def _rows_in(slot: Slot, orders: Orders) -> list[int]:
+    """Which of these orders lie in a slot."""
+    if slot.space == SPACE_ACCOUNT:
+        same = (orders["payer"] == slot.payer) & (orders["sequence"] == slot.sequence)
+    else:
+        same = (orders["kind"] == OrderKind.CLAIM) & (orders["sequence"] == slot.sequence)
+    return [row for row in np.flatnonzero(same).tolist() if Slot.of(orders[row]) == slot]
 
 
 def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:

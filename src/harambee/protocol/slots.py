@@ -16,6 +16,7 @@ from numba import njit
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER, readable
+from harambee.protocol.slot import SPACE_ALIAS, Slot
 
 Orders = npt.NDArray[np.void]
 Codes = npt.NDArray[np.uint8]
@@ -134,12 +135,30 @@ class Slots:
                     (orders[i]["reference"].tobytes(), int(orders[i]["sequence"])), None
                 )
 
+    def release_slot(self, slot: Slot) -> None:
+        """The slot was skipped: whatever was queued or locked in it is gone."""
+        if slot.space == SPACE_ALIAS:
+            self._claims.pop((slot.subject, slot.sequence), None)
+            return
+        order = np.zeros(1, ORDER)
+        order["payer"], order["sequence"] = slot.payer, slot.sequence
+        self.release(order)
+
     def is_open(self, payer: int, sequence: int) -> bool:
         """Whether an order waits or is locked here in an account's slot."""
         if not 0 <= payer < len(self._open):
             return False
         entry = int(self._open[payer])
         return bool(entry and self._pool[entry]["sequence"] == sequence)
+
+    def holder(self, slot: Slot) -> bytes | None:
+        """The id of the order that waits or is locked here in a slot."""
+        if slot.space == SPACE_ALIAS:
+            held = self._claims.get((slot.subject, slot.sequence))
+            return None if held is None else held[0]
+        if not self.is_open(slot.payer, slot.sequence):
+            return None
+        return bytes(self._pool[int(self._open[slot.payer])]["id"].tobytes())
 
     def locked_id(self, payer: int, sequence: int) -> bytes | None:
         """The id of the order that this replica has locked in an account's slot."""

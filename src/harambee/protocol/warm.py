@@ -50,4 +50,3 @@ def warm_up() -> None:
     replica.slots.withdraw(orders, np.zeros((1, 32), np.uint8))
     replica.slots.release(orders)
     replica.chains.certified_if_referenced()
-    replica.chains.supporters(np.array([[0, 1]], np.int64), np.zeros((1, 1), np.bool_))

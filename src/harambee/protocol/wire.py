@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_BLOCK, digest, signed_prefix
 from harambee.ledger.records import ORDER, ORDER_BYTES
-from harambee.protocol.effects import Range
+from harambee.protocol.effects import Name, Range
+from harambee.protocol.malformed import Malformed
+from harambee.protocol.recovery_entries import Recovery, read_recovery
 
 FORMAT: Final = 1
 BLOCK_BYTES_MAX: Final = 4 << 20
@@ -81,6 +83,7 @@ class Rejection:
     """The refusals of one referenced block: which of its orders, and why."""
 
     author: int
+    incarnation: int
     height: int
     orders: int
     """How many orders that block has."""
@@ -100,10 +103,10 @@ class Block:
     network: bytes
     previous: bytes
     digest: bytes
-    references: tuple[tuple[int, int, bytes], ...]
-    """(author, height, digest), ascending by author."""
+    references: tuple[Name, ...]
+    """Ascending by author, one for each at most."""
     rejections: tuple[Rejection, ...]
-    recovery: bytes
+    recovery: Recovery
     orders: npt.NDArray[np.void]
     """ORDER array, a read-only view into `data`."""
     possessions: dict[int, bytes]
@@ -115,13 +118,6 @@ class Block:
     def signature(self) -> bytes:
         """The author's, over `block_prefix` and the digest."""
         return self.data[-SIGNATURE_BYTES:]
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """Why bytes are not a block; one sentence for the log."""
-
-    why: str
 
 
 def block_prefix(network: bytes, epoch: int) -> bytes:
@@ -167,12 +163,14 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
         return Malformed("the body is not the one that the head names")
     refs = _read_references(data[HEAD_BYTES:at_rejections], author, members)
     rejections = _read_rejections(data[at_rejections:at_recovery])
+    recovery = read_recovery(data[at_recovery:at_orders], members)
     possessions = _read_possessions(data[at_attachments:end], orders)
-    for part in (refs, rejections, possessions):
+    for part in (refs, rejections, recovery, possessions):
         if isinstance(part, Malformed):
             return part
     assert not isinstance(refs, Malformed)
     assert not isinstance(rejections, Malformed)
+    assert not isinstance(recovery, Malformed)
     assert not isinstance(possessions, Malformed)
     return Block(
         author=author,
@@ -185,28 +183,29 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
         digest=digest(data[:at_orders]),
         references=refs,
         rejections=rejections,
-        recovery=data[at_recovery:at_orders],
+        recovery=recovery,
         orders=np.frombuffer(data, ORDER, orders, at_orders),
         possessions=possessions,
         data=data,
     )
 
 
-def _read_references(
-    part: bytes, author: int, members: int
-) -> tuple[tuple[int, int, bytes], ...] | Malformed:
+def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...] | Malformed:
     rows = np.frombuffer(part, REFERENCE)
     authors = rows["author"]
     if (authors[1:] <= authors[:-1]).any():
         return Malformed("the references are not in ascending order of author")
     if (authors >= members).any() or (authors == author).any() or (rows["height"] == 0).any():
         return Malformed("a reference names nobody, or its own author")
-    if rows["incarnation"].any():
-        return Malformed("a reference names an incarnation that has not begun")
+    return _names(part, rows)
+
+
+def _names(part: bytes, rows: npt.NDArray[np.void]) -> tuple[Name, ...]:
     return tuple(
-        (a, h, part[at + 8 : at + REFERENCE_BYTES])
-        for a, h, at in zip(
-            authors.tolist(),
+        Name(a, i, h, part[at + 8 : at + REFERENCE_BYTES])
+        for a, i, h, at in zip(
+            rows["author"].tolist(),
+            rows["incarnation"].tolist(),
             rows["height"].tolist(),
             range(0, len(part), REFERENCE_BYTES),
             strict=True,
@@ -216,18 +215,18 @@ def _read_references(
 
 def _read_rejections(part: bytes) -> tuple[Rejection, ...] | Malformed:
     entries: list[Rejection] = []
-    at, last = 0, (-1, -1)
+    at, last = 0, (-1, -1, -1)
     while at < len(part):
         if len(part) - at < REJECTION_HEAD.itemsize:
             return Malformed("a rejection is cut short")
         head = np.frombuffer(part, REJECTION_HEAD, 1, at)[0]
         orders, refused = int(head["orders"]), int(head["refused"])
-        key = (int(head["author"]), int(head["height"]))
+        key = (int(head["author"]), int(head["incarnation"]), int(head["height"]))
         bitmap = -(-orders >> 3) if orders == 0 else (orders + 7) >> 3
         size = REJECTION_HEAD.itemsize + bitmap + refused
         if orders > BLOCK_ORDERS_MAX or not 0 < refused <= orders or len(part) - at < size:
             return Malformed("a rejection's counts are wrong")
-        if key <= last or head["incarnation"]:
+        if key <= last:
             return Malformed("the rejections are not in ascending order")
         at += REJECTION_HEAD.itemsize
         bits = np.unpackbits(np.frombuffer(part, np.uint8, bitmap, at), bitorder="little")
@@ -268,6 +267,7 @@ def _read_possessions(part: bytes, orders: int) -> dict[int, bytes] | Malformed:
 
 def write_rejection(
     author: int,
+    incarnation: int,
     height: int,
     orders: int,
     indices: npt.NDArray[np.intp],
@@ -275,12 +275,8 @@ def write_rejection(
 ) -> bytes:
     """One rejection entry; `indices` ascending, `outcomes` as long, neither empty."""
     head = np.zeros(1, REJECTION_HEAD)
-    head["author"], head["height"], head["orders"], head["refused"] = (
-        author,
-        height,
-        orders,
-        len(indices),
-    )
+    head["author"], head["incarnation"], head["height"] = author, incarnation, height
+    head["orders"], head["refused"] = orders, len(indices)
     bits = np.zeros(orders, np.uint8)
     bits[indices] = 1
     return head.tobytes() + np.packbits(bits, bitorder="little").tobytes() + outcomes.tobytes()
@@ -303,10 +299,12 @@ class Draft:
     height: int
     previous: bytes
     time_ms: int
-    references: tuple[tuple[int, int, bytes], ...]
+    references: tuple[Name, ...]
     rejections: bytes = b""
+    recovery: bytes = b""
     orders: bytes = b""
     attachments: bytes = b""
+    incarnation: int = 0
 
 
 def write_block(draft: Draft) -> tuple[bytes, bytes]:
@@ -314,6 +312,7 @@ def write_block(draft: Draft) -> tuple[bytes, bytes]:
     head = np.zeros(1, HEAD)
     head["format"], head["author"], head["epoch"] = FORMAT, draft.author, draft.epoch
     head["height"], head["time_ms"] = draft.height, draft.time_ms
+    head["incarnation"], head["recovery_bytes"] = draft.incarnation, len(draft.recovery)
     head["network"] = np.frombuffer(draft.network, np.uint8)
     head["previous"] = np.frombuffer(draft.previous, np.uint8)
     body = draft.orders + draft.attachments
@@ -323,37 +322,47 @@ def write_block(draft: Draft) -> tuple[bytes, bytes]:
         len(draft.orders) // ORDER_BYTES,
         len(draft.attachments),
     )
-    references = b"".join(
-        author.to_bytes(2, "little") + bytes(2) + height.to_bytes(4, "little") + name
-        for author, height, name in draft.references
-    )
-    kept = head.tobytes() + references + draft.rejections
+    kept = head.tobytes() + write_names(draft.references) + draft.rejections + draft.recovery
     return kept + body, digest(kept)
 
 
-def write_heads(heads: tuple[tuple[int, bytes], ...]) -> bytes:
-    """Return the content of a frame that tells (height, digest) of each author, in their order."""
-    rows = np.zeros(len(heads), REFERENCE)
-    rows["author"] = np.arange(len(heads))
-    rows["height"] = [height for height, _ in heads]
-    rows["digest"] = np.frombuffer(b"".join(name for _, name in heads), np.uint8).reshape(-1, 32)
-    return rows.tobytes()
+def write_names(names: tuple[Name, ...]) -> bytes:
+    """Return blocks' names as they stand in references, heads, proofs and fetches by name."""
+    return b"".join(
+        name.author.to_bytes(2, "little")
+        + name.incarnation.to_bytes(2, "little")
+        + name.height.to_bytes(4, "little")
+        + name.digest
+        for name in names
+    )
 
 
-def read_heads(content: bytes, members: int) -> tuple[tuple[int, bytes], ...] | Malformed:
-    """Return (height, digest) of each author in a frame of heads, or why it is none."""
+def read_heads(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
+    """Return the newest block of each author in a frame of heads, or why it is none."""
     if len(content) != members * REFERENCE_BYTES:
         return Malformed("heads are not as many as the super-agents")
     rows = np.frombuffer(content, REFERENCE)
-    if (rows["author"] != np.arange(members)).any() or rows["incarnation"].any():
+    if (rows["author"] != np.arange(members)).any():
         return Malformed("heads are not in the order of the super-agents")
-    return tuple(zip(rows["height"].tolist(), map(bytes, rows["digest"]), strict=True))
+    return _names(content, rows)
+
+
+def read_named(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
+    """Return the blocks that a frame asks for by name, or why it asks for nothing."""
+    count, rest = divmod(len(content), REFERENCE_BYTES)
+    if rest or not 0 < count <= FETCH_RANGES_MAX:
+        return Malformed("a fetch by name has not 1 to 256 names")
+    rows = np.frombuffer(content, REFERENCE)
+    if (rows["author"] >= members).any() or (rows["height"] == 0).any():
+        return Malformed("a fetch names nobody")
+    return _names(content, rows)
 
 
 def write_fetch(ranges: tuple[Range, ...]) -> bytes:
     """Return the content of a frame that asks for these heights."""
     rows = np.zeros(len(ranges), FETCH)
     rows["author"] = [part.author for part in ranges]
+    rows["incarnation"] = [part.incarnation for part in ranges]
     rows["first"] = [part.first for part in ranges]
     rows["last"] = [part.last for part in ranges]
     return rows.tobytes()
@@ -365,8 +374,8 @@ def read_fetch(content: bytes, members: int) -> tuple[Range, ...] | Malformed:
     if rest or not 0 < count <= FETCH_RANGES_MAX:
         return Malformed("a fetch is not a list of 1 to 256 ranges")
     rows = np.frombuffer(content, FETCH)
-    if (rows["author"] >= members).any() or rows["incarnation"].any():
+    if (rows["author"] >= members).any():
         return Malformed("a fetch names nobody")
     if (rows["first"] == 0).any() or (rows["first"] > rows["last"]).any():
         return Malformed("a fetch has an empty range")
-    return tuple(Range(*row) for row in rows[["author", "first", "last"]].tolist())
+    return tuple(Range(*row) for row in rows[["author", "first", "last", "incarnation"]].tolist())

@@ -1,0 +1,408 @@
+"""Slots that are counted one by one: refused, fenced or fought over.
+
+Whole chains are counted by `chains.py`. That is exact for an order which nobody refused, in a slot which
+nobody fenced. Every other slot is a **dispute**, and this module is PROTOCOL sections 2 and 3 written out for
+it: who votes for what in which view, who has fenced it, what is certified in whose past, who acknowledges,
+what is final, what a fence states, which proposals are proved. All of it is a function of the blocks held:
+two replicas that hold the same blocks find the same. What a replica *does* about a dispute, is in
+`recovery.py`.
+
+A vote is kept as the height at which a lane first casts it. Then "the certificate is in the past of a block"
+is: q distinct authors have a lane whose vote stands no higher than that block's clock.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.ledger.kinds import OrderKind
+from harambee.protocol.chains import CLOCK, Chains
+from harambee.protocol.recovery_entries import ABSTAINS, SKIP, Fence, Proposal, Vote
+from harambee.protocol.slot import SPACE_ALIAS, Slot
+
+Orders = npt.NDArray[np.void]
+Clock = npt.NDArray[np.int32]
+
+_CLAIM: Final = int(OrderKind.CLAIM)
+
+
+class Candidate(NamedTuple):
+    """What can become final in a slot: a value in a view."""
+
+    view: int
+    value: bytes
+    """An order id, or SKIP in views above 0."""
+
+
+class Place(NamedTuple):
+    """Where an order lies."""
+
+    lane: int
+    height: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FenceAt:
+    """A fence in a block."""
+
+    height: int
+    view: int
+    clock_before: Clock
+    """The clock of the block before it: the last that acknowledges in lower views."""
+    statement: Candidate | None
+    """The highest certificate of a lower view in the fencing block's past."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalAt:
+    """A proved proposal in a block."""
+
+    lane: int
+    height: int
+    value: bytes
+    forced: bool
+    """Whether a statement of its proof holds a certificate for it: then it is voted for unchecked."""
+
+
+@dataclass(slots=True)
+class Dispute:
+    """Everything that the held blocks say about one slot."""
+
+    slot: Slot
+    orders: dict[bytes, Orders] = field(default_factory=dict)
+    """By order id, ORDER arrays of shape (1,): those that lie in held blocks."""
+    places: dict[Place, bytes] = field(default_factory=dict)
+    votes: dict[Candidate, dict[int, int]] = field(default_factory=dict)
+    """The height at which a lane casts its vote, by lane."""
+    fences: dict[int, list[FenceAt]] = field(default_factory=dict)
+    """Ascending, by lane."""
+    proposals: dict[int, list[ProposalAt]] = field(default_factory=dict)
+    """By view."""
+    offered_again: int = 0
+    """When this door last put one of its orders into a block again; nanoseconds."""
+
+    # -- what a chain says ------------------------------------------------------------------------
+
+    def fence(self, chains: Chains, lane: int, height: int) -> int:
+        """The highest view fenced in the chain that ends in (lane, height), that block included."""
+        view = 0
+        while lane >= 0:
+            for fence in self.fences.get(lane, ()):
+                if fence.height <= height:
+                    view = max(view, fence.view)
+            height = min(height, chains.lanes[lane].base)
+            lane = chains.lanes[lane].parent
+        return view
+
+    def fence_views(self, chains: Chains) -> list[int]:
+        """The highest view that each author has fenced in any lane, abstentions left out; (n,)."""
+        views = [0] * chains.members
+        for lane, fences in self.fences.items():
+            author = chains.lanes[lane].author
+            for fence in fences:
+                if fence.view != ABSTAINS:
+                    views[author] = max(views[author], fence.view)
+        return views
+
+    def vote_of(self, chains: Chains, lane: int, view: int) -> bytes | None:
+        """The value that a lane's chain has voted for in a view, or None."""
+        for candidate, votes in sorted(self.votes.items()):
+            if candidate.view == view and any(
+                lane_ in votes and votes[lane_] <= chains.heads[lane]
+                for lane_ in _line(chains, lane)
+            ):
+                return candidate.value
+        return None
+
+    # -- what a past says -------------------------------------------------------------------------
+
+    def voters(self, chains: Chains, candidate: Candidate, clock: list[int]) -> set[int]:
+        """The authors whose votes for the candidate lie in a past with this clock."""
+        return {
+            chains.lanes[lane].author
+            for lane, height in self.votes.get(candidate, {}).items()
+            if lane < len(clock) and height <= clock[lane]
+        }
+
+    def certificate(self, chains: Chains, clock: Clock, below: int) -> Candidate | None:
+        """The candidate of the highest view less than `below` that q authors voted for in a past."""
+        known = clock.tolist()
+        certified = [
+            candidate
+            for candidate, votes in self.votes.items()
+            if candidate.view < below
+            and len(votes) >= chains.quorum
+            and len(self.voters(chains, candidate, known)) >= chains.quorum
+        ]
+        return max(certified, default=None)
+
+    # -- what all that is held says ---------------------------------------------------------------
+
+    def certified(self, chains: Chains) -> list[Candidate]:
+        """What q authors voted for, in all held blocks."""
+        heads = chains.heads.tolist()
+        return [
+            candidate
+            for candidate, votes in sorted(self.votes.items())
+            if len(votes) >= chains.quorum
+            and len(self.voters(chains, candidate, heads)) >= chains.quorum
+        ]
+
+    def acknowledging(self, chains: Chains, clocks: Clock, candidate: Candidate) -> set[int]:
+        """The authors who acknowledge a candidate in some held block.
+
+        `clocks` are `Chains.clocks()`. What a lane acknowledges only grows until it fences a higher view,
+        so its newest block speaks for it, or the one before that fence.
+        """
+        votes = self.votes[candidate]
+        lanes = np.fromiter(votes.keys(), np.intp, len(votes))
+        heights = np.fromiter(votes.values(), np.int64, len(votes))
+        limited = self._limited(chains, clocks, candidate.view)
+        seen = limited[:, lanes] >= heights
+        authors = chains.author_of[lanes]
+        if len(set(authors.tolist())) == len(authors):
+            count = seen.sum(axis=1)
+        else:
+            by_author = np.zeros((len(seen), chains.members), np.bool_)
+            for column, author in enumerate(authors.tolist()):
+                by_author[:, author] |= seen[:, column]
+            count = by_author.sum(axis=1)
+        return set(chains.author_of[np.flatnonzero(count >= chains.quorum)].tolist())
+
+    def _limited(self, chains: Chains, clocks: Clock, view: int) -> Clock:
+        """The clocks of the last blocks that acknowledge in `view`; zeros for a lane that has none."""
+        limited = clocks
+        for lane in range(len(chains.lanes)):
+            fence = next((f for f in self.fences.get(lane, ()) if f.view > view), None)
+            base, parent = chains.lanes[lane].base, chains.lanes[lane].parent
+            inherits = parent >= 0 and self.fence(chains, parent, base) > view
+            if fence is None and not inherits:
+                continue
+            if limited is clocks:
+                limited = clocks.copy()
+            limited[lane] = 0
+            if fence is not None and not inherits:
+                limited[lane, : len(fence.clock_before)] = fence.clock_before
+        return limited
+
+
+def _line(chains: Chains, lane: int) -> Iterator[int]:
+    while lane >= 0:
+        yield lane
+        lane = chains.lanes[lane].parent
+
+
+class Disputes:
+    """All disputes whose slots are not decided, found by slot, by payer and by place."""
+
+    def __init__(self, accounts: int) -> None:
+        """`accounts` is the number of account rows."""
+        self._by_slot: dict[Slot, Dispute] = {}
+        self._places: dict[int, dict[int, dict[int, Slot]]] = {}
+        """lane -> height -> index -> slot."""
+        self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
+        """How many slots of each account are disputed: the quick way to know that none is."""
+        self._aliases = 0
+
+    def __len__(self) -> int:
+        """How many slots are disputed."""
+        return len(self._by_slot)
+
+    def slots(self) -> list[Slot]:
+        """The disputed slots, in the order in which they were opened."""
+        return list(self._by_slot)
+
+    def get(self, slot: Slot) -> Dispute | None:
+        """The dispute over a slot, if there is one."""
+        return self._by_slot.get(slot)
+
+    def indices_in(self, lane: int, height: int) -> list[int]:
+        """Which orders of a block are disputed, and so not decided by the block's own finality."""
+        return sorted(self._places.get(lane, {}).get(height, {}))
+
+    def disputed_rows(self, orders: Orders) -> list[int]:
+        """Which of these orders lie in disputed slots."""
+        if not self._by_slot:
+            return []
+        payers = orders["payer"]
+        inside = payers < len(self._marked)
+        marked = np.zeros(len(orders), np.bool_)
+        marked[inside] = self._marked[payers[inside]] > 0
+        if self._aliases:
+            marked |= orders["kind"] == _CLAIM
+        return [
+            row for row in np.flatnonzero(marked).tolist() if Slot.of(orders[row]) in self._by_slot
+        ]
+
+    def add(self, slot: Slot) -> Dispute:
+        """A new dispute."""
+        assert slot not in self._by_slot
+        dispute = self._by_slot[slot] = Dispute(slot)
+        if slot.space == SPACE_ALIAS:
+            self._aliases += 1
+        elif slot.payer < len(self._marked):
+            self._marked[slot.payer] = min(255, int(self._marked[slot.payer]) + 1)
+        return dispute
+
+    def add_place(self, dispute: Dispute, place: Place, name: bytes, order: Orders) -> None:
+        """An order of the slot lies there."""
+        dispute.orders.setdefault(name, order.copy())
+        dispute.places[place] = name
+        self._places.setdefault(place.lane, {}).setdefault(place.height, {})[place.row] = (
+            dispute.slot
+        )
+
+    def scan_votes(
+        self, chains: Chains, dispute: Dispute, place: Place, ignore: tuple[int, int]
+    ) -> None:
+        """Note the votes cast for a place before its slot was disputed: all unrefused and unfenced.
+
+        Block `ignore` (lane, height), under way now, says itself what it votes for.
+        """
+        votes = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
+        for lane in range(len(chains.lanes)):
+            height = chains.first_vote(lane, place.lane, place.height)
+            if height is not None and (lane, height) != ignore:
+                votes[lane] = min(height, votes.get(lane, height))
+
+    def close(self, dispute: Dispute) -> list[tuple[int, int]]:
+        """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
+        slot = dispute.slot
+        del self._by_slot[slot]
+        if slot.space == SPACE_ALIAS:
+            self._aliases -= 1
+        elif slot.payer < len(self._marked):
+            others = 0
+            if self._marked[slot.payer] > 1:
+                others = sum(
+                    s.space == slot.space and s.subject == slot.subject for s in self._by_slot
+                )
+            self._marked[slot.payer] = min(255, others)
+        left: list[tuple[int, int]] = []
+        for place in dispute.places:
+            heights = self._places[place.lane]
+            del heights[place.height][place.row]
+            if not heights[place.height]:
+                del heights[place.height]
+                left.append((place.lane, place.height))
+        return left
+
+    # -- one block's entries ----------------------------------------------------------------------
+
+    def cast_votes(
+        self,
+        chains: Chains,
+        lane: int,
+        newly: Iterable[tuple[int, int, int]],
+        refused: dict[tuple[int, int], set[int]],
+    ) -> list[Slot]:
+        """Note what the newest block of a lane votes for by its references and its own orders.
+
+        `newly` is what `Chains.extend` returned, with the block itself; `refused` are the indices it
+        refuses, by (lane, height). Returns the disputed slots that it passed by.
+        """
+        height = int(chains.heads[lane])
+        passed: list[Slot] = []
+        for on, first, last in newly:
+            heights = self._places.get(on)
+            if not heights:
+                continue
+            inside = (
+                [h for h in heights if first <= h <= last]
+                if len(heights) < last - first
+                else [h for h in range(first, last + 1) if h in heights]
+            )
+            for at in inside:
+                for index, slot in heights[at].items():
+                    passed.append(slot)
+                    if index in refused.get((on, at), ()):
+                        continue
+                    dispute = self._by_slot[slot]
+                    if dispute.fence(chains, lane, height) == 0:
+                        name = dispute.places[Place(on, at, index)]
+                        dispute.votes.setdefault(Candidate(0, name), {}).setdefault(lane, height)
+        return passed
+
+    def fence(self, chains: Chains, lane: int, fence: Fence) -> None:
+        """Note a fence in the newest block of a lane; its statement comes with `state`."""
+        dispute = self._by_slot.get(fence.slot)
+        if dispute is None:
+            return  # decided
+        height = int(chains.heads[lane])
+        if fence.view <= dispute.fence(chains, lane, height):
+            return
+        before = (
+            chains.row(lane, height - 1)[CLOCK].copy()
+            if height > 1
+            else np.zeros(len(chains.lanes), np.int32)
+        )
+        dispute.fences.setdefault(lane, []).append(FenceAt(height, fence.view, before, None))
+
+    def state(self, chains: Chains, lane: int, slot: Slot) -> None:
+        """Compute the statement of a fence in the newest block of a lane, once its votes are noted."""
+        dispute = self._by_slot.get(slot)
+        fences = [] if dispute is None else dispute.fences.get(lane, [])
+        if dispute is not None and fences and fences[-1].height == chains.heads[lane]:
+            last = fences[-1]
+            clock = chains.head_row(lane)[CLOCK]
+            statement = dispute.certificate(chains, clock, last.view)
+            fences[-1] = FenceAt(last.height, last.view, last.clock_before, statement)
+
+    def vote(self, chains: Chains, lane: int, vote: Vote) -> tuple[int, int] | None:
+        """Note an explicit vote in the newest block of a lane: it counts in the view of its own fence.
+
+        Returns the (lane, height) of a vote of the same author for another value in that view, if any.
+        """
+        dispute = self._by_slot.get(vote.slot)
+        height = int(chains.heads[lane])
+        if dispute is None or dispute.fence(chains, lane, height) != vote.view:
+            return None
+        author = chains.lanes[lane].author
+        twice = None
+        for candidate, votes in dispute.votes.items():
+            if candidate.view == vote.view and candidate.value != vote.value:
+                for other, at in votes.items():
+                    if chains.lanes[other].author == author:
+                        twice = other, at
+        candidate = Candidate(vote.view, vote.value)
+        dispute.votes.setdefault(candidate, {}).setdefault(lane, height)
+        return twice
+
+    def propose(self, chains: Chains, lane: int, proposal: Proposal) -> bool:
+        """Note a proposal in the newest block of a lane, if it is the leader's and proved."""
+        dispute = self._by_slot.get(proposal.slot)
+        if dispute is None or chains.lanes[lane].author != proposal.slot.leader(
+            proposal.view, chains.members
+        ):
+            return False
+        clock = chains.head_row(lane)[CLOCK]
+        statements = []
+        authors = set()
+        for author, incarnation, height, name in proposal.proof:
+            at = chains.find(author, height, name, incarnation)
+            fence = None if at is None else _fence_in(dispute, at, height)
+            if at is None or fence is None or fence.view != proposal.view or height > clock[at]:
+                return False
+            authors.add(author)
+            statements.append(fence.statement)
+        if len(authors) < chains.quorum:
+            return False
+        certified = [statement for statement in statements if statement is not None]
+        if certified:
+            view = max(statement.view for statement in certified)
+            allowed = {s.value for s in certified if s.view == view}
+            if proposal.value not in allowed:
+                return False
+        elif proposal.value != SKIP and proposal.view % 2 == 0:
+            return False
+        found = ProposalAt(lane, int(chains.heads[lane]), proposal.value, bool(certified))
+        dispute.proposals.setdefault(proposal.view, []).append(found)
+        return True
+
+
+def _fence_in(dispute: Dispute, lane: int, height: int) -> FenceAt | None:
+    return next((f for f in dispute.fences.get(lane, ()) if f.height == height), None)

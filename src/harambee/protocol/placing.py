@@ -1,0 +1,140 @@
+"""Where a block belongs, and whether it keeps the rules of its chain: functions of the block and its past.
+
+No rule here may read what only some replicas still hold, or they would part for ever: an order's own validity
+is the voters' business, and never makes a block invalid.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harambee.protocol.chains import CLOCK, VOTED, Chains, Lane, Rows
+from harambee.protocol.effects import Name
+from harambee.protocol.wire import NO_DIGEST, Block
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A block that continues its author's chain by the rules."""
+
+    lane: int | Lane
+    """The lane whose next block it is, or the one to open for it."""
+    references: tuple[tuple[int, int], ...]
+    """(lane, height)."""
+
+
+def lacks(chains: Chains, block: Block) -> Name | None:
+    """The first block of this one's immediate past that is not held."""
+    if block.height > 1 and _previous_lane(chains, block) is None:
+        return Name(block.author, block.incarnation, block.height - 1, block.previous)
+    for name in block.references:
+        if chains.find(name.author, name.height, name.digest, name.incarnation) is None:
+            return name
+    return None
+
+
+def place(chains: Chains, block: Block) -> Placed | None:
+    """Where a block belongs whose past is held; None if it breaks a rule of chains.
+
+    PROTOCOL section 1: heights are contiguous; a reference extends the previous one to that author; a
+    rejection is of a block that this one newly votes on. And one rule of our own (decision 14): nobody
+    references an author whose fork lies in the block's own past, nor has a fork of its own there. Honest
+    authors never do, and so the branches that a past can hold are bounded.
+    """
+    lane = _lane_for(chains, block)
+    if lane is None or not _re_enters_as_it_must(block):
+        return None
+    before = _row_before(chains, block)
+    clock = before[CLOCK].copy()
+    references: list[tuple[int, int]] = []
+    voted_from: dict[tuple[int, int], tuple[int, int]] = {}
+    for name in block.references:
+        to = chains.find(name.author, name.height, name.digest, name.incarnation)
+        assert to is not None, "its past is held"
+        since = _extends_reference(chains, before[VOTED], name, to)
+        if since is None:
+            return None
+        references.append((to, name.height))
+        voted_from[name.author, name.incarnation] = since, name.height
+        np.maximum(clock, chains.row(to, name.height)[CLOCK], out=clock)
+    for author in {block.author, *(name.author for name in block.references)}:
+        if chains.forked_in(clock, author):
+            return None
+    if _stands_beside(chains, clock, lane, block):
+        return None
+    for rejection in block.rejections:
+        found = voted_from.get((rejection.author, rejection.incarnation))
+        if found is None or not found[0] < rejection.height <= found[1]:
+            return None
+    return Placed(lane, tuple(references))
+
+
+def _previous_lane(chains: Chains, block: Block) -> int | None:
+    return chains.find(block.author, block.height - 1, block.previous, block.incarnation)
+
+
+def _lane_for(chains: Chains, block: Block) -> int | Lane | None:
+    """The lane whose next block this is, or a new one: a branch, or another incarnation."""
+    if block.height == 1:
+        if block.previous != NO_DIGEST:
+            return None
+        for lane in chains.lanes_of[block.author]:
+            empty = chains.heads[lane] == 0
+            if chains.lanes[lane].incarnation == block.incarnation and empty:
+                return lane
+        return Lane(block.author, block.incarnation, -1, 0)
+    previous = _previous_lane(chains, block)
+    assert previous is not None, "its past is held"
+    if chains.heads[previous] == block.height - 1:
+        return previous
+    return Lane(block.author, block.incarnation, previous, block.height - 1)
+
+
+def _re_enters_as_it_must(block: Block) -> bool:
+    """A new incarnation begins by saying so, and nothing else says it."""
+    entry = block.recovery.re_entry
+    begins = block.incarnation > 0 and block.height == 1
+    if not begins:
+        return entry is None
+    return entry is not None and entry.incarnation == block.incarnation
+
+
+def _row_before(chains: Chains, block: Block) -> Rows:
+    if block.height == 1:
+        return np.zeros((3, len(chains.lanes)), np.int32)
+    previous = _previous_lane(chains, block)
+    assert previous is not None, "its past is held"
+    return chains.row(previous, block.height - 1)
+
+
+def _extends_reference(chains: Chains, voted: Rows, name: Name, to: int) -> int | None:
+    """The height of the reference before this one to the same chain; None if it does not extend it."""
+    since = 0
+    for lane in chains.lanes_of[name.author]:
+        reached = int(voted[lane])
+        if not reached:
+            continue
+        incarnation = chains.lanes[lane].incarnation
+        if incarnation > name.incarnation:
+            return None
+        if incarnation < name.incarnation:
+            continue
+        if name.height <= reached or not chains.contains(to, name.height, lane, reached):
+            return None
+        since = max(since, reached)
+    return since
+
+
+def _stands_beside(chains: Chains, clock: Rows, lane: int | Lane, block: Block) -> bool:
+    """Whether the block's past holds a block of its own author that is not below it."""
+    for other in chains.lanes_of[block.author]:
+        height = int(clock[other])
+        if not height or chains.lanes[other].incarnation != block.incarnation:
+            continue
+        if isinstance(lane, int):
+            below = chains.contains(lane, block.height - 1, other, height)
+        else:
+            below = lane.parent >= 0 and chains.contains(lane.parent, lane.base, other, height)
+        if not below:
+            return True
+    return False

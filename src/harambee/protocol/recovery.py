@@ -1,0 +1,300 @@
+"""What a replica does about a disputed slot: whom it fences, what it proposes, what it votes for.
+
+PROTOCOL section 3. `disputes.py` says what the blocks mean; this module chooses. Its only memory beside the
+blocks are the signed orders it has seen and how long it has waited: one's own fences, proposals and votes are
+read from one's own chain, so a restart finds every promise again.
+
+A slot is *opened* (fenced from view 0 to 1) of one's own accord only for a payer's next sequence, with two
+signed orders in hand, or one that was offered again without success; and only so often for each payer and
+region. *Joining* w others is never limited: at least one of them is honest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.records import ORDER
+from harambee.protocol.chains import Chains
+from harambee.protocol.committee import Committee
+from harambee.protocol.disputes import Candidate, Dispute, Disputes
+from harambee.protocol.recovery_entries import (
+    ABSTAINS,
+    FENCE_ORDERS_MAX,
+    SKIP,
+    Fence,
+    Proposal,
+    Recovery,
+    Vote,
+)
+from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+
+Orders = npt.NDArray[np.void]
+
+VIEW_BLOCKS: Final = 20
+"""How many paces view 1 may take; view v may take v times as long, up to the cap."""
+VIEW_NS_MIN: Final = 400_000_000
+VIEWS_CAP: Final = 16
+OPEN_AGAIN_NS: Final = 500_000_000
+"""A payer's slots are opened no oftener than this."""
+REGION_OPENS: Final = 256
+"""How many slots of one region are opened in one `OPEN_AGAIN_NS`."""
+KNOWN_SLOTS_MAX: Final = 1 << 16
+ENTRIES_MAX: Final = 2_048
+"""How many recovery entries go into one block; the others have their turn in the next."""
+_CANCEL: Final = int(OrderKind.CANCEL)
+_NO_ORDERS: Final[Orders] = np.zeros(0, ORDER)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one's next block says about recovery."""
+
+    entries: Recovery = field(default_factory=Recovery)
+    fences: dict[Slot, int] = field(default_factory=dict)
+    """The views that this block fences: they take effect before its references and orders."""
+    orders: list[Orders] = field(default_factory=list)
+    """Orders of fenced slots that lie in no block yet: carried, not voted for."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """One slot as this replica sees it."""
+
+    known: dict[bytes, Orders] = field(default_factory=dict)
+    """At most two orders with valid signatures, by id."""
+    insisted: bool = False
+    """Its one order was offered again without success."""
+    opening: bool = False
+    """The rate limits let it be opened; it will be, whatever comes."""
+    timer_view: int = 0
+    timer_due: int = 0
+
+    @property
+    def is_justified(self) -> bool:
+        """Whether what is known lets a replica open the slot of its own accord."""
+        return len(self.known) >= FENCE_ORDERS_MAX or (self.insisted and bool(self.known))
+
+
+class Rescuer:
+    """The choices of one replica. Not thread-safe; belongs to it."""
+
+    def __init__(
+        self,
+        committee: Committee,
+        index: int,
+        pace_ns: int,
+        chains: Chains,
+        disputes: Disputes,
+        is_next: Callable[[Slot], bool],
+        passes: Callable[[Dispute, bytes], bool],
+    ) -> None:
+        """`pace_ns` is the least time between two of one's own blocks.
+
+        `is_next` says whether a slot is the next of its payer here; `passes` whether an order of a dispute
+        passes every check of a voter but lock and view.
+        """
+        self._committee = committee
+        self._index = index
+        self._view_ns = max(VIEW_BLOCKS * pace_ns, VIEW_NS_MIN)
+        self._chains = chains
+        self._disputes = disputes
+        self._is_next = is_next
+        self._passes = passes
+        self._cases: dict[Slot, _Case] = {}
+        self._opened_at: dict[bytes, int] = {}
+        self._region_opens: dict[int, int] = {}
+        self._window_at = 0
+
+    # -- what is seen -----------------------------------------------------------------------------
+
+    def note_order(self, slot: Slot, name: bytes, order: Orders, *, insisted: bool = False) -> None:
+        """An order with a valid signature was seen in a slot that another one occupies.
+
+        `insisted`: it is the only one, was offered again long after the first time, and is not final.
+        """
+        case = self._case(slot)
+        if case is None:
+            return
+        case.insisted |= insisted
+        if name not in case.known and len(case.known) < FENCE_ORDERS_MAX:
+            case.known[name] = order.copy()
+
+    def _case(self, slot: Slot) -> _Case | None:
+        case = self._cases.get(slot)
+        if case is None and len(self._cases) < KNOWN_SLOTS_MAX:
+            case = self._cases[slot] = _Case()
+        return case
+
+    def forget(self, slot: Slot) -> None:
+        """The slot is decided."""
+        self._cases.pop(slot, None)
+
+    def due(self, now: int) -> list[Slot]:
+        """The slots whose view has run out, and those that only the rate limits keep from being opened."""
+        return [
+            slot
+            for slot, case in self._cases.items()
+            if (case.timer_due and now >= case.timer_due)
+            or (case.is_justified and not case.timer_view)
+        ]
+
+    def next_timer(self) -> int | None:
+        """When the next view runs out; None if none runs."""
+        return min((c.timer_due for c in self._cases.values() if c.timer_due), default=None)
+
+    # -- what is to be said -----------------------------------------------------------------------
+
+    def owes(self, slot: Slot, now: int) -> bool:
+        """Whether there is a fence, a proposal or a vote to put into one's next block."""
+        plan = Plan()
+        self._consider(slot, now, plan, [], [])
+        return bool(plan.fences) or bool(plan.entries)
+
+    def plan(self, slots: list[Slot], now: int) -> Plan:
+        """What one's next block says about these slots."""
+        plan = Plan()
+        proposals: list[Proposal] = []
+        votes: list[Vote] = []
+        for slot in slots:
+            self._consider(slot, now, plan, proposals, votes)
+            if len(plan.fences) + len(proposals) + len(votes) >= ENTRIES_MAX:
+                break
+        return plan
+
+    def _consider(
+        self, slot: Slot, now: int, plan: Plan, proposals: list[Proposal], votes: list[Vote]
+    ) -> None:
+        chains = self._chains
+        dispute = self._disputes.get(slot)
+        lane = chains.current[self._index]
+        own = 0 if dispute is None else dispute.fence(chains, lane, int(chains.heads[lane]))
+        view = self._wanted_view(slot, dispute, own, now)
+        fences = plan.entries.fences
+        if view > own:
+            known = self._cases[slot].known if slot in self._cases else {}
+            carried = np.concatenate([_NO_ORDERS, *known.values()])
+            fences = (*fences, Fence(slot, view, carried))
+            plan.fences[slot] = view
+            plan.orders += [
+                order
+                for name, order in known.items()
+                if dispute is None or name not in dispute.orders
+            ]
+        elif dispute is not None and 0 < own < ABSTAINS:
+            proposal = self._proposal(dispute, own)
+            if proposal is not None:
+                proposals.append(proposal)
+        if dispute is not None and 0 < view < ABSTAINS:
+            vote = self._vote(dispute, lane, view, proposals)
+            if vote is not None:
+                votes.append(vote)
+        plan.entries = Recovery(fences, tuple(proposals), tuple(votes))
+
+    def _wanted_view(self, slot: Slot, dispute: Dispute | None, own: int, now: int) -> int:
+        """The view that this replica should have fenced by now; `own` if that is enough."""
+        if own == ABSTAINS:
+            return own
+        case = self._cases.get(slot)
+        if dispute is not None:
+            views = sorted(dispute.fence_views(self._chains), reverse=True)
+            joined = views[self._committee.w - 1]
+            if joined > own:
+                return joined
+            if own and views[self._committee.q - 1] >= own:
+                case = self._case(slot)
+                if case is not None and case.timer_view != own:
+                    case.timer_view = own
+                    case.timer_due = now + min(own, VIEWS_CAP) * self._view_ns
+                elif case is not None and now >= case.timer_due:
+                    return own + 1
+        if own or case is None or not case.is_justified or not self._is_next(slot):
+            return own
+        case.opening = case.opening or self._may_open(slot, now)
+        return 1 if case.opening else 0
+
+    def _may_open(self, slot: Slot, now: int) -> bool:
+        if not 0 <= now - self._window_at < OPEN_AGAIN_NS:
+            self._window_at = now
+            self._region_opens.clear()
+            self._opened_at = {
+                subject: at
+                for subject, at in self._opened_at.items()
+                if 0 <= now - at < OPEN_AGAIN_NS
+            }
+        region = slot.payer >> 20 if slot.space == SPACE_ACCOUNT else -1
+        opens = self._region_opens.get(region, 0)
+        if slot.subject in self._opened_at or opens >= REGION_OPENS:
+            return False
+        self._opened_at[slot.subject] = now
+        self._region_opens[region] = opens + 1
+        return True
+
+    def _proposal(self, dispute: Dispute, view: int) -> Proposal | None:
+        """What to propose as the leader of one's own view, once q authors' fences are in one's past."""
+        chains = self._chains
+        if dispute.slot.leader(view, self._committee.n) != self._index:
+            return None
+        if any(chains.lanes[p.lane].author == self._index for p in dispute.proposals.get(view, ())):
+            return None
+        clock = self._past()
+        fences = [
+            (chains.lanes[lane], fence, lane)
+            for lane, found in sorted(dispute.fences.items())
+            for fence in found
+            if fence.view == view and fence.height <= clock[lane]
+        ]
+        proof: dict[int, tuple[int, int, int, bytes]] = {}
+        certified: list[Candidate] = []
+        for lane, fence, at in fences:
+            name = chains.digest_at(at, fence.height)
+            if lane.author in proof or name is None or len(proof) == self._committee.q:
+                continue
+            proof[lane.author] = lane.author, lane.incarnation, fence.height, name
+            if fence.statement is not None:
+                certified.append(fence.statement)
+        if len(proof) < self._committee.q:
+            return None
+        value = max(certified).value if certified else self._choice(dispute, view)
+        return Proposal(dispute.slot, view, value, tuple(proof.values()))
+
+    def _past(self) -> npt.NDArray[np.int32]:
+        """The clock that one's next block will have: all that is held but for what nobody references."""
+        chains = self._chains
+        rows = [chains.head_row(chains.current[author])[0] for author in range(self._committee.n)]
+        past: npt.NDArray[np.int32] = np.maximum.reduce(rows)
+        return past
+
+    def _choice(self, dispute: Dispute, view: int) -> bytes:
+        """What to propose where nothing is certified: skip, or in odd views an order that passes.
+
+        A cancel comes first, for it is the payer's later wish; then the order with the most votes.
+        """
+        if view % 2 == 0:
+            return SKIP
+        passing = [name for name in dispute.orders if self._passes(dispute, name)]
+        return min(
+            passing,
+            key=lambda name: (
+                dispute.orders[name]["kind"][0] != _CANCEL,
+                -len(dispute.votes.get(Candidate(0, name), ())),
+                name,
+            ),
+            default=SKIP,
+        )
+
+    def _vote(
+        self, dispute: Dispute, lane: int, view: int, proposals: list[Proposal]
+    ) -> Vote | None:
+        """One vote in the view of one's own fence, for a proved proposal; a free order must pass."""
+        if dispute.vote_of(self._chains, lane, view) is not None:
+            return None
+        own = [(p.value, True) for p in proposals if p.slot == dispute.slot and p.view == view]
+        theirs = [(p.value, p.forced) for p in dispute.proposals.get(view, ())]
+        for value, forced in own + theirs:
+            if forced or value == SKIP or self._passes(dispute, value):
+                return Vote(dispute.slot, view, value)
+        return None
