@@ -97,11 +97,15 @@ def make_ledger(n, people, opening_cents=OPENING_CENTS):
     return ledger
 
 
-def make_order(payer, payee, amount, sequence, *, kind=OrderKind.SEND, key=None, day=TODAY):
+def make_order(
+    payer, payee, amount, sequence, *, kind=OrderKind.SEND, key=None, day=TODAY, reference=None
+):
     order = np.zeros(1, ORDER)
     order["payer"], order["payee"], order["amount"] = payer, payee, amount
     order["sequence"], order["kind"], order["day"] = sequence, kind, day
     order["tariff"] = TARIFF.version
+    if reference is not None:
+        order["reference"] = reference
     if kind == OrderKind.SEND:
         order["fee"] = TARIFF.fee_cents(FeeTable.SEND, amount)
     prefix = signed_prefix(TAG_ORDER, NETWORK)
@@ -130,6 +134,7 @@ class Node:
     settled: list[bytes] = field(default_factory=list)
     """Bodies of final orders in the order in which they were told."""
     refused: dict[tuple[int, int], Outcome] = field(default_factory=dict)
+    evidence: list = field(default_factory=list)
     up: bool = True
     wake_at: int = 0
     life: int = 0
@@ -216,6 +221,7 @@ class Network:
         node.disk += effects.persist
         for orders in effects.settled:
             node.settled += [order.tobytes()[:BODY_BYTES] for order in orders]
+        node.evidence += effects.evidence
         for refused in effects.refused:
             for order, outcome in zip(refused.indices, refused.outcomes, strict=True):
                 node.refused[refused.ticket, int(order)] = Outcome(outcome)

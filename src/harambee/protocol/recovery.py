@@ -142,9 +142,9 @@ class Rescuer:
             or (case.is_justified and not case.timer_view)
         ]
 
-    def next_timer(self) -> int | None:
-        """When the next view runs out; None if none runs."""
-        return min((c.timer_due for c in self._cases.values() if c.timer_due), default=None)
+    def next_timer(self, now: int) -> int | None:
+        """When the next view runs out that has not yet; None if none runs."""
+        return min((c.timer_due for c in self._cases.values() if c.timer_due > now), default=None)
 
     # -- what is to be said -----------------------------------------------------------------------
 

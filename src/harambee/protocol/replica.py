@@ -300,9 +300,9 @@ class Replica:
                 if rescues or self._has_something_to_say()
                 else self._last_block_at + self.pace.heartbeat_ns
             )
-            timer = self.rescuer.next_timer()
+            timer = self.rescuer.next_timer(now)
             if timer is not None:
-                effects.wake_at = min(effects.wake_at, max(timer, now + 1))
+                effects.wake_at = min(effects.wake_at, timer)
         named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
         effects.send += named
         requests, wake = self.catch_up.requests(

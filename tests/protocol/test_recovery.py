@@ -1,0 +1,203 @@
+"""A slot that two orders fight over is decided, the same way everywhere, and its payer can pay again."""
+
+import random
+
+import numpy as np
+import pytest
+from tests.protocol.network import (
+    MS,
+    SECOND,
+    Network,
+    customers,
+    make_block,
+    make_order,
+)
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.records import POSITION_ENROLMENT, account_number
+from harambee.protocol.messages import BlockArrived
+from harambee.protocol.wire import NO_DIGEST
+
+ANN, BEN, CYD, DAN = customers(4)
+
+
+def is_decided(network, payer, sequence, nodes=None):
+    nodes = [node for node in network.nodes if node.up] if nodes is None else nodes
+    return all(node.replica.ledger.next_sequence(payer) > sequence for node in nodes)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_two_orders_in_one_slot_are_decided_and_the_payer_pays_on(seed):
+    network = Network(seed=seed, n=4 + 3 * (seed % 2))
+    network.run(1)
+    first, second = make_order(ANN, BEN, 10_000, 0), make_order(ANN, CYD, 20_000, 0)
+    dice = random.Random(seed)
+    for door in range(network.n):
+        network.offer(door, dice.choice([first, second]))
+    network.until(lambda: is_decided(network, ANN, 0), seconds=20)
+    network.assert_sound()
+    network.run(1)
+    network.assert_same()
+    later = make_order(ANN, DAN, 10_000, 1)
+    network.pay(0, later)
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+
+
+def test_a_slot_is_freed_within_two_seconds_in_the_median():
+    """In simulated time: what a network of four on one machine takes, links of 1 to 20 ms."""
+    took = []
+    for seed in range(15):
+        network = Network(seed=seed)
+        network.run(1)
+        network.offer(seed % 4, make_order(ANN, BEN, 10_000, 0))
+        network.offer((seed + 1) % 4, make_order(ANN, CYD, 20_000, 0))
+        began = network.now
+        network.until(lambda network=network: is_decided(network, ANN, 0))
+        took.append(network.now - began)
+    assert sorted(took)[7] < 2 * SECOND
+
+
+@pytest.mark.parametrize("dead", range(4))
+def test_a_dead_leader_costs_a_view_and_no_more(dead):
+    network = Network()
+    network.run(1)
+    network.kill(dead)
+    doors = [i for i in range(4) if i != dead]
+    for payer in (ANN, BEN, CYD):
+        network.offer(doors[0], make_order(payer, DAN, 10_000, 0))
+        network.offer(doors[1], make_order(payer, DAN, 20_000, 0))
+    network.until(lambda: all(is_decided(network, payer, 0) for payer in (ANN, BEN, CYD)))
+    network.restart(dead)
+    network.run(2)
+    network.assert_sound()
+    network.assert_same()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_kills_during_recovery_keep_every_promise(seed):
+    network = Network(seed=seed, delay_ms=(1, 40))
+    dice = random.Random(seed)
+    network.run(1)
+    for round_ in range(4):
+        one = make_order(ANN, BEN, 10_000, round_)
+        two = make_order(ANN, CYD, 20_000, round_)
+        for door in range(4):
+            network.offer(door, dice.choice([one, two]))
+        for _ in range(3):
+            network.run(dice.random() * 0.15)
+            victim = dice.randrange(4)
+            network.kill(victim)
+            network.run(dice.random() * 0.1)
+            network.restart(victim)
+        network.until(lambda round_=round_: is_decided(network, ANN, round_), seconds=40)
+        network.assert_sound()
+    network.run(2)
+    network.assert_same()
+    assert not any(node.replica.convicted for node in network.nodes), "nobody broke a promise"
+
+
+def test_a_cancel_beside_an_order_frees_the_slot():
+    """Two replicas lock the order and are cut off from the rest; the payer cancels at another door."""
+    network = Network()
+    network.run(1)
+    network.cut = {(0, 2), (0, 3), (1, 2), (1, 3), (2, 0), (2, 1), (3, 0), (3, 1)}
+    order = make_order(ANN, BEN, 10_000, 0)
+    cancel = make_order(ANN, ANN, 0, 0, kind=OrderKind.CANCEL)
+    network.offer(0, order)
+    network.run(0.5)
+    network.offer(2, cancel)
+    network.run(0.5)
+    assert not is_decided(network, ANN, 0)
+    network.cut = set()
+    network.until(lambda: is_decided(network, ANN, 0))
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+    network.pay(1, make_order(ANN, BEN, 10_000, 1))
+
+
+def test_an_order_that_is_only_ever_offered_by_an_honest_payer_is_never_skipped():
+    """Half the network is away for long; the payer comes back with the same bytes, again and again."""
+    network = Network()
+    network.run(1)
+    network.kill(2)
+    network.kill(3)
+    order = make_order(ANN, BEN, 10_000, 0)
+    for _ in range(10):
+        network.offer(0, order)
+        network.offer(1, order)
+        network.run(1)
+    network.restart(2)
+    network.restart(3)
+    network.until(lambda: network.is_final(order))
+    network.assert_sound()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fork_shown_to_different_peers_stops_nobody(seed):
+    """Author 3 signs two chains, with two orders of one slot. Both are in honest blocks' pasts."""
+    network = Network(seed=seed)
+    network.kill(3)
+    network.run(1)
+    one, _ = make_block(3, 1, NO_DIGEST, (), make_order(ANN, BEN, 10_000, 0))
+    two, _ = make_block(3, 1, NO_DIGEST, (), make_order(ANN, CYD, 20_000, 0))
+    for peer in range(3):
+        branch = one if peer == seed % 3 else two
+        network._later(network.dice.randrange(30) * MS, peer, BlockArrived(3, branch))
+    network.until(lambda: is_decided(network, ANN, 0))
+    network.pay(seed % 3, make_order(ANN, DAN, 10_000, 1))
+    network.pay((seed + 1) % 3, make_order(BEN, DAN, 10_000, 0))
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+    honest = network.nodes[:3]
+    assert any(node.replica.convicted for node in honest)
+    for node in honest:
+        assert node.replica.convicted <= {3}
+        assert len(node.evidence) == len(node.replica.convicted), "one item for a culprit"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_many_crooked_payers_over_a_bad_network(seed):
+    network = Network(seed=seed, people=12, n=7, loss=0.05, delay_ms=(1, 80))
+    dice = random.Random(seed)
+    people = customers(12)
+    network.run(1)
+    for _ in range(40):
+        payer = dice.choice(people)
+        sequence = network.nodes[0].replica.ledger.next_sequence(payer)
+        for door in dice.sample(range(7), dice.choice([1, 2, 4])):
+            payee = dice.choice([p for p in people if p != payer])
+            order = make_order(payer, payee, dice.randrange(10_000, 200_000), sequence)
+            network.offer(door, order)
+        network.run(dice.random() * 0.3)
+    network.loss = 0
+    network.until(lambda: not any(len(node.replica.disputes) for node in network.nodes), seconds=60)
+    network.run(3)
+    network.assert_sound()
+    network.assert_same()
+    for payer in people:
+        sequence = network.nodes[0].replica.ledger.next_sequence(payer)
+        payee = people[0] if payer != people[0] else people[1]
+        network.pay(dice.randrange(7), make_order(payer, payee, 10_000, sequence))
+
+
+def test_two_claims_of_one_alias_are_decided():
+    """Two super-agents enrol one number at the same time: one of them has it, or it is free again."""
+    network = Network()
+    network.run(1)
+    alias = np.frombuffer(b"a number's keyed hash".ljust(32), np.uint8)
+    enrolment = account_number(0, POSITION_ENROLMENT)
+    claims = [
+        make_order(enrolment, payee, 0, 0, kind=OrderKind.CLAIM, reference=alias)
+        for payee in (ANN, BEN)
+    ]
+    network.offer(0, claims[0])
+    network.offer(1, claims[1])
+    ledgers = [node.replica.ledger for node in network.nodes]
+    network.until(lambda: all(ledger.alias_next(alias.tobytes()) == 1 for ledger in ledgers))
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
