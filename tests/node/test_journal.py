@@ -100,7 +100,7 @@ def test_a_journal_of_another_is_refused_unchanged(tmp_path, changes, sentence):
 def test_another_format_is_refused(tmp_path, monkeypatch):
     open_(tmp_path).close()
     monkeypatch.setattr("harambee.node.journal.FORMAT", FORMAT + 1)
-    with pytest.raises(JournalError, match="has format 1; this program reads format 2"):
+    with pytest.raises(JournalError, match="has format 2; this program reads format 3"):
         open_(tmp_path)
 
 

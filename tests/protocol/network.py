@@ -134,7 +134,7 @@ class Node:
     settled: list[bytes] = field(default_factory=list)
     """Bodies of final orders in the order in which they were told."""
     refused: dict[tuple[int, int], Outcome] = field(default_factory=dict)
-    evidence: list = field(default_factory=list)
+    evidence: list[object] = field(default_factory=list)
     up: bool = True
     wake_at: int = 0
     life: int = 0
@@ -269,10 +269,12 @@ class Network:
             if peer != index and self.nodes[peer].up:
                 self._later(0, peer, PeerDown(index))
 
-    def restart(self, index):
+    def restart(self, index, *, re_enter=False):
         node = self.nodes[index]
         node.replica = self._replica(index)
         node.replica.restore(node.disk)
+        if re_enter:
+            node.replica.re_enter()
         node.up, node.wake_at = True, self.now
         for peer in range(self.n):
             if peer != index and self.nodes[peer].up:

@@ -16,6 +16,7 @@ from tests.protocol.network import (
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import POSITION_ENROLMENT, account_number
 from harambee.protocol.messages import BlockArrived
+from harambee.protocol.reentry import Phase
 from harambee.protocol.wire import NO_DIGEST
 
 ANN, BEN, CYD, DAN = customers(4)
@@ -201,3 +202,77 @@ def test_two_claims_of_one_alias_are_decided():
     network.run(1)
     network.assert_sound()
     network.assert_same()
+
+
+def test_who_lost_its_disk_comes_back_under_a_new_incarnation():
+    network = Network(people=12)
+    network.run(1)
+    people = customers(12)
+    for door in range(4):
+        network.pay(door, make_order(people[door], people[5], 10_000, 0))
+    network.kill(0)
+    network.nodes[0].disk.clear()
+    network.restart(0, re_enter=True)
+    zero = network.nodes[0].replica
+    network.until(lambda: zero.re_entering.phase == Phase.ABSTAINING)
+    assert zero.lane != 0
+    network.run(1)
+    network.assert_same()
+    network.kill(1)
+    for sequence in range(1, 5):
+        # Its first slots are those in which it may have promised something: there it is one of the f.
+        order = make_order(people[0], people[5], 10_000, sequence)
+        network.offer(2, order)
+        network.run(1)
+        assert network.is_final(order) == (sequence > 2)
+        if sequence <= 2:
+            network.restart(1)
+            network.until(lambda order=order: network.is_final(order))
+            network.kill(1)
+    network.restart(1)
+    network.run(2)
+    network.assert_sound()
+    network.assert_same()
+    assert not any(node.replica.convicted for node in network.nodes)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 20])
+def test_an_old_disk_is_noticed_and_comes_back_too(kept):
+    network = Network(people=12, seed=kept)
+    people = customers(12)
+    network.run(1)
+    for sequence in range(5):
+        network.pay(sequence % 4, make_order(people[1], people[2], 10_000, sequence))
+    network.kill(3)
+    del network.nodes[3].disk[kept:]
+    network.restart(3)
+    network.run(2)
+    assert network.nodes[3].replica.halted is not None
+    network.kill(3)
+    network.restart(3, re_enter=True)
+    three = network.nodes[3]
+    network.until(lambda: three.replica.re_entering.phase == Phase.ABSTAINING)
+    network.pay(0, make_order(people[1], people[2], 10_000, 5))
+    network.kill(3)
+    network.restart(3)
+    network.until(lambda: three.replica.speaking)
+    assert three.replica.re_entering.phase == Phase.ABSTAINING, "a restart forgets no abstention"
+    network.pay(0, make_order(people[1], people[2], 10_000, 6))
+    network.pay(3, make_order(people[1], people[2], 10_000, 7))
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+
+
+def test_with_four_all_three_others_are_needed_to_come_back():
+    network = Network()
+    network.run(1)
+    network.kill(0)
+    network.kill(1)
+    network.nodes[0].disk.clear()
+    network.restart(0, re_enter=True)
+    network.run(5)
+    assert network.nodes[0].replica.re_entering.phase == Phase.READING
+    network.restart(1)
+    zero = network.nodes[0].replica
+    network.until(lambda: zero.re_entering.phase == Phase.ABSTAINING)

@@ -286,7 +286,7 @@ class Handset:
         name = order_id(self.genesis.network, order)
         reason = Outcome.ACCEPTED if state.refused_by is None else Outcome[state.refused_by]
         status = _status(decision, name, reason)
-        if decision.final_id is not None or decision.foreign:
+        if decision.final_id is not None or decision.foreign or decision.skipped:
             self.wallet.write_state(WalletState(next_sequence=body.sequence + 1))
         return Payment(
             status=status,
@@ -445,7 +445,7 @@ def replace_state(
 def _status(decision: Decision, payment_id: bytes, reason: Outcome) -> PaymentStatus:
     if decision.final_id == payment_id:
         return PaymentStatus.FINAL
-    if decision.final_id is not None:
+    if decision.final_id is not None or decision.skipped:
         return PaymentStatus.CANCELLED if reason is Outcome.ACCEPTED else PaymentStatus.REFUSED
     if decision.foreign:
         return PaymentStatus.REPLACED

@@ -27,8 +27,9 @@ NOT_YET: Final = frozenset(
         Outcome.SLOT_TAKEN,
         Outcome.SLOT_FENCED,
         Outcome.BROKER_BUSY,
-        # The slot is final with something; the watch on it will say with what.
+        # The slot is decided; the watch on it will say how.
         Outcome.SEQUENCE_STALE,
+        Outcome.SLOT_SKIPPED,
     }
 )
 """Refusals that say "later", or "look at the slot", and are no reason to give the order up."""
@@ -57,6 +58,8 @@ class Decision:
     receipts: tuple[Receipt, ...] = ()
     foreign: bool = False
     """The slot is final with an order that this handset does not know; w super-agents say so."""
+    skipped: bool = False
+    """The slot was closed without an order; w super-agents say so."""
     refused_by: Outcome | None = None
     """The reason most super-agents gave, where q refused."""
     refusals: tuple[Refusal, ...] = ()
@@ -75,7 +78,8 @@ class Settlement:
     slot: SlotOfOrders
     _receipts: dict[bytes, dict[int, Receipt]] = field(default_factory=dict)
     _refusals: dict[int, Refusal] = field(default_factory=dict)
-    _others: dict[bytes, set[int]] = field(default_factory=dict)
+    _others: dict[bytes | None, set[int]] = field(default_factory=dict)
+    """Who says that another order is final in the slot; None stands for no order at all."""
     _decision: Decision = field(default_factory=Decision)
     _decided: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -145,6 +149,8 @@ class Settlement:
                     name = view.other_id
                     continue
                 self._take_other(door, view.other_id)
+            elif view.state == "skipped":
+                self._take_other(door, None)
             await asyncio.sleep(PAUSE_S)
 
     def _take_receipt(self, door: Door, name: bytes, receipt: Receipt | None) -> None:
@@ -171,11 +177,12 @@ class Settlement:
             self._decision.refusals = tuple(self._refusals.values())
             self._decided.set()
 
-    def _take_other(self, door: Door, other: bytes) -> None:
+    def _take_other(self, door: Door, other: bytes | None) -> None:
         said = self._others.setdefault(other, set())
         said.add(door.index)
         if len(said) >= self.genesis.committee.w and not self._decided.is_set():
-            self._decision.foreign = True
+            self._decision.foreign = other is not None
+            self._decision.skipped = other is None
             self._decided.set()
 
 

@@ -63,6 +63,11 @@ class Aliases:
         row["next_sequence"] = following
         self.changed(new)
 
+    def following(self) -> dict[bytes, int]:
+        """Return the next slot of every alias that is entered."""
+        taken = self.rows[self.rows["next_sequence"] != 0]
+        return {row["alias"].tobytes(): int(row["next_sequence"]) for row in taken}
+
     def digest(self) -> bytes:
         """Return the digest of all of them, 32 bytes, in ascending order of the aliases' bytes."""
         if self._digest is None:

@@ -9,6 +9,7 @@ Whoever wants to know something of the ledger asks with `ask`: the question runs
 commit, so every answer is one consistent and durable state.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -23,11 +24,14 @@ import numpy as np
 
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import OPENING
-from harambee.node.journal import Journal, JournalFull
+from harambee.node.journal import Journal, JournalDamaged, JournalFull
+from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
-from harambee.protocol.effects import Effects
+from harambee.protocol.effects import Effects, Outgoing
+from harambee.protocol.evidence import write_evidence
 from harambee.protocol.messages import BlockArrived, Message, OrdersOffered
+from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
 
@@ -139,11 +143,44 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            replica = self._open()
-            self._loop(replica)
+            replica = self._open_whole()
+            if replica is not None:
+                self._loop(replica)
+        except MendingEnded:
+            return
         except BaseException as error:  # noqa: BLE001 - told to who owns the engine, who ends the process
             self.failure = error
             self._deliver(Turn(Effects(), [], 0, {}))
+
+    def _open_whole(self) -> Replica | None:
+        """Fold the journal; where its disk has damaged a block, get that block from a peer first.
+
+        None when told to stop.
+        """
+        while not self._stopping.is_set():
+            try:
+                return self._open()
+            except JournalDamaged as damage:
+                log.error("%s; it is fetched from the others", damage)  # noqa: TRY400 - expected
+                self.trouble = f"This super-agent repairs its journal: {damage}."
+                mend(self._journal, self.files.genesis, self._hear, self._say)
+        return None
+
+    def _hear(self, wait_s: float) -> Message | None:
+        """The next message, or None when none comes in time; MendingEnded when told to stop."""
+        if self._stopping.is_set():
+            raise MendingEnded
+        unanswered = Turn(Effects(), [], 0, {})
+        while self._questions:
+            failed = UnavailableError(self.trouble or "")
+            unanswered.answers.append((self._questions.popleft().answer, None, failed))
+        self._deliver(unanswered)
+        with contextlib.suppress(queue.Empty):
+            return self._inbox.get(timeout=wait_s)
+        return None
+
+    def _say(self, outgoing: Outgoing) -> None:
+        self._deliver(Turn(Effects(send=[outgoing]), [], 0, {}))
 
     def _open(self) -> Replica:
         files = self.files
@@ -164,6 +201,9 @@ class Engine:
         )
         began = time.monotonic()
         replica.restore(block for _, block in self._journal.blocks())
+        replica.convicted.update(self._journal.evidence())
+        if self._journal.re_entering:
+            replica.re_enter()
         if self._journal.count:
             log.info(
                 "read %d blocks with %d final orders in %.1f s",
@@ -184,6 +224,7 @@ class Engine:
             questions = [self._questions.popleft() for _ in range(len(self._questions))]
             if not self._make_durable(turn.effects.persist, questions):
                 return
+            self._keep_beside(replica, turn.effects)
             for question in questions:
                 turn.answers.append(_answered(question, replica))
             self._look_at(replica, now)
@@ -252,6 +293,18 @@ class Engine:
             self._commits_ms.append((time.perf_counter() - began) * 1e3)
             del self._commits_ms[:-COMMITS_REMEMBERED]
             return True
+
+    def _keep_beside(self, replica: Replica, effects: Effects) -> None:
+        """Keep evidence, and that a new incarnation has begun; both follow the blocks they rest on."""
+        for item in effects.evidence:
+            held = self._journal.find_digest(item.held)
+            if held is not None:
+                content = write_evidence(replica.network, held, item.other)
+                self._journal.keep_evidence(item.culprit, content)
+            name = self.files.genesis.committee.members[item.culprit].name
+            log.error("%s has signed what no honest super-agent signs: evidence is kept", name)
+        if self._journal.re_entering and replica.re_entering.phase != Phase.READING:
+            self._journal.re_entering = False
 
     def _look_at(self, replica: Replica, now: int) -> None:
         """Take a snapshot for people, if the last one is old."""

@@ -4,8 +4,12 @@ It is the only database (docs/wire.md, section 11); all state is a fold over it.
 when `append` has returned, the blocks are on disk, all of them; when it has raised, none of them is
 in the journal; and `kill -9` at any instant leaves it as after the last whole `append`. LMDB gives
 exactly that: a transaction writes only pages that nothing refers to, syncs them, then writes and
-syncs one page that refers to them. So nothing is repaired at a start, and reading never waits for
+syncs one page that refers to them. So a crash leaves nothing to repair, and reading never waits for
 writing.
+
+A disk that changes what it was given is another matter: every block stands with a checksum, and one
+that does not match is never returned. `damaged` finds such blocks, and `repair` puts the same block, from
+somebody who still holds it, in its place.
 
 One thread at a time may append. Any number of threads may read meanwhile, each in a transaction
 that is short, because a long one would keep freed pages from being used again.
@@ -13,6 +17,7 @@ that is short, because a long one would keep freed pages from being used again.
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -22,7 +27,10 @@ from typing import Any, Final, Self
 
 import lmdb
 
-FORMAT: Final = 1
+from harambee.protocol.effects import Name
+from harambee.protocol.wire import digest_of
+
+FORMAT: Final = 2
 MAP_BYTES: Final = 64 << 30
 """Address space kept free for the journal; the file grows as it is written."""
 
@@ -38,6 +46,9 @@ _POSITION: Final = struct.Struct("<Q")
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 assert _HEAD.size == 14
+CHECKSUM_BYTES: Final = 16
+DIGEST_BYTES: Final = 32
+_META_RE_ENTERING: Final = b"re-entering"
 
 # What one read transaction of `Journal.blocks` copies out.
 _CHUNK_BLOCKS: Final = 1_024
@@ -58,6 +69,14 @@ class JournalFull(Exception):  # noqa: N818 - what has happened, not whose error
     """
 
 
+class JournalDamaged(Exception):  # noqa: N818 - what has happened, not whose error it is
+    """A stored block is not what was written; the message is one sentence."""
+
+    def __init__(self, folder: Path, position: int) -> None:
+        super().__init__(f"block {position} of the journal {folder} is damaged on the disk")
+        self.position = position
+
+
 class Journal:
     """The open journal of one super-agent. Made by `open`; a context manager that closes itself."""
 
@@ -68,7 +87,11 @@ class Journal:
         self._environment = environment
         self._blocks: Any = None
         self._ids: Any = None
+        self._forks: Any = None
+        self._evidence: Any = None
+        self._meta: Any = None
         self._count = 0
+        self._re_entering = False
 
     @classmethod
     def open(
@@ -135,20 +158,23 @@ class Journal:
         """Put the blocks (wire format) behind all others and make them durable, all or none.
 
         When it returns they are on disk. JournalFull when that could not be done; ValueError for
-        bytes too short to be a block. Where two blocks have one id, it goes on naming the first.
+        bytes too short to be a block. Where two blocks have one id, both are found by their digests.
         """
         ids = [_id_of(block) for block in blocks]
+        digests = [digest_of(block) for block in blocks]
         if not ids:
             return
         position = self._count
         try:
             with self._environment.begin(write=True) as transaction:
-                for key, block in zip(ids, blocks, strict=True):
+                for key, digest, block in zip(ids, digests, blocks, strict=True):
                     stored = transaction.put(
-                        _POSITION_KEY.pack(position), block, append=True, db=self._blocks
+                        _POSITION_KEY.pack(position), _sealed(block), append=True, db=self._blocks
                     )
                     assert stored, "positions ascend"
-                    transaction.put(key, _POSITION.pack(position), overwrite=False, db=self._ids)
+                    place = _POSITION.pack(position)
+                    if not transaction.put(key, place + digest, overwrite=False, db=self._ids):
+                        transaction.put(key + digest, place, db=self._forks)
                     position += 1
         except lmdb.Error as error:
             why = f"the disk is full ({error})" if _is_full(self.folder) else str(error)
@@ -156,15 +182,28 @@ class Journal:
         self._count = position
 
     def read(self, position: int) -> bytes:
-        """Return the block at a position; IndexError if there is none."""
+        """Return the block at a position; IndexError if there is none, JournalDamaged if it is that."""
         if not 0 <= position < self._count:
             raise IndexError(f"there is no block at position {position}")
         with self._environment.begin() as transaction:
-            block: bytes = transaction.get(_POSITION_KEY.pack(position), db=self._blocks)
+            block = self._block_at(transaction, position)
+        if block is None:
+            raise JournalDamaged(self.folder, position)
         return block
 
+    def _block_at(self, transaction: Any, position: int) -> bytes | None:
+        """Return the block at a position, or None if its checksum does not match."""
+        try:
+            stored = transaction.get(_POSITION_KEY.pack(position), db=self._blocks)
+        except lmdb.Error:
+            return None
+        return _opened(stored)
+
     def blocks(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Yield (position, block) from `start` to the end, blocks appended meanwhile included."""
+        """Yield (position, block) from `start` to the end, blocks appended meanwhile included.
+
+        JournalDamaged at a block that is.
+        """
         while chunk := self._chunk(start):
             yield from enumerate(chunk, start)
             start += len(chunk)
@@ -175,15 +214,97 @@ class Journal:
             found = transaction.get(_ID_KEY.pack(author, incarnation, height), db=self._ids)
         if found is None:
             return None
-        (position,) = _POSITION.unpack(found)
+        (position,) = _POSITION.unpack_from(found)
         return int(position)
+
+    def find_digest(self, name: Name) -> bytes | None:
+        """Return exactly this block, or None if it is not here or damaged."""
+        key = _ID_KEY.pack(name.author, name.incarnation, name.height)
+        with self._environment.begin() as transaction:
+            found = transaction.get(key, db=self._ids)
+            if found is not None and found[_POSITION.size :] != name.digest:
+                found = transaction.get(key + name.digest, db=self._forks)
+            if found is None:
+                return None
+            return self._block_at(transaction, _POSITION.unpack_from(found)[0])
+
+    # -- damage -----------------------------------------------------------------------------------
+
+    def damaged(self) -> dict[int, Name]:
+        """Return the blocks that are not what was written, by position, with the names they had.
+
+        Reads the whole journal.
+        """
+        with self._environment.begin() as transaction:
+            bad = {p for p in range(self._count) if self._block_at(transaction, p) is None}
+            if not bad:
+                return {}
+            named: dict[int, Name] = {}
+            for table in (self._ids, self._forks):
+                for key, value in transaction.cursor(db=table):
+                    position = _POSITION.unpack_from(value)[0]
+                    if position in bad:
+                        author, incarnation, height = _ID_KEY.unpack_from(key)
+                        digest = (key[_ID_KEY.size :] + value[_POSITION.size :])[:DIGEST_BYTES]
+                        named[position] = Name(author, incarnation, height, digest)
+        unnamed = bad - named.keys()
+        if unnamed:
+            raise JournalDamaged(self.folder, min(unnamed))
+        return named
+
+    def repair(self, position: int, name: Name, block: bytes) -> bool:
+        """Put a block back in its place; False if it is not the one that stood there.
+
+        The caller has read it as a well-formed block; the digest, which names all of it but the signature,
+        is compared here.
+        """
+        key = _ID_KEY.pack(name.author, name.incarnation, name.height)
+        if _id_of(block) != key or digest_of(block) != name.digest:
+            return False
+        with self._environment.begin(write=True) as transaction:
+            transaction.put(_POSITION_KEY.pack(position), _sealed(block), db=self._blocks)
+        return True
+
+    # -- what is kept beside the blocks -----------------------------------------------------------
+
+    def keep_evidence(self, culprit: int, content: bytes) -> None:
+        """Keep a piece of evidence durably; the first one against each culprit is enough."""
+        try:
+            with self._environment.begin(write=True) as transaction:
+                key = culprit.to_bytes(2, "big")
+                transaction.put(key, _sealed(content), overwrite=False, db=self._evidence)
+        except lmdb.Error as error:
+            raise JournalFull(f"the journal {self.folder} cannot be written: {error}") from error
+
+    def evidence(self) -> dict[int, bytes]:
+        """Return the evidence that is kept, by culprit; what is damaged is left out."""
+        with self._environment.begin() as transaction:
+            kept = {
+                int.from_bytes(key, "big"): _opened(value)
+                for key, value in transaction.cursor(db=self._evidence)
+            }
+        return {culprit: content for culprit, content in kept.items() if content is not None}
+
+    @property
+    def re_entering(self) -> bool:
+        """Whether the operator has said that this disk is a lost or an old one (`harambee rejoin`).
+
+        It stays so until the first block of the new incarnation stands in the journal.
+        """
+        return self._re_entering
+
+    @re_entering.setter
+    def re_entering(self, value: bool) -> None:
+        with self._environment.begin(write=True) as transaction:
+            transaction.put(_META_RE_ENTERING, bytes([value]), db=self._meta)
+        self._re_entering = value
 
     def range_of(
         self, author: int, first: int, last: int, max_bytes: int, incarnation: int = 0
     ) -> list[bytes]:
         """Return the author's blocks of heights `first` to `last`, inclusive, ascending.
 
-        It ends before the first height that is missing, and before `max_bytes` would be exceeded;
+        It ends before the first height that is missing or damaged, and before `max_bytes` would be exceeded;
         but a single block is returned whatever its size, or who fetches would never get on.
         """
         found: list[bytes] = []
@@ -194,8 +315,9 @@ class Journal:
                 position = transaction.get(key, db=self._ids)
                 if position is None:
                     break
-                (place,) = _POSITION.unpack(position)
-                block = transaction.get(_POSITION_KEY.pack(place), db=self._blocks)
+                block = self._block_at(transaction, _POSITION.unpack_from(position)[0])
+                if block is None:
+                    break
                 size += len(block)
                 if found and size > max_bytes:
                     break
@@ -212,7 +334,11 @@ class Journal:
         ):
             more = cursor.set_key(_POSITION_KEY.pack(start))
             while more and len(chunk) < _CHUNK_BLOCKS and size < _CHUNK_BYTES:
-                block = cursor.value()
+                block = _opened(cursor.value())
+                if block is None:
+                    if chunk:
+                        break
+                    raise JournalDamaged(self.folder, start)
                 chunk.append(block)
                 size += len(block)
                 more = cursor.next()
@@ -223,13 +349,16 @@ class Journal:
         with self._environment.begin(write=True) as transaction:
             self._blocks = self._environment.open_db(b"blocks", txn=transaction)
             self._ids = self._environment.open_db(b"ids", txn=transaction)
-            table = self._environment.open_db(b"meta", txn=transaction)
+            self._forks = self._environment.open_db(b"forks", txn=transaction)
+            self._evidence = self._environment.open_db(b"evidence", txn=transaction)
+            table = self._meta = self._environment.open_db(b"meta", txn=transaction)
             stored = {key: transaction.get(key, db=table) for key in meta}
             count = transaction.stat(self._blocks)["entries"]
             if count or any(value is not None for value in stored.values()):
                 _refuse_another(self.folder, stored, meta)
             for key, value in meta.items():
                 transaction.put(key, value, db=table)
+            self._re_entering = transaction.get(_META_RE_ENTERING, db=table) == b"\1"
         self._count = count
 
 
@@ -245,7 +374,7 @@ def _environment(folder: Path, map_bytes: int) -> Any:
     """Open the LMDB files in `folder`; JournalError if they are something else."""
     try:
         return lmdb.open(
-            str(folder), map_size=map_bytes, max_dbs=3, mode=0o600, create=True, sync=True
+            str(folder), map_size=map_bytes, max_dbs=5, mode=0o600, create=True, sync=True
         )
     except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
         raise JournalError(f"{folder / 'data.mdb'} is damaged or no journal: {error}") from error
@@ -287,6 +416,20 @@ def _sync_folders(folder: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _sealed(content: bytes) -> bytes:
+    """Return the content with its checksum behind it, as it is stored."""
+    return content + hashlib.blake2b(content, digest_size=CHECKSUM_BYTES).digest()
+
+
+def _opened(stored: bytes | None) -> bytes | None:
+    """Return what was sealed, or None if it is not that any more."""
+    if stored is None or len(stored) < CHECKSUM_BYTES:
+        return None
+    content = stored[:-CHECKSUM_BYTES]
+    checksum = hashlib.blake2b(content, digest_size=CHECKSUM_BYTES).digest()
+    return content if checksum == stored[-CHECKSUM_BYTES:] else None
 
 
 def _id_of(block: bytes) -> bytes:

@@ -55,6 +55,7 @@ class FrameType(IntEnum):
     FETCH = 4
     ASK_HEADS = 5
     FETCHED = 6
+    FETCH_NAMED = 16
 
 
 class LinksError(Exception):

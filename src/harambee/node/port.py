@@ -6,12 +6,15 @@ of the ledger and only with what is durable here.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from harambee.protocol.genesis import Genesis
+
+SKIPPED_KIND: Final = 255
+"""The kind, no order has it, by which `Port.slots` says that a slot was closed without an order."""
 
 
 class State(IntEnum):
@@ -21,6 +24,8 @@ class State(IntEnum):
     PENDING = 1
     FINAL = 2
     REFUSED = 3
+    SKIPPED = 4
+    """Of a slot: closed without an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,10 @@ class Port(Protocol):
         """What is final in a slot; waits for it at most `wait_ms`."""
 
     async def slots(self, keys: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """The ORDER that is final in each (payer u4, sequence u4) slot; all-zero rows where none is."""
+        """The ORDER that is final in each (payer u4, sequence u4) slot; all-zero rows where none is.
+
+        A slot that was closed without an order has its payer and sequence, and kind SKIPPED_KIND.
+        """
 
     async def account(self, number: int) -> npt.NDArray[np.void] | None:
         """The ACCOUNT record, shape (1,), or None where there is no such account."""

@@ -26,10 +26,14 @@ from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
     Fetch,
+    FetchNamed,
+    Name,
     Outgoing,
+    Range,
     SendBlock,
     SendHeads,
     Serve,
+    ServeNamed,
 )
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
@@ -39,6 +43,7 @@ from harambee.protocol.messages import (
     HeadsArrived,
     HeadsAsked,
     Message,
+    NamedAsked,
     PeerDown,
     PeerUp,
 )
@@ -139,7 +144,7 @@ class SuperAgent:
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
-        self._serves: list[deque[Serve]] = [deque() for _ in range(self._members)]
+        self._serves: list[deque[Serve | ServeNamed]] = [deque() for _ in range(self._members)]
         self._servers: dict[int, asyncio.Task[None]] = {}
         self._http: _HttpServer | None = None
         self._http_task: asyncio.Task[None] | None = None
@@ -225,6 +230,7 @@ class SuperAgent:
             self._tickets.settled(orders)
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
+        self._tickets.skipped(turn.effects.skipped)
         self.service.inbox_orders -= turn.taken_orders
         for peer, count in turn.taken_bytes.items():
             self._waiting_bytes[peer] -= count
@@ -244,7 +250,9 @@ class SuperAgent:
                 self._send_frame(peer, FrameType.ASK_HEADS, b"")
             case Fetch(peer, ranges):
                 self._send_frame(peer, FrameType.FETCH, write_fetch(ranges))
-            case Serve(peer, _):
+            case FetchNamed(peer, names):
+                self._send_frame(peer, FrameType.FETCH_NAMED, write_names(names))
+            case Serve(peer, _) | ServeNamed(peer, _):
                 if len(self._serves[peer]) < SERVES_MAX:
                     self._serves[peer].append(outgoing)
                 if peer not in self._servers:
@@ -261,28 +269,48 @@ class SuperAgent:
         try:
             while self._serves[peer]:
                 serve = self._serves[peer].popleft()
-                left = SERVE_BYTES_MAX
-                for part in serve.ranges:
-                    first = part.first
-                    while first <= part.last and left > 0:
-                        blocks = await asyncio.to_thread(
-                            self._journal.range_of,
-                            part.author,
-                            first,
-                            part.last,
-                            SERVE_AT_ONCE_BYTES,
-                        )
-                        if not blocks:
-                            break
-                        for block in blocks:
-                            self._links.send(peer, FrameType.BLOCK, block)
-                            left -= len(block)
-                        first += len(blocks)
-                        while self._links.outgoing_bytes(peer) > SERVE_PACE_BYTES:  # noqa: ASYNC110
-                            await asyncio.sleep(SERVE_PAUSE_S)
-                self._links.send(peer, FrameType.FETCHED, b"")
+                if isinstance(serve, ServeNamed):
+                    await self._serve_named(peer, serve.names)
+                else:
+                    await self._serve_ranges(peer, serve.ranges)
+                    self._links.send(peer, FrameType.FETCHED, b"")
         finally:
             del self._servers[peer]
+
+    async def _serve_ranges(self, peer: int, ranges: tuple[Range, ...]) -> None:
+        left = SERVE_BYTES_MAX
+        for part in ranges:
+            first = part.first
+            while first <= part.last and left > 0:
+                blocks = await asyncio.to_thread(
+                    self._journal.range_of,
+                    part.author,
+                    first,
+                    part.last,
+                    SERVE_AT_ONCE_BYTES,
+                    part.incarnation,
+                )
+                if not blocks:
+                    break
+                for block in blocks:
+                    self._links.send(peer, FrameType.BLOCK, block)
+                    left -= len(block)
+                first += len(blocks)
+                await self._until_taken(peer)
+
+    async def _serve_named(self, peer: int, names: tuple[Name, ...]) -> None:
+        left = SERVE_BYTES_MAX
+        for name in names:
+            block = await asyncio.to_thread(self._journal.find_digest, name)
+            if block is not None and left > 0:
+                self._links.send(peer, FrameType.BLOCK, block)
+                left -= len(block)
+                await self._until_taken(peer)
+
+    async def _until_taken(self, peer: int) -> None:
+        """Wait while a peer reads slower than it is served."""
+        while self._links.outgoing_bytes(peer) > SERVE_PACE_BYTES:  # noqa: ASYNC110
+            await asyncio.sleep(SERVE_PAUSE_S)
 
 
 class _HttpServer(uvicorn.Server):
@@ -305,6 +333,9 @@ def _message_of(peer: int, kind: int, content: bytes, members: int) -> Message:
         case FrameType.FETCH:
             ranges = read_fetch(content, members)
             message = ranges if isinstance(ranges, Malformed) else FetchAsked(peer, ranges)
+        case FrameType.FETCH_NAMED:
+            names = read_named(content, members)
+            message = names if isinstance(names, Malformed) else NamedAsked(peer, names)
         case FrameType.ASK_HEADS:
             message = HeadsAsked(peer)
         case FrameType.FETCHED:

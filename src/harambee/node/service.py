@@ -30,6 +30,7 @@ from harambee.node.journal import Journal
 from harambee.node.links import Links
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import (
+    SKIPPED_KIND,
     EnrolmentError,
     Slot,
     State,
@@ -154,27 +155,39 @@ class Service:
 
     async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
         """Say what is final in a slot; wait for it at most `wait_ms`."""
-        place, is_open = await self._ask(_slot_question(payer, sequence))
-        if place is None and wait_ms:
+        place, state = await self._ask(_slot_question(payer, sequence))
+        if state in (State.PENDING, State.UNKNOWN) and wait_ms:
             await self._tickets.watch(payer, sequence, wait_ms / 1_000)
-            place, is_open = await self._ask(_slot_question(payer, sequence))
+            place, state = await self._ask(_slot_question(payer, sequence))
         if place is None:
-            return Slot(State.PENDING if is_open else State.UNKNOWN, None)
+            return Slot(state, None)
         return Slot(State.FINAL, (await self._archive.orders(place)).tobytes())
 
     async def slots(self, keys: npt.NDArray[np.void]) -> Orders:
-        """Return the ORDER that is final in each (payer, sequence) slot; zero rows where none is."""
+        """Return the ORDER that is final in each (payer, sequence) slot; zero rows where none is.
+
+        A slot that was closed without an order has its payer and sequence, and kind SKIPPED_KIND.
+        """
         wanted = list(zip(keys["payer"].tolist(), keys["sequence"].tolist(), strict=True))
 
-        def question(replica: Replica) -> tuple[list[int], npt.NDArray[np.void]]:
+        def question(replica: Replica) -> tuple[list[int], npt.NDArray[np.void], list[int]]:
             ledger = replica.ledger
             entries = [ledger.entry_of_slot(*key) for key in wanted]
             rows = [row for row, entry in enumerate(entries) if entry is not None]
-            return rows, ledger.entries[[entry for entry in entries if entry is not None]]
+            skipped = [
+                row
+                for row, (payer, sequence) in enumerate(wanted)
+                if entries[row] is None and sequence < ledger.next_sequence(payer)
+            ]
+            found = ledger.entries[[entry for entry in entries if entry is not None]]
+            return rows, found, skipped
 
-        rows, entries = await self._ask(question)
+        rows, entries, skipped = await self._ask(question)
         found = np.zeros(len(keys), ORDER)
         found[rows] = await self._archive.orders(entries)
+        found["kind"][skipped] = SKIPPED_KIND
+        for name in ("payer", "sequence"):
+            found[name][skipped] = keys[name][skipped]
         return found
 
     async def finals(self, after: int, limit: int) -> tuple[Orders, int]:
@@ -424,13 +437,16 @@ class _Archive:
 
 def _slot_question(
     payer: int, sequence: int
-) -> Callable[[Replica], tuple[npt.NDArray[np.void] | None, bool]]:
-    def question(replica: Replica) -> tuple[npt.NDArray[np.void] | None, bool]:
+) -> Callable[[Replica], tuple[npt.NDArray[np.void] | None, State]]:
+    def question(replica: Replica) -> tuple[npt.NDArray[np.void] | None, State]:
         ledger = replica.ledger
         entry = ledger.entry_of_slot(payer, sequence)
-        if entry is None:
-            return None, replica.slots.is_open(payer, sequence)
-        return ledger.entries[entry : entry + 1].copy(), True
+        if entry is not None:
+            return ledger.entries[entry : entry + 1].copy(), State.FINAL
+        if sequence < ledger.next_sequence(payer):
+            return None, State.SKIPPED
+        is_open = replica.slots.is_open(payer, sequence)
+        return None, State.PENDING if is_open else State.UNKNOWN
 
     return question
 

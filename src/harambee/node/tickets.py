@@ -7,6 +7,7 @@ of every order that was offered for it. Everything here belongs to the event loo
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +19,7 @@ from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
 from harambee.node.port import State
 from harambee.protocol.effects import Refused
+from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 
 Orders = npt.NDArray[np.void]
 SlotKey = int | tuple[bytes, int]
@@ -118,6 +120,18 @@ class Tickets:
                     _decide(ticket, index, State.FINAL, Outcome.ACCEPTED)
                 else:
                     _decide(ticket, index, State.REFUSED, Outcome.SEQUENCE_STALE)
+
+    def skipped(self, slots: Sequence[Slot]) -> None:
+        """These slots were closed without an order."""
+        for slot in slots:
+            key: SlotKey = slot.subject, slot.sequence
+            if slot.space == SPACE_ACCOUNT:
+                key = number = slot.payer << 32 | slot.sequence
+                for decided in self._watched.pop(number, ()):
+                    if not decided.done():
+                        decided.set_result(None)
+            for ticket, index in self._waiting.pop(key, ()):
+                _decide(ticket, index, State.REFUSED, Outcome.SLOT_SKIPPED)
 
     def refused(self, refused: Refused) -> None:
         """A rule refuses these orders of a ticket."""

@@ -58,6 +58,15 @@ class Plan:
     """The views that this block fences: they take effect before its references and orders."""
     orders: list[Orders] = field(default_factory=list)
     """Orders of fenced slots that lie in no block yet: carried, not voted for."""
+    takes_part: bool = True
+    """Whether the block references others, votes and carries orders at all."""
+
+    def abstain(self, slots: list[Slot]) -> None:
+        """Fence these slots for good: this author may have promised something there."""
+        said = tuple(Fence(slot, ABSTAINS, _NO_ORDERS) for slot in slots)
+        entries = self.entries
+        self.entries = Recovery((*entries.fences, *said), entries.proposals, entries.votes)
+        self.fences.update(dict.fromkeys(slots, ABSTAINS))
 
 
 @dataclass(slots=True)

@@ -78,7 +78,14 @@ from harambee.protocol.messages import (
 from harambee.protocol.parking import Parking
 from harambee.protocol.placing import Placed, lacks, place
 from harambee.protocol.recovery import Plan, Rescuer
-from harambee.protocol.recovery_entries import SKIP, write_recovery
+from harambee.protocol.recovery_entries import (
+    ABSTAINS,
+    SKIP,
+    Recovery,
+    ReEntry,
+    write_recovery,
+)
+from harambee.protocol.reentry import Phase, ReEntering
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
@@ -207,6 +214,7 @@ class Replica:
             self._passes_in_recovery,
         )
         self.catch_up = CatchUp(committee.n, index)
+        self.re_entering = ReEntering(committee, index)
         self.convicted: set[int] = set()
         self.halted: str | None = None
         self.speaking = False
@@ -287,6 +295,7 @@ class Replica:
         self._last_block_at = min(self._last_block_at, now)  # a clock that was set back
         self._decide_disputes(effects)
         self._begin_to_speak()
+        self._go_on_re_entering()
         self.reading_up = self._is_far_behind()
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
             rescues = self._rescues_owed(now)
@@ -318,6 +327,13 @@ class Replica:
         effects.halted = self.halted
         return effects
 
+    def re_enter(self) -> None:
+        """After `restore`: this super-agent's disk is lost or old, and its operator says so.
+
+        It reads what the others hold, and then begins a new chain (`reentry.py`).
+        """
+        self.re_entering.phase = Phase.READING
+
     def restore(self, blocks: Iterable[bytes]) -> None:
         """Fold a journal, in its own order, before anything is received. Its blocks were checked then.
 
@@ -335,6 +351,9 @@ class Replica:
             if placed is None:
                 raise JournalBroken(self._position, "it does not continue its author's chain")
             self._integrate(block, placed, Effects(), restoring=True)
+            if block.author == self.index and block.incarnation:
+                self._decide_disputes(Effects())
+                self._go_on_re_entering()
             if count % RESTORED_AT_ONCE == 0:
                 self._decide_disputes(Effects())
         self._decide_disputes(Effects())
@@ -357,9 +376,18 @@ class Replica:
         return self.chains.current[self.index]
 
     @property
+    def _own_incarnation(self) -> int:
+        return self.chains.lanes[self.lane].incarnation
+
+    @property
     def height(self) -> int:
         """The height of this author's newest block."""
         return int(self.chains.heads[self.lane])
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this super-agent votes: not while it comes back from a lost disk."""
+        return self.re_entering.phase in (Phase.NONE, Phase.ABSTAINING)
 
     @property
     def blocks_integrated(self) -> int:
@@ -412,19 +440,23 @@ class Replica:
         ):
             self.counters.malformed += 1
             return
-        if block.author == self.index:
+        if block.author == self.index and not self._may_be_told_of(block):
             self.halted = (
                 f"a peer holds block {block.height} of this super-agent, but its own journal ends at "
                 f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
             )
             return
-        if beside is not None:
+        if beside is not None and block.author != self.index:
             self._convict(Evidence(block.author, beside, block.data), effects)
             if not wanted:
                 return
         self._note_what_is_held(message.peer, block)
         self._parking.add(block, message.peer)
         self._integrate_from(block.digest, effects)
+
+    def _may_be_told_of(self, block: Block) -> bool:
+        """Whether others may hold a block of this author that it does not: from before it re-entered."""
+        return self.re_entering.phase == Phase.READING or block.incarnation < self._own_incarnation
 
     def _is_held(self, block: Block) -> bool:
         found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
@@ -517,11 +549,32 @@ class Replica:
             self._open[lane][block.height] = held
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
+            self._note_abstentions(block.orders)
         own = (lane, block.height, block.height)
         self._dispute(block, lane, (*newly, own), effects)
         if restoring and lane == self.lane:
             self._lock_as_voted(block, newly)
         self._apply_final(effects)
+
+    def _note_abstentions(self, orders: Orders) -> None:
+        """Where this author may have promised something that it has forgotten, it abstains."""
+        slots = [Slot.of(orders[row]) for row in self.re_entering.rows(orders)]
+        self.re_entering.note(
+            slot
+            for slot in slots
+            if not self._is_decided(slot) and self._own_fence(slot) != ABSTAINS
+        )
+
+    def _go_on_re_entering(self) -> None:
+        """Take part again, once q others have the new chain in theirs."""
+        re_entering = self.re_entering
+        if re_entering.phase == Phase.NONE and self._own_incarnation:
+            re_entering.phase = Phase.ANNOUNCED  # a restart on the way back
+        if re_entering.phase == Phase.ANNOUNCED and re_entering.is_recorded(self.chains):
+            re_entering.begin_to_abstain(self.ledger)
+            for open_ in self._open:
+                for held in open_.values():
+                    self._note_abstentions(held.block.orders)
 
     def _open_lane(self, about: Lane) -> int:
         lane = self.chains.open_lane(about)
@@ -850,7 +903,8 @@ class Replica:
         possessions = self._possessions_of(orders, message.attachments)
         everyone = np.ones(len(orders), np.bool_)
         codes = self.ledger.check(orders, everyone, possessions, day_of(now))
-        if self.halted is not None or self._door_orders + len(orders) > DOOR_ORDERS_MAX:
+        absent = self.halted is not None or not self.takes_part
+        if absent or self._door_orders + len(orders) > DOOR_ORDERS_MAX:
             codes[:] = Outcome.BROKER_BUSY
         worth = np.flatnonzero((codes == Outcome.ACCEPTED) | (codes == Outcome.SEQUENCE_AHEAD))
         holds = self._signatures_of(orders[worth])
@@ -894,7 +948,7 @@ class Replica:
 
     def _refuse_fenced(self, orders: Orders, codes: Codes) -> None:
         """An order in a slot that is in recovery takes no lock: its outcome comes from there."""
-        for row in self._fenced_rows(orders):
+        for row in (*self._fenced_rows(orders), *self.re_entering.rows(orders)):
             if codes[row] == Outcome.ACCEPTED:
                 codes[row] = Outcome.SLOT_FENCED
 
@@ -971,7 +1025,9 @@ class Replica:
             followed = self.catch_up.incarnations[name.author]
             if name.incarnation == followed:
                 self.catch_up.holds(message.peer, name.author, name.height)
-            elif name.incarnation > followed and name.author != self.index:
+            elif name.incarnation > followed and (
+                name.author != self.index or self.re_entering.phase == Phase.READING
+            ):
                 last = min(name.height, RANGE_BLOCKS_MAX)
                 if last:
                     begun = Range(name.author, 1, last, name.incarnation)
@@ -982,8 +1038,12 @@ class Replica:
         """Speak only once q authors, itself included, have told how far this author's chain goes."""
         if self.speaking or self.halted is not None:
             return
-        heard = [heads for heads in self._told.values() if heads and self._knows_own(heads)]
-        if len(heard) + 1 < self.committee.q:
+        reading = self.re_entering.phase == Phase.READING
+        heard = [
+            heads for heads in self._told.values() if heads and (reading or self._knows_own(heads))
+        ]
+        # Who has lost its own word counts for nothing itself.
+        if len(heard) + (not reading) < self.committee.q:
             return
         heights = self._heights()
         for author in range(self.committee.n):
@@ -996,7 +1056,7 @@ class Replica:
             )
             # The w-th highest claim is at most what an honest peer holds: liars cannot delay a start.
             believed = claimed[self.committee.f] if len(claimed) > self.committee.f else 0
-            if author != self.index and believed > heights[author]:
+            if (author != self.index or reading) and believed > heights[author]:
                 return
         self.speaking = True
 
@@ -1022,8 +1082,11 @@ class Replica:
         return now >= self._last_block_at + self.pace.heartbeat_ns
 
     def _has_something_to_say(self) -> bool:
+        if not self.takes_part:
+            return False
         return (
             bool(self._door or self._ahead)
+            or self.re_entering.has_something_to_say
             or self._owes_recovery_ack
             or self._owes_a_vote()
             or self._owes_an_acknowledgement()
@@ -1075,18 +1138,23 @@ class Replica:
     def _speak(self, now: int, rescues: list[Slot], effects: Effects) -> None:
         """Make, sign and integrate one's next block: votes, refusals, acknowledgements, new orders."""
         today = day_of(now)
-        plan = self.rescuer.plan(rescues, now)
-        references, rejections = self._vote(plan, today)
-        orders, attachments = self._take_from_door(now, today, plan, effects)
-        height = self.height + 1
+        plan = self._plan(rescues, now)
+        references: tuple[Name, ...] = ()
+        rejections = orders = attachments = b""
+        if plan.takes_part:
+            references, rejections = self._vote(plan, today)
+            orders, attachments = self._take_from_door(now, today, plan, effects)
+        re_entry = plan.entries.re_entry
+        height = 1 if re_entry else self.height + 1
+        previous = NO_DIGEST if re_entry else self._head_of(self.index).digest
         unsigned, name = write_block(
             Draft(
                 network=self.network,
                 epoch=self.committee.epoch,
                 author=self.index,
                 height=height,
-                incarnation=self.chains.lanes[self.lane].incarnation,
-                previous=self.chains.digest_at(self.lane, height - 1) or NO_DIGEST,
+                incarnation=re_entry.incarnation if re_entry else self._own_incarnation,
+                previous=previous,
                 time_ms=now // 1_000_000,
                 references=references,
                 rejections=rejections,
@@ -1104,6 +1172,24 @@ class Replica:
         self._last_block_at = now
         effects.send.append(SendBlock(EVERYONE, block.data))
         self._integrate(block, placed, effects, restoring=False)
+
+    def _plan(self, rescues: list[Slot], now: int) -> Plan:
+        """What the next block says about recovery: of slots, and of this author itself."""
+        match self.re_entering.phase:
+            case Phase.READING:
+                last = self._head_of(self.index)
+                begun = ReEntry(last.incarnation + 1, last.height, last.digest)
+                self.re_entering.phase = Phase.ANNOUNCED
+                return Plan(Recovery(re_entry=begun), takes_part=False)
+            case Phase.ANNOUNCED:
+                return Plan(takes_part=False)
+            case Phase.ABSTAINING:
+                slots, all_said = self.re_entering.take()
+                plan = self.rescuer.plan([slot for slot in rescues if slot not in slots], now)
+                plan.abstain(slots)
+                plan.takes_part = all_said
+                return plan
+        return self.rescuer.plan(rescues, now)
 
     def _vote(self, plan: Plan, today: int) -> tuple[tuple[Name, ...], bytes]:
         """Reference every held head, and so vote: lock each order that keeps the rules, refuse the rest.

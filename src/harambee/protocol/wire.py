@@ -190,6 +190,15 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     )
 
 
+def digest_of(data: bytes) -> bytes:
+    """The digest of a block that is well formed."""
+    head = np.frombuffer(data, HEAD, 1)[0]
+    references = int(head["references"]) * REFERENCE_BYTES
+    return digest(
+        data[: HEAD_BYTES + references + int(head["rejection_bytes"]) + int(head["recovery_bytes"])]
+    )
+
+
 def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...] | Malformed:
     rows = np.frombuffer(part, REFERENCE)
     authors = rows["author"]

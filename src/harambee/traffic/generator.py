@@ -51,7 +51,10 @@ LATER_S: Final = 0.05
 GRACE_S: Final = 5
 """So much longer than asked may an answer take before the door counts as broken."""
 SLOT: Final = np.dtype([("payer", "<u4"), ("sequence", "<u4")])
-LATER: Final = np.array([Outcome.SEQUENCE_AHEAD, Outcome.BROKER_BUSY, Outcome.SLOT_TAKEN], np.uint8)
+DECIDED: Final = np.array([Outcome.SEQUENCE_STALE, Outcome.SLOT_SKIPPED], np.uint8)
+LATER: Final = np.array(
+    [Outcome.SEQUENCE_AHEAD, Outcome.BROKER_BUSY, Outcome.SLOT_TAKEN, Outcome.SLOT_FENCED], np.uint8
+)
 BUSY_STATUSES: Final = frozenset({429, 503})
 DOORS_MAX: Final = 64  # the doors that refused an order are the bits of a u64
 SECONDS_PER_DAY: Final = 86_400
@@ -435,7 +438,7 @@ class Generator:
             self._route(payers[open_still], door)
         if not refused.any():
             return
-        stale = refused & (outcomes == Outcome.SEQUENCE_STALE)
+        stale = refused & np.isin(outcomes, DECIDED)
         # A cancel is never cancelled: it is offered until the slot is closed, by it or its order.
         cancels = rows >= self.book.count
         later = refused & ~stale & (np.isin(outcomes, LATER) | cancels)

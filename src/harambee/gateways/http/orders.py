@@ -43,6 +43,7 @@ STATE_SENTENCES: Final = {
     State.UNKNOWN: "This super-agent knows nothing of the order.",
     State.PENDING: "The order is on its way; ask again for its slot.",
     State.FINAL: "The order is final.",
+    State.SKIPPED: "The slot was closed without an order.",
 }
 
 

@@ -1,0 +1,106 @@
+"""Coming back after a lost or old disk: PROTOCOL section 7.
+
+Who has lost its disk has lost its promises, and they may be known only to a liar. So it reads what the others
+hold, begins a new chain under the next incarnation, waits until q *others* have it in their chains, and then
+notes how far every payer is. The promises that it may have forgotten are all in slots up to one beyond that:
+there it abstains. To abstain is to fence the highest view that there is, so it is said in its blocks and
+everybody counts alike.
+
+With n = 4, q others are all others: with one of them down as well, nobody can re-enter.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.ledger import Ledger
+from harambee.protocol.chains import VOTED, Chains
+from harambee.protocol.committee import Committee
+from harambee.protocol.slot import Slot
+
+Orders = npt.NDArray[np.void]
+
+ABSTENTIONS_MAX: Final = 16_384
+"""How many abstentions go into one block; while more wait, it references nothing."""
+_CLAIM: Final = int(OrderKind.CLAIM)
+_FORGOTTEN: Final = 2
+"""Promises may have been made in the next slot, and in the one after it."""
+
+
+class Phase(IntEnum):
+    """How far a super-agent is with coming back."""
+
+    NONE = 0
+    """It has lost nothing."""
+    READING = 1
+    """It reads what the others hold, its own old blocks too, and says nothing."""
+    ANNOUNCED = 2
+    """It has begun a new chain, which votes for nothing yet."""
+    ABSTAINING = 3
+    """It takes part again, but for the slots in which it may have promised something."""
+
+
+class ReEntering:
+    """One super-agent's way back. `phase` is NONE for one that has lost nothing."""
+
+    def __init__(self, committee: Committee, index: int) -> None:
+        """Nothing is lost yet."""
+        self.phase = Phase.NONE
+        self._committee = committee
+        self._index = index
+        self._below: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+        """By account: it abstains in sequences below this."""
+        self._aliases: dict[bytes, int] = {}
+        self._waiting: dict[Slot, None] = {}
+
+    def is_recorded(self, chains: Chains) -> bool:
+        """Whether q others have the new chain in theirs."""
+        lane = chains.current[self._index]
+        recorders = {
+            chains.lanes[other].author
+            for other in chains.current
+            if chains.head_row(other)[VOTED, lane] > 0
+        } - {self._index}
+        return len(recorders) >= self._committee.q
+
+    def begin_to_abstain(self, ledger: Ledger) -> None:
+        """Note how far every payer is. Later is safe, earlier is not: only then are all votes known."""
+        exists = ledger.accounts["flags"] != 0
+        following = ledger.accounts["next_sequence"].astype(np.uint32)
+        self._below = np.where(exists, following + np.uint32(_FORGOTTEN), 0).astype(np.uint32)
+        self._aliases = ledger.aliases.following()
+        self.phase = Phase.ABSTAINING
+
+    def rows(self, orders: Orders) -> list[int]:
+        """Which of these orders lie in slots in which it must abstain."""
+        if self.phase != Phase.ABSTAINING:
+            return []
+        payers = orders["payer"]
+        inside = payers < len(self._below)
+        below = np.zeros(len(orders), np.uint32)
+        below[inside] = self._below[payers[inside]]
+        claims = orders["kind"] == _CLAIM
+        for row in np.flatnonzero(claims).tolist():
+            following = self._aliases.get(orders[row]["reference"].tobytes(), 0)
+            below[row] = following + _FORGOTTEN
+        return [int(row) for row in np.flatnonzero(orders["sequence"] < below)]
+
+    def note(self, slots: Iterable[Slot]) -> None:
+        """These slots have orders in held blocks: its next block abstains in them."""
+        self._waiting.update(dict.fromkeys(slots))
+
+    def take(self) -> tuple[list[Slot], bool]:
+        """The slots in which the next block abstains, and whether that is all of them."""
+        taken = list(self._waiting)[:ABSTENTIONS_MAX]
+        for slot in taken:
+            del self._waiting[slot]
+        return taken, not self._waiting
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether there are slots in which to abstain."""
+        return bool(self._waiting)
