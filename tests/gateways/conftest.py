@@ -46,6 +46,7 @@ class FakePort:
     waits: list[int] = field(default_factory=list)
     fails: bool = False
     digests: int = 0
+    kept_evidence: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self):
         for number in (PAYER, PAYEE):
@@ -121,6 +122,9 @@ class FakePort:
     async def digest(self):
         self.digests += 1
         return {"digest": "00", "total_cents": 0, "entries": 0, "heads": [], "accounts": 2}
+
+    async def evidence(self):
+        return self.kept_evidence
 
     def receipt(self, order_id):
         prefix = signed_prefix(TAG_RECEIPT, self.genesis.network) + bytes(4)

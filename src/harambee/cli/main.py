@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),
+    "rejoin": ("rejoin", "Let a super-agent come back after it lost its disk."),
+    "evidence": ("evidence", "Show who signed what no honest super-agent signs."),
     "replay": ("replay", "Send an hour of real mobile-money traffic."),
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
     "bench": ("bench", "Measure how fast it is."),

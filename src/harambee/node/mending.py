@@ -1,8 +1,8 @@
 """Repairing a journal whose disk has damaged blocks: the same blocks, from peers that still hold them.
 
-While it goes on, this super-agent says nothing and serves nothing: a damaged block may be the record of its own
-promises. A block that nobody else holds (one's own newest, perhaps) cannot be repaired; then the operator is
-told, and `harambee rejoin` is the way.
+While it goes on, this super-agent says nothing and serves nothing: a damaged block may be the record of its
+own promises. A block that nobody else holds (one's own newest, perhaps) cannot be repaired; then the operator
+is told, and `harambee rejoin` is the way.
 """
 
 import logging

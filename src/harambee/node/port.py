@@ -137,6 +137,9 @@ class Port(Protocol):
     def refusal(self, order_id: bytes, outcome: int, day: int) -> bytes:
         """This super-agent's 64-byte signature that it refused the order on that day."""
 
+    async def evidence(self) -> dict[int, bytes]:
+        """The evidence that this super-agent keeps, by culprit: files as `protocol.evidence` reads them."""
+
     def status(self) -> dict[str, Any]:
         """Live facts for the status page and metrics: see docs/operating.md."""
 

@@ -26,7 +26,7 @@ from harambee.ledger.records import (
 )
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
-from harambee.node.journal import Journal
+from harambee.node.journal import Journal, JournalDamaged
 from harambee.node.links import Links
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import (
@@ -67,6 +67,7 @@ class Service:
         """Orders on their way to the replica; the runner takes off what has arrived."""
         self._files = files
         self._engine = engine
+        self._journal = journal
         self._links = links
         self._tickets = tickets
         self._archive = _Archive(journal, files.genesis)
@@ -319,6 +320,10 @@ class Service:
 
         return await self._ask(question)
 
+    async def evidence(self) -> dict[int, bytes]:
+        """Return the evidence that this super-agent keeps, by culprit."""
+        return await asyncio.to_thread(self._journal.evidence)
+
     def receipt(self, order_id: bytes) -> bytes:
         """Return this super-agent's 64-byte signature that the order is final."""
         said = order_id + bytes([Outcome.ACCEPTED])
@@ -424,7 +429,10 @@ class _Archive:
     async def _block(self, position: int) -> Block:
         block = self._recent.get(position)
         if block is None:
-            data = await asyncio.to_thread(self._journal.read, position)
+            try:
+                data = await asyncio.to_thread(self._journal.read, position)
+            except JournalDamaged as damage:
+                raise UnavailableError(f"This super-agent cannot tell: {damage}.") from damage
             read = read_block(data, self._genesis.network, self._genesis.committee.n)
             assert not isinstance(read, Malformed), "what is in the journal was read before"
             block = self._recent[position] = read

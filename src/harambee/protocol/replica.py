@@ -220,11 +220,9 @@ class Replica:
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
-        self._key = key
-        self._threads = verify_threads
+        self._key, self._threads = key, verify_threads
         self._block_prefix = block_prefix(network, committee.epoch)
         self._order_prefix = signed_prefix(TAG_ORDER, network)
-        self._possession_prefix = signed_prefix(TAG_POSSESSION, network)
         self._position = 0
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each lane, by height."""
@@ -608,9 +606,8 @@ class Replica:
         for index, signature in signatures.items():
             order = orders[index]
             body = order.tobytes()[:BODY_BYTES]
-            holds[index] = verify(
-                order["reference"].tobytes(), self._possession_prefix + body, signature
-            )
+            prefix = signed_prefix(TAG_POSSESSION, self.network)
+            holds[index] = verify(order["reference"].tobytes(), prefix + body, signature)
         return holds
 
     def _lock_as_voted(self, block: Block, newly: tuple[tuple[int, int, int], ...]) -> None:

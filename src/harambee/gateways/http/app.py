@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
 
-from harambee.gateways.http import accounts, metrics, network, orders
+from harambee.gateways.http import accounts, evidence, metrics, network, orders
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
@@ -70,6 +70,8 @@ class HttpGateway:
             ("v1", "enrolment"): {"GET": accounts.enrolment},
             ("v1", "network"): {"GET": self._network},
             ("v1", "digest"): {"GET": desk.digest},
+            ("v1", "evidence"): {"GET": evidence.listed},
+            ("v1", "evidence", ANY): {"GET": evidence.file},
             ("v1", "status"): {"GET": network.status},
         }
 
