@@ -37,14 +37,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest_many, signed_prefix
-from harambee.crypto.signatures import KeyPair, sign, verify, verify_many
+from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
+from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Applied, Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
 from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
+from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Dispute, Disputes, Place
 from harambee.protocol.effects import (
@@ -95,7 +96,6 @@ from harambee.protocol.wire import (
     Block,
     Draft,
     block_prefix,
-    read_block,
     write_block,
     write_possession,
     write_rejection,
@@ -191,9 +191,12 @@ class Replica:
         key: KeyPair,
         ledger: Ledger,
         pace: Pace | None = None,
-        verify_threads: int = 1,
+        checking: Checking | None = None,
     ) -> None:
-        """`index` is this super-agent's place in the committee, `key` signs its blocks."""
+        """`index` is this super-agent's place in the committee, `key` signs its blocks.
+
+        `checking` may be shared by the replicas of one network in one process.
+        """
         assert committee.members[index].key == key.public, "the key is the one in the genesis"
         self.network = network
         self.committee = committee
@@ -220,7 +223,7 @@ class Replica:
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
-        self._key, self._threads = key, verify_threads
+        self._key, self._checking = key, checking or Checking(network, committee)
         self._block_prefix = block_prefix(network, committee.epoch)
         self._order_prefix = signed_prefix(TAG_ORDER, network)
         self._position = 0
@@ -338,7 +341,7 @@ class Replica:
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
         for count, data in enumerate(blocks):
-            block = read_block(data, self.network, self.committee.n)
+            block = self._checking.read(data)
             if isinstance(block, Malformed):
                 raise JournalBroken(self._position, block.why)
             if self._is_held(block):
@@ -415,7 +418,7 @@ class Replica:
     # -- blocks from others -----------------------------------------------------------------------
 
     def _on_block(self, message: BlockArrived, effects: Effects) -> None:
-        block = read_block(message.data, self.network, self.committee.n)
+        block = self._checking.read(message.data)
         if isinstance(block, Malformed):
             self.counters.malformed += 1
             return
@@ -431,11 +434,7 @@ class Replica:
             or not self._parking.has_room_for(block, self._head_of(block.author).height)
         ):
             return
-        if not verify(
-            self.committee.members[block.author].key,
-            self._block_prefix + block.digest,
-            block.signature,
-        ):
+        if not self._checking.block_holds(block):
             self.counters.malformed += 1
             return
         if block.author == self.index and not self._may_be_told_of(block):
@@ -592,22 +591,15 @@ class Replica:
 
     def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
         keys, known = self.ledger.keys_of(orders["payer"])
-        rows = _bytes_of(orders)
         self.counters.signatures += len(orders)
-        holds = verify_many(
-            self._order_prefix, rows[:, :BODY_BYTES], keys, rows[:, BODY_BYTES:], self._threads
-        )
-        return holds & known
+        return self._checking.orders_hold(orders, keys) & known
 
     def _possessions_of(
         self, orders: Orders, signatures: dict[int, bytes]
     ) -> npt.NDArray[np.bool_]:
         holds = np.zeros(len(orders), np.bool_)
         for index, signature in signatures.items():
-            order = orders[index]
-            body = order.tobytes()[:BODY_BYTES]
-            prefix = signed_prefix(TAG_POSSESSION, self.network)
-            holds[index] = verify(order["reference"].tobytes(), prefix + body, signature)
+            holds[index] = self._checking.possession_holds(orders[index], signature)
         return holds
 
     def _lock_as_voted(self, block: Block, newly: tuple[tuple[int, int, int], ...]) -> None:
@@ -1162,7 +1154,7 @@ class Replica:
         )
         signature = sign(self._key, self._block_prefix + name)
         assert len(signature) == SIGNATURE_BYTES
-        block = read_block(unsigned + signature, self.network, self.committee.n)
+        block = self._checking.read(unsigned + signature)
         assert isinstance(block, Block), block
         placed = place(self.chains, block)
         assert placed is not None, "an honest author's block keeps the rules"

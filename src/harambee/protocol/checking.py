@@ -1,0 +1,53 @@
+"""Reading blocks and checking signatures: pure functions of bytes, in one place.
+
+A replica asks here and nowhere else, so that a shell with many replicas in one process may remember answers
+instead of computing them again for each.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, signed_prefix
+from harambee.crypto.signatures import verify, verify_many
+from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.protocol.committee import Committee
+from harambee.protocol.malformed import Malformed
+from harambee.protocol.wire import Block, block_prefix, read_block
+
+Orders = npt.NDArray[np.void]
+Keys = npt.NDArray[np.uint8]
+
+
+class Checking:
+    """The checks of one network."""
+
+    def __init__(self, network: bytes, committee: Committee, threads: int = 1) -> None:
+        """`threads` is over how many threads orders' signatures are spread."""
+        self._network = network
+        self._committee = committee
+        self._threads = threads
+        self._block_prefix = block_prefix(network, committee.epoch)
+        self._order_prefix = signed_prefix(TAG_ORDER, network)
+        self._possession_prefix = signed_prefix(TAG_POSSESSION, network)
+
+    def read(self, data: bytes) -> Block | Malformed:
+        """Parse a block."""
+        return read_block(data, self._network, self._committee.n)
+
+    def block_holds(self, block: Block) -> bool:
+        """Whether its author has signed the block."""
+        key = self._committee.members[block.author].key
+        return verify(key, self._block_prefix + block.digest, block.signature)
+
+    def orders_hold(self, orders: Orders, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which of (n,) orders the owners of (n, 32) keys have signed."""
+        rows = np.ascontiguousarray(orders).view(np.uint8).reshape(len(orders), ORDER.itemsize)
+        return verify_many(
+            self._order_prefix, rows[:, :BODY_BYTES], keys, rows[:, BODY_BYTES:], self._threads
+        )
+
+    def possession_holds(self, order: np.void, signature: bytes) -> bool:
+        """Whether the new key of an enrolment has signed it."""
+        body = order.tobytes()[:BODY_BYTES]
+        key: bytes = order["reference"].tobytes()
+        return verify(key, self._possession_prefix + body, signature)

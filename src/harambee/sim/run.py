@@ -1,0 +1,130 @@
+"""Telling a story: build the world, let it happen, let it come to rest, and judge."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from harambee.sim.customers import Crowd
+from harambee.sim.machine import Machine
+from harambee.sim.story import Story
+from harambee.sim.world import SECOND, START_NS, World
+
+STEP_S: Final = 0.25
+REST_STEPS: Final = 8
+"""For how many steps everything must have been at rest."""
+
+
+class Run:
+    """One story with one seed."""
+
+    def __init__(self, story: Story, seed: int) -> None:
+        """Nothing happens yet."""
+        self.story = story.checked()
+        self.seed = seed
+        self.world = World(story, seed)
+        self.crowd = Crowd(self.world)
+
+    def tell(self, progress: Callable[[float, int], None] | None = None) -> dict[str, Any]:
+        """Let it happen; returns what came of it. `progress` hears simulated seconds and finals."""
+        world, crowd = self.world, self.crowd
+        began = time.perf_counter()
+        world.plan()
+        crowd.plan()
+        self._go_on(self.story.seconds, progress)
+        world.calm_down()
+        self._come_to_rest(progress)
+        return self._verdict(time.perf_counter() - began)
+
+    def _go_on(self, seconds: float, progress: Callable[[float, int], None] | None) -> None:
+        end = self.world.now + int(seconds * SECOND)
+        while self.world.now < end:
+            self.world.run_until(min(end, self.world.now + int(STEP_S * SECOND)))
+            self._note_views()
+            if progress is not None:
+                progress((self.world.now - START_NS) / SECOND, self.crowd.final)
+
+    def _note_views(self) -> None:
+        for machine in self.world.honest:
+            for slot in machine.replica.disputes.slots()[:64]:
+                dispute = machine.replica.disputes.get(slot)
+                view = 0 if dispute is None else max(dispute.fence_views(machine.replica.chains))
+                if view == 1:
+                    self.world.marks.hit("a slot went to view 1")
+                elif view > 1:
+                    self.world.marks.hit("a slot went to view 2 or higher")
+
+    def _come_to_rest(self, progress: Callable[[float, int], None] | None) -> None:
+        world = self.world
+        end = world.now + int(self.story.settle_seconds * SECOND)
+        still = 0
+        while world.now < end and still < REST_STEPS:
+            self._go_on(STEP_S, progress)
+            rests = not self.crowd.open and all(machine.at_rest for machine in world.honest)
+            still = still + 1 if rests and self._agree() else 0
+
+    def _agree(self) -> bool:
+        return len({machine.replica.ledger.digest() for machine in self.world.honest}) <= 1
+
+    def _verdict(self, seconds: float) -> dict[str, Any]:
+        world, crowd, auditor = self.world, self.crowd, self.world.auditor
+        within = self.story.traitors <= world.town.committee.f
+        conserved = True
+        for machine in world.honest:
+            conserved &= machine.replica.ledger.total_cents() == 0
+            if self._agree():
+                conserved &= not auditor.disagreements(machine.index, _accounts(machine))
+        latencies = sorted(crowd.latencies_ms)
+        simulated = (world.now - START_NS) / SECOND
+        world.remember("ends", auditor.decided, auditor.violations)
+        verdict: dict[str, Any] = {
+            "title": self.story.title,
+            "offered": crowd.offered,
+            "final": crowd.final,
+            "rejected": crowd.rejected,
+            "lost": auditor.lost(),
+            "duplicated": auditor.duplicated,
+            "conserved": conserved,
+            "digests_equal": self._agree(),
+            "stuck": crowd.stuck,
+            "undecided": crowd.open,
+            "violations": auditor.violations[:20],
+            "within_bounds": within,
+            "seconds": round(seconds, 3),
+            "simulated_seconds": simulated,
+            "final_per_second": round(crowd.final / max(self.story.seconds, STEP_S), 1),
+            "latency_ms_p50": round(statistics.median(latencies), 1) if latencies else 0.0,
+            "latency_ms_p99": _share(latencies, 0.99),
+            "super_agents": self.story.super_agents,
+            "traitors": self.story.traitors,
+            "killed": world.killed,
+            "seed": self.seed,
+            "marks": world.marks.as_json(),
+            "history": world.history(),
+        }
+        verdict["clean"] = (
+            not verdict["lost"]
+            and not verdict["duplicated"]
+            and conserved
+            and verdict["digests_equal"]
+            and not verdict["undecided"]
+            and not auditor.violations
+        )
+        return verdict
+
+
+def _accounts(machine: Machine) -> dict[int, tuple[int, int]]:
+    accounts = machine.replica.ledger.accounts
+    return {
+        opening.number: (
+            int(accounts[opening.number]["balance"]),
+            int(accounts[opening.number]["next_sequence"]),
+        )
+        for opening in machine.world.town.openings
+    }
+
+
+def _share(ascending: list[float], share: float) -> float:
+    if not ascending:
+        return 0.0
+    return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 1)

@@ -1,0 +1,150 @@
+"""A story: what happens to a simulated network, read from a TOML file or from the command line."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from harambee.sim.traitors import STRATEGIES
+
+SUPER_AGENTS_MAX: Final = 100
+ACTS: Final = (
+    "crash",
+    "restart",
+    "wipe",
+    "forget",
+    "cut",
+    "heal",
+    "part",
+    "fill",
+    "room",
+    "skew",
+    "pause",
+)
+"""What can be done to super-agents; `docs/simulation.md` says what each is."""
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3_600)]
+
+
+class StoryError(ValueError):
+    """The story cannot be read or told; one sentence."""
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that happens at one moment."""
+
+    at: Seconds
+    do: str
+    who: tuple[int, ...] = ()
+    """Super-agents; for `cut` every link from them is cut, for `part` they are cut off together."""
+    to: tuple[int, ...] = ()
+    """For `cut`: only the links to these."""
+    blocks: int = 5
+    """For `forget`: how many of the newest blocks the disk loses."""
+    hours: float = 0
+    """For `skew`: how far the clock is set."""
+    seconds: Seconds = 1
+    """For `pause`: how long."""
+
+
+class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that a run is made of, but the seed."""
+
+    title: str = "An ordinary day, with liars and bad luck"
+    super_agents: Annotated[int, msgspec.Meta(ge=1, le=SUPER_AGENTS_MAX)] = 4
+    traitors: Annotated[int, msgspec.Meta(ge=0, le=SUPER_AGENTS_MAX)] = 1
+    strategies: tuple[str, ...] = STRATEGIES
+    """What traitors do; each takes one of them, by the seed."""
+    people: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 40
+    crooks: Share = 0.1
+    """The share of people who sign two orders for one slot."""
+    to_one_till: bool = False
+    """Everybody pays the first person, who pays out all the time."""
+    orders: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200
+    seconds: Seconds = 8
+    """For how long orders are brought."""
+    settle_seconds: Seconds = 90
+    """How long the network may take to come to rest after that."""
+    opening_cents: Annotated[int, msgspec.Meta(ge=0, le=10**11)] = 1_000_000
+    most_cents: Annotated[int, msgspec.Meta(ge=10_000, le=10**11)] = 300_000
+    """The largest amount that is sent."""
+    pace_ms: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    heartbeat_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 500
+    delay_ms: tuple[float, float] = (1, 40)
+    loss: Share = 0.01
+    doubled: Share = 0.01
+    fsync_ms: tuple[float, float] = (0.5, 8)
+    crashes: float = 0.3
+    """How many honest super-agents crash in a second, for a moment each."""
+    forgetful: Share = 0.1
+    """The share of crashes after which a disk has lost what it had promised to keep."""
+    partitions: float = 0.1
+    """How many times in a second some are cut off, for a moment."""
+    skew_hours: float = 0
+    """How far the clocks of super-agents may be apart."""
+    acts: tuple[Act, ...] = ()
+
+    def checked(self) -> "Story":
+        """Return itself; StoryError if it cannot be told."""
+        if self.traitors > self.super_agents:
+            raise StoryError("there are more traitors than super-agents")
+        for name in self.strategies:
+            if name not in STRATEGIES:
+                known = ", ".join(STRATEGIES)
+                raise StoryError(f"no traitor knows how to be {name!r}; they know: {known}")
+        for act in self.acts:
+            if act.do not in ACTS:
+                raise StoryError(f"nothing is called {act.do!r}; there are: {', '.join(ACTS)}")
+            if any(not 0 <= who < self.super_agents for who in (*act.who, *act.to)):
+                raise StoryError(f"{act.do!r} at {act.at} s names a super-agent that there is not")
+        for name, (low, high) in (("delay_ms", self.delay_ms), ("fsync_ms", self.fsync_ms)):
+            if not 0 <= low <= high:
+                raise StoryError(f"{name} is no range")
+        return self
+
+    def changed(self, changes: dict[str, object]) -> "Story":
+        """Return the story with some fields changed; StoryError if it cannot be told."""
+        return msgspec.structs.replace(self, **changes).checked()
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A story that ships with the software."""
+
+    name: str
+    story: Story
+
+
+def read_story(text: str) -> Story:
+    """Return the story in a TOML document; StoryError if there is none in it."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Story, strict=True).checked()
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise StoryError(f"this is no story: {error}") from error
+
+
+def shipped() -> list[Shipped]:
+    """Return the stories that ship, by name."""
+    found: Iterable[Traversable] = files(__package__).joinpath("stories").iterdir()
+    names = sorted((entry.name, entry) for entry in found if entry.name.endswith(".toml"))
+    return [
+        Shipped(name.removesuffix(".toml"), read_story(entry.read_text(encoding="utf-8")))
+        for name, entry in names
+    ]
+
+
+def find_story(name: str) -> Story:
+    """Return a story that ships, or the one in a file; StoryError if there is neither."""
+    for candidate in shipped():
+        if candidate.name == name:
+            return candidate.story
+    try:
+        return read_story(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoryError(f"there is no story {name}: see `harambee sim --list`") from error
