@@ -98,7 +98,7 @@ def test_the_slot_of_a_claim_is_its_alias():
 
 
 @pytest.mark.parametrize(
-    ("field", "change"), [("balance", 1), ("balance", -1), ("next_sequence", 1)]
+    ("field", "change"), [("balance", 1), ("balance", -1), ("next_sequence", -1)]
 )
 def test_a_changed_account_does_not_agree(field, change):
     accounts = accounts_of(FINALS)

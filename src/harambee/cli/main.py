@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "evidence": ("evidence", "Show who signed what no honest super-agent signs."),
     "replay": ("replay", "Send an hour of real mobile-money traffic."),
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
+    "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
     "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }

@@ -812,7 +812,8 @@ class Replica:
                 if self._waiting_to_apply:
                     self._waiting_to_apply.difference_update(map(Slot.of, done))
                 if self._deferred:
-                    pending, self._deferred = self._deferred, []
+                    pending += self._deferred
+                    self._deferred = []
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""

@@ -172,7 +172,8 @@ class Machine:
             return None  # not durable yet
         block = self.world.checking.read(self.disk[int(place["position"])])
         assert not isinstance(block, Malformed), "it was read before"
-        return block.orders[int(place["index"])].tobytes()[:BODY_BYTES]
+        body: bytes = block.orders[int(place["index"])].tobytes()[:BODY_BYTES]
+        return body
 
     def offer(self, ticket: int, orders: np.ndarray) -> None:
         """A handset brings orders."""

@@ -45,16 +45,16 @@ class Timeline:
         width = LEFT_PX + int((longest + 1) * SECOND_PX)
         height = TOP_PX + LANE_PX * (len(self._labels) + 1)
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'font-family="sans-serif" font-size="11">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">',
+            "<style>text { font: 11px sans-serif }</style>",
             f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
             f'<text x="10" y="20" font-size="15">{escape(title)}</text>',
         ]
         for second in range(int(longest) + 2):
-            x = LEFT_PX + second * SECOND_PX
+            edge = LEFT_PX + second * SECOND_PX
             parts.append(
-                f'<line x1="{x}" y1="{TOP_PX}" x2="{x}" y2="{height - LANE_PX}" stroke="#eeeeee"/>'
-                f'<text x="{x}" y="{height - 8}">{second} s</text>'
+                f'<line x1="{edge}" y1="{TOP_PX}" x2="{edge}" y2="{height - LANE_PX}" stroke="#eeeeee"/>'
+                f'<text x="{edge}" y="{height - 8}">{second} s</text>'
             )
         for index, label in enumerate(self._labels):
             y = TOP_PX + index * LANE_PX

@@ -320,7 +320,7 @@ class World:
             return
         machine = self.dice.choice(up)
         self.kill(machine)
-        # At most one disk at a time breaks its word: what is more than f liars and lost disks, is not promised.
+        # What is more than f liars and lost disks together, is not promised.
         if (
             self.dice.random() < self.story.forgetful
             and self.may_lose_a_disk
