@@ -242,6 +242,7 @@ class Replica:
         self._patrol: list[Slot] = []
         """Disputed slots that have not been looked at for a while."""
         self._owes_recovery_ack = False
+        self._counted_at = -1
         self._waiting_to_apply: set[Slot] = set()
         """Slots whose final order waits for another one."""
         self._insistent: dict[Slot, int] = {}
@@ -817,14 +818,18 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
-        self._owes_recovery_ack = False
+        owed, self._owes_recovery_ack = self._owes_recovery_ack, False
         if not len(self.disputes):
             return
+        certified = self._certified if self._position != self._counted_at else {}
+        self._counted_at = self._position
+        if not certified:
+            self._owes_recovery_ack = owed
         if not self._patrol:
             self._patrol = self.disputes.slots()
         patrol, self._patrol = self._patrol[:PATROL_SLOTS], self._patrol[PATROL_SLOTS:]
         clocks = self.chains.clocks()
-        for slot in {**self._certified, **self._hot, **dict.fromkeys(patrol)}:
+        for slot in {**certified, **self._hot, **dict.fromkeys(patrol)}:
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
