@@ -1,0 +1,204 @@
+"""The simulator: a seed is a history, stories end well, and the auditor sees what it should."""
+
+import json
+import os
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+from harambee.sim.auditor import SKIPPED, Auditor
+from harambee.sim.marks import SOMETIMES, never
+from harambee.sim.run import Run
+from harambee.sim.story import Story, StoryError, find_story, read_story, shipped
+from harambee.sim.town import BANK, REVENUE, Town
+
+SMALL = Story(orders=60, seconds=4)
+STORIES = {candidate.name: candidate.story for candidate in shipped()}
+
+
+def assert_clean(verdict):
+    told = {key: value for key, value in verdict.items() if key != "marks"}
+    assert verdict["clean"], told
+    assert verdict["lost"] == verdict["duplicated"] == verdict["stuck"] == 0
+    assert verdict["conserved"]
+    assert verdict["digests_equal"]
+    assert verdict["final"] + verdict["rejected"] == verdict["offered"]
+    assert verdict["final"] > 0
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_four_super_agents_one_of_them_lying(seed):
+    assert_clean(Run(SMALL, seed).tell())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(3))
+def test_seven_super_agents_two_of_them_lying(seed):
+    story = Story(super_agents=7, traitors=2, orders=50, seconds=3)
+    assert_clean(Run(story, seed).tell())
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(6 * 3600)
+def test_a_thousand_seeds_and_every_rare_path_is_reached():
+    marks = []
+    for seed in range(1_000):
+        n, traitors = ((4, 1), (7, 2), (10, 3))[seed % 3]
+        story = Story(super_agents=n, traitors=traitors, orders=60, seconds=5, skew_hours=seed % 2)
+        verdict = Run(story, seed).tell()
+        assert_clean(verdict)
+        marks.append(verdict["marks"])
+    for name in STORIES:
+        marks.append(Run(STORIES[name], 0).tell()["marks"])
+    assert not never(marks), "a path that no seed reaches is a path that nothing tests"
+
+
+def _marked(name):
+    """The stories with more than four super-agents take tens of seconds each."""
+    long = STORIES[name].super_agents > 4
+    return pytest.param(name, marks=[pytest.mark.accept] if long else [])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", [_marked(name) for name in sorted(STORIES)])
+def test_every_story_ends_well(name):
+    story = STORIES[name]
+    shorter = story.changed({"orders": min(story.orders, 60)})
+    assert_clean(Run(shorter, 5).tell())
+
+
+# Seeds that have found something; each stays.
+FOUND = {
+    "final orders that waited for others were dropped": (7, 2, 3, 150),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("what", FOUND)
+def test_seeds_that_found_something(what):
+    n, traitors, seed, orders = FOUND[what]
+    assert_clean(Run(Story(super_agents=n, traitors=traitors, orders=orders), seed).tell())
+
+
+def test_the_same_seed_is_the_same_history_whatever_the_hash_seed():
+    histories = set()
+    for hash_seed in ("1", "2"):
+        command = [sys.executable, "-m", "harambee", "sim", "--orders", "30", "--seconds", "2"]
+        found = subprocess.run(
+            [*command, "--seed", "9", "--json"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        histories.add(json.loads(found.stdout)["history"])
+    assert len(histories) == 1
+    other = Run(Story(orders=30, seconds=2), 10).tell()
+    assert other["history"] not in histories
+
+
+def test_more_liars_than_a_third_never_debit_an_honest_payer():
+    """They may stop the network or help a crook; honest money stays where it is."""
+    story = Story(
+        traitors=2,
+        strategies=("saying yes to everything", "twins"),
+        orders=40,
+        seconds=3,
+        settle_seconds=10,
+        crooks=0,
+    )
+    for seed in range(3):
+        verdict = Run(story, seed).tell()
+        assert not verdict["within_bounds"]
+        assert verdict["duplicated"] == 0
+        assert verdict["conserved"]
+
+
+# -- the auditor can see ----------------------------------------------------------------------------
+
+
+def audited():
+    town = Town(1, 4, 4, 100_000)
+    one, two, three, _ = town.people
+    order = town.send(one, two, 20_000, 0, 20_000).tobytes()[:64]
+    rival = town.send(one, three, 30_000, 0, 20_000).tobytes()[:64]
+    return town, Auditor(town), order, rival
+
+
+def test_the_auditor_sees_two_orders_in_one_slot():
+    _, auditor, order, rival = audited()
+    auditor.settled(0, order, 0)
+    auditor.settled(1, rival, 0)
+    assert auditor.duplicated == 1
+    assert auditor.violations
+
+
+def test_the_auditor_sees_a_skip_beside_an_order():
+    town, auditor, order, _ = audited()
+    auditor.skipped(0, town.people[0], 0)
+    auditor.settled(1, order, 0)
+    assert auditor.duplicated == 1
+
+
+def test_the_auditor_sees_a_balance_below_zero_and_a_jump():
+    town, auditor, order, _ = audited()
+    auditor.settled(0, order, -1)
+    assert "below zero" in auditor.violations[0]
+    later = town.send(town.people[0], town.people[1], 20_000, 5, 20_000).tobytes()[:64]
+    auditor.settled(0, later, 0)
+    assert "went from sequence 0 to 5" in auditor.violations[1]
+
+
+def test_the_auditor_sees_a_lost_payment_and_a_wrong_balance():
+    town, auditor, order, _ = audited()
+    auditor.believed(order + bytes(64))
+    assert auditor.lost() == 1
+    auditor.settled(0, order, 0)
+    assert auditor.lost() == 0
+    book = auditor.book()
+    assert sum(balance for balance, _ in book.values()) == 0
+    assert book[town.people[1]] == (120_000, 0)
+    assert book[REVENUE][0] == town.fee_cents(20_000)
+    assert auditor.disagreements(0, book) == 0
+    assert auditor.disagreements(0, book | {BANK: (0, 0)}) == 1
+    assert auditor.decided != {(town.people[0], 0): SKIPPED}
+
+
+# -- stories ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("title = 3", "no story"),
+        ("nonsense", "no story"),
+        ("unknown = 1", "no story"),
+        ("traitors = 5", "more traitors"),
+        ('strategies = ["kind"]', "no traitor knows"),
+        ('acts = [{ at = 1.0, do = "dance" }]', "nothing is called"),
+        ('acts = [{ at = 1.0, do = "crash", who = [9] }]', "that there is not"),
+        ("delay_ms = [9, 1]", "no range"),
+    ],
+)
+def test_a_bad_story_is_refused_in_a_sentence(text, why):
+    with pytest.raises(StoryError, match=why):
+        read_story(text)
+
+
+def test_a_story_that_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(StoryError, match="there is no story"):
+        find_story(str(tmp_path / "none.toml"))
+    file = tmp_path / "own.toml"
+    file.write_text('title = "Mine"\n', encoding="utf-8")
+    assert find_story(str(file)).title == "Mine"
+
+
+def test_the_timeline_is_a_picture():
+    run = Run(Story(orders=20, seconds=2, crashes=3), 4)
+    run.tell()
+    picture = ElementTree.fromstring(run.world.timeline.svg("A <title>"))
+    marks = list(picture.iter("{http://www.w3.org/2000/svg}circle"))
+    assert marks, "a crash is drawn"
+    assert len(SOMETIMES) == len(set(SOMETIMES))
