@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -198,7 +198,7 @@ def test_a_story_that_is_not_there_is_said_so(tmp_path):
 def test_the_timeline_is_a_picture():
     run = Run(Story(orders=20, seconds=2, crashes=3), 4)
     run.tell()
-    picture = ElementTree.fromstring(run.world.timeline.svg("A <title>"))
+    picture = ET.fromstring(run.world.timeline.svg("A <title>"))
     marks = list(picture.iter("{http://www.w3.org/2000/svg}circle"))
     assert marks, "a crash is drawn"
     assert len(SOMETIMES) == len(set(SOMETIMES))

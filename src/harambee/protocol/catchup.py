@@ -113,7 +113,7 @@ class CatchUp:
 
     def _choose(self, author: int, height: int, peers: list[int], failed: _Request | None) -> int:
         """The next peer in turn that holds more, preferably not the one that has just failed."""
-        able = [p for p in peers if self.held_by[p, author] > height]
+        able = [p for p in np.flatnonzero(self.held_by[:, author] > height).tolist() if p in peers]
         others = [p for p in able if failed is None or p != failed.peer] or able
         self._turn += 1
         return others[self._turn % len(others)]

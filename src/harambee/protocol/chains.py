@@ -36,11 +36,11 @@ VOTED: Final = 1
 CERTIFIED: Final = 2
 
 WINDOW_MAX: Final = 1 << 16
-WINDOW_MIN: Final = 1 << 10
-ROW_BUDGET: Final = 1 << 26
+WINDOW_MIN: Final = 1 << 8
+ROW_BUDGET: Final = 1 << 25
 """About how many bytes the rows of a whole network may take; decides the window."""
 LANES_MORE: Final = 8
-"""For how many more lanes room is made when there is none."""
+"""For at least how many more lanes room is made when there is none."""
 
 Heights = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32]
@@ -110,7 +110,7 @@ class Chains:
         """Add a lane, still empty; returns its index."""
         index = len(self.lanes)
         if index == len(self._heads):
-            self._grow(index + LANES_MORE)
+            self._grow(index + max(LANES_MORE, self.members // 4))
         self.lanes.append(lane)
         self.lanes_of[lane.author].append(index)
         self._heads[index] = lane.base
@@ -263,20 +263,27 @@ class Chains:
 
 
 @njit(cache=True, nogil=True)
-def _quorum_height(column: npt.NDArray[np.int32], quorum: int, known: int) -> int:
-    """The q-th largest: the height that at least q authors have reached; `known` if it is not above that.
+def _reach(reached: npt.NDArray[np.int32], row: npt.NDArray[np.int32]) -> None:
+    """Raise an author's heights to those of one of its lanes."""
+    for c in range(reached.shape[0]):
+        reached[c] = max(reached[c], row[c])
 
-    Sorts in place.
+
+@njit(cache=True, nogil=True)
+def _quorum_height(reached: Rows, lane: int, quorum: int, known: int) -> int:
+    """The height of a lane that at least q authors have reached; `known` if that is not above it.
+
+    `reached` is (authors, lanes).
     """
     above = 0
-    for a in range(column.shape[0]):
-        if column[a] > known:
+    for a in range(reached.shape[0]):
+        if reached[a, lane] > known:
             above += 1
     if above < quorum:
         return known
-    column.sort()
-    reached: int = column[column.shape[0] - quorum]
-    return reached
+    column = np.sort(reached[:, lane])
+    height: int = column[column.shape[0] - quorum]
+    return height
 
 
 @njit(cache=True, nogil=True)
@@ -309,23 +316,22 @@ def _extend(
     row[0, lane] = height
     row[1, lane] = height
     heads[lane] = height
-    column = np.empty(members, np.int32)
+    reached = np.zeros((members, lanes), np.int32)
+    for a in range(lanes):
+        seen = row[0, a]
+        if seen > 0 and heads[a] - seen <= mask:
+            _reach(reached[author_of[a]], rows[a, seen & mask, 1])
+    news = False
     for c in range(lanes):
-        column[:] = 0
-        for a in range(lanes):
-            seen = row[0, a]
-            if seen > 0 and heads[a] - seen <= mask:
-                author = author_of[a]
-                column[author] = max(column[author], rows[a, seen & mask, 1, c])
-        row[2, c] = _quorum_height(column, quorum, row[2, c])
+        row[2, c] = _quorum_height(reached, c, quorum, row[2, c])
+        news = news or row[2, c] > final[c]
+    if not news:
+        return
+    reached[:] = 0
+    for a in range(lanes):
+        _reach(reached[author_of[a]], rows[a, heads[a] & mask, 2])
     for c in range(lanes):
-        if row[2, c] <= final[c]:
-            continue
-        column[:] = 0
-        for a in range(lanes):
-            author = author_of[a]
-            column[author] = max(column[author], rows[a, heads[a] & mask, 2, c])
-        final[c] = _quorum_height(column, quorum, final[c])
+        final[c] = _quorum_height(reached, c, quorum, final[c])
 
 
 @njit(cache=True, nogil=True)
@@ -339,11 +345,9 @@ def _certified_now(
     quorum: int,
 ) -> Heights:
     certified = np.zeros(lanes, np.int64)
-    column = np.empty(members, np.int32)
+    reached = np.zeros((members, lanes), np.int32)
+    for a in range(lanes):
+        _reach(reached[author_of[a]], rows[a, heads[a] & mask, 1])
     for c in range(lanes):
-        column[:] = 0
-        for a in range(lanes):
-            author = author_of[a]
-            column[author] = max(column[author], rows[a, heads[a] & mask, 1, c])
-        certified[c] = _quorum_height(column, quorum, 0)
+        certified[c] = _quorum_height(reached, c, quorum, 0)
     return certified

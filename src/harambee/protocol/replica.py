@@ -31,7 +31,7 @@ stand on is fetched by name, whatever its author did.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -159,6 +159,22 @@ class Waiting:
 
 
 @dataclass(slots=True)
+class Watch:
+    """Which disputed slots are to be looked at, and what was found the last time."""
+
+    hot: dict[Slot, None] = field(default_factory=dict)
+    """Something happened to them; in that order."""
+    certified: dict[Slot, None] = field(default_factory=dict)
+    """Something has q votes in them: every block may acknowledge it."""
+    patrol: list[Slot] = field(default_factory=list)
+    """They have not been looked at for a while."""
+    owes_acknowledgement: bool = False
+    """Whether one's next block would acknowledge something that one's newest does not."""
+    counted_at: int = -1
+    """How many blocks were held when certified slots were last counted."""
+
+
+@dataclass(slots=True)
 class Counters:
     """What has happened since the start; for people to look at."""
 
@@ -235,14 +251,7 @@ class Replica:
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking = Parking(committee.n)
-        self._hot: dict[Slot, None] = {}
-        """Slots to look at again, because something happened to them; in that order."""
-        self._certified: dict[Slot, None] = {}
-        """Disputed slots in which something has q votes: every block may acknowledge it."""
-        self._patrol: list[Slot] = []
-        """Disputed slots that have not been looked at for a while."""
-        self._owes_recovery_ack = False
-        self._counted_at = -1
+        self._watch = Watch()
         self._waiting_to_apply: set[Slot] = set()
         """Slots whose final order waits for another one."""
         self._insistent: dict[Slot, int] = {}
@@ -255,6 +264,7 @@ class Replica:
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, tuple[Name, ...]] = {}
+        self._told_heads: tuple[int, tuple[Name, ...]] = -1, ()
 
     # -- the door ---------------------------------------------------------------------------------
 
@@ -364,7 +374,10 @@ class Replica:
 
     def heads(self) -> tuple[Name, ...]:
         """Each author's newest held block, in the lane that is followed."""
-        return tuple(self._head_of(author) for author in range(self.committee.n))
+        if self._told_heads[0] != self._position:
+            heads = tuple(self._head_of(author) for author in range(self.committee.n))
+            self._told_heads = self._position, heads
+        return self._told_heads[1]
 
     def _head_of(self, author: int) -> Name:
         lane = self.chains.current[author]
@@ -511,13 +524,12 @@ class Replica:
             ready += self._parking.arrived(digest)
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
-        return np.array(
-            [
-                self._parking.reach(head.author, head.incarnation, head.height)
-                for head in map(self._head_of, range(self.committee.n))
-            ],
-            np.int64,
-        )
+        heights = self._heights()
+        if len(self._parking):
+            for author, incarnation in enumerate(self.catch_up.incarnations):
+                reached = self._parking.reach(author, incarnation, int(heights[author]))
+                heights[author] = reached
+        return heights
 
     def _names_to_fetch(self) -> list[Name]:
         """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
@@ -680,14 +692,14 @@ class Replica:
         for slot in block.recovery.slots():
             if not self._is_decided(slot):
                 self._open_dispute(slot, ignore)
-                self._hot[slot] = None
+                self._watch.hot[slot] = None
         # A block's fences take effect before its references and its orders.
         for fence in block.recovery.fences:
             self.disputes.fence(self.chains, lane, fence)
         for row in self.disputes.disputed_rows(block.orders):
             self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
         passed = self.disputes.cast_votes(self.chains, lane, newly, refused)
-        self._hot.update(dict.fromkeys(passed))
+        self._watch.hot.update(dict.fromkeys(passed))
         for fence in block.recovery.fences:
             self.disputes.state(self.chains, lane, fence.slot)
         for proposal in block.recovery.proposals:
@@ -729,7 +741,7 @@ class Replica:
         if dispute is not None:
             return dispute
         dispute = self.disputes.add(slot)
-        self._hot[slot] = None
+        self._watch.hot[slot] = None
         for lane, open_ in enumerate(self._open):
             for height, held in open_.items():
                 for row in _rows_in(slot, held.block.orders):
@@ -818,18 +830,21 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
-        owed, self._owes_recovery_ack = self._owes_recovery_ack, False
+        owed, self._watch.owes_acknowledgement = self._watch.owes_acknowledgement, False
         if not len(self.disputes):
             return
-        certified = self._certified if self._position != self._counted_at else {}
-        self._counted_at = self._position
+        certified = self._watch.certified if self._position != self._watch.counted_at else {}
+        self._watch.counted_at = self._position
         if not certified:
-            self._owes_recovery_ack = owed
-        if not self._patrol:
-            self._patrol = self.disputes.slots()
-        patrol, self._patrol = self._patrol[:PATROL_SLOTS], self._patrol[PATROL_SLOTS:]
+            self._watch.owes_acknowledgement = owed
+        if not self._watch.patrol:
+            self._watch.patrol = self.disputes.slots()
+        patrol, self._watch.patrol = (
+            self._watch.patrol[:PATROL_SLOTS],
+            self._watch.patrol[PATROL_SLOTS:],
+        )
         clocks = self.chains.clocks()
-        for slot in {**certified, **self._hot, **dict.fromkeys(patrol)}:
+        for slot in {**certified, **self._watch.hot, **dict.fromkeys(patrol)}:
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
@@ -838,12 +853,12 @@ class Replica:
             if self._is_decided(slot):
                 self._close(dispute)
             elif slot in patrol:
-                self._hot[slot] = None
+                self._watch.hot[slot] = None
 
     def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
         """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
         for candidate in dispute.certified(self.chains):
-            self._certified[dispute.slot] = None
+            self._watch.certified[dispute.slot] = None
             authors = dispute.acknowledging(self.chains, clocks, candidate)
             if len(authors) >= self.committee.q:
                 if candidate.value == SKIP:
@@ -852,7 +867,7 @@ class Replica:
                     self._settle(dispute, candidate.value, effects)
                 return
             if self.index not in authors and self._own_fence(dispute.slot) <= candidate.view:
-                self._owes_recovery_ack = True
+                self._watch.owes_acknowledgement = True
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
         """Apply the order that is final in a disputed slot."""
@@ -883,8 +898,8 @@ class Replica:
 
     def _close(self, dispute: Dispute) -> None:
         self.rescuer.forget(dispute.slot)
-        self._hot.pop(dispute.slot, None)
-        self._certified.pop(dispute.slot, None)
+        self._watch.hot.pop(dispute.slot, None)
+        self._watch.certified.pop(dispute.slot, None)
         self._insistent.pop(dispute.slot, None)
         for at in self.disputes.close(dispute):
             self._undecided.pop(at, None)
@@ -973,7 +988,7 @@ class Replica:
             if not 0 <= now - first < INSIST_NS and reachable:
                 name = ids[row].tobytes()
                 self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
-                self._hot[slot] = None
+                self._watch.hot[slot] = None
         while len(self._insistent) > INSISTENT_MAX:
             del self._insistent[next(iter(self._insistent))]
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
@@ -986,7 +1001,7 @@ class Replica:
         occupying = self._occupying(slot)
         if occupying is not None:
             self.rescuer.note_order(slot, *occupying)
-        self._hot[slot] = None
+        self._watch.hot[slot] = None
 
     def _occupying(self, slot: Slot) -> tuple[bytes, Orders] | None:
         """The order that this replica has locked or queued in a slot, with its id."""
@@ -1082,7 +1097,7 @@ class Replica:
         return (
             bool(self._door or self._ahead)
             or self.re_entering.has_something_to_say
-            or self._owes_recovery_ack
+            or self._watch.owes_acknowledgement
             or self._owes_a_vote()
             or self._owes_an_acknowledgement()
         )
@@ -1118,16 +1133,16 @@ class Replica:
     def _rescues_owed(self, now: int) -> list[Slot]:
         """The slots about which one's next block has a fence, a proposal or a vote to say."""
         for slot in self.rescuer.due(now):
-            self._hot[slot] = None
+            self._watch.hot[slot] = None
         owed = []
-        for slot in list(self._hot):
+        for slot in list(self._watch.hot):
             if self._is_decided(slot):
                 self.rescuer.forget(slot)
-                del self._hot[slot]
+                del self._watch.hot[slot]
             elif self.rescuer.owes(slot, now):
                 owed.append(slot)
             else:
-                del self._hot[slot]
+                del self._watch.hot[slot]
         return owed
 
     def _speak(self, now: int, rescues: list[Slot], effects: Effects) -> None:
