@@ -314,7 +314,7 @@ class Service:
                 "digest": ledger.digest().hex(),
                 "total_cents": ledger.total_cents(),
                 "entries": ledger.entry_count,
-                "heads": replica.chains.heads.tolist(),
+                "heads": replica.chains.heads[replica.chains.current].tolist(),
                 "accounts": ledger.account_count,
             }
 
