@@ -1,0 +1,173 @@
+"""The tests of the tests: a core with one rule broken is found out by a named test, within a minute each.
+
+Each mutation changes one line of a copy of the source. A mutation that no test finds would mean that the rule is
+nowhere shown.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEFINITION = "tests/protocol/test_definition.py"
+RECOVERY = "tests/protocol/test_recovery.py"
+REPLICA = "tests/protocol/test_replica.py"
+
+pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    file: str
+    right: str
+    wrong: str
+    found_by: str
+
+
+MUTATIONS = {
+    "no fence stops an acknowledgement": Mutation(
+        "disputes", "if fence is None and not inherits:", "if True:", DEFINITION
+    ),
+    "the fencing block itself acknowledges": Mutation(
+        "disputes",
+        "chains.row(lane, height - 1)[CLOCK]",
+        "chains.row(lane, height)[CLOCK]",
+        DEFINITION,
+    ),
+    "a fence does not stop votes in view 0": Mutation(
+        "disputes", "if dispute.fence(chains, lane, height) == 0:", "if True:", DEFINITION
+    ),
+    "a vote counts in any view": Mutation(
+        "disputes",
+        "if dispute is None or dispute.fence(chains, lane, height) != vote.view:",
+        "if dispute is None:",
+        DEFINITION,
+    ),
+    "branches are counted, not authors": Mutation(
+        "disputes", "            chains.lanes[lane].author\n", "            lane\n", DEFINITION
+    ),
+    "the votes of those who fork are not counted": Mutation(
+        "disputes", "if lane < len(clock) and", "if lane < chains.members and", DEFINITION
+    ),
+    "the lowest certificate is stated": Mutation(
+        "disputes",
+        "return max(certified, default=None)",
+        "return min(certified, default=None)",
+        DEFINITION,
+    ),
+    "a certificate is final": Mutation(
+        "replica", "if len(authors) >= self.committee.q:", "if True:", DEFINITION
+    ),
+    "nothing is stated": Mutation(
+        "disputes",
+        "return max(certified, default=None)",
+        "return None",
+        DEFINITION,
+    ),
+    "a quorum is 2f + 1": Mutation(
+        "committee",
+        "return self.n - self.f",
+        "return 2 * self.f + 1",
+        "tests/protocol/test_committee.py",
+    ),
+    "locks are forgotten at a restart": Mutation(
+        "replica",
+        "if restoring and lane == self.lane:",
+        "if False:",
+        REPLICA + "::test_a_restart_keeps_the_locks",
+    ),
+    "a vote leaves before it is durable": Mutation(
+        "replica",
+        "        if not restoring:\n            effects.persist.append(block.data)",
+        "        if not restoring and block.author != self.index:\n"
+        "            effects.persist.append(block.data)",
+        REPLICA + "::test_a_restart_keeps_the_locks",
+    ),
+    "who lost its disk abstains from nothing": Mutation(
+        "reentry",
+        "if self.phase != Phase.ABSTAINING:",
+        "if True:",
+        RECOVERY + "::test_who_lost_its_disk_comes_back_under_a_new_incarnation",
+    ),
+    "who lost its disk goes on as if nothing were": Mutation(
+        "replica",
+        "if block.author == self.index and not self._may_be_told_of(block):",
+        "if False:",
+        REPLICA + "::test_a_replica_that_lost_its_disk_stops_speaking",
+    ),
+    "a slot is never opened": Mutation(
+        "recovery",
+        "return 1 if case.opening else 0",
+        "return 0",
+        RECOVERY + "::test_a_cancel_beside_an_order_frees_the_slot",
+    ),
+    "a dead leader is waited for": Mutation(
+        "recovery",
+        "                    return own + 1\n",
+        "                    return own\n",
+        RECOVERY + "::test_a_dead_leader_costs_a_view_and_no_more",
+    ),
+    "one who joins does not join": Mutation(
+        "recovery",
+        "if joined > own:",
+        "if False:",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a proposal needs no proof": Mutation(
+        "disputes",
+        "if len(authors) < chains.quorum:",
+        "if False:",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a proposal may pass over a certificate": Mutation(
+        "disputes",
+        "if proposal.value not in allowed:",
+        "if False:",
+        "tests/protocol/test_proposals.py",
+    ),
+    "anybody leads": Mutation(
+        "disputes",
+        "chains.lanes[lane].author != proposal.slot.leader(\n            proposal.view, chains.members\n        )",
+        "False",
+        "tests/protocol/test_proposals.py",
+    ),
+    "one may vote twice in a view": Mutation(
+        "recovery",
+        "if dispute.vote_of(self._chains, lane, view) is not None:",
+        "if False:",
+        RECOVERY + "::test_kills_during_recovery_keep_every_promise",
+    ),
+    "final orders that wait are dropped": Mutation(
+        "replica",
+        "pending += self._deferred",
+        "pending = self._deferred",
+        "tests/sim/test_sim.py::test_seeds_that_found_something",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MUTATIONS)
+def test_a_broken_rule_is_found(what, tmp_path):
+    mutation = MUTATIONS[what]
+    # With times as they are, so that compiled kernels of what is not changed are found again.
+    shutil.copytree(ROOT / "src", tmp_path / "src", copy_function=shutil.copy2)
+    file = tmp_path / "src" / "harambee" / "protocol" / f"{mutation.file}.py"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(mutation.right) == 1, "the rule stands in one place"
+    file.write_text(text.replace(mutation.right, mutation.wrong), encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutation.found_by],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert found.returncode == 1, found.stdout[-2_000:]
+    assert " failed" in found.stdout

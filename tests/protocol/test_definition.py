@@ -1,0 +1,269 @@
+"""Disputes and lanes against PROTOCOL section 3, written out with sets of blocks.
+
+Random authors say whatever blocks can say: orders of which two share a slot, refusals, fences, explicit
+votes in any view, and forks. A silent replica holds the blocks; what it counts must be what the definition
+counts, in every slot that is not decided yet: votes, certificates, acknowledgements, statements.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from tests.protocol.network import (
+    MS,
+    NETWORK,
+    START_NS,
+    SUPER_AGENT_KEYS,
+    customers,
+    make_block,
+    make_committee,
+    make_ledger,
+    make_order,
+)
+
+from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
+from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.protocol.disputes import Candidate
+from harambee.protocol.messages import BlockArrived
+from harambee.protocol.recovery_entries import SKIP, Fence, Recovery, Vote, write_recovery
+from harambee.protocol.replica import Replica
+from harambee.protocol.slot import Slot
+from harambee.protocol.wire import NO_DIGEST, write_rejection
+
+PEOPLE = 6
+PAYERS = customers(PEOPLE + 1)[:-1]
+PAYEE = customers(PEOPLE + 1)[-1]
+POOL = [make_order(payer, PAYEE, cents, 0) for payer in PAYERS for cents in (10_000, 20_000)]
+NAMES = [digest(signed_prefix(TAG_ORDER, NETWORK), order.tobytes()[:BODY_BYTES]) for order in POOL]
+SLOTS = [Slot.of_account(payer, 0) for payer in PAYERS]
+N, QUORUM = 7, 5
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """One block, as the definition sees it."""
+
+    author: int
+    height: int
+    name: bytes
+    previous: "Said | None"
+    references: tuple["Said", ...]
+    orders: tuple[int, ...]
+    refused: frozenset[tuple[bytes, int]]
+    """(block's name, order)"""
+    fences: dict[Slot, int]
+    votes: dict[tuple[Slot, int], bytes]
+    past: frozenset["Said"] = field(default=frozenset())
+
+    @property
+    def chain(self):
+        block, found = self, []
+        while block is not None:
+            found.append(block)
+            block = block.previous
+        return found
+
+    def fence(self, slot):
+        return max((block.fences.get(slot, 0) for block in self.chain), default=0)
+
+    def newly(self):
+        """The blocks on which this one newly votes: of each reference's chain, what is above the last one."""
+        before = {b for own in self.chain[1:] for r in own.references for b in r.chain}
+        return [b for r in self.references for b in r.chain if b not in before]
+
+    def voted(self, slot):
+        """votes(B, s): (view, value) pairs."""
+        fenced = self.fence(slot)
+        if fenced:
+            return {(v, x) for (s, v), x in self.votes.items() if s == slot and v == fenced}
+        own = {order for order in self.orders if slot_of(order) == slot}
+        for block in self.newly():
+            own |= {
+                order
+                for order in block.orders
+                if slot_of(order) == slot and (block.name, order) not in self.refused
+            }
+        return {(0, NAMES[order]) for order in own}
+
+
+def slot_of(order):
+    return SLOTS[order // 2]
+
+
+def certified(past, slot):
+    """The (view, value) pairs for which q distinct authors have a vote in a past."""
+    voters = {}
+    for block in past:
+        for candidate in block.voted(slot):
+            voters.setdefault(candidate, set()).add(block.author)
+    return {candidate for candidate, who in voters.items() if len(who) >= QUORUM}
+
+
+def acknowledging(blocks, slot):
+    """(view, value) -> the authors who acknowledge it."""
+    found = {}
+    for block in blocks:
+        for view, value in certified(block.past, slot):
+            if block.fence(slot) <= view:
+                found.setdefault((view, value), set()).add(block.author)
+    return found
+
+
+class World:
+    def __init__(self, seed):
+        self.dice = random.Random(seed)
+        self.blocks = []
+        self.tips = {author: [] for author in range(1, N)}
+        """The newest block of each branch."""
+
+    def forked(self, past, author):
+        mine = [b for b in past if b.author == author]
+        return any(
+            a is not b and a.height == b.height for i, a in enumerate(mine) for b in mine[:i]
+        )
+
+    def step(self):
+        dice = self.dice
+        author = dice.randrange(1, N)
+        branches = self.tips[author]
+        previous = dice.choice(branches) if branches else None
+        if author == N - 1 and branches and dice.random() < 0.15:
+            previous = dice.choice(dice.choice(branches).chain).previous
+        past = set(previous.past) if previous else set()
+        references = []
+        for other in range(1, N):
+            if other == author or not self.tips[other] or dice.random() < 0.3:
+                continue
+            block = dice.choice(dice.choice(self.tips[other]).chain[:3])
+            last = self._last_reference(previous, other)
+            if last is not None and (block is last or last not in block.chain):
+                continue
+            merged = past | block.past
+            if not any(self.forked(merged, who) for who in (author, other)):
+                references.append(block)
+                past = merged
+        mine = {b for b in past if b.author == author}
+        if any(self.forked(past, r.author) for r in references) or not mine <= set(
+            previous.chain if previous else ()
+        ):
+            return None
+        block = self._block(author, previous, tuple(references), past)
+        if block is None:
+            return None
+        self.blocks.append(block[0])
+        if previous in branches:
+            branches.remove(previous)
+        branches.append(block[0])
+        return block
+
+    def _last_reference(self, previous, other):
+        for own in previous.chain if previous else ():
+            for reference in own.references:
+                if reference.author == other:
+                    return reference
+        return None
+
+    def _block(self, author, previous, references, past):
+        dice = self.dice
+        orders = tuple(dice.sample(range(len(POOL)), dice.choice([0, 0, 1, 2])))
+        fences, votes = {}, {}
+        for slot in SLOTS:
+            if dice.random() < 0.05:
+                fences[slot] = dice.choice([1, 1, 2, 3])
+            if dice.random() < 0.25:
+                view = dice.choice([1, 1, 2, 3])
+                rivals = [NAMES[o] for o in range(len(POOL)) if slot_of(o) == slot]
+                votes[slot, view] = dice.choice([SKIP, *rivals, rivals[0]])
+        height = previous.height + 1 if previous else 1
+        bare = Said(author, height, b"", previous, references, orders, frozenset(), fences, votes)
+        refused, entries = set(), []
+        for block in sorted(bare.newly(), key=lambda b: (b.author, b.height)):
+            indices = [i for i in range(len(block.orders)) if dice.random() < 0.1]
+            if indices:
+                refused |= {(block.name, block.orders[i]) for i in indices}
+                codes = np.full(len(indices), 24, np.uint8)
+                entries.append(
+                    write_rejection(
+                        block.author, 0, block.height, len(block.orders), np.array(indices), codes
+                    )
+                )
+        recovery = Recovery(
+            tuple(Fence(s, v, np.zeros(0, ORDER)) for s, v in fences.items()),
+            (),
+            tuple(Vote(s, v, x) for (s, v), x in votes.items()),
+        )
+        data, name = make_block(
+            author,
+            height,
+            previous.name if previous else NO_DIGEST,
+            tuple((r.author, r.height, r.name) for r in references),
+            np.concatenate([POOL[o] for o in orders]) if orders else None,
+            b"".join(entries),
+            write_recovery(recovery),
+        )
+        said = Said(
+            author, height, name, previous, references, orders, frozenset(refused), fences, votes
+        )
+        object.__setattr__(said, "past", frozenset(past | {said}))
+        return said, data
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_disputes_count_as_the_definition_does(seed):
+    world = World(seed)
+    replica = Replica(
+        NETWORK, make_committee(N), 0, SUPER_AGENT_KEYS[0], make_ledger(N, PEOPLE + 1)
+    )
+    compared = 0
+    for step in range(70):
+        made = world.step()
+        if made is None:
+            continue
+        block, data = made
+        # A convicted author's blocks are taken where others stand on them; here all are wanted.
+        replica.convicted.clear()
+        replica._parking._lacking.setdefault(block.name, _Wanted())
+        now = START_NS + step * MS
+        replica.receive(BlockArrived(block.author, data), now)
+        assert replica.counters.malformed == 0
+        assert replica.blocks_integrated == len(world.blocks)
+        compared += compare(replica, world)
+        replica.act(now, may_speak=False)
+        for slot in SLOTS:
+            if replica._is_decided(slot):
+                finals = [
+                    c for c, who in acknowledging(world.blocks, slot).items() if len(who) >= QUORUM
+                ]
+                assert finals, "nothing is final that the definition does not make final"
+    assert compared > 50, "the case is not an empty one"
+
+
+class _Wanted:
+    """Stands for a parked block that waits."""
+
+    waiters: tuple[bytes, ...] = ()
+
+
+def compare(replica, world):
+    chains, compared = replica.chains, 0
+    for slot in SLOTS:
+        dispute = replica.disputes.get(slot)
+        if dispute is None or replica._is_decided(slot):
+            continue
+        compared += 1
+        expected = certified(world.blocks, slot)
+        assert {tuple(c) for c in dispute.certified(chains)} == expected
+        acknowledged = acknowledging(world.blocks, slot)
+        for view, value in expected:
+            found = dispute.acknowledging(chains, chains.clocks(), Candidate(view, value))
+            assert found == acknowledged.get((view, value), set())
+        for lane, fences in dispute.fences.items():
+            for fence in fences:
+                name = chains.digest_at(lane, fence.height)
+                (block,) = [b for b in world.blocks if b.name == name]
+                assert block.fence(slot) == fence.view
+                below = {c for c in certified(block.past, slot) if c[0] < fence.view}
+                stated = None if fence.statement is None else fence.statement.view
+                assert stated == max((view for view, _ in below), default=None)
+    return compared

@@ -1,0 +1,177 @@
+"""Directed traces of recovery: which proposals a replica takes for proved, and whom it joins."""
+
+import numpy as np
+import pytest
+from tests.protocol.network import (
+    NETWORK,
+    START_NS,
+    SUPER_AGENT_KEYS,
+    customers,
+    make_block,
+    make_committee,
+    make_ledger,
+    make_order,
+)
+
+from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
+from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.protocol.messages import BlockArrived
+from harambee.protocol.recovery_entries import (
+    ABSTAINS,
+    SKIP,
+    Fence,
+    Proposal,
+    Recovery,
+    Vote,
+    write_recovery,
+)
+from harambee.protocol.replica import Replica
+from harambee.protocol.slot import Slot
+from harambee.protocol.wire import NO_DIGEST
+
+PEOPLE = customers(12)
+NOTHING = np.zeros(0, ORDER)
+# Led in view 1 by one of those who speak here, and not by the replica that looks on.
+ANN = next(p for p in PEOPLE if Slot.of_account(p, 0).leader(1, 4) == 1)
+BEN = PEOPLE[-1] if PEOPLE[-1] != ANN else PEOPLE[0]
+SLOT = Slot.of_account(ANN, 0)
+ORDER_A = make_order(ANN, BEN, 10_000, 0)
+NAME_A = digest(signed_prefix(TAG_ORDER, NETWORK), ORDER_A.tobytes()[:BODY_BYTES])
+
+
+class Scribes:
+    """Authors 1 to 3, who write whatever they are told, and replica 0, which looks on."""
+
+    def __init__(self):
+        self.replica = Replica(
+            NETWORK, make_committee(4), 0, SUPER_AGENT_KEYS[0], make_ledger(4, 12)
+        )
+        self.newest = dict.fromkeys((1, 2, 3), (0, NO_DIGEST))
+
+    def write(self, author, references=(), orders=None, **entries):
+        """A block that references the newest blocks of these authors; returns its name."""
+        height, previous = self.newest[author]
+        names = tuple((to, *self.newest[to]) for to in sorted(references) if self.newest[to][0])
+        recovery = write_recovery(Recovery(**entries))
+        data, name = make_block(author, height + 1, previous, names, orders, b"", recovery)
+        self.newest[author] = height + 1, name
+        self.replica.receive(BlockArrived(author, data), START_NS)
+        self.replica.act(START_NS, may_speak=False)
+        assert self.replica.counters.malformed == 0
+        return author, 0, height + 1, name
+
+    def fence(self, author, view=1, references=()):
+        return self.write(author, references, fences=(Fence(SLOT, view, NOTHING),))
+
+    def propose(self, author, value, proof, view=1):
+        others = [a for a in (1, 2, 3) if a != author]
+        before = len(self.proposals(view))
+        self.write(author, others, proposals=(Proposal(SLOT, view, value, tuple(proof)),))
+        return len(self.proposals(view)) > before
+
+    def proposals(self, view):
+        return self.replica.disputes.get(SLOT).proposals.get(view, [])
+
+
+@pytest.fixture
+def certified():
+    """ORDER_A has three votes; each of the three fences with the certificate in its past."""
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    scribes.write(2, (1,))
+    scribes.write(3, (1, 2))
+    return scribes, [
+        scribes.fence(3),
+        scribes.fence(2, references=(3,)),
+        scribes.fence(1, references=(2, 3)),
+    ]
+
+
+@pytest.fixture
+def free():
+    """The order lies in a block that nobody but its author votes for; three fence."""
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    return scribes, [scribes.fence(author) for author in (1, 2, 3)]
+
+
+def test_what_is_certified_is_proposed_and_nothing_else(certified):
+    scribes, proof = certified
+    assert not scribes.propose(1, SKIP, proof)
+    assert not scribes.propose(1, b"x" * 32, proof)
+    assert scribes.propose(1, NAME_A, proof)
+    (taken,) = scribes.proposals(1)
+    assert taken.forced
+
+
+def test_a_proposal_needs_fences_of_a_quorum(free):
+    scribes, proof = free
+    assert not scribes.propose(1, SKIP, proof[:2])
+    assert not scribes.propose(1, SKIP, [proof[0], proof[0], proof[1]])
+    assert scribes.propose(1, SKIP, proof)
+
+
+def test_a_proposal_needs_fences_of_its_own_view(free):
+    scribes, proof = free
+    higher = scribes.fence(3, view=2)
+    assert not scribes.propose(1, SKIP, [*proof[:2], higher])
+
+
+def test_a_proposal_needs_its_proof_in_its_past(free):
+    scribes, proof = free
+    height, previous = scribes.newest[1]
+    recovery = write_recovery(Recovery((), (Proposal(SLOT, 1, SKIP, tuple(proof)),)))
+    data, _ = make_block(1, height + 1, previous, (), None, b"", recovery)
+    scribes.replica.receive(BlockArrived(1, data), START_NS)
+    assert not scribes.proposals(1), "the others' fences are not below it"
+
+
+def test_only_the_leader_proposes(free):
+    scribes, proof = free
+    assert not scribes.propose(2, SKIP, proof)
+    assert not scribes.propose(3, NAME_A, proof)
+    assert scribes.propose(1, NAME_A, proof)
+
+
+def test_a_free_order_is_proposed_in_odd_views_only(free):
+    scribes, _ = free
+    leader = SLOT.leader(2, 4)
+    assert leader in (1, 2, 3)
+    proof = [scribes.fence(author, view=2) for author in (1, 2, 3)]
+    assert not scribes.propose(leader, NAME_A, proof, view=2)
+    assert scribes.propose(leader, SKIP, proof, view=2)
+
+
+def test_a_replica_joins_w_others_and_not_fewer():
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    scribes.fence(2)
+    rescuer = scribes.replica.rescuer
+    assert not rescuer.plan([SLOT], START_NS).fences, "one alone may be a liar"
+    scribes.fence(3)
+    assert rescuer.plan([SLOT], START_NS).fences == {SLOT: 1}
+
+
+def test_those_who_abstain_are_not_joined():
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    scribes.fence(2, view=ABSTAINS)
+    scribes.fence(3, view=ABSTAINS)
+    assert not scribes.replica.rescuer.plan([SLOT], START_NS).fences
+
+
+def test_a_vote_outside_the_view_of_its_fence_counts_for_nothing(free):
+    scribes, _ = free
+    scribes.write(2, votes=(Vote(SLOT, 2, SKIP),))
+    dispute = scribes.replica.disputes.get(SLOT)
+    assert all(candidate.view != 2 for candidate in dispute.votes)
+    scribes.write(2, votes=(Vote(SLOT, 1, SKIP),))
+    assert any(candidate.view == 1 for candidate in dispute.votes)
+
+
+def test_two_votes_in_one_view_convict(free):
+    scribes, _ = free
+    scribes.write(2, votes=(Vote(SLOT, 1, SKIP),))
+    assert not scribes.replica.convicted
+    scribes.write(2, votes=(Vote(SLOT, 1, NAME_A),))
+    assert scribes.replica.convicted == {2}
