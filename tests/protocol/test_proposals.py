@@ -47,11 +47,15 @@ class Scribes:
             NETWORK, make_committee(4), 0, SUPER_AGENT_KEYS[0], make_ledger(4, 12)
         )
         self.newest = dict.fromkeys((1, 2, 3), (0, NO_DIGEST))
+        self.referenced = {author: {} for author in (1, 2, 3)}
 
     def write(self, author, references=(), orders=None, **entries):
         """A block that references the newest blocks of these authors; returns its name."""
         height, previous = self.newest[author]
-        names = tuple((to, *self.newest[to]) for to in sorted(references) if self.newest[to][0])
+        known = self.referenced[author]
+        fresh = [to for to in sorted(references) if self.newest[to][0] > known.get(to, 0)]
+        known.update((to, self.newest[to][0]) for to in fresh)
+        names = tuple((to, *self.newest[to]) for to in fresh)
         recovery = write_recovery(Recovery(**entries))
         data, name = make_block(author, height + 1, previous, names, orders, b"", recovery)
         self.newest[author] = height + 1, name

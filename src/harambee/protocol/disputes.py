@@ -375,9 +375,8 @@ class Disputes:
     def propose(self, chains: Chains, lane: int, proposal: Proposal) -> bool:
         """Note a proposal in the newest block of a lane, if it is the leader's and proved."""
         dispute = self._by_slot.get(proposal.slot)
-        if dispute is None or chains.lanes[lane].author != proposal.slot.leader(
-            proposal.view, chains.members
-        ):
+        leader = proposal.slot.leader(proposal.view, chains.members)
+        if dispute is None or chains.lanes[lane].author != leader:
             return False
         clock = chains.head_row(lane)[CLOCK]
         statements = []
