@@ -5,7 +5,7 @@ from tests.protocol.network import make_committee
 
 
 @pytest.mark.parametrize("n", range(1, 17))
-def test_two_quorums_meet_in_an_honest_one_and_the_honest_are_a_quorum(n):
+def test_quorums_meet_and_the_honest_are_one(n):
     committee = make_committee(n)
     assert 3 * committee.f < n <= 3 * committee.f + 3
     assert 2 * committee.q - n > committee.f, "two quorums share an author that does not lie"

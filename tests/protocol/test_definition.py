@@ -209,7 +209,9 @@ class World:
         return said, data
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(
+    "seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(12, 400))]
+)
 def test_disputes_count_as_the_definition_does(seed):
     world = World(seed)
     replica = Replica(

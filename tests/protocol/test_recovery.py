@@ -119,7 +119,7 @@ def test_a_cancel_beside_an_order_frees_the_slot():
     network.pay(1, make_order(ANN, BEN, 10_000, 1))
 
 
-def test_an_order_that_is_only_ever_offered_by_an_honest_payer_is_never_skipped():
+def test_an_honest_order_is_never_skipped():
     """Half the network is away for long; the payer comes back with the same bytes, again and again."""
     network = Network()
     network.run(1)

@@ -1,0 +1,189 @@
+"""What this protocol promises, claim by claim: the argument, what it rests on, and the tests that show it.
+
+An argument here is meant to be read against the definitions of vote, certificate, acknowledgement, final and
+statement (docs/protocol.md, and written out with sets in tests/protocol/test_definition.py). Tests cannot
+prove a claim; they are named so that whoever changes a rule knows what must stay true. `h` is an honest
+super-agent, q a quorum, and at most f of n lie or have lost their disks.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One promise."""
+
+    says: str
+    because: str
+    rests_on: tuple[str, ...] = ()
+    """Other claims, by name."""
+    shown_by: tuple[str, ...] = ()
+    """Tests, as file::function."""
+
+
+DEFINITION: Final = "tests/protocol/test_definition.py::test_disputes_count_as_the_definition_does"
+CHAINS: Final = "tests/protocol/test_counting.py::test_whole_chains_count_as_the_definition_does"
+SEEDS: Final = "tests/sim/test_sim.py::test_four_super_agents_one_of_them_lying"
+KILLS: Final = "tests/protocol/test_recovery.py::test_kills_during_recovery_keep_every_promise"
+WIPED: Final = (
+    "tests/protocol/test_recovery.py::test_who_lost_its_disk_comes_back_under_a_new_incarnation"
+)
+
+CLAIMS: Final[dict[str, Claim]] = {
+    "quorums meet": Claim(
+        says="Two quorums share an honest author, and the honest alone are a quorum.",
+        because=(
+            "2q - n = n - 2f > f because n > 3f; and n - f = q. It fails for 2f + 1 whenever n > 3f + 1."
+        ),
+        shown_by=("tests/protocol/test_committee.py::test_quorums_meet_and_the_honest_are_one",),
+    ),
+    "counting is a function": Claim(
+        says="Votes, certificates, acknowledgements, finality and statements depend on blocks alone.",
+        because=(
+            "Each is defined over a block's past or over a set closed under past. Rows per lane and votes "
+            "by lane and height are that definition as arithmetic: a past is a clock, and a vote lies in it "
+            "iff its height is not above the clock."
+        ),
+        shown_by=(CHAINS, DEFINITION),
+    ),
+    "finality is monotone": Claim(
+        says="What is final stays final, whatever blocks, forks and convictions come.",
+        because=(
+            "Votes and acknowledgements are of blocks, and blocks are only added. A fence takes away later "
+            "acknowledgements of its author and no earlier one; a conviction takes away nothing."
+        ),
+        rests_on=("counting is a function",),
+        shown_by=(DEFINITION, SEEDS),
+    ),
+    "one vote in a view": Claim(
+        says="An honest author votes for one value in a slot and view, across restarts.",
+        because=(
+            "In view 0 it locks one order and refuses others; in higher views it looks for its own vote in "
+            "its own chain. Both are read from its own blocks, which are durable before they leave."
+        ),
+        rests_on=("durable before it leaves",),
+        shown_by=("tests/protocol/test_replica.py::test_a_restart_keeps_the_locks", KILLS),
+    ),
+    "durable before it leaves": Claim(
+        says="Nothing that was seen outside is forgotten by a crash.",
+        because=(
+            "A shell carries out `persist` before anything else of the same effects, and one's own block is "
+            "in `persist`. A disk that breaks its word is noticed before the next word: q authors are asked "
+            "for one's own head."
+        ),
+        shown_by=(
+            "tests/protocol/test_replica.py::test_kill_at_any_moment_loses_nothing_that_was_told",
+            "tests/protocol/test_recovery.py::test_an_old_disk_is_noticed_and_comes_back_too",
+        ),
+    ),
+    "one certificate in a view": Claim(
+        says="No two values have a certificate in one slot and view.",
+        because="Their quorums would share an honest author, who voted twice.",
+        rests_on=("quorums meet", "one vote in a view"),
+        shown_by=(SEEDS,),
+    ),
+    "a fence tells the truth": Claim(
+        says="The statement of an honest fence names every certificate its author acknowledged below it.",
+        because=(
+            "It acknowledged (u, x) in a block of its chain before the fence, so the certificate lies in the "
+            "fence's past; the highest of a lower view is what the statement is. The fencing block itself "
+            "acknowledges nothing lower, because its fence takes effect first."
+        ),
+        rests_on=("counting is a function",),
+        shown_by=(DEFINITION,),
+    ),
+    "later views keep what was final": Claim(
+        says="If x is final in view u, nothing else gets a certificate in a view above u.",
+        because=(
+            "By induction over v > u. A certificate in v needs a proved proposal, whose proof holds q fences "
+            "of exactly v; with the q who acknowledged (u, x) they share an honest h. h did so before its "
+            "fence, so its statement is in a view from u on, and by induction every certificate there is for "
+            "x. The proposal must carry the value of the highest one: x."
+        ),
+        rests_on=("quorums meet", "one certificate in a view", "a fence tells the truth"),
+        shown_by=(
+            "tests/protocol/test_proposals.py::test_what_is_certified_is_proposed_and_nothing_else",
+            SEEDS,
+        ),
+    ),
+    "no two finals": Claim(
+        says="At most one value becomes final in a slot, on all replicas together.",
+        because=(
+            "In one view by the one certificate; across views because a later one must be for the same value."
+        ),
+        rests_on=("one certificate in a view", "later views keep what was final"),
+        shown_by=(
+            "tests/protocol/test_replica.py::test_two_orders_for_one_slot_are_never_both_final",
+            SEEDS,
+        ),
+    ),
+    "a lost disk lies to nobody": Claim(
+        says="Who re-enters under a new incarnation breaks no promise that it has forgotten.",
+        because=(
+            "Its forgotten votes are in slots up to next + 1 as q others know it: an order final for it had "
+            "q acknowledgers, of whom the q it asked hold all but the newest step. There it abstains, and "
+            "the abstention is a fence, which stops acknowledgements as well as votes."
+        ),
+        rests_on=("quorums meet", "a fence tells the truth"),
+        shown_by=(WIPED,),
+    ),
+    "decided within a few views": Claim(
+        says="While q honest reach each other, a slot that an honest one opened is decided.",
+        because=(
+            "The honest see both orders and fence, or see w fences and join; so q fences of one view come "
+            "together. Leaders take turns, at most f bad ones in a row, and timers grow. An honest leader's "
+            "proposal is proved; in even views it is a certificate's value or skip, which every honest one "
+            "votes for unchecked."
+        ),
+        rests_on=("counting is a function",),
+        shown_by=(
+            "tests/protocol/test_recovery.py::test_two_orders_in_one_slot_are_decided_and_the_payer_pays_on",
+            "tests/protocol/test_recovery.py::test_a_dead_leader_costs_a_view_and_no_more",
+        ),
+    ),
+    "nobody opens an honest slot alone": Claim(
+        says="Up to f liars cannot force the recovery of a slot.",
+        because="A fence binds its author alone; others join at w = f + 1 fences, one of them honest.",
+        shown_by=(
+            "tests/protocol/test_proposals.py::test_a_replica_joins_w_others_and_not_fewer",
+            "tests/protocol/test_recovery.py::test_an_honest_order_is_never_skipped",
+        ),
+    ),
+    "forks stop nobody": Claim(
+        says="What honest blocks stand on can be held, whatever its author forked, and is bounded.",
+        because=(
+            "Branches are lanes and are fetched by digest where a parked block needs them. A block is "
+            "invalid that references an author whose fork lies in its past, so each chain brings in one "
+            "branch of an author at most."
+        ),
+        shown_by=(
+            "tests/protocol/test_recovery.py::test_a_fork_shown_to_different_peers_stops_nobody",
+        ),
+    ),
+    "evidence convicts liars only": Claim(
+        says="A file of evidence convicts its culprit before anyone with the committee's keys.",
+        because=(
+            "Both blocks are signed by the culprit, and an honest one never signs two of one id, nor two "
+            "votes in one slot and view: it continues its one chain, or begins a new incarnation and "
+            "abstains."
+        ),
+        rests_on=("one vote in a view", "a lost disk lies to nobody"),
+        shown_by=(
+            "tests/protocol/test_evidence.py::test_a_fork_convicts_its_author",
+            "tests/protocol/test_evidence.py::test_forged_evidence_convicts_nobody",
+        ),
+    ),
+    "money is conserved": Claim(
+        says="No cent is lost or made, and nobody but an issuer is below zero at a closed cut.",
+        because=(
+            "An order debits one account what it credits to others, is applied once, and waits for what it "
+            "needs. A broker includes it only when the past of its block pays for it."
+        ),
+        rests_on=("no two finals",),
+        shown_by=(
+            SEEDS,
+            "tests/protocol/test_recovery.py::test_many_crooked_payers_over_a_bad_network",
+        ),
+    ),
+}
