@@ -58,7 +58,7 @@ MUTATIONS = {
         "disputes",
         "return max(certified, default=None)",
         "return min(certified, default=None)",
-        DEFINITION,
+        "tests/protocol/test_proposals.py",
     ),
     "a certificate is final": Mutation(
         "replica", "if len(authors) >= self.committee.q:", "if True:", DEFINITION

@@ -179,3 +179,16 @@ def test_two_votes_in_one_view_convict(free):
     assert not scribes.replica.convicted
     scribes.write(2, votes=(Vote(SLOT, 1, NAME_A),))
     assert scribes.replica.convicted == {2}
+
+
+def test_the_highest_certificate_is_the_one_that_binds(certified):
+    """View 0 has a certificate for the order, view 1 one for skip: from there on it is skip."""
+    scribes, _ = certified
+    for author in (1, 2, 3):
+        scribes.write(author, votes=(Vote(SLOT, 1, SKIP),))
+    proof = [scribes.fence(author, view=2, references={1, 2, 3} - {author}) for author in (1, 2, 3)]
+    leader = SLOT.leader(2, 4)
+    assert not scribes.propose(leader, NAME_A, proof, view=2)
+    assert scribes.propose(leader, SKIP, proof, view=2)
+    (taken,) = scribes.proposals(2)
+    assert taken.forced
