@@ -192,7 +192,7 @@ def test_a_small_window_delays_and_never_invents(seed):
             if other != author and heights[other] > voted[other] and dice.random() < 0.8
         )
         for chains in (small, full):
-            chains.extend(author, bytes(32), references)
+            chains.extend(author, bytes(32), np.array(references, np.int64).reshape(-1, 2))
         heights[author] += 1
         assert (small.final <= full.final).all()
     for _ in range(4):
@@ -202,6 +202,6 @@ def test_a_small_window_delays_and_never_invents(seed):
                 (o, heights[o]) for o in range(4) if o != author and heights[o] > voted[o]
             )
             for chains in (small, full):
-                chains.extend(author, bytes(32), references)
+                chains.extend(author, bytes(32), np.array(references, np.int64).reshape(-1, 2))
             heights[author] += 1
     assert (small.final == full.final).all(), "once all have heard of all, nothing is missing"

@@ -23,6 +23,7 @@ RANGE_BLOCKS_MAX: Final = 512
 @dataclass(slots=True)
 class _Request:
     peer: int
+    first: int
     last: int
     deadline: int
 
@@ -39,6 +40,8 @@ class CatchUp:
     """Which incarnation of each author the heights are of."""
     _asked: dict[int, _Request] = field(default_factory=dict)
     _gap_since: dict[int, int] = field(default_factory=dict)
+    _empty_claims: dict[int, _Request] = field(default_factory=dict)
+    """What was answered since the last requests, by author."""
     _turn: int = 0
 
     def __post_init__(self) -> None:
@@ -50,6 +53,18 @@ class CatchUp:
         """`peer` is known to hold the author's chain up to `height`."""
         self.held_by[peer, author] = max(self.held_by[peer, author], height)
 
+    def holds_all(
+        self, peer: int, authors: npt.NDArray[np.integer], heights: npt.NDArray[np.integer]
+    ) -> None:
+        """`peer` is known to hold these authors' chains, each named once, up to these heights."""
+        row = self.held_by[peer]
+        row[authors] = np.maximum(row[authors], heights)
+
+    def are_ahead(self, heights: npt.NDArray[np.int64], peers: int) -> npt.NDArray[np.bool_]:
+        """Of which authors at least so many peers hold more than these heights, (n,)."""
+        ahead: npt.NDArray[np.bool_] = (self.held_by > heights).sum(axis=0) >= peers
+        return ahead
+
     def begin(self, author: int, incarnation: int) -> None:
         """The author begins a new chain: what is known of who holds the old one says nothing of it."""
         assert incarnation > self.incarnations[author]
@@ -57,15 +72,20 @@ class CatchUp:
         self.held_by[:, author] = 0
         self._asked.pop(author, None)
         self._gap_since.pop(author, None)
+        self._empty_claims.pop(author, None)
 
     def forget(self, peer: int) -> None:
         """The link to `peer` is gone: what was asked of it will not come."""
         self._asked = {author: r for author, r in self._asked.items() if r.peer != peer}
 
     def answered(self, peer: int) -> None:
-        """`peer` has sent what it could: ask on at once where a gap is left."""
+        """`peer` has sent what it could: ask on at once where a gap is left.
+
+        What it was asked for and did not bring, it is not taken to hold any more.
+        """
         for author in [author for author, r in self._asked.items() if r.peer == peer]:
-            del self._asked[author]
+            request = self._asked.pop(author)
+            self._empty_claims[author] = request
             self._gap_since[author] = self._gap_since.get(author, 0) - PATIENCE_NS
 
     def requests(
@@ -85,6 +105,7 @@ class CatchUp:
         """
         ranges: dict[int, list[Range]] = {}
         wake: int | None = None
+        self._forget_empty_claims(heads)
         peers = sorted(up)
         best = self.held_by[peers].max(axis=0) if peers else heads
         for author in np.flatnonzero(best > heads).tolist():
@@ -101,15 +122,25 @@ class CatchUp:
                 continue
             peer = self._choose(author, int(heads[author]), peers, asked)
             last = min(int(self.held_by[peer, author]), int(heads[author]) + RANGE_BLOCKS_MAX)
-            self._asked[author] = _Request(peer, last, now + ANSWER_NS_MAX)
+            first = int(heads[author]) + 1
+            self._asked[author] = _Request(peer, first, last, now + ANSWER_NS_MAX)
             ranges.setdefault(peer, []).append(
-                Range(author, int(heads[author]) + 1, last, self.incarnations[author])
+                Range(author, first, last, self.incarnations[author])
             )
             wake = now + ANSWER_NS_MAX if wake is None else wake
         for author in [a for a in self._gap_since if best[a] <= heads[a]]:
             del self._gap_since[author]
             self._asked.pop(author, None)
         return [Fetch(peer, tuple(parts)) for peer, parts in sorted(ranges.items())], wake
+
+    def _forget_empty_claims(self, heads: npt.NDArray[np.int64]) -> None:
+        """A peer that has answered and brought nothing new claims more than it holds."""
+        for author, request in self._empty_claims.items():
+            if heads[author] < request.first:
+                self.held_by[request.peer, author] = min(
+                    self.held_by[request.peer, author], heads[author]
+                )
+        self._empty_claims.clear()
 
     def _choose(self, author: int, height: int, peers: list[int], failed: _Request | None) -> int:
         """The next peer in turn that holds more, preferably not the one that has just failed."""

@@ -31,6 +31,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from harambee.ledger.records import readable
+
 CLOCK: Final = 0
 VOTED: Final = 1
 CERTIFIED: Final = 2
@@ -39,6 +41,8 @@ WINDOW_MAX: Final = 1 << 16
 WINDOW_MIN: Final = 1 << 8
 ROW_BUDGET: Final = 1 << 25
 """About how many bytes the rows of a whole network may take; decides the window."""
+NEVER: Final = (1 << 31) - 1
+"""The height of a vote that was not cast: above every block."""
 LANES_MORE: Final = 8
 """For at least how many more lanes room is made when there is none."""
 
@@ -84,6 +88,13 @@ class Chains:
         self._heads: Heights = np.zeros(members, np.int64)
         self._final: Heights = np.zeros(members, np.int64)
         self._author_of: npt.NDArray[np.int64] = np.zeros(members, np.int64)
+        self._bases: Heights = np.zeros(members, np.int64)
+        self.followed: Heights = np.zeros((2, members), np.int64)
+        """For each author `current`, and that lane's incarnation."""
+        self.several: set[int] = set()
+        """The authors that have more than one lane."""
+        self._acknowledged: npt.NDArray[np.int32] = np.zeros((members, members), np.int32)
+        """(authors, lanes): the highest block of each lane that an author acknowledges."""
         self._rows: Rows = np.zeros((members, self.window, 3, members), np.int32)
         self._digests: npt.NDArray[np.uint8] = np.zeros((members, self.window, 32), np.uint8)
         for author in range(members):
@@ -113,23 +124,34 @@ class Chains:
             self._grow(index + max(LANES_MORE, self.members // 4))
         self.lanes.append(lane)
         self.lanes_of[lane.author].append(index)
-        self._heads[index] = lane.base
+        self._heads[index] = self._bases[index] = lane.base
         self._author_of[index] = lane.author
+        if len(self.lanes_of[lane.author]) > 1:
+            self.several.add(lane.author)
         if lane.incarnation > self.lanes[self.current[lane.author]].incarnation:
             self.current[lane.author] = index
+        self.followed[:, lane.author] = (
+            self.current[lane.author],
+            self.lanes[self.current[lane.author]].incarnation,
+        )
         return index
 
     def _grow(self, lanes: int) -> None:
         before = len(self._heads)
-        for name in ("_heads", "_final", "_author_of"):
+        for name in ("_heads", "_final", "_author_of", "_bases"):
             grown = np.zeros(lanes, np.int64)
             grown[:before] = getattr(self, name)
             setattr(self, name, grown)
+        acknowledged = np.zeros((self.members, lanes), np.int32)
+        acknowledged[:, :before] = self._acknowledged
         rows = np.zeros((lanes, self.window, 3, lanes), np.int32)
-        rows[:before, :, :, :before] = self._rows
         digests = np.zeros((lanes, self.window, 32), np.uint8)
-        digests[:before] = self._digests
-        self._rows, self._digests = rows, digests
+        for lane in range(before):
+            # Memory that no block has touched yet stays untouched.
+            used = min(int(self._heads[lane]) + 1, self.window)
+            rows[lane, :used, :, :before] = self._rows[lane, :used]
+            digests[lane, :used] = self._digests[lane, :used]
+        self._acknowledged, self._rows, self._digests = acknowledged, rows, digests
 
     def owner(self, lane: int, height: int) -> int:
         """The lane that the block at `height` of this lane's chain belongs to: itself or an ancestor."""
@@ -174,6 +196,28 @@ class Chains:
                 return lane
         return None
 
+    def find_all(self, names: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+        """The lane of each named block, -1 where it is not held; `names` is a REFERENCE array (k,)."""
+        lanes = np.empty(len(names), np.int64)
+        _find_followed(
+            readable(names, names.dtype),
+            self.followed,
+            self._heads,
+            self._bases,
+            self._digests,
+            self.window,
+            lanes,
+        )
+        for missing in np.flatnonzero(lanes < 0).tolist():
+            name = names[missing]
+            author = int(name["author"])
+            if author in self.several:
+                found = self.find(
+                    author, int(name["height"]), name["digest"].tobytes(), int(name["incarnation"])
+                )
+                lanes[missing] = -1 if found is None else found
+        return lanes
+
     def row(self, lane: int, height: int) -> Rows:
         """The three rows (3, lanes) of a held block inside the window; a view."""
         lane = self.owner(lane, height)
@@ -190,46 +234,60 @@ class Chains:
         """The clock of each lane's newest block, (lanes, lanes); zeros for a lane without a block."""
         lanes = np.arange(len(self.lanes))
         clocks: Rows = self._rows[lanes, self.heads & (self.window - 1), CLOCK, : len(lanes)]
-        clocks[self.heads == [lane.base for lane in self.lanes]] = 0
+        clocks[self.heads == self._bases[: len(lanes)]] = 0
         return clocks
 
     def extend(
-        self, lane: int, digest: bytes, references: tuple[tuple[int, int], ...]
-    ) -> tuple[tuple[int, int, int], ...]:
-        """Add the lane's next block; `references` are (lane, height), all held, all extending earlier ones.
+        self, lane: int, digest: bytes, references: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Add the lane's next block; `references` are (lane, height), (k, 2), held, extending earlier ones.
 
-        Returns what it newly votes on besides itself: (lane, first, last) of heights.
+        Returns what it newly votes on besides itself: (lane, first, last) of heights, (k, 3), ascending.
         """
         height = int(self._heads[lane]) + 1
         self._digests[lane, height & (self.window - 1)] = np.frombuffer(digest, np.uint8)
-        before = self.head_row(lane)[VOTED]
-        voted: dict[int, int] = {}
-        for to, last in references:
-            part, reach = to, last
-            while part >= 0:
-                voted[part] = max(voted.get(part, 0), reach)
-                reach, part = self.lanes[part].base, self.lanes[part].parent
-        newly = tuple(
-            (part, max(int(before[part]), self.lanes[part].base) + 1, reach)
-            for part, reach in sorted(voted.items())
-            if reach > max(int(before[part]), self.lanes[part].base)
-        )
-        held = np.array([(self.owner(to, last), last) for to, last in references], np.int64)
+        newly = self._newly(self.head_row(lane)[VOTED], references)
+        held = references
+        if (references[:, 1] <= self._bases[references[:, 0]]).any():
+            held = np.array([(self.owner(to, last), last) for to, last in references.tolist()])
         _extend(
             self._rows,
             self._heads,
             self._final,
             self._author_of,
+            self._acknowledged,
             len(self.lanes),
             self.members,
             self.window - 1,
             self.quorum,
             lane,
             self.owner(lane, height - 1),
-            held.reshape(-1, 2),
-            np.array(newly, np.int64).reshape(-1, 3),
+            held,
+            newly,
         )
         return newly
+
+    def _newly(
+        self, before: npt.NDArray[np.int32], references: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """(lane, first, last) of what references vote on that a chain with these votes has not, (k, 3)."""
+        to, last = references[:, 0], references[:, 1]
+        if not self._bases[to].any():
+            first = before[to].astype(np.int64) + 1
+            parts = np.stack((to, first, last), axis=1)[last >= first]
+            return np.ascontiguousarray(parts[np.argsort(parts[:, 0])])
+        voted: dict[int, int] = {}
+        for lane, height in references.tolist():
+            part, reach = lane, height
+            while part >= 0:
+                voted[part] = max(voted.get(part, 0), reach)
+                reach, part = self.lanes[part].base, self.lanes[part].parent
+        found = [
+            (part, max(int(before[part]), self.lanes[part].base) + 1, reach)
+            for part, reach in sorted(voted.items())
+            if reach > max(int(before[part]), self.lanes[part].base)
+        ]
+        return np.array(found, np.int64).reshape(-1, 3)
 
     def certified_if_referenced(self) -> Heights:
         """What a block would certify, per lane, that referenced every head held now."""
@@ -243,23 +301,14 @@ class Chains:
             self.quorum,
         )
 
-    def first_vote(self, lane: int, on: int, height: int) -> int | None:
-        """The block of `lane` by which it first votes on block (on, height), or None if it does not.
+    def first_votes(self, on: int, height: int) -> npt.NDArray[np.int32]:
+        """For each lane the block by which it first votes on block (on, height), NEVER if it does not.
 
         A vote below the window is taken for one at its lowest height: later than it was, never earlier.
         """
-        head = int(self._heads[lane])
-        low = max(self.lanes[lane].base, head - self.window) + 1
-        if low > head or self.row(lane, head)[VOTED, on] < height:
-            return None
-        high = head
-        while low < high:
-            middle = (low + high) // 2
-            if self.row(lane, middle)[VOTED, on] >= height:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+        found = np.empty(len(self.lanes), np.int32)
+        _first_votes(self._rows, self._heads, self._bases, self.window, on, height, found)
+        return found
 
 
 @njit(cache=True, nogil=True)
@@ -270,20 +319,37 @@ def _reach(reached: npt.NDArray[np.int32], row: npt.NDArray[np.int32]) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _quorum_height(reached: Rows, lane: int, quorum: int, known: int) -> int:
-    """The height of a lane that at least q authors have reached; `known` if that is not above it.
+def _raise_to_quorum(reached: Rows, quorum: int, heights: npt.NDArray[np.int32]) -> None:
+    """Raise each lane's height to the one that q authors have reached; `reached` is (authors, lanes).
 
-    `reached` is (authors, lanes).
+    Bisection on all lanes at once, so that every step is one pass over rows as they lie in memory.
     """
-    above = 0
+    lanes = reached.shape[1]
+    low = heights.copy()
+    high = heights.copy()
     for a in range(reached.shape[0]):
-        if reached[a, lane] > known:
-            above += 1
-    if above < quorum:
-        return known
-    column = np.sort(reached[:, lane])
-    height: int = column[column.shape[0] - quorum]
-    return height
+        for c in range(lanes):
+            high[c] = max(high[c], reached[a, c])
+    middle = np.empty(lanes, np.int32)
+    count = np.empty(lanes, np.int32)
+    widest = np.int32(0)
+    for c in range(lanes):
+        widest = max(widest, high[c] - low[c])
+    while widest > 0:
+        for c in range(lanes):
+            middle[c] = low[c] + ((high[c] - low[c] + 1) >> 1)
+            count[c] = 0
+        for a in range(reached.shape[0]):
+            for c in range(lanes):
+                count[c] += np.int32(reached[a, c] >= middle[c])
+        widest = np.int32(0)
+        for c in range(lanes):
+            if count[c] >= quorum:
+                low[c] = middle[c]
+            else:
+                high[c] = max(low[c], middle[c] - 1)
+            widest = max(widest, high[c] - low[c])
+    heights[:] = low
 
 
 @njit(cache=True, nogil=True)
@@ -292,6 +358,7 @@ def _extend(
     heads: Heights,
     final: Heights,
     author_of: Heights,
+    acknowledged: Rows,
     lanes: int,
     members: int,
     mask: int,
@@ -308,9 +375,7 @@ def _extend(
     else:
         row[:] = 0
     for k in range(references.shape[0]):
-        past = rows[references[k, 0], references[k, 1] & mask, 0]
-        for c in range(lanes):
-            row[0, c] = max(row[0, c], past[c])
+        _reach(row[0, :lanes], rows[references[k, 0], references[k, 1] & mask, 0, :lanes])
     for k in range(newly.shape[0]):
         row[1, newly[k, 0]] = newly[k, 2]
     row[0, lane] = height
@@ -320,18 +385,16 @@ def _extend(
     for a in range(lanes):
         seen = row[0, a]
         if seen > 0 and heads[a] - seen <= mask:
-            _reach(reached[author_of[a]], rows[a, seen & mask, 1])
+            _reach(reached[author_of[a]], rows[a, seen & mask, 1, :lanes])
+    _raise_to_quorum(reached, quorum, row[2, :lanes])
+    _reach(acknowledged[author_of[lane], :lanes], row[2, :lanes])
     news = False
     for c in range(lanes):
-        row[2, c] = _quorum_height(reached, c, quorum, row[2, c])
         news = news or row[2, c] > final[c]
-    if not news:
-        return
-    reached[:] = 0
-    for a in range(lanes):
-        _reach(reached[author_of[a]], rows[a, heads[a] & mask, 2])
-    for c in range(lanes):
-        final[c] = _quorum_height(reached, c, quorum, final[c])
+    if news:
+        heights = final[:lanes].astype(np.int32)
+        _raise_to_quorum(acknowledged[:, :lanes], quorum, heights)
+        final[:lanes] = heights
 
 
 @njit(cache=True, nogil=True)
@@ -344,10 +407,63 @@ def _certified_now(
     mask: int,
     quorum: int,
 ) -> Heights:
-    certified = np.zeros(lanes, np.int64)
     reached = np.zeros((members, lanes), np.int32)
     for a in range(lanes):
-        _reach(reached[author_of[a]], rows[a, heads[a] & mask, 1])
-    for c in range(lanes):
-        certified[c] = _quorum_height(reached, c, quorum, 0)
-    return certified
+        _reach(reached[author_of[a]], rows[a, heads[a] & mask, 1, :lanes])
+    certified = np.zeros(lanes, np.int32)
+    _raise_to_quorum(reached, quorum, certified)
+    return certified.astype(np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _find_followed(
+    names: npt.NDArray[np.void],
+    followed: Heights,
+    heads: Heights,
+    bases: Heights,
+    digests: npt.NDArray[np.uint8],
+    window: int,
+    found: npt.NDArray[np.int64],
+) -> None:
+    """The lane that is followed of each name's author, where the named block lies in it; else -1."""
+    for k in range(names.shape[0]):
+        author = names[k]["author"]
+        height = np.int64(names[k]["height"])
+        lane = followed[0, author]
+        found[k] = -1
+        if followed[1, author] != names[k]["incarnation"]:
+            continue
+        if not bases[lane] < height <= heads[lane] or heads[lane] - height >= window:
+            continue
+        held = digests[lane, height & (window - 1)]
+        same = True
+        for i in range(32):
+            same = same and held[i] == names[k]["digest"][i]
+        if same:
+            found[k] = lane
+
+
+@njit(cache=True, nogil=True)
+def _first_votes(
+    rows: Rows,
+    heads: Heights,
+    bases: Heights,
+    window: int,
+    on: int,
+    height: int,
+    found: npt.NDArray[np.int32],
+) -> None:
+    for lane in range(found.shape[0]):
+        head = heads[lane]
+        low = max(bases[lane], head - window) + 1
+        found[lane] = NEVER
+        if low > head or rows[lane, head & (window - 1), 1, on] < height:
+            continue
+        high = head
+        while low < high:
+            middle = (low + high) // 2
+            if rows[lane, middle & (window - 1), 1, on] >= height:
+                high = middle
+            else:
+                low = middle + 1
+        found[lane] = low

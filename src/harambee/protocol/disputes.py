@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.kinds import OrderKind
-from harambee.protocol.chains import CLOCK, Chains
+from harambee.protocol.chains import CLOCK, NEVER, Chains
 from harambee.protocol.recovery_entries import ABSTAINS, SKIP, Fence, Proposal, Vote
 from harambee.protocol.slot import SPACE_ALIAS, Slot
 
@@ -264,9 +264,8 @@ class Disputes:
         Block `ignore` (lane, height), under way now, says itself what it votes for.
         """
         votes = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
-        for lane in range(len(chains.lanes)):
-            height = chains.first_vote(lane, place.lane, place.height)
-            if height is not None and (lane, height) != ignore:
+        for lane, height in enumerate(chains.first_votes(place.lane, place.height).tolist()):
+            if height != NEVER and (lane, height) != ignore:
                 votes[lane] = min(height, votes.get(lane, height))
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:

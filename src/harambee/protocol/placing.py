@@ -7,6 +7,7 @@ is the voters' business, and never makes a block invalid.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from harambee.protocol.chains import CLOCK, VOTED, Chains, Lane, Rows
 from harambee.protocol.effects import Name
@@ -19,18 +20,16 @@ class Placed:
 
     lane: int | Lane
     """The lane whose next block it is, or the one to open for it."""
-    references: tuple[tuple[int, int], ...]
-    """(lane, height)."""
+    references: npt.NDArray[np.int64]
+    """(lane, height), shape (k, 2)."""
 
 
 def lacks(chains: Chains, block: Block) -> Name | None:
     """The first block of this one's immediate past that is not held."""
     if block.height > 1 and _previous_lane(chains, block) is None:
         return Name(block.author, block.incarnation, block.height - 1, block.previous)
-    for name in block.references:
-        if chains.find(name.author, name.height, name.digest, name.incarnation) is None:
-            return name
-    return None
+    missing = np.flatnonzero(chains.find_all(block.names) < 0)
+    return block.references[missing[0]] if len(missing) else None
 
 
 def place(chains: Chains, block: Block) -> Placed | None:
@@ -44,29 +43,55 @@ def place(chains: Chains, block: Block) -> Placed | None:
     lane = _lane_for(chains, block)
     if lane is None or not _re_enters_as_it_must(block):
         return None
-    before = _row_before(chains, block)
-    clock = before[CLOCK].copy()
-    references: list[tuple[int, int]] = []
-    voted_from: dict[tuple[int, int], tuple[int, int]] = {}
-    for name in block.references:
-        to = chains.find(name.author, name.height, name.digest, name.incarnation)
-        assert to is not None, "its past is held"
-        since = _extends_reference(chains, before[VOTED], name, to)
-        if since is None:
-            return None
-        references.append((to, name.height))
-        voted_from[name.author, name.incarnation] = since, name.height
-        np.maximum(clock, chains.row(to, name.height)[CLOCK], out=clock)
-    for author in {block.author, *(name.author for name in block.references)}:
-        if chains.forked_in(clock, author):
-            return None
-    if _stands_beside(chains, clock, lane, block):
+    names = block.names
+    to = chains.find_all(names)
+    assert (to >= 0).all(), "its past is held"
+    since = _since(chains, block, to)
+    if since is None:
         return None
-    for rejection in block.rejections:
-        found = voted_from.get((rejection.author, rejection.incarnation))
-        if found is None or not found[0] < rejection.height <= found[1]:
+    references = np.stack((to, names["height"].astype(np.int64)), axis=1)
+    apart = chains.several.intersection((block.author, *names["author"].tolist()))
+    if apart or not isinstance(lane, int):
+        clock = _clock(chains, block, references)
+        if any(chains.forked_in(clock, author) for author in sorted(apart)):
             return None
-    return Placed(lane, tuple(references))
+        if _stands_beside(chains, clock, lane, block):
+            return None
+    if block.rejections:
+        voted_from = {
+            (name.author, name.incarnation): (before, name.height)
+            for name, before in zip(block.references, since, strict=True)
+        }
+        for rejection in block.rejections:
+            found = voted_from.get((rejection.author, rejection.incarnation))
+            if found is None or not found[0] < rejection.height <= found[1]:
+                return None
+    return Placed(lane, references)
+
+
+def _since(chains: Chains, block: Block, to: npt.NDArray[np.int64]) -> list[int] | None:
+    """The height of the reference before each one to the same chain; None if one does not extend it."""
+    voted = _row_before(chains, block)[VOTED]
+    since: list[int] = voted[to].tolist()
+    for k, name in enumerate(block.references):
+        if name.author in chains.several:
+            extended = _extends_reference(chains, voted, name, int(to[k]))
+            if extended is None:
+                return None
+            since[k] = extended
+        elif name.height <= since[k]:
+            return None
+    return since
+
+
+def _clock(
+    chains: Chains, block: Block, references: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
+    """The clock of the block, but for itself."""
+    clock: npt.NDArray[np.int32] = _row_before(chains, block)[CLOCK].copy()
+    for to, height in references.tolist():
+        np.maximum(clock, chains.row(to, height)[CLOCK], out=clock)
+    return clock
 
 
 def _previous_lane(chains: Chains, block: Block) -> int | None:

@@ -245,6 +245,8 @@ class Replica:
         self._position = 0
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each lane, by height."""
+        self._newest_open: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
+        """Each lane's newest block with orders, final or not."""
         self._applied: list[int] = [0] * committee.n
         """Up to which height each lane's blocks were applied."""
         self._undecided: dict[tuple[int, int], Held] = {}
@@ -312,13 +314,15 @@ class Replica:
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
             rescues = self._rescues_owed(now)
             due = self._last_block_at + self.pace.block_ns
-            if now >= due and (rescues or self._has_something_to_say() or self._heartbeat_due(now)):
+            speaks = bool(rescues) or self._has_something_to_say()
+            if now >= due and (speaks or self._heartbeat_due(now)):
                 self._speak(now, rescues, effects)
                 self._decide_disputes(effects)
                 rescues = self._rescues_owed(now)
+                speaks = bool(rescues) or self._has_something_to_say()
             effects.wake_at = (
                 max(now + 1, self._last_block_at + self.pace.block_ns)
-                if rescues or self._has_something_to_say()
+                if speaks
                 else self._last_block_at + self.pace.heartbeat_ns
             )
             timer = self.rescuer.next_timer(now)
@@ -492,13 +496,13 @@ class Replica:
 
     def _note_what_is_held(self, peer: int, block: Block) -> None:
         """A block leaves its author only when its past is durable there: the author holds all it names."""
-        followed = [self.chains.lanes[lane].incarnation for lane in self.chains.current]
-        if block.incarnation == followed[block.author]:
+        incarnations = self.chains.followed[1]
+        if block.incarnation == incarnations[block.author]:
             for holder in {peer, block.author} - {self.index}:
                 self.catch_up.holds(holder, block.author, block.height)
-        for name in block.references:
-            if name.incarnation == followed[name.author]:
-                self.catch_up.holds(block.author, name.author, name.height)
+        names = block.names
+        names = names[names["incarnation"] == incarnations[names["author"]]]
+        self.catch_up.holds_all(block.author, names["author"], names["height"])
 
     def _integrate_from(self, digest: bytes, effects: Effects) -> None:
         """Integrate a parked block if its past is held, and then whatever has waited for it."""
@@ -557,13 +561,14 @@ class Replica:
             effects.persist.append(block.data)
         if len(block.orders):
             self._open[lane][block.height] = held
+            self._newest_open[lane] = block.height
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
             self._note_abstentions(block.orders)
-        own = (lane, block.height, block.height)
-        self._dispute(block, lane, (*newly, own), effects)
+        votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
+        self._dispute(block, lane, votes_on, effects)
         if restoring and lane == self.lane:
-            self._lock_as_voted(block, newly)
+            self._lock_as_voted(block, votes_on)
         self._apply_final(effects)
 
     def _note_abstentions(self, orders: Orders) -> None:
@@ -590,6 +595,7 @@ class Replica:
         lane = self.chains.open_lane(about)
         self._open.append({})
         self._applied.append(about.base)
+        self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
         if about.incarnation:
             self.catch_up.begin(about.author, about.incarnation)
@@ -615,11 +621,10 @@ class Replica:
             holds[index] = self._checking.possession_holds(orders[index], signature)
         return holds
 
-    def _lock_as_voted(self, block: Block, newly: tuple[tuple[int, int, int], ...]) -> None:
+    def _lock_as_voted(self, block: Block, votes_on: list[tuple[int, int, int]]) -> None:
         """Take again the locks that one's own block is the record of."""
-        self._lock_accepted(Held(block, 0, 0), set())
         refused = self._refused_by(block)
-        for lane, first, last in newly:
+        for lane, first, last in votes_on:
             for at in range(first, last + 1):
                 held = self._open[lane].get(at)
                 if held is not None:
@@ -681,7 +686,7 @@ class Replica:
         self,
         block: Block,
         lane: int,
-        newly: tuple[tuple[int, int, int], ...],
+        votes_on: list[tuple[int, int, int]],
         effects: Effects,
     ) -> None:
         """Take what the newest block of a lane says about disputed slots, and what it opens."""
@@ -698,7 +703,7 @@ class Replica:
             self.disputes.fence(self.chains, lane, fence)
         for row in self.disputes.disputed_rows(block.orders):
             self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
-        passed = self.disputes.cast_votes(self.chains, lane, newly, refused)
+        passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
         self._watch.hot.update(dict.fromkeys(passed))
         for fence in block.recovery.fences:
             self.disputes.state(self.chains, lane, fence.slot)
@@ -1083,8 +1088,7 @@ class Replica:
         """
         if self.committee.n == 1:
             return False
-        believed = np.sort(self.catch_up.held_by, axis=0)[-self.committee.w]
-        behind = believed - self._heights() > READ_FIRST_BLOCKS
+        behind = self.catch_up.are_ahead(self._heights() + READ_FIRST_BLOCKS, self.committee.w)
         behind[list(self.convicted)] = False
         return bool(behind.any())
 
@@ -1112,23 +1116,32 @@ class Replica:
 
     def _owes_a_vote(self) -> bool:
         voted = self.chains.head_row(self.lane)[VOTED]
+        newer = np.flatnonzero(self._newest_open > voted).tolist()
         return any(
-            bool(self._open[lane]) and next(reversed(self._open[lane])) > voted[lane]
-            for lane in self._followed()
+            self._newest_open[lane] in self._open[lane] and self._is_followed(lane)
+            for lane in newer
+        )
+
+    def _is_followed(self, lane: int) -> bool:
+        """Whether this author references a lane."""
+        author = self.chains.lanes[lane].author
+        return (
+            author != self.index
+            and author not in self.convicted
+            and self.chains.current[author] == lane
         )
 
     def _owes_an_acknowledgement(self) -> bool:
         mine = self.chains.head_row(self.lane)[CERTIFIED]
-        certified: npt.NDArray[np.int64] | None = None
-        for lane, open_ in enumerate(self._open):
-            for height in open_:
-                if height > mine[lane]:
-                    if certified is None:
-                        certified = self.chains.certified_if_referenced()
-                    if height <= certified[lane]:
-                        return True
-                    break
-        return False
+        newer = np.flatnonzero(self._newest_open > mine)
+        if not len(newer):
+            return False
+        certified = self.chains.certified_if_referenced()
+        return any(
+            mine[lane] < height <= certified[lane]
+            for lane in newer[certified[newer] > mine[newer]].tolist()
+            for height in self._open[lane]
+        )
 
     def _rescues_owed(self, now: int) -> list[Slot]:
         """The slots about which one's next block has a fence, a proposal or a vote to say."""

@@ -115,6 +115,11 @@ class Block:
     """The whole block as it travels and is kept."""
 
     @property
+    def names(self) -> npt.NDArray[np.void]:
+        """The references as a REFERENCE array, a read-only view into `data`."""
+        return np.frombuffer(self.data, REFERENCE, len(self.references), HEAD_BYTES)
+
+    @property
     def signature(self) -> bytes:
         """The author's, over `block_prefix` and the digest."""
         return self.data[-SIGNATURE_BYTES:]
