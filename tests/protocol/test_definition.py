@@ -25,6 +25,7 @@ from tests.protocol.network import (
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.disputes import Candidate
+from harambee.protocol.doubts import acknowledging as acknowledging_groups
 from harambee.protocol.messages import BlockArrived
 from harambee.protocol.recovery_entries import SKIP, Fence, Recovery, Vote, write_recovery
 from harambee.protocol.replica import Replica
@@ -247,14 +248,35 @@ class _Wanted:
     waiters: tuple[bytes, ...] = ()
 
 
+def compare_doubt(replica, world, slot, expected):
+    """A doubted slot is counted in its group: q votes or not, and by whom they are acknowledged."""
+    at = replica.doubts.place_of(slot)
+    groups = [
+        group
+        for doubt, group in replica.doubts.certified(replica.chains)
+        if (doubt.lane, doubt.height) == at[:2] and at.row in group.rows
+    ]
+    assert len(groups) == len(expected) <= 1
+    if groups:
+        (found,) = acknowledging_groups(replica.chains, replica.chains.clocks(), groups)
+        authors = acknowledging(world.blocks, slot).get(next(iter(expected)), set())
+        assert set(np.flatnonzero(found).tolist()) == authors
+
+
 def compare(replica, world):
     chains, compared = replica.chains, 0
     for slot in SLOTS:
+        if replica._is_decided(slot):
+            continue
         dispute = replica.disputes.get(slot)
-        if dispute is None or replica._is_decided(slot):
+        expected = certified(world.blocks, slot)
+        if replica.doubts.place_of(slot) is not None:
+            assert dispute is None
+            compare_doubt(replica, world, slot, expected)
+            compared += 1
+        if dispute is None:
             continue
         compared += 1
-        expected = certified(world.blocks, slot)
         assert {tuple(c) for c in dispute.certified(chains)} == expected
         acknowledged = acknowledging(world.blocks, slot)
         for view, value in expected:

@@ -95,7 +95,7 @@ class Chains:
         """The authors that have more than one lane."""
         self._acknowledged: npt.NDArray[np.int32] = np.zeros((members, members), np.int32)
         """(authors, lanes): the highest block of each lane that an author acknowledges."""
-        self._rows: Rows = np.zeros((members, self.window, 3, members), np.int32)
+        self._rows: Rows = np.zeros((3, self.window, members, members), np.int32)
         self._digests: npt.NDArray[np.uint8] = np.zeros((members, self.window, 32), np.uint8)
         for author in range(members):
             self.open_lane(Lane(author, 0, -1, 0))
@@ -144,13 +144,12 @@ class Chains:
             setattr(self, name, grown)
         acknowledged = np.zeros((self.members, lanes), np.int32)
         acknowledged[:, :before] = self._acknowledged
-        rows = np.zeros((lanes, self.window, 3, lanes), np.int32)
+        rows = np.zeros((3, self.window, lanes, lanes), np.int32)
         digests = np.zeros((lanes, self.window, 32), np.uint8)
-        for lane in range(before):
-            # Memory that no block has touched yet stays untouched.
-            used = min(int(self._heads[lane]) + 1, self.window)
-            rows[lane, :used, :, :before] = self._rows[lane, :used]
-            digests[lane, :used] = self._digests[lane, :used]
+        # Heights come first, so that memory which no block has touched yet stays untouched.
+        used = min(int(self._heads.max()) + 1, self.window)
+        rows[:, :used, :before, :before] = self._rows[:, :used]
+        digests[:before] = self._digests
         self._acknowledged, self._rows, self._digests = acknowledged, rows, digests
 
     def owner(self, lane: int, height: int) -> int:
@@ -222,7 +221,7 @@ class Chains:
         """The three rows (3, lanes) of a held block inside the window; a view."""
         lane = self.owner(lane, height)
         assert 0 < height <= self._heads[lane]
-        row: Rows = self._rows[lane, height & (self.window - 1), :, : len(self.lanes)]
+        row: Rows = self._rows[:, height & (self.window - 1), lane, : len(self.lanes)]
         return row
 
     def head_row(self, lane: int) -> Rows:
@@ -233,7 +232,7 @@ class Chains:
     def clocks(self) -> Rows:
         """The clock of each lane's newest block, (lanes, lanes); zeros for a lane without a block."""
         lanes = np.arange(len(self.lanes))
-        clocks: Rows = self._rows[lanes, self.heads & (self.window - 1), CLOCK, : len(lanes)]
+        clocks: Rows = self._rows[CLOCK, self.heads & (self.window - 1), lanes, : len(lanes)]
         clocks[self.heads == self._bases[: len(lanes)]] = 0
         return clocks
 
@@ -369,13 +368,13 @@ def _extend(
     newly: npt.NDArray[np.int64],
 ) -> None:
     height = heads[lane] + 1
-    row = rows[lane, height & mask]
+    row = rows[:, height & mask, lane, :lanes]
     if height > 1:
-        row[:] = rows[previous_lane, (height - 1) & mask]
+        row[:] = rows[:, (height - 1) & mask, previous_lane, :lanes]
     else:
         row[:] = 0
     for k in range(references.shape[0]):
-        _reach(row[0, :lanes], rows[references[k, 0], references[k, 1] & mask, 0, :lanes])
+        _reach(row[0], rows[0, references[k, 1] & mask, references[k, 0], :lanes])
     for k in range(newly.shape[0]):
         row[1, newly[k, 0]] = newly[k, 2]
     row[0, lane] = height
@@ -385,9 +384,9 @@ def _extend(
     for a in range(lanes):
         seen = row[0, a]
         if seen > 0 and heads[a] - seen <= mask:
-            _reach(reached[author_of[a]], rows[a, seen & mask, 1, :lanes])
-    _raise_to_quorum(reached, quorum, row[2, :lanes])
-    _reach(acknowledged[author_of[lane], :lanes], row[2, :lanes])
+            _reach(reached[author_of[a]], rows[1, seen & mask, a, :lanes])
+    _raise_to_quorum(reached, quorum, row[2])
+    _reach(acknowledged[author_of[lane], :lanes], row[2])
     news = False
     for c in range(lanes):
         news = news or row[2, c] > final[c]
@@ -409,7 +408,7 @@ def _certified_now(
 ) -> Heights:
     reached = np.zeros((members, lanes), np.int32)
     for a in range(lanes):
-        _reach(reached[author_of[a]], rows[a, heads[a] & mask, 1, :lanes])
+        _reach(reached[author_of[a]], rows[1, heads[a] & mask, a, :lanes])
     certified = np.zeros(lanes, np.int32)
     _raise_to_quorum(reached, quorum, certified)
     return certified.astype(np.int64)
@@ -457,12 +456,12 @@ def _first_votes(
         head = heads[lane]
         low = max(bases[lane], head - window) + 1
         found[lane] = NEVER
-        if low > head or rows[lane, head & (window - 1), 1, on] < height:
+        if low > head or rows[1, head & (window - 1), lane, on] < height:
             continue
         high = head
         while low < high:
             middle = (low + high) // 2
-            if rows[lane, middle & (window - 1), 1, on] >= height:
+            if rows[1, middle & (window - 1), lane, on] >= height:
                 high = middle
             else:
                 low = middle + 1

@@ -263,10 +263,18 @@ class Disputes:
 
         Block `ignore` (lane, height), under way now, says itself what it votes for.
         """
-        votes = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
-        for lane, height in enumerate(chains.first_votes(place.lane, place.height).tolist()):
-            if height != NEVER and (lane, height) != ignore:
-                votes[lane] = min(height, votes.get(lane, height))
+        votes = enumerate(chains.first_votes(place.lane, place.height).tolist())
+        self.take_votes(
+            dispute,
+            place,
+            {lane: at for lane, at in votes if at != NEVER and (lane, at) != ignore},
+        )
+
+    def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
+        """Note votes for a place that were noted elsewhere, by lane."""
+        known = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
+        for lane, height in votes.items():
+            known[lane] = min(height, known.get(lane, height))
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""

@@ -48,6 +48,7 @@ from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Dispute, Disputes, Place
+from harambee.protocol.doubts import Doubts, acknowledging
 from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
@@ -223,6 +224,7 @@ class Replica:
         self.chains = Chains(committee.n, committee.q)
         self.slots = Slots(len(ledger.accounts))
         self.disputes = Disputes(len(ledger.accounts))
+        self.doubts = Doubts(len(ledger.accounts))
         self.rescuer = Rescuer(
             committee,
             index,
@@ -249,6 +251,8 @@ class Replica:
         """Each lane's newest block with orders, final or not."""
         self._applied: list[int] = [0] * committee.n
         """Up to which height each lane's blocks were applied."""
+        self._places: npt.NDArray[np.int32] = np.zeros(len(ledger.accounts), np.int32)
+        """How many orders of each payer lie in blocks that are kept."""
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
@@ -562,6 +566,7 @@ class Replica:
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
+            self._count_places(block.orders, 1)
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
             self._note_abstentions(block.orders)
@@ -698,11 +703,16 @@ class Replica:
             if not self._is_decided(slot):
                 self._open_dispute(slot, ignore)
                 self._watch.hot[slot] = None
+        for slot in self.doubts.doubted(block.orders):
+            place_known = self.doubts.place_of(slot)
+            if place_known is not None and (place_known.lane, place_known.height) != ignore:
+                self._open_dispute(slot, ignore)
         # A block's fences take effect before its references and its orders.
         for fence in block.recovery.fences:
             self.disputes.fence(self.chains, lane, fence)
         for row in self.disputes.disputed_rows(block.orders):
             self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
+        self.doubts.cast_votes(lane, block.height, votes_on, refused)
         passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
         self._watch.hot.update(dict.fromkeys(passed))
         for fence in block.recovery.fences:
@@ -734,8 +744,32 @@ class Replica:
                 continue
             slot = Slot.of(held.block.orders[index])
             self.counters.refused_in_blocks += 1
-            if not self._is_decided(slot):
+            if self._is_decided(slot) or self.disputes.get(slot) is not None:
+                continue
+            at_once = Place(on, at, index)
+            if slot.space == SPACE_ACCOUNT and self._places_of(slot) == 1:
+                if self.doubts.place_of(slot) is None:
+                    self.doubts.add(self.chains, at_once, slot, ignore)
+            else:
                 self._open_dispute(slot, ignore)
+
+    def _places_of(self, slot: Slot) -> int:
+        """How many orders of a slot's payer lie in blocks that are kept."""
+        return int(self._places[slot.payer]) if slot.payer < len(self._places) else 0
+
+    def _count_places(self, orders: Orders, change: int) -> None:
+        """Orders lie in a block that is kept now (1), or kept no longer (-1)."""
+        payers = orders["payer"]
+        np.add.at(self._places, payers[payers < len(self._places)], change)
+
+    def _let_go(self, lane: int, height: int) -> None:
+        """Forget a block that is final, once everything in it is decided."""
+        held = self._undecided.get((lane, height))
+        if held is None or self.doubts.at(lane, height) is not None:
+            return
+        if not self.disputes.indices_in(lane, height):
+            del self._undecided[lane, height]
+            self._count_places(held.block.orders, -1)
 
     def _held_at(self, lane: int, height: int) -> Held | None:
         return self._open[lane].get(height) or self._undecided.get((lane, height))
@@ -747,13 +781,28 @@ class Replica:
             return dispute
         dispute = self.disputes.add(slot)
         self._watch.hot[slot] = None
+        doubted = self.doubts.place_of(slot)
+        if doubted is not None:
+            self._take_over(dispute, doubted)
+            if self._places_of(slot) == 1:
+                return dispute
         for lane, open_ in enumerate(self._open):
             for height, held in open_.items():
                 for row in _rows_in(slot, held.block.orders):
                     at = Place(lane, height, row)
-                    self._add_place(at, held.block.orders[row : row + 1])
-                    self.disputes.scan_votes(self.chains, dispute, at, ignore)
+                    if at != doubted:
+                        self._add_place(at, held.block.orders[row : row + 1])
+                        self.disputes.scan_votes(self.chains, dispute, at, ignore)
         return dispute
+
+    def _take_over(self, dispute: Dispute, at: Place) -> None:
+        """A doubted order becomes part of a dispute, with the votes that are known."""
+        doubt, held = self.doubts.at(at.lane, at.height), self._held_at(at.lane, at.height)
+        assert doubt is not None
+        assert held is not None
+        self._add_place(at, held.block.orders[at.row : at.row + 1])
+        self.disputes.take_votes(dispute, at, doubt.votes_for(at.row))
+        self.doubts.drop(doubt, [at.row])
 
     def _add_place(self, at: Place, order: Orders) -> None:
         dispute = self.disputes.get(Slot.of(order[0]))
@@ -782,10 +831,12 @@ class Replica:
                 if held is None:
                     continue
                 indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                disputed = self.disputes.indices_in(lane, height)
-                if disputed:
+                apart = self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+                if apart:
                     self._undecided[lane, height] = held
-                    indices = np.delete(indices, disputed)
+                    indices = np.delete(indices, apart)
+                else:
+                    self._count_places(held.block.orders, -1)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[lane] = int(final[lane])
         self._dispute_what_is_old()
@@ -836,11 +887,12 @@ class Replica:
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
         owed, self._watch.owes_acknowledgement = self._watch.owes_acknowledgement, False
-        if not len(self.disputes):
+        if not len(self.disputes) and not len(self.doubts):
             return
-        certified = self._watch.certified if self._position != self._watch.counted_at else {}
+        news = self._position != self._watch.counted_at
+        certified = self._watch.certified if news else {}
         self._watch.counted_at = self._position
-        if not certified:
+        if not news:
             self._watch.owes_acknowledgement = owed
         if not self._watch.patrol:
             self._watch.patrol = self.disputes.slots()
@@ -849,6 +901,8 @@ class Replica:
             self._watch.patrol[PATROL_SLOTS:],
         )
         clocks = self.chains.clocks()
+        if news and len(self.doubts):
+            self._decide_doubts(clocks, effects)
         for slot in {**certified, **self._watch.hot, **dict.fromkeys(patrol)}:
             dispute = self.disputes.get(slot)
             if dispute is None:
@@ -859,6 +913,24 @@ class Replica:
                 self._close(dispute)
             elif slot in patrol:
                 self._watch.hot[slot] = None
+
+    def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
+        """Count the doubted orders, group by group; apply what is final."""
+        certified = self.doubts.certified(self.chains)
+        if not certified:
+            return
+        found = acknowledging(self.chains, clocks, [group for _, group in certified])
+        for (doubt, group), authors in zip(certified, found, strict=True):
+            if int(authors.sum()) < self.committee.q:
+                self._watch.owes_acknowledgement |= not authors[self.index]
+                continue
+            held = self._held_at(doubt.lane, doubt.height)
+            assert held is not None, "a block is held as long as one of its slots is undecided"
+            rows = group.rows
+            self.doubts.drop(doubt, rows)
+            indices = np.array(rows, np.uint32)
+            self._apply(held.block.orders[indices], held.position, indices, effects)
+            self._let_go(doubt.lane, doubt.height)
 
     def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
         """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
@@ -907,7 +979,7 @@ class Replica:
         self._watch.certified.pop(dispute.slot, None)
         self._insistent.pop(dispute.slot, None)
         for at in self.disputes.close(dispute):
-            self._undecided.pop(at, None)
+            self._let_go(*at)
 
     # -- the broker -------------------------------------------------------------------------------
 
@@ -986,6 +1058,8 @@ class Replica:
                 continue
             first = self._insistent.setdefault(slot, now)
             dispute = self.disputes.get(slot)
+            if self.doubts.place_of(slot) is not None:
+                dispute = self._open_dispute(slot, (-1, 0))
             if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
                 dispute.offered_again = now
                 known[row] = Offer.NEW

@@ -18,6 +18,7 @@ from harambee.ledger.records import (
 )
 from harambee.ledger.warm import warm_up as warm_up_ledger
 from harambee.protocol.committee import Committee, Member
+from harambee.protocol.doubts import Group, acknowledging
 from harambee.protocol.messages import OrdersOffered
 from harambee.protocol.replica import Pace, Replica
 
@@ -50,3 +51,6 @@ def warm_up() -> None:
     replica.slots.withdraw(orders, np.zeros((1, 32), np.uint8))
     replica.slots.release(orders)
     replica.chains.certified_if_referenced()
+    chains = replica.chains
+    group = Group(chains.first_votes(0, 1), [0])
+    acknowledging(chains, chains.clocks(), [group])

@@ -215,6 +215,7 @@ class Machine:
             and replica.halted is None
             and replica.re_entering.phase in (Phase.NONE, Phase.ABSTAINING)
             and not len(replica.disputes)
+            and not len(replica.doubts)
             and not replica.queued
         )
 
