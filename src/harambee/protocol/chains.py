@@ -300,6 +300,16 @@ class Chains:
             self.quorum,
         )
 
+    def acknowledging(self, clocks: Rows, ballots: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Which pasts hold the votes of q authors, (k, lanes).
+
+        `clocks` are (lanes, lanes), a past for each lane; `ballots` (k, lanes) say by which block a lane
+        votes, NEVER where it does not.
+        """
+        found = np.zeros(ballots.shape, np.bool_)
+        _acknowledging(ballots, clocks, self.author_of, self.members, self.quorum, found)
+        return found
+
     def first_votes(self, on: int, height: int) -> npt.NDArray[np.int32]:
         """For each lane the block by which it first votes on block (on, height), NEVER if it does not.
 
@@ -466,3 +476,35 @@ def _first_votes(
             else:
                 low = middle + 1
         found[lane] = low
+
+
+@njit(cache=True, nogil=True)
+def _acknowledging(
+    ballots: Rows,
+    clocks: Rows,
+    author_of: Heights,
+    members: int,
+    quorum: int,
+    found: npt.NDArray[np.bool_],
+) -> None:
+    lanes = clocks.shape[0]
+    counted = np.zeros(members, np.bool_)
+    for k in range(ballots.shape[0]):
+        ballot = ballots[k]
+        for a in range(lanes):
+            count = np.int32(0)
+            for c in range(members):
+                count += np.int32(clocks[a, c] >= ballot[c])
+            if lanes > members:
+                # An author counts once, by whichever of its lanes.
+                counted[:] = False
+                for c in range(members, lanes):
+                    author = author_of[c]
+                    if (
+                        clocks[a, c] >= ballot[c]
+                        and clocks[a, author] < ballot[author]
+                        and not counted[author]
+                    ):
+                        counted[author] = True
+                        count += 1
+            found[k, a] = count >= quorum

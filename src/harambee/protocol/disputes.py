@@ -159,35 +159,31 @@ class Dispute:
         so its newest block speaks for it, or the one before that fence.
         """
         votes = self.votes[candidate]
-        lanes = np.fromiter(votes.keys(), np.intp, len(votes))
-        heights = np.fromiter(votes.values(), np.int64, len(votes))
-        limited = self._limited(chains, clocks, candidate.view)
-        seen = limited[:, lanes] >= heights
-        authors = chains.author_of[lanes]
-        if len(set(authors.tolist())) == len(authors):
-            count = seen.sum(axis=1)
-        else:
-            by_author = np.zeros((len(seen), chains.members), np.bool_)
-            for column, author in enumerate(authors.tolist()):
-                by_author[:, author] |= seen[:, column]
-            count = by_author.sum(axis=1)
-        return set(chains.author_of[np.flatnonzero(count >= chains.quorum)].tolist())
+        ballot = np.full((1, len(chains.lanes)), NEVER, np.int32)
+        ballot[0, list(votes)] = list(votes.values())
+        seen = chains.acknowledging(clocks, ballot)[0]
+        for lane in self._fenced_lanes(chains):
+            seen[lane] = self._acknowledged_before(chains, lane, candidate, acknowledges=seen[lane])
+        return set(chains.author_of[np.flatnonzero(seen)].tolist())
 
-    def _limited(self, chains: Chains, clocks: Clock, view: int) -> Clock:
-        """The clocks of the last blocks that acknowledge in `view`; zeros for a lane that has none."""
-        limited = clocks
-        for lane in range(len(chains.lanes)):
-            fence = next((f for f in self.fences.get(lane, ()) if f.view > view), None)
-            base, parent = chains.lanes[lane].base, chains.lanes[lane].parent
-            inherits = parent >= 0 and self.fence(chains, parent, base) > view
-            if fence is None and not inherits:
-                continue
-            if limited is clocks:
-                limited = clocks.copy()
-            limited[lane] = 0
-            if fence is not None and not inherits:
-                limited[lane, : len(fence.clock_before)] = fence.clock_before
-        return limited
+    def _fenced_lanes(self, chains: Chains) -> list[int]:
+        """The lanes whose own blocks, or those that they stand on, fence."""
+        if not self.fences:
+            return []
+        branches = range(chains.members, len(chains.lanes))
+        return [*self.fences, *(lane for lane in branches if lane not in self.fences)]
+
+    def _acknowledged_before(
+        self, chains: Chains, lane: int, candidate: Candidate, *, acknowledges: bool
+    ) -> bool:
+        """Whether a lane acknowledges a candidate, or did in the block before it fenced a higher view."""
+        base, parent = chains.lanes[lane].base, chains.lanes[lane].parent
+        if parent >= 0 and self.fence(chains, parent, base) > candidate.view:
+            return False
+        fence = next((f for f in self.fences.get(lane, ()) if f.view > candidate.view), None)
+        if fence is None:
+            return acknowledges
+        return len(self.voters(chains, candidate, fence.clock_before.tolist())) >= chains.quorum
 
 
 def _line(chains: Chains, lane: int) -> Iterator[int]:

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from harambee.protocol.chains import NEVER, Chains, Heights, Rows
+from harambee.protocol.chains import NEVER, Chains, Rows
 from harambee.protocol.disputes import Place
 from harambee.protocol.slot import Slot
 
@@ -200,38 +199,8 @@ def acknowledging(chains: Chains, clocks: Rows, groups: list[Group]) -> npt.NDAr
     ballots = np.empty((len(groups), lanes), np.int32)
     for k, group in enumerate(groups):
         ballots[k] = group.ballot[:lanes]
+    seen = chains.acknowledging(clocks, ballots)
     found = np.zeros((len(groups), chains.members), np.bool_)
-    _acknowledging(ballots, clocks, chains.author_of, chains.members, chains.quorum, found)
+    for lane, author in enumerate(chains.author_of.tolist()):
+        found[:, author] |= seen[:, lane]
     return found
-
-
-@njit(cache=True, nogil=True)
-def _acknowledging(
-    ballots: Rows,
-    clocks: Rows,
-    author_of: Heights,
-    members: int,
-    quorum: int,
-    found: npt.NDArray[np.bool_],
-) -> None:
-    lanes = clocks.shape[0]
-    counted = np.zeros(members, np.bool_)
-    for k in range(ballots.shape[0]):
-        ballot = ballots[k]
-        for a in range(lanes):
-            count = np.int32(0)
-            for c in range(members):
-                count += np.int32(clocks[a, c] >= ballot[c])
-            if lanes > members:
-                counted[:] = False
-                for c in range(members, lanes):
-                    author = author_of[c]
-                    if (
-                        clocks[a, c] >= ballot[c]
-                        and clocks[a, author] < ballot[author]
-                        and not counted[author]
-                    ):
-                        counted[author] = True
-                        count += 1
-            if count >= quorum:
-                found[k, author_of[a]] = True
