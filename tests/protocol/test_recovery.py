@@ -264,6 +264,37 @@ def test_an_old_disk_is_noticed_and_comes_back_too(kept):
     network.assert_same()
 
 
+def test_its_door_carries_what_it_abstains_from():
+    network = Network(people=12)
+    people = customers(12)
+    network.run(1)
+    network.kill(0)
+    network.nodes[0].disk.clear()
+    network.restart(0, re_enter=True)
+    zero = network.nodes[0]
+    network.until(lambda: zero.replica.re_entering.phase == Phase.ABSTAINING)
+    for sequence in range(4):
+        order = make_order(people[0], people[5], 10_000, sequence)
+        network.offer(0, order, ticket=sequence + 1)
+        network.until(lambda order=order: network.is_final(order))
+        if sequence == 0:
+            # A restart finds that it has abstained there, and locks nothing.
+            network.kill(0)
+            network.restart(0)
+            network.until(lambda: zero.replica.speaking)
+    assert not zero.refused
+    # Two orders for one slot, one at its door: it votes for neither of them.
+    rivals = [make_order(people[1], people[p], 10_000, 0) for p in (5, 6)]
+    network.offer(0, rivals[0])
+    network.offer(1, rivals[1])
+    ledgers = [node.replica.ledger for node in network.nodes]
+    network.until(lambda: all(ledger.next_sequence(people[1]) == 1 for ledger in ledgers))
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+    assert not any(node.replica.convicted for node in network.nodes)
+
+
 def test_with_four_all_three_others_are_needed_to_come_back():
     network = Network()
     network.run(1)

@@ -254,3 +254,26 @@ def test_an_answer_that_is_no_answer_stops_the_load_with_one_sentence():
     network = FakeNetwork([FakeDoor("amani", judge=lambda _order, _times: (2, 0, 0))], people=5)
     with pytest.raises(LoadError, match="amani answered 15 bytes for 5 orders"):
         offer(network, orders_in_turn(network, 5))
+
+
+def test_a_slot_that_was_closed_without_an_order_counts_as_refused_and_the_payer_goes_on():
+    network = FakeNetwork(four_doors(), people=3)
+
+    def skipped(order, _times):
+        row, sequence = int(order["payer"]) - 16, int(order["sequence"])
+        if sequence == 0:
+            first = network.accounts["next_sequence"][row] == 0
+            network.accounts["next_sequence"][row] = max(1, network.accounts["next_sequence"][row])
+            # Who waits for it is told what happened; who comes later, that it is over.
+            return refused(Outcome.SLOT_SKIPPED if first else Outcome.SEQUENCE_STALE)
+        return None
+
+    for fake in network.fakes:
+        fake.judge = skipped
+    # As after a door that broke: the same bytes come again.
+    network.fakes[0].judge = lambda order, times: PENDING if times == 1 else skipped(order, times)
+    book, _, verdict = offer(network, orders_in_turn(network, 9))
+    tally = book.tally()
+    assert (tally.final, tally.rejected, tally.unanswered) == (6, 3, 0)
+    assert tally.reasons == {"SLOT_SKIPPED": 3}
+    assert verdict.clean

@@ -128,6 +128,39 @@ def network(
         raise SystemExit(1)
 
 
+@bench.command()
+@click.option("--fights", type=click.IntRange(1, 1_000), default=20, show_default=True)
+@click.option("--super-agents", type=click.IntRange(4, 64), default=4, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def free(fights: int, super_agents: int, seed: int, as_json: bool) -> None:
+    """Time until an account is free over which two orders fight."""
+    from rich.console import Console
+
+    from harambee.traffic import bench_free
+    from harambee.traffic.bench_network import OPENING_CENTS
+    from harambee.traffic.parties import population_of
+    from harambee.traffic.temporary_network import NetworkError, TemporaryNetwork
+    from harambee.traffic.workload import Crowd, party_balances
+
+    crowd = Crowd(bench_free.PARTIES * fights, 0, 0, 0)
+    population = population_of(crowd, party_balances(crowd, OPENING_CENTS), super_agents, seed)
+    console = Console(stderr=True)
+    status = console.status(f"Starting {super_agents} super-agents")
+    status.start()
+    with (
+        one_sentence(NetworkError, bench_free.FreeError, as_json=as_json),
+        TemporaryNetwork(super_agents, population) as running,
+    ):
+        status.update(f"{fights} payers, two orders of each for one slot")
+        found = asyncio.run(bench_free.run(running.network, fights))
+        status.stop()
+    figures = found.as_json() | {"super_agents": super_agents, "seed": seed}
+    _tell(figures, as_json=as_json)
+    if not found.all_free:
+        raise SystemExit(1)
+
+
 def _network(
     super_agents: int,
     accounts: int,

@@ -84,6 +84,7 @@ class Snapshot:
     behind: int = 0
     speaking: bool = False
     reading_up: bool = False
+    takes_part: bool = True
     heads: list[int] = field(default_factory=list)
     final: list[int] = field(default_factory=list)
     held_by: list[list[int]] = field(default_factory=list)
@@ -329,6 +330,7 @@ class Engine:
             behind=replica.behind(),
             speaking=replica.speaking,
             reading_up=replica.reading_up,
+            takes_part=replica.takes_part,
             heads=replica.chains.heads[replica.chains.current].tolist(),
             final=replica.chains.final[replica.chains.current].tolist(),
             held_by=replica.catch_up.held_by.tolist(),

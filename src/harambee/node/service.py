@@ -113,6 +113,12 @@ class Service:
             )
         if engine.snapshot.reading_up:
             return f"This super-agent reads what it missed: {engine.snapshot.behind} blocks to go."
+        if not engine.snapshot.takes_part:
+            needed = self.genesis.committee.q
+            return (
+                f"This super-agent comes back under a new incarnation: it waits until {needed} others "
+                f"have recorded that."
+            )
         return None
 
     # -- orders -----------------------------------------------------------------------------------

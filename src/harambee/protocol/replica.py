@@ -87,7 +87,7 @@ from harambee.protocol.recovery_entries import (
     ReEntry,
     write_recovery,
 )
-from harambee.protocol.reentry import Phase, ReEntering
+from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
@@ -569,7 +569,8 @@ class Replica:
             self._count_places(block.orders, 1)
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
-            self._note_abstentions(block.orders)
+            if lane != self.lane:  # its own block abstains itself
+                self._note_abstentions(block.orders)
         votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
         self._dispute(block, lane, votes_on, effects)
         if restoring and lane == self.lane:
@@ -1035,7 +1036,7 @@ class Replica:
 
     def _refuse_fenced(self, orders: Orders, codes: Codes) -> None:
         """An order in a slot that is in recovery takes no lock: its outcome comes from there."""
-        for row in (*self._fenced_rows(orders), *self.re_entering.rows(orders)):
+        for row in self._fenced_rows(orders):
             if codes[row] == Outcome.ACCEPTED:
                 codes[row] = Outcome.SLOT_FENCED
 
@@ -1357,7 +1358,9 @@ class Replica:
     ) -> tuple[bytes, bytes]:
         """The orders for the next block: checked once more, and locked.
 
-        After them those that recovery carries: in slots that this block fences, so not voted for.
+        Who abstains in a slot carries its order all the same, for the others to vote for: an enrolment comes
+        to no other door. After them those that recovery carries: in slots that this block fences, so not
+        voted for.
         """
         self._admit_those_that_waited(now, today, effects)
         taken: list[bytes] = []
@@ -1380,8 +1383,11 @@ class Replica:
                 if plan.fences and Slot.of(order) in plan.fences
             ]
             codes[fenced + self._fenced_rows(orders)] = Outcome.SLOT_FENCED
+            carried = self._abstain_at_door(orders, codes, plan)
             refused = codes != Outcome.ACCEPTED
+            refused[carried] = False
             self.slots.lock(orders, waiting.ids, codes)
+            codes[carried] = Outcome.ACCEPTED
             if refused.any():
                 self.slots.withdraw(orders[refused], waiting.ids[refused])
             for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
@@ -1398,6 +1404,18 @@ class Replica:
             count += len(accepted)
         taken += [order.tobytes() for order in plan.orders]
         return b"".join(taken), b"".join(attachments)
+
+    def _abstain_at_door(self, orders: Orders, codes: Codes, plan: Plan) -> list[int]:
+        """Abstain in the slots of those orders that need it; their codes say that nothing is locked.
+
+        Returns the rows of those that this block carries; what it has no room for, comes again.
+        """
+        abstained = [row for row in self.re_entering.rows(orders) if codes[row] == Outcome.ACCEPTED]
+        codes[abstained] = Outcome.SLOT_FENCED
+        carried = abstained[: max(0, ABSTENTIONS_MAX - len(plan.fences))]
+        if carried:
+            plan.abstain([Slot.of(orders[row]) for row in carried])
+        return carried
 
     def _admit_those_that_waited(self, now: int, today: int, effects: Effects) -> None:
         """Orders that came before the one before them: see whether it is final here by now."""

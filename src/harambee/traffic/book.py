@@ -72,7 +72,7 @@ class Book:
         self.reasons = np.zeros(self.count, np.uint8)
         """The Outcome of the refusal that led to a cancel."""
         self.overtaken = np.zeros(self.count, np.bool_)
-        """An order that is not ours became final in its slot."""
+        """An order that is not ours became final in its slot, or its slot was closed without one."""
 
     def draw_cancels(self, rows: Rows) -> Rows:
         """Write the cancels of these orders, not signed yet; returns their rows."""

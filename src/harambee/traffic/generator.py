@@ -9,6 +9,7 @@ What every handset does, this does for all of them:
 - Any other refusal is taken to other doors until q of them have refused: one alone may lag.
   Then the payer signs a cancel, and when that is final the order counts as refused, with its
   reason.
+- An order whose slot recovery has closed without one counts as refused, too: SLOT_SKIPPED.
 
 **The arrays.** The orders of payer p stand, in turn, at `queue[starts[p]:starts[p + 1]]` of the
 book; `cursor[p]` says which is next. A payer with something to do stands in one line or is
@@ -489,7 +490,7 @@ class Generator:
             self._wake_for_all()
 
     async def _look_up(self, door: Door, payers: Payers, rows: Rows) -> None:
-        """The sequence is used already: by this order, by its cancel, or by somebody else."""
+        """The sequence is used already: by this order, by its cancel, by somebody else, or by nobody."""
         slots = np.empty(len(rows), SLOT)
         slots["payer"] = self.book.orders["payer"][rows]
         slots["sequence"] = self.book.orders["sequence"][rows]
@@ -510,13 +511,11 @@ class Generator:
             payers, order, found = payers[~same], order[~same], found[~same]
             if not len(payers):
                 return
+        # A slot that is past and empty was closed by recovery, without an order.
         empty = ~found.any(axis=1)
-        self._later(payers[empty])
-        if not empty.all():
-            foreign = ~empty
-            self.book.reasons[order[foreign]] = Outcome.SEQUENCE_STALE
-            self.book.overtaken[order[foreign]] = True
-            self._turn_page(payers[foreign], self.now)
+        self.book.reasons[order] = np.where(empty, Outcome.SLOT_SKIPPED, Outcome.SEQUENCE_STALE)
+        self.book.overtaken[order] = True
+        self._turn_page(payers, self.now)
 
     def _break(self, door: Door, payers: Payers) -> None:
         """A door broke: everything that waits for it goes elsewhere, the same bytes."""
