@@ -31,7 +31,10 @@ class Mutation:
 
 MUTATIONS = {
     "no fence stops an acknowledgement": Mutation(
-        "disputes", "if fence is None and not inherits:", "if True:", DEFINITION
+        "disputes", "        if fence is None:\n", "        if True:\n", DEFINITION
+    ),
+    "who refuses an order votes for it": Mutation(
+        "doubts", "self.refusers[row] |= 1 << lane", "self.refusers[row] |= 0", DEFINITION
     ),
     "the fencing block itself acknowledges": Mutation(
         "disputes",
