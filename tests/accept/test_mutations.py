@@ -146,10 +146,10 @@ MUTATIONS = {
         RECOVERY + "::test_kills_during_recovery_keep_every_promise",
     ),
     "final orders that wait are dropped": Mutation(
-        "replica",
-        "pending += self._deferred",
-        "pending = self._deferred",
-        "tests/sim/test_sim.py::test_seeds_that_found_something",
+        "applying",
+        "self._waiting.append((orders[waits], where, indices[waits]))",
+        "self._waiting = [(orders[waits], where, indices[waits])]",
+        "tests/protocol/test_applying.py",
     ),
 }
 

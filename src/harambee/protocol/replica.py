@@ -13,7 +13,8 @@ signed once becomes final within three blocks' time.
 
 Nothing is agreed upon between payments of different payers, so there is no leader, no round and no order
 of everything. `chains.py` counts whole chains at once; `disputes.py` counts the slots that somebody refused,
-fenced or fought over, and `recovery.py` frees those; `placing.py` says where a block belongs, `parking.py`
+fenced or fought over, and `recovery.py` frees those; `applying.py` brings
+what is final to the ledger; `placing.py` says where a block belongs, `parking.py`
 keeps those whose past is missing, `slots.py` what this replica has promised, `catchup.py` what it lacks; the
 ledger below knows accounts and rules, and no super-agents.
 
@@ -40,9 +41,10 @@ import numpy.typing as npt
 from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import OrderKind
-from harambee.ledger.ledger import Applied, Ledger
+from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.protocol.applying import Applier
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
 from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
@@ -118,7 +120,7 @@ INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
-RESTORED_AT_ONCE: Final = 1_024
+RESTORED_AT_ONCE: Final = 64
 """How many blocks of a journal are folded before disputes are decided."""
 PATROL_SLOTS: Final = 256
 """How many disputed slots are looked at in each turn without a reason."""
@@ -241,6 +243,7 @@ class Replica:
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
+        self._applier = Applier(ledger)
         self._key, self._checking = key, checking or Checking(network, committee)
         self._block_prefix = block_prefix(network, committee.epoch)
         self._order_prefix = signed_prefix(TAG_ORDER, network)
@@ -258,11 +261,8 @@ class Replica:
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking = Parking(committee.n)
         self._watch = Watch()
-        self._waiting_to_apply: set[Slot] = set()
-        """Slots whose final order waits for another one."""
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
-        self._deferred: list[tuple[Orders, int, npt.NDArray[np.uint32]]] = []
         self._door: list[Waiting] = []
         self._ahead: list[Waiting] = []
         self._door_orders, self._today = 0, 0
@@ -681,7 +681,7 @@ class Replica:
         return slot.sequence == self._next_in(slot)
 
     def _is_decided(self, slot: Slot) -> bool:
-        return slot.sequence < self._next_in(slot) or slot in self._waiting_to_apply
+        return slot.sequence < self._next_in(slot) or self._applier.waits_in(slot)
 
     def _ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
         return digest_many(self._order_prefix, _bytes_of(orders)[:, :BODY_BYTES])
@@ -840,6 +840,7 @@ class Replica:
                     self._count_places(held.block.orders, -1)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[lane] = int(final[lane])
+        self._apply_waiting(effects)
         self._dispute_what_is_old()
 
     def _dispute_what_is_old(self) -> None:
@@ -863,27 +864,19 @@ class Replica:
     def _apply(
         self, orders: Orders, position: int, indices: npt.NDArray[np.uint32], effects: Effects
     ) -> None:
-        """Apply final orders; keep those that wait for another one, and try them again after it."""
-        pending = [(orders, position, indices)]
-        while pending:
-            orders, position, indices = pending.pop()
-            if not len(orders):
-                continue
-            states = self.ledger.apply(orders, position, indices)
-            waits = states == Applied.WAITING
-            if waits.any():
-                self._deferred.append((orders[waits], position, indices[waits]))
-                self._waiting_to_apply.update(map(Slot.of, orders[waits]))
-            done = orders[states == Applied.APPLIED]
-            if len(done):
-                self.counters.applied += len(done)
-                self.slots.release(done)
-                effects.settled.append(done)
-                if self._waiting_to_apply:
-                    self._waiting_to_apply.difference_update(map(Slot.of, done))
-                if self._deferred:
-                    pending += self._deferred
-                    self._deferred = []
+        """Apply final orders of the block at a position; those that wait for another one are kept."""
+        self._note_applied(self._applier.apply(orders, position, indices), effects)
+
+    def _apply_waiting(self, effects: Effects) -> None:
+        """Apply those that waited for something that has happened since."""
+        for done in self._applier.apply_waiting():
+            self._note_applied(done, effects)
+
+    def _note_applied(self, done: Orders, effects: Effects) -> None:
+        if len(done):
+            self.counters.applied += len(done)
+            self.slots.release(done)
+            effects.settled.append(done)
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
@@ -914,6 +907,7 @@ class Replica:
                 self._close(dispute)
             elif slot in patrol:
                 self._watch.hot[slot] = None
+        self._apply_waiting(effects)
 
     def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
         """Count the doubted orders, group by group; apply what is final."""
@@ -960,19 +954,11 @@ class Replica:
 
     def _skip(self, slot: Slot, effects: Effects) -> None:
         """Burn a slot: the sequence goes on, and nothing else happens."""
-        if slot.space == SPACE_ACCOUNT:
-            skipped = self.ledger.skip_account(slot.payer, slot.sequence)
-        else:
-            skipped = self.ledger.skip_alias(slot.subject, slot.sequence)
-        if not skipped:
+        if not self._applier.skip(slot):
             return  # the slot before it is not decided here yet; this one is looked at again
         self.counters.skipped += 1
         self.slots.release_slot(slot)
         effects.skipped.append(slot)
-        if self._deferred:
-            again, self._deferred = self._deferred, []
-            for orders, position, indices in again:
-                self._apply(orders, position, indices, effects)
 
     def _close(self, dispute: Dispute) -> None:
         self.rescuer.forget(dispute.slot)

@@ -106,11 +106,7 @@ class Machine:
             self.receive(message)
 
     def _done(self, effects: Effects) -> None:
-        for orders in effects.settled:
-            for order in orders:
-                self.settle(order)
-        for slot in effects.skipped:
-            self.skip(slot.payer, slot.sequence)
+        self._tell_decided(effects)
         for refused in effects.refused:
             for index, outcome in zip(
                 refused.indices.tolist(), refused.outcomes.tolist(), strict=True
@@ -122,6 +118,18 @@ class Machine:
         wake = effects.wake_at
         if wake is not None:
             self.act_at(max(wake - self.skew_ns, self.world.now + TURN_NS))
+
+    def _tell_decided(self, effects: Effects) -> None:
+        """Each account's slots in their order: a skipped one may come before one that was paid."""
+        decided = [(slot.payer, slot.sequence, None) for slot in effects.skipped]
+        for orders in effects.settled:
+            payers, sequences = orders["payer"].tolist(), orders["sequence"].tolist()
+            decided += zip(payers, sequences, orders, strict=True)
+        for payer, sequence, order in sorted(decided, key=lambda told: told[:2]):
+            if order is None:
+                self.skip(payer, sequence)
+            else:
+                self.settle(order)
 
     def _look(self, effects: Effects) -> None:
         marks = self.world.marks

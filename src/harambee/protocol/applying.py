@@ -1,0 +1,97 @@
+"""What is final, brought to the ledger: at once, or when what it waits for is there.
+
+Orders become final in any order: the payer's next one before this one, a payment before the enrolment of its
+payee. The ledger says of such an order that it waits, and it is kept here until it does not. All that wait
+are tried again together, and only those whose turn it is: so many final orders that came in the wrong order
+cost one attempt each, and not one for each other.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.ledger import Applied, Ledger
+from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+
+Orders = npt.NDArray[np.void]
+Indices = npt.NDArray[np.uint32]
+
+
+class Applier:
+    """The ledger's door for what is final. Not thread-safe; belongs to one replica."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Nothing waits yet."""
+        self.ledger = ledger
+        self._waiting: list[tuple[Orders, npt.NDArray[np.int64], Indices]] = []
+        """Orders with the positions of their blocks and their indices in them."""
+        self._slots: set[Slot] = set()
+        self._moved = False
+        """Whether something was applied or skipped since those that wait were tried."""
+
+    def __len__(self) -> int:
+        """How many final orders wait."""
+        return len(self._slots)
+
+    def waits_in(self, slot: Slot) -> bool:
+        """Whether the order that is final in a slot waits to be applied."""
+        return slot in self._slots
+
+    def apply(self, orders: Orders, position: int, indices: Indices) -> Orders:
+        """Apply (n,) final orders of the block at a position of the journal, which lie there at `indices`.
+
+        Returns those that were applied now; those that wait are kept, and are found by `apply_waiting`.
+        """
+        if not len(orders):
+            return orders
+        states = self.ledger.apply(orders, position, indices)
+        waits = states == Applied.WAITING
+        if waits.any():
+            where = np.full(int(waits.sum()), position, np.int64)
+            self._waiting.append((orders[waits], where, indices[waits]))
+            self._slots.update(map(Slot.of, orders[waits]))
+        done = orders[states == Applied.APPLIED]
+        self._moved = self._moved or len(done) > 0
+        if self._slots:
+            self._slots.difference_update(map(Slot.of, done))
+        return done
+
+    def skip(self, slot: Slot) -> bool:
+        """Burn a slot: the sequence goes on, and nothing else happens. False where it is not the next."""
+        if slot.space == SPACE_ACCOUNT:
+            skipped = self.ledger.skip_account(slot.payer, slot.sequence)
+        else:
+            skipped = self.ledger.skip_alias(slot.subject, slot.sequence)
+        self._moved = self._moved or skipped
+        return skipped
+
+    def apply_waiting(self) -> list[Orders]:
+        """Apply those whose wait is over, and those that waited for them; returns what was applied."""
+        applied: list[Orders] = []
+        while self._moved and self._waiting:
+            self._moved = False
+            for orders, position, indices in self._take_ready():
+                done = self.apply(orders, position, indices)
+                if len(done):
+                    applied.append(done)
+        self._moved = False
+        return applied
+
+    def _take_ready(self) -> list[tuple[Orders, int, Indices]]:
+        """Take out those that are next in their slots, together where they lie in one block."""
+        orders, positions, indices = map(np.concatenate, zip(*self._waiting, strict=True))
+        ready = self._next_in(orders) == orders["sequence"]
+        rest = ~ready
+        self._waiting = [(orders[rest], positions[rest], indices[rest])] if rest.any() else []
+        return [
+            (orders[here], int(position), indices[here])
+            for position in np.unique(positions[ready])
+            for here in [ready & (positions == position)]
+        ]
+
+    def _next_in(self, orders: Orders) -> npt.NDArray[np.uint32]:
+        """The next sequence of each order's slot, (n,)."""
+        following = self.ledger.next_sequences(orders["payer"]).copy()
+        for row in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
+            following[row] = self.ledger.alias_next(orders[row]["reference"].tobytes())
+        return following
