@@ -50,7 +50,7 @@ class Applier:
             where = np.full(int(waits.sum()), position, np.int64)
             self._waiting.append((orders[waits], where, indices[waits]))
             self._slots.update(map(Slot.of, orders[waits]))
-        done = orders[states == Applied.APPLIED]
+        done: Orders = orders[states == Applied.APPLIED]
         self._moved = self._moved or len(done) > 0
         if self._slots:
             self._slots.difference_update(map(Slot.of, done))

@@ -121,7 +121,9 @@ class Machine:
 
     def _tell_decided(self, effects: Effects) -> None:
         """Each account's slots in their order: a skipped one may come before one that was paid."""
-        decided = [(slot.payer, slot.sequence, None) for slot in effects.skipped]
+        decided: list[tuple[int, int, np.void | None]] = [
+            (slot.payer, slot.sequence, None) for slot in effects.skipped
+        ]
         for orders in effects.settled:
             payers, sequences = orders["payer"].tolist(), orders["sequence"].tolist()
             decided += zip(payers, sequences, orders, strict=True)
