@@ -84,6 +84,8 @@ class Dispute:
     """By view."""
     offered_again: int = 0
     """When this door last put one of its orders into a block again; nanoseconds."""
+    _passed: dict[Candidate, int] = field(default_factory=dict)
+    """Candidates that cannot become final any more, by how many lanes there were: only a new one matters."""
 
     # -- what a chain says ------------------------------------------------------------------------
 
@@ -107,6 +109,21 @@ class Dispute:
                 if fence.view != ABSTAINS:
                     views[author] = max(views[author], fence.view)
         return views
+
+    def abstaining(self, chains: Chains) -> set[int]:
+        """The authors who will not vote here, for they may have forgotten a promise."""
+        return {
+            chains.lanes[lane].author
+            for lane, fences in self.fences.items()
+            if any(fence.view == ABSTAINS for fence in fences)
+        }
+
+    def comes_by_itself(self, chains: Chains) -> bool:
+        """Whether an order is certified and nobody has fenced the slot: then the next blocks make it final.
+
+        To open the slot then would only take back acknowledgements that are under way.
+        """
+        return bool(self.certified(chains)) and not any(self.fence_views(chains))
 
     def vote_of(self, chains: Chains, lane: int, view: int) -> bytes | None:
         """The value that a lane's chain has voted for in a view, or None."""
@@ -152,6 +169,11 @@ class Dispute:
             and len(self.voters(chains, candidate, heads)) >= chains.quorum
         ]
 
+    def may_be_final(self, chains: Chains) -> list[Candidate]:
+        """What is certified, and not passed over by too many."""
+        lanes = len(chains.lanes)
+        return [c for c in self.certified(chains) if self._passed.get(c) != lanes]
+
     def acknowledging(self, chains: Chains, clocks: Clock, candidate: Candidate) -> set[int]:
         """The authors who acknowledge a candidate in some held block.
 
@@ -164,7 +186,20 @@ class Dispute:
         seen = chains.acknowledging(clocks, ballot)[0]
         for lane in self._fenced_lanes(chains):
             seen[lane] = self._acknowledged_before(chains, lane, candidate, acknowledges=seen[lane])
-        return set(chains.author_of[np.flatnonzero(seen)].tolist())
+        authors = set(chains.author_of[np.flatnonzero(seen)].tolist())
+        if len(authors) < chains.quorum:
+            self._note_if_passed(chains, candidate, authors)
+        return authors
+
+    def _note_if_passed(self, chains: Chains, candidate: Candidate, authors: set[int]) -> None:
+        """Count a candidate no more, once too few are left who have not fenced a higher view."""
+        may_still = {
+            lane.author
+            for k, lane in enumerate(chains.lanes)
+            if self.fence(chains, k, int(chains.heads[k])) <= candidate.view
+        }
+        if len(authors | may_still) < chains.quorum:
+            self._passed[candidate] = len(chains.lanes)
 
     def _fenced_lanes(self, chains: Chains) -> list[int]:
         """The lanes whose own blocks, or those that they stand on, fence."""

@@ -36,6 +36,9 @@ Orders = npt.NDArray[np.void]
 
 VIEW_BLOCKS: Final = 20
 """How many paces view 1 may take; view v may take v times as long, up to the cap."""
+VIEW_STRIDES: Final = 8
+"""How many of one's own blocks view 1 may take, at the speed at which they really follow each other."""
+STRIDE_NS_MAX: Final = 4_000_000_000
 VIEW_NS_MIN: Final = 400_000_000
 VIEWS_CAP: Final = 16
 OPEN_AGAIN_NS: Final = 500_000_000
@@ -108,7 +111,7 @@ class Rescuer:
         """
         self._committee = committee
         self._index = index
-        self._view_ns = max(VIEW_BLOCKS * pace_ns, VIEW_NS_MIN)
+        self._pace_ns = self._stride_ns = pace_ns
         self._chains = chains
         self._disputes = disputes
         self._is_next = is_next
@@ -119,6 +122,20 @@ class Rescuer:
         self._window_at = 0
 
     # -- what is seen -----------------------------------------------------------------------------
+
+    def note_stride(self, took_ns: int) -> None:
+        """One's next block came so long after the one before, and had been due since the pace was over.
+
+        Who is busy speaks more slowly than its pace, and so, most likely, do the others: views that end
+        before anybody can have voted in them would make everybody busier still.
+        """
+        took_ns = min(max(took_ns, self._pace_ns), STRIDE_NS_MAX)
+        self._stride_ns += (took_ns - self._stride_ns) // 4
+
+    @property
+    def view_ns(self) -> int:
+        """How long view 1 may take; nanoseconds."""
+        return max(VIEW_BLOCKS * self._pace_ns, VIEW_NS_MIN, VIEW_STRIDES * self._stride_ns)
 
     def note_order(self, slot: Slot, name: bytes, order: Orders, *, insisted: bool = False) -> None:
         """An order with a valid signature was seen in a slot that another one occupies.
@@ -217,10 +234,12 @@ class Rescuer:
                 case = self._case(slot)
                 if case is not None and case.timer_view != own:
                     case.timer_view = own
-                    case.timer_due = now + min(own, VIEWS_CAP) * self._view_ns
+                    case.timer_due = now + min(own, VIEWS_CAP) * self.view_ns
                 elif case is not None and now >= case.timer_due:
                     return own + 1
         if own or case is None or not case.is_justified or not self._is_next(slot):
+            return own
+        if dispute is not None and dispute.comes_by_itself(self._chains):
             return own
         case.opening = case.opening or self._may_open(slot, now)
         return 1 if case.opening else 0

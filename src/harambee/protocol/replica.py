@@ -267,6 +267,8 @@ class Replica:
         self._ahead: list[Waiting] = []
         self._door_orders, self._today = 0, 0
         self._last_block_at = 0
+        self._was_due = False
+        """Whether something remained to be said at the end of the last turn."""
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, tuple[Name, ...]] = {}
@@ -320,10 +322,13 @@ class Replica:
             due = self._last_block_at + self.pace.block_ns
             speaks = bool(rescues) or self._has_something_to_say()
             if now >= due and (speaks or self._heartbeat_due(now)):
+                waited = now - self._last_block_at if self._was_due else self.pace.block_ns
+                self.rescuer.note_stride(waited)
                 self._speak(now, rescues, effects)
                 self._decide_disputes(effects)
                 rescues = self._rescues_owed(now)
                 speaks = bool(rescues) or self._has_something_to_say()
+            self._was_due = speaks
             effects.wake_at = (
                 max(now + 1, self._last_block_at + self.pace.block_ns)
                 if speaks
@@ -371,7 +376,11 @@ class Replica:
             if placed is None:
                 raise JournalBroken(self._position, "it does not continue its author's chain")
             self._integrate(block, placed, Effects(), restoring=True)
-            if block.author == self.index and block.incarnation:
+            if (
+                block.author == self.index
+                and block.incarnation
+                and self.re_entering.phase != Phase.ABSTAINING
+            ):
                 self._decide_disputes(Effects())
                 self._go_on_re_entering()
             if count % RESTORED_AT_ONCE == 0:
@@ -929,7 +938,7 @@ class Replica:
 
     def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
         """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
-        for candidate in dispute.certified(self.chains):
+        for candidate in dispute.may_be_final(self.chains):
             self._watch.certified[dispute.slot] = None
             authors = dispute.acknowledging(self.chains, clocks, candidate)
             if len(authors) >= self.committee.q:
@@ -1043,22 +1052,30 @@ class Replica:
             slot = Slot.of(orders[row])
             if not self._is_next(slot):
                 continue
-            first = self._insistent.setdefault(slot, now)
             dispute = self.disputes.get(slot)
             if self.doubts.place_of(slot) is not None:
                 dispute = self._open_dispute(slot, (-1, 0))
             if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
                 dispute.offered_again = now
                 known[row] = Offer.NEW
-            reachable = len(self.peers_up) + 1 >= self.committee.q
-            if not 0 <= now - first < INSIST_NS and reachable:
+            if not self._are_enough_in_reach(dispute):
+                self._insistent[slot] = now
+            elif not 0 <= now - self._insistent.setdefault(slot, now) < INSIST_NS:
                 name = ids[row].tobytes()
+                self._open_dispute(slot, (-1, 0))
                 self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
                 self._watch.hot[slot] = None
         while len(self._insistent) > INSISTENT_MAX:
             del self._insistent[next(iter(self._insistent))]
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
             self._note_rival(orders[row : row + 1], ids[row].tobytes())
+
+    def _are_enough_in_reach(self, dispute: Dispute | None) -> bool:
+        """Whether q could vote in a slot now: without them nothing in it gets through, opened or not."""
+        able = self.peers_up | {self.index}
+        if dispute is not None:
+            able = able - dispute.abstaining(self.chains)
+        return len(able) >= self.committee.q
 
     def _note_rival(self, order: Orders, name: bytes) -> None:
         """A second valid order in a slot: with the one that occupies it, enough to open its recovery."""
