@@ -145,6 +145,24 @@ MUTATIONS = {
         "if False:",
         RECOVERY + "::test_kills_during_recovery_keep_every_promise",
     ),
+    "a slot that is about to be final is opened": Mutation(
+        "recovery",
+        "if dispute is not None and dispute.comes_by_itself(self._chains):",
+        "if False:",
+        RECOVERY + "::test_what_is_certified_where_nobody_fenced_is_waited_for",
+    ),
+    "patience runs out while too few can be reached": Mutation(
+        "replica",
+        "able = self.peers_up | {self.index}",
+        "able = set(range(self.committee.n))",
+        RECOVERY + "::test_nothing_is_opened_while_too_few_can_be_reached",
+    ),
+    "who abstains is counted on": Mutation(
+        "replica",
+        "able = able - dispute.abstaining(self.chains)",
+        "able = able | self.peers_up",
+        RECOVERY + "::test_who_abstains_in_a_slot_is_not_counted_on_there",
+    ),
     "final orders that wait are dropped": Mutation(
         "applying",
         "self._waiting.append((orders[waits], where, indices[waits]))",

@@ -16,7 +16,9 @@ from tests.protocol.network import (
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import POSITION_ENROLMENT, account_number
 from harambee.protocol.messages import BlockArrived
+from harambee.protocol.recovery import STRIDE_NS_MAX, VIEW_NS_MIN, VIEW_STRIDES
 from harambee.protocol.reentry import Phase
+from harambee.protocol.slot import Slot
 from harambee.protocol.wire import NO_DIGEST
 
 ANN, BEN, CYD, DAN = customers(4)
@@ -307,3 +309,107 @@ def test_with_four_all_three_others_are_needed_to_come_back():
     network.restart(1)
     zero = network.nodes[0].replica
     network.until(lambda: zero.re_entering.phase == Phase.ABSTAINING)
+
+
+def insist(network, door, order, seconds):
+    """Offer an order again and again, as a handset does that hears nothing."""
+    for _ in range(seconds):
+        network.offer(door, order)
+        network.run(1)
+
+
+def fenced_by(network, order):
+    """Who has fenced the order's slot, as anybody who is up knows it; abstentions left out."""
+    slot = Slot.of(order[0])
+    found = set()
+    for node in network.nodes:
+        dispute = node.replica.disputes.get(slot)
+        if node.up and dispute is not None:
+            views = dispute.fence_views(node.replica.chains)
+            found |= {author for author, view in enumerate(views) if view}
+    return found
+
+
+def test_nothing_is_opened_while_too_few_can_be_reached():
+    network = Network()
+    network.run(1)
+    for index in (2, 3):
+        network.kill(index)
+    order = make_order(ANN, BEN, 10_000, 0)
+    insist(network, 0, order, 8)
+    assert not fenced_by(network, order)
+    for index in (2, 3):
+        network.restart(index)
+    network.offer(0, order)
+    network.until(lambda: network.is_final(order), seconds=2)
+    assert all(not node.replica.counters.skipped for node in network.nodes)
+
+
+def test_who_abstains_in_a_slot_is_not_counted_on_there():
+    """One has lost its disk and one is away: the two others can do nothing but wait."""
+    network = Network()
+    network.run(1)
+    network.pay(3, make_order(ANN, BEN, 10_000, 0))
+    network.kill(3)
+    network.nodes[3].disk.clear()
+    network.restart(3, re_enter=True)
+    network.until(lambda: network.nodes[3].replica.re_entering.phase == Phase.ABSTAINING)
+    network.run(1)
+    network.kill(2)
+    order = make_order(ANN, CYD, 10_000, 1)
+    insist(network, 0, order, 8)
+    assert network.nodes[0].replica.disputes.get(Slot.of(order[0])), "3 abstains in it"
+    assert not fenced_by(network, order)
+    network.restart(2)
+    network.offer(0, order)
+    network.until(lambda: network.is_final(order), seconds=2)
+    network.assert_same()
+
+
+def test_what_is_certified_where_nobody_fenced_is_waited_for():
+    network = Network(seed=2)
+    network.run(1)
+    order = make_order(ANN, BEN, 10_000, 0)
+    network.offer(0, order)
+    network.run(0.02)
+    chains, lies_at = network.nodes[0].replica.chains, network.nodes[0].replica.height
+    assert network.nodes[0].replica.open_blocks == 1
+
+    def is_certified():
+        return chains.certified_if_referenced()[0] >= lies_at
+
+    for _ in range(500):
+        network.run(0.001)
+        if is_certified():
+            break
+    assert is_certified()
+    assert not network.is_final(order, 0)
+    everybody = range(network.n)
+    network.cut = {(a, b) for a in everybody for b in everybody}
+    insist(network, 0, order, 8)
+    dispute = network.nodes[0].replica.disputes.get(Slot.of(order[0]))
+    assert dispute is not None
+    assert dispute.certified(chains)
+    assert not fenced_by(network, order)
+    network.cut = set()
+    for index in everybody:
+        network.kill(index)
+    for index in everybody:
+        network.restart(index)
+    network.until(lambda: network.is_final(order), seconds=3)
+    network.assert_same()
+
+
+def test_views_last_as_long_as_blocks_really_take():
+    rescuer = Network().nodes[0].replica.rescuer
+    at_first = rescuer.view_ns
+    assert at_first == VIEW_NS_MIN
+    for _ in range(20):
+        rescuer.note_stride(500 * MS)
+    assert rescuer.view_ns > VIEW_STRIDES * 450 * MS
+    for _ in range(40):
+        rescuer.note_stride(3_600 * SECOND)
+    assert rescuer.view_ns <= VIEW_STRIDES * STRIDE_NS_MAX
+    for _ in range(60):
+        rescuer.note_stride(MS)
+    assert rescuer.view_ns == at_first
