@@ -161,23 +161,29 @@ async def judge(
 ) -> Verdict:
     """Wait until the replicas agree, at most so long, then examine each; VerdictError.
 
-    `doors` are those of all honest super-agents; one that does not answer cannot be examined.
+    `doors` are those of all honest super-agents; one that does not answer cannot be examined. Where orders
+    become final while it reads, it reads again, and judges what it has at the deadline.
     """
     told = book.orders[book.told_final]
+    end = time.monotonic() + deadline_s
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            digests = await _settled_digests(session, doors, deadline_s)
-            lost = np.zeros(len(told), np.bool_)
-            duplicated = 0
-            agree = True
-            for door in doors:
-                finals = await read_finals(session, door)
-                accounts = await _read_accounts(session, door, openings.numbers)
-                found = examine(told, finals, openings, accounts)
-                lost |= found.lost
-                duplicated += found.duplicated
-                agree &= found.balances_agree
+            digests = await _settled_digests(session, doors, end)
+            while True:
+                lost = np.zeros(len(told), np.bool_)
+                duplicated = 0
+                agree = True
+                for door in doors:
+                    finals = await read_finals(session, door)
+                    accounts = await _read_accounts(session, door, openings.numbers)
+                    found = examine(told, finals, openings, accounts)
+                    lost |= found.lost
+                    duplicated += found.duplicated
+                    agree &= found.balances_agree
+                before, digests = digests, await _settled_digests(session, doors, end)
+                if _ledgers(digests) == _ledgers(before) or time.monotonic() > end:
+                    break
     except (aiohttp.ClientError, TimeoutError) as error:
         message = f"a super-agent could not be examined: {type(error).__name__} {error}".rstrip()
         raise VerdictError(message) from error
@@ -187,7 +193,7 @@ async def judge(
         lost_cents=int(told["amount"][lost].sum()),
         duplicated=duplicated,
         conserved=agree and all(digest["total_cents"] == 0 for digest in digests),
-        digests_equal=len({(d["digest"], d["entries"]) for d in digests}) == 1,
+        digests_equal=len(_ledgers(digests)) == 1,
         entries=max(entries),
         examined=len(doors),
     )
@@ -219,15 +225,18 @@ async def read_finals(session: aiohttp.ClientSession, door: Door, after: int = 0
     return np.concatenate(pieces) if pieces else np.empty(0, ORDER)
 
 
+def _ledgers(digests: list[dict[str, Any]]) -> set[tuple[str, int]]:
+    """The different ledgers among these: their digests and how many orders made them."""
+    return {(digest["digest"], int(digest["entries"])) for digest in digests}
+
+
 async def _settled_digests(
-    session: aiohttp.ClientSession, doors: list[Door], deadline_s: float
+    session: aiohttp.ClientSession, doors: list[Door], end: float
 ) -> list[dict[str, Any]]:
-    """The digests of all replicas as soon as they agree, or those at the deadline."""
-    end = time.monotonic() + deadline_s
+    """The digests of all replicas as soon as they agree, or those at the monotonic moment `end`."""
     while True:
         digests = await asyncio.gather(*(read_digest(session, door) for door in doors))
-        settled = len({(digest["digest"], digest["entries"]) for digest in digests}) == 1
-        if settled or time.monotonic() > end:
+        if len(_ledgers(digests)) == 1 or time.monotonic() > end:
             return digests
         await asyncio.sleep(POLL_S)
 
