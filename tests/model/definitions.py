@@ -63,7 +63,7 @@ def acknowledged(world: World, block: Block) -> set[Vote]:
 
 
 def final(world: World, blocks: set[Block]) -> set[str]:
-    """The values that q distinct authors acknowledge: final(S, s, x) of the box."""
+    """The values that q distinct authors acknowledge in a set of blocks."""
     given = {
         (block.author.index, vote)
         for block in counting(blocks)

@@ -25,6 +25,7 @@ class Claim:
 DEFINITION: Final = "tests/protocol/test_definition.py::test_disputes_count_as_the_definition_does"
 CHAINS: Final = "tests/protocol/test_counting.py::test_whole_chains_count_as_the_definition_does"
 SEEDS: Final = "tests/sim/test_sim.py::test_four_super_agents_one_of_them_lying"
+MODEL: Final = "tests/model/test_slot_model.py::test_the_contract_decides_one_thing_and_decides_it"
 KILLS: Final = "tests/protocol/test_recovery.py::test_kills_during_recovery_keep_every_promise"
 WIPED: Final = (
     "tests/protocol/test_recovery.py::test_who_lost_its_disk_comes_back_under_a_new_incarnation"
@@ -115,6 +116,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         rests_on=("one certificate in a view", "later views keep what was final"),
         shown_by=(
             "tests/protocol/test_replica.py::test_two_orders_for_one_slot_are_never_both_final",
+            MODEL,
             SEEDS,
         ),
     ),
@@ -132,7 +134,8 @@ CLAIMS: Final[dict[str, Claim]] = {
         says="While q honest reach each other, a slot that an honest one opened is decided.",
         because=(
             "The honest see both orders and fence, or see w fences and join; so q fences of one view come "
-            "together. Leaders take turns, at most f bad ones in a row, and timers grow. An honest leader's "
+            "together. Leaders take turns, at most f bad ones in a row, and views grow, and last as long as "
+            "blocks really take. An honest leader's "
             "proposal is proved; in even views it is a certificate's value or skip, which every honest one "
             "votes for unchecked."
         ),
@@ -140,6 +143,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         shown_by=(
             "tests/protocol/test_recovery.py::test_two_orders_in_one_slot_are_decided_and_the_payer_pays_on",
             "tests/protocol/test_recovery.py::test_a_dead_leader_costs_a_view_and_no_more",
+            "tests/protocol/test_recovery.py::test_views_last_as_long_as_blocks_really_take",
         ),
     ),
     "nobody opens an honest slot alone": Claim(
