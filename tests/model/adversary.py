@@ -108,9 +108,9 @@ class Trace:
         self.links = [[self.dice.choice(self.temper.openness) for _ in everyone] for _ in everyone]
 
     def _speak(self, replica: Replica) -> None:
-        me = replica.author.index
+        me = replica.author.member
         for author, signed in sorted(self.world.signed_by.items()):
-            if author.index != me and self._happens(self.links[me][author.index]):
+            if author.member != me and self._happens(self.links[me][author.member]):
                 replica.hear(self._some_block(signed))
         if self._happens(self.temper.restarting):
             replica.restart()
@@ -131,7 +131,7 @@ class Trace:
         lost = self.dice.choice(self.replicas)
         others = [replica for replica in self.replicas if replica is not lost]
         answers = self.dice.sample(others, self.world.q - len(self.liars))
-        self.replicas[lost.author.index] = reenter(lost, answers)
+        self.replicas[lost.author.member] = reenter(lost, answers)
 
     def _lie(self) -> None:
         """A liar's block: well-formed, or nobody would take it, and otherwise whatever may do harm."""
@@ -200,7 +200,7 @@ class Trace:
 
     def _liars_proposal(self, author: Author, past: int, preferred: str) -> Proposal | None:
         """For a view that it leads: the preferred order, if any proof allows it."""
-        views = [v for v in sorted(self.world.fences) if self.world.leader(v) == author.index]
+        views = [v for v in sorted(self.world.fences) if self.world.leader(v) == author.member]
         if not views:
             return None
         view = self.dice.choice(views)
@@ -220,7 +220,7 @@ class Trace:
         fences.sort(key=lambda block: (block.statement and block.statement.value) not in helpful)
         chosen: dict[int, Block] = {}
         for block in fences:
-            chosen.setdefault(block.author.index, block)
+            chosen.setdefault(block.author.member, block)
         return tuple(chosen.values())[: self.world.q]
 
     def _liars_votes(self, view: int) -> tuple[Vote, ...]:

@@ -53,7 +53,7 @@ def counting(blocks: set[Block]) -> set[Block]:
 
 def certificates(world: World, blocks: set[Block]) -> set[Vote]:
     """cert(S, s, v, x): q distinct authors voted."""
-    given = {(block.author.index, vote) for block in counting(blocks) for vote in votes(block)}
+    given = {(block.author.member, vote) for block in counting(blocks) for vote in votes(block)}
     return with_quorum(world, given)
 
 
@@ -65,7 +65,7 @@ def acknowledged(world: World, block: Block) -> set[Vote]:
 def final(world: World, blocks: set[Block]) -> set[str]:
     """The values that q distinct authors acknowledge in a set of blocks."""
     given = {
-        (block.author.index, vote)
+        (block.author.member, vote)
         for block in counting(blocks)
         for vote in acknowledged(world, block)
     }

@@ -116,10 +116,10 @@ class Replica:
         covered = self.head.covered if self.head else 0
         found = []
         for author, signed in sorted(self.world.signed_by.items()):
-            if author.index in ignoring or author.index == self.author.index:
+            if author.member in ignoring or author.member == self.author.member:
                 continue
             newest = self.world.newest(signed & self.held & ~covered)
-            if newest and not convicted >> author.index & 1:
+            if newest and not convicted >> author.member & 1:
                 found.append(newest)
         return tuple(found)
 
@@ -176,12 +176,12 @@ class Replica:
 
     def _proposal(self, view: int, past: int) -> Proposal | None:
         """What it proposes as leader of its view, once, when the block's past holds q fences of it."""
-        if not view or self.world.leader(view) != self.author.index or view in self.voted:
+        if not view or self.world.leader(view) != self.author.member or view in self.voted:
             return None
         fences: dict[int, Block] = {}
         for block in self.world.fences.get(view, ()):
             if past >> block.number & 1:
-                fences.setdefault(block.author.index, block)
+                fences.setdefault(block.author.member, block)
         if len(fences) < self.world.q:
             return None
         proof = tuple(fences.values())[: self.world.q]
@@ -221,7 +221,7 @@ def reenter(lost: Replica, answers: Iterable[Replica]) -> Replica:
     What only a liar knows of its promises stays unknown. Under a design that lets it vote on, it still
     keeps to the promises that it finds in its own chain.
     """
-    world, index = lost.world, lost.author.index
+    world, index = lost.world, lost.author.member
     found = Replica(world, index, lost.choose, lost.author.incarnation + 1)
     for other in answers:
         if other.head:

@@ -40,7 +40,7 @@ class Proposal(NamedTuple):
 class Author(NamedTuple):
     """Who signs a chain: two blocks of one height are a fork only within an incarnation."""
 
-    index: int
+    member: int
     incarnation: int = 0
 
 
@@ -165,7 +165,7 @@ class World:
             block.past |= parent.past
             fenced = list(map(max, fenced, parent.fenced))
         if block.fence:
-            fenced[block.author.index] = max(fenced[block.author.index], block.fence)
+            fenced[block.author.member] = max(fenced[block.author.member], block.fence)
         block.fenced = tuple(fenced)
         return block.covered & ~before
 
@@ -184,7 +184,7 @@ class World:
         block.ballots = self._inherit(block, "ballots")
         if not self.counts(block.author):
             return
-        everyone_once = block.author.index
+        everyone_once = block.author.member
         ballot = 1 << (block.number if self.rules.every_block_is_a_ballot else everyone_once)
         for vote in self._votes(block, newly_covered):
             block.ballots[vote] = block.ballots.get(vote, 0) | ballot
@@ -217,7 +217,7 @@ class World:
         self.finals |= {value for _, value in self.quorums(self.receipts, everywhere)}
 
     def _receive(self, vote: Vote, block: Block) -> None:
-        block.receipts[vote] = block.receipts.get(vote, 0) | 1 << block.author.index
+        block.receipts[vote] = block.receipts.get(vote, 0) | 1 << block.author.member
 
     def _acknowledges_from(self, block: Block) -> int:
         """The lowest view in which the block may acknowledge."""
@@ -240,7 +240,7 @@ class World:
         if not block.fence:
             return
         if self.rules.most_voted:
-            mine = 1 << block.author.index
+            mine = 1 << block.author.member
             below = [vote for vote, who in block.ballots.items() if who & mine]
         elif self.rules.fence_starts_after_its_block:
             before = block.previous
@@ -253,11 +253,11 @@ class World:
 
     def _is_valid(self, block: Block, proposal: Proposal) -> bool:
         """Whether the proposal is the right leader's and its proof frees, or demands, its value."""
-        if block.author.index != self.leader(proposal.view):
+        if block.author.member != self.leader(proposal.view):
             return False
         if self.rules.proposals_unchecked:
             return True
-        if len({fence.author.index for fence in proposal.proof}) < self.q:
+        if len({fence.author.member for fence in proposal.proof}) < self.q:
             return False
         for fence in proposal.proof:
             if fence.fence != proposal.view or not block.past >> fence.number & 1:
@@ -294,7 +294,7 @@ class World:
         for author, signed in self.signed_by.items():
             seen = signed & held
             if seen and seen & ~self.blocks[seen.bit_length() - 1].chain:
-                found |= 1 << author.index
+                found |= 1 << author.member
         return found
 
     def newest(self, held: int) -> Block | None:

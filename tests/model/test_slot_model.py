@@ -106,7 +106,7 @@ def test_what_the_model_computes_is_what_the_contract_defines(n, seed):
         assert {b for b in world.blocks if block.past >> b.number & 1} == held
         assert set(world.quorums(block.ballots, block.past)) == certificates(world, held)
         if block.author.incarnation == 0:
-            mine = 1 << block.author.index
+            mine = 1 << block.author.member
             for vote in acknowledged(world, block):
                 assert block.receipts[vote] & mine
             for vote in votes(block):
