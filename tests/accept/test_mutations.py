@@ -52,7 +52,10 @@ MUTATIONS = {
         DEFINITION,
     ),
     "branches are counted, not authors": Mutation(
-        "disputes", "            chains.lanes[lane].author\n", "            lane\n", DEFINITION
+        "disputes",
+        "            chains.lanes[lane].author\n            for lane, height in",
+        "            lane\n            for lane, height in",
+        DEFINITION,
     ),
     "the votes of those who fork are not counted": Mutation(
         "disputes", "if lane < len(clock) and", "if lane < chains.members and", DEFINITION
@@ -123,8 +126,8 @@ MUTATIONS = {
     ),
     "a proposal needs no proof": Mutation(
         "disputes",
-        "if len(authors) < chains.quorum:",
-        "if False:",
+        "if len(authors) < chains.quorum:\n            return False",
+        "if False:\n            return False",
         "tests/protocol/test_proposals.py",
     ),
     "a proposal may pass over a certificate": Mutation(
@@ -143,7 +146,7 @@ MUTATIONS = {
         "recovery",
         "if dispute.vote_of(self._chains, lane, view) is not None:",
         "if False:",
-        RECOVERY + "::test_kills_during_recovery_keep_every_promise",
+        "tests/protocol/test_proposals.py",
     ),
     "a slot that is about to be final is opened": Mutation(
         "recovery",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.protocol.network import (
     NETWORK,
+    SECOND,
     START_NS,
     SUPER_AGENT_KEYS,
     customers,
@@ -15,7 +16,8 @@ from tests.protocol.network import (
 
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.ledger.records import BODY_BYTES, ORDER
-from harambee.protocol.messages import BlockArrived
+from harambee.protocol.effects import SendBlock
+from harambee.protocol.messages import BlockArrived, HeadsArrived, PeerUp
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
     SKIP,
@@ -27,7 +29,7 @@ from harambee.protocol.recovery_entries import (
 )
 from harambee.protocol.replica import Replica
 from harambee.protocol.slot import Slot
-from harambee.protocol.wire import NO_DIGEST
+from harambee.protocol.wire import NO_DIGEST, read_block
 
 PEOPLE = customers(12)
 NOTHING = np.zeros(0, ORDER)
@@ -192,3 +194,23 @@ def test_the_highest_certificate_is_the_one_that_binds(certified):
     assert scribes.propose(leader, SKIP, proof, view=2)
     (taken,) = scribes.proposals(2)
     assert taken.forced
+
+
+def test_a_replica_votes_once_in_a_view_whatever_its_leader_proposes(free):
+    scribes, proof = free
+    assert scribes.propose(1, SKIP, proof)
+    assert scribes.propose(1, NAME_A, proof)
+    replica, now = scribes.replica, START_NS + SECOND
+    for peer in (1, 2, 3):
+        replica.receive(PeerUp(peer), now)
+        replica.receive(HeadsArrived(peer, replica.heads()), now)
+    said = []
+    for turn in range(10):
+        effects = replica.act(now + turn * replica.pace.heartbeat_ns)
+        said += [read_block(sent.data, NETWORK, 4) for sent in effects.send if is_block(sent)]
+    assert len(said) == 10
+    assert sum(len(block.recovery.votes) for block in said) == 1
+
+
+def is_block(sent):
+    return isinstance(sent, SendBlock)
