@@ -257,6 +257,7 @@ def check_orders(
     kinds: Records,
     uppers: NDArray[np.int64],
     fees: NDArray[np.int64],
+    rates: NDArray[np.int64],
     limits: Words,
     issuers: Words,
     aliases: Records,
@@ -266,7 +267,7 @@ def check_orders(
 ) -> None:
     """Write into `codes` the Outcome of each of (n,) orders, all judged against the same state.
 
-    `uppers` and `fees` are those of `Tariff.as_arrays`, of one tariff below the other, padded to
+    `uppers`, `fees` and `rates` are those of `Tariff.as_arrays`, of one tariff below the other, padded to
     (tariffs · TABLES, bands); `limits` is (tariffs, 4), `issuers` (k, 2) ascending. Twin of
     `rules.judge`.
     """
@@ -364,7 +365,7 @@ def check_orders(
             codes[i] = _TARIFF_UNKNOWN
             continue
         table = tariff * TABLES + np.int64(movement["fee_table"])
-        fee = fee_of(uppers, fees, int(table), int(amount))
+        fee = fee_of(uppers, fees, rates, int(table), int(amount))
         if fee < 0:
             codes[i] = _AMOUNT_WITHOUT_TARIFF
             continue

@@ -39,7 +39,7 @@ from harambee.ledger.records import (
     AccountKind,
     readable,
 )
-from harambee.money.tariff import NO_SERVICE, FeeTable, Tariff
+from harambee.money.tariff import NO_SERVICE, FeeTable, PriceArrays, Tariff
 
 __all__ = ["Applied", "Ledger", "LedgerError"]
 
@@ -79,7 +79,7 @@ class Ledger:
         """Account number of each issuer -> how far it may go below zero, in cents."""
         self._log = EntryLog()
         self._kinds = kind_table()
-        self._uppers, self._fees, self._limits = _tariff_arrays(self.tariffs)
+        self._prices, self._limits = _tariff_arrays(self.tariffs)
         self._issuer_rows: npt.NDArray[np.int64] = np.zeros((0, 2), np.int64)
         self._pages: npt.NDArray[np.uint8] = np.zeros(
             regions * REGION_ACCOUNTS // PAGE_ACCOUNTS, "u1"
@@ -169,8 +169,7 @@ class Ledger:
             day,
             self.accounts,
             self._kinds,
-            self._uppers,
-            self._fees,
+            *self._prices,
             self._limits,
             self._issuer_rows,
             self.aliases.rows,
@@ -408,23 +407,25 @@ def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) 
 
 def _tariff_arrays(
     tariffs: Sequence[Tariff],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the (uppers, fees, limits) of `kernels.check_orders`.
+) -> tuple[PriceArrays, npt.NDArray[np.int64]]:
+    """Return the (uppers, fees, rates) and the limits of `kernels.check_orders`.
 
     A tariff with fewer bands is padded with its last upper bound: no amount lies between the two.
     """
-    bands = max((len(tariff.bands) for tariff in tariffs), default=1)
-    uppers = np.zeros((len(tariffs), len(FeeTable), bands), np.int64)
-    fees = np.full_like(uppers, NO_SERVICE)
+    tables = [tariff.as_arrays() for tariff in tariffs]
+    bands = max((arrays.uppers.shape[1] for arrays in tables), default=1)
+    shape = (len(tariffs), len(FeeTable), bands)
+    prices = PriceArrays(
+        np.zeros(shape, np.int64), np.full(shape, NO_SERVICE), np.zeros(shape, np.int64)
+    )
     limits = np.zeros((len(tariffs), 4), np.int64)
-    for row, tariff in enumerate(tariffs):
-        own_uppers, own_fees = tariff.as_arrays()
-        own = own_uppers.shape[1]
-        uppers[row, :, :own] = own_uppers
-        uppers[row, :, own:] = own_uppers[:, -1:]
-        fees[row, :, :own] = own_fees
+    for row, (tariff, own) in enumerate(zip(tariffs, tables, strict=True)):
+        width = own.uppers.shape[1]
+        prices.uppers[row] = own.uppers[:, -1:]
+        for all_tariffs, of_one in zip(prices, own, strict=True):
+            all_tariffs[row, :, :width] = of_one
         limits[row, kernels.VERSION] = tariff.version
         limits[row, kernels.TRANSACTION] = tariff.limits.transaction_cents
         limits[row, kernels.DAILY] = tariff.limits.daily_cents
         limits[row, kernels.BALANCE] = tariff.limits.balance_cents
-    return uppers.reshape(-1, bands), fees.reshape(-1, bands), limits
+    return PriceArrays(*(array.reshape(-1, bands) for array in prices)), limits

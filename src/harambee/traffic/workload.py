@@ -160,12 +160,13 @@ def make_workload(
 
 def fees_of(tariff: Tariff, kinds: npt.NDArray[np.uint8], amounts_cents: Cents) -> Cents:
     """Return the fee of each order, in cents; every amount must have one."""
-    uppers, fees = tariff.as_arrays()
+    prices = tariff.as_arrays()
     charged = np.zeros(len(kinds), np.int64)
     for kind in np.unique(kinds):
         table = MOVEMENTS[OrderKind(kind)].fee_table
         rows = kinds == kind
-        charged[rows] = fees[table][np.searchsorted(uppers[table], amounts_cents[rows])]
+        bands = np.searchsorted(prices.uppers[table], amounts_cents[rows])
+        charged[rows] = prices.fees[table][bands]
     assert not np.any(charged == NO_SERVICE), "amounts are held within what the tariff offers"
     return charged
 
