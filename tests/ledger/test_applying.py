@@ -60,7 +60,7 @@ STORIES = {
         final send customer neighbour 1.00 tariff 1    -> APPLIED
     """,
     "an order of a kind to come waits for the version that knows it": """
-        final 11 customer neighbour 1.00               -> WAITING
+        final 20 customer neighbour 1.00               -> WAITING
         next customer                                  -> 0
     """,
     "nothing is asked of a final order but that it can be done": """
@@ -83,7 +83,7 @@ STORIES = {
         final withdraw neighbour agent 40,000.00       -> APPLIED
         final bank-deposit agent bank 46,000.00        -> APPLIED
         balance agent                                  -> 0.00
-        balance bank                                   -> -419,800.00
+        balance bank                                   -> -564,300.00
         balance revenue                                -> 386.00
         statement agent                                -> 4 3 1 0
         statement revenue                              -> 3 2

@@ -56,6 +56,14 @@ def new_key(town):
     town.ledger.identities[NUMBERS["customer"]]["key"][5] ^= 1
 
 
+def head_office_of(agent, office):
+    def meddle(town):
+        number = 0 if office is None else NUMBERS[office]
+        town.ledger.identities[NUMBERS[agent]]["head_office"] = number
+
+    return meddle
+
+
 def lost_alias(town):
     town.ledger.aliases.rows[:] = 0
 
@@ -70,7 +78,7 @@ MEDDLING = [
     (invariants.balances_add_up_to_zero, change("last", "balance", -1)),
     (invariants.credits_equal_debits, change("customer", "credited", 1)),
     (invariants.nobody_but_issuers_is_below_zero, move("balance", -1_000_01, "business")),
-    (invariants.nobody_but_issuers_is_below_zero, move("balance", 534_200_01, "bank")),
+    (invariants.nobody_but_issuers_is_below_zero, move("balance", 389_700_01, "bank")),
     (invariants.nobody_but_issuers_is_below_zero, move("balance", 1, "branch")),
     (invariants.no_money_lies_where_no_account_is, money_nowhere),
     (invariants.aliases_name_accounts, alias_to(24, 3)),
@@ -86,6 +94,8 @@ MEDDLING = [
     (invariants.accounts_stay_who_they_are, new_key),
     (invariants.accounts_stay_who_they_are, change("customer", "flags", 16)),
     (invariants.accounts_stay_who_they_are, change("customer", "flags", -1)),
+    (invariants.a_head_office_is_joined_once, head_office_of("shop", "agent")),
+    (invariants.a_head_office_is_joined_once, head_office_of("shop", None)),
     (invariants.aliases_only_move_on, alias_to(NUMBERS["customer"], 1)),
     (invariants.aliases_only_move_on, lost_alias),
     (invariants.issuers_keep_their_limits, higher_limit),

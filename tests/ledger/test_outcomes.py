@@ -30,7 +30,7 @@ STORIES = {
     """,
     "a kind of order that is not known": """
         0   customer neighbour 1.00                    -> KIND_UNKNOWN
-        11  customer neighbour 1.00                    -> KIND_UNKNOWN
+        20  customer neighbour 1.00                    -> KIND_UNKNOWN
         64  customer neighbour 1.00                    -> KIND_UNKNOWN
         255 customer neighbour 1.00                    -> KIND_UNKNOWN
         255 #99      #99       0c unsigned             -> KIND_UNKNOWN
@@ -51,6 +51,12 @@ STORIES = {
         enrol enrolment new 0 key k options 010000     -> ACCEPTED
         enrol enrolment new 0 key k options 040000     -> ACCEPTED
         enrol enrolment new 0 key k options 050000     -> OPTIONS_INVALID
+        enrol enrolment new 0 key k options 0b0000     -> ACCEPTED
+        enrol enrolment new 0 key k options 0c0000     -> OPTIONS_INVALID
+        enrol enrolment new 0 key k options 140000     -> ACCEPTED
+        enrol enrolment new 0 key k options 240000     -> ACCEPTED
+        enrol enrolment new 0 key k options 340000     -> OPTIONS_INVALID
+        enrol enrolment new 0 key k options 110000     -> OPTIONS_INVALID
         enrol enrolment new 0 key k options 010800     -> ACCEPTED
         enrol enrolment new 0 key k options 011000     -> OPTIONS_INVALID
         enrol enrolment new 0 key k options 01000f     -> ACCEPTED
@@ -260,9 +266,9 @@ STORIES = {
         buy-goods neighbour merchant 0.01              -> BALANCE_INSUFFICIENT
     """,
     "a bank issues up to its limit": """
-        balance bank                                   -> -465,800.00
-        bank-withdrawal bank business 534,200.00       -> ACCEPTED
-        bank-withdrawal bank business 534,200.01       -> BALANCE_INSUFFICIENT
+        balance bank                                   -> -610,300.00
+        bank-withdrawal bank business 389,700.00       -> ACCEPTED
+        bank-withdrawal bank business 389,700.01       -> BALANCE_INSUFFICIENT
         bank-withdrawal branch business 0.01           -> BALANCE_INSUFFICIENT
     """,
     "an enrolment whose new key has not signed": """
@@ -322,12 +328,13 @@ def test_story(story):
 
 def test_every_outcome_has_its_story():
     told = "\n".join(STORIES.values())
-    reachable = {Outcome.ACCEPTED, *rules.RULES}
-    assert reachable == {outcome for outcome in Outcome if f"-> {outcome.name}\n" in told}
+    first = {o for o in (Outcome.ACCEPTED, *rules.RULES) if o <= rules.LAST_IN_ORDER}
+    assert first == {outcome for outcome in Outcome if f"-> {outcome.name}\n" in told}
 
 
-def test_the_order_of_the_rules_is_the_order_of_their_codes():
-    assert list(rules.RULES) == sorted(rules.RULES)
+def test_the_order_of_the_rules_is_the_order_of_their_codes_but_for_later_ones():
+    first = [outcome for outcome in rules.RULES if outcome <= rules.LAST_IN_ORDER]
+    assert first == sorted(first)
 
 
 def test_rules_that_are_no_matter_of_the_books_are_judged_elsewhere():

@@ -10,7 +10,6 @@ from tests.ledger.dice import any_books, any_order
 from tests.ledger.town import (
     TODAY,
     after,
-    apply_all,
     books_of,
     check_all,
     ledger_of,
@@ -21,7 +20,7 @@ from harambee.ledger import invariants, rules
 from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS
 from harambee.ledger.outcomes import Applied, Outcome
-from harambee.ledger.records import ORDER
+from harambee.ledger.records import ORDER, PAYEE
 
 SEEDS = range(20)
 
@@ -32,9 +31,25 @@ def drawn(data):
     return books, lambda options: data.draw(st.sampled_from(options))
 
 
+def arrays_of(books):
+    """Return the books' payee tables as kernels take them."""
+    return {name: np.array(list(rows), PAYEE) for name, rows in books.tables.items()}
+
+
+def entries_of(order, books):
+    """Return the accounts on each statement entry of an applied order, its payee first."""
+    if not MOVEMENTS[order.kind].by_table:
+        return [(order.payee, *rules.effects(order, books).statements)]
+    credited = rules.credits_of(order, books.tariffs[order.tariff], books.tables[order.reference])
+    others = [number for number, cents in (credited.revenue, credited.excise) if cents]
+    return [(order.payer, *others), *((payee,) for payee, _ in credited.payees)]
+
+
 def assert_judged_alike(books, orders, signed, proven):
     """Hold both to each other, for one day and a batch judged against the same books."""
-    found = ledger_of(books).check(order_records(orders), np.array(signed), np.array(proven), TODAY)
+    found = ledger_of(books).check(
+        order_records(orders), np.array(signed), np.array(proven), TODAY, arrays_of(books)
+    )
     said = [
         rules.judge(order, books, TODAY, signature_holds=s, possession_holds=p)
         for order, s, p in zip(orders, signed, proven, strict=True)
@@ -51,15 +66,20 @@ def assert_applied_alike(pick, books, count):
     entries = []
     for index in range(count):
         order = any_order(pick, books)
+        before = books
         effects = rules.effects(order, books)
         books = after(books, effects)
         orders.append(order)
         said.append(effects.applied)
         if effects.applied is Applied.APPLIED:
+            shown = entries_of(order, before)
             for number in effects.statements:
-                statements.setdefault(number, []).append(len(entries))
-            entries.append((order.payer, order.payee, order.sequence, index, 7))
-    assert apply_all(ledger, orders, position=7) == said
+                places = [place for place, touched in enumerate(shown) if number in touched]
+                statements.setdefault(number, []).append(len(entries) + places[0])
+            entries += [(order.payer, payee, order.sequence, index, 7) for payee, *_ in shown]
+    indices = np.arange(count, dtype=np.uint32)
+    states = ledger.apply(order_records(orders), 7, indices, arrays_of(books))
+    assert [Applied(state) for state in states.tolist()] == said
     found = books_of(ledger)
     assert found.accounts == {n: a for n, a in books.accounts.items() if a != rules.NO_ACCOUNT}
     assert found.aliases == books.aliases
@@ -67,7 +87,7 @@ def assert_applied_alike(pick, books, count):
     assert ledger.entries[names].tolist() == entries
     for number, account in books.accounts.items():
         if account.exists:
-            chain = ledger.entries_of(number, count).tolist()
+            chain = ledger.entries_of(number, len(entries)).tolist()
             assert chain == statements.get(number, [])[::-1]
     leave_out = {
         # The books are no town's: whoever drew them did not make them balance.

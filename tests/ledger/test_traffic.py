@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from tests.ledger.dice import any_order
+from tests.ledger.dice import any_order, any_table
 from tests.ledger.town import (
+    ALL_SERVICES,
     NUMBERS,
+    TARIFF,
     apply_all,
     books_of,
     check_all,
     open_town,
     openings,
     order_records,
+    payments_in,
 )
 
 from harambee.crypto.hashing import digest
@@ -22,33 +25,51 @@ from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Applied, Outcome
-from harambee.ledger.records import NO_ACCOUNT_SLOT, revenue_account
-from harambee.ledger.rules import Order
+from harambee.ledger.records import NO_ACCOUNT_SLOT, ROW_OF_TABLE
+from harambee.ledger.rules import Order, credits_of
 
 AMOUNTS = (1, 100, 4_900, 5_000, 10_000, 10_001, 100_000, 2_000_000)
-ROUNDS = 25
-OFFERED = 40
+ROUNDS = 40
+OFFERED = 50
+BOTH = (TARIFF, ALL_SERVICES)
 
 
 @dataclass
 class Traffic:
     """A town after many rounds: in each, orders are offered, judged, and applied if accepted."""
 
-    ledger: Ledger = field(default_factory=open_town)
+    ledger: Ledger = field(default_factory=lambda: open_town(BOTH))
     final: list[Order] = field(default_factory=list)
-    """The orders applied, in their order: number i is entry i."""
+    """The orders applied, in their order."""
+    entries: list[tuple[Order, int | None]] = field(default_factory=list)
+    """Each entry's order, and for those of a table's rows the row."""
+    tables: list[bytes] = field(default_factory=list)
+    """The payee tables of all rounds."""
 
     def round(self, pick, position=0):
         books = books_of(self.ledger)
+        self.tables += [any_table(pick, books.accounts) for _ in range(2)]
+        books = books_of(self.ledger, self.tables[-4:])
         orders = [any_order(pick, books, AMOUNTS) for _ in range(OFFERED)]
-        codes = check_all(self.ledger, orders)
+        codes = check_all(self.ledger, orders, tables=self.tables)
         accepted = [o for o, code in zip(orders, codes, strict=True) if code is Outcome.ACCEPTED]
-        states = apply_all(self.ledger, accepted, position)
+        states = apply_all(self.ledger, accepted, position, self.tables)
         # Two accepted orders of one slot are applied once: here as in the network, first come.
         assert set(states) <= {Applied.APPLIED, Applied.ALREADY}
-        self.final += [
-            o for o, state in zip(accepted, states, strict=True) if state is Applied.APPLIED
-        ]
+        for order, state in zip(accepted, states, strict=True):
+            if state is Applied.APPLIED:
+                self.final.append(order)
+                self.entries.append((order, None))
+                if MOVEMENTS[order.kind].by_table:
+                    rows = range(len(books.tables[order.reference]))
+                    self.entries += [(order, row) for row in rows]
+
+    def credits(self, order):
+        """What a payment credits, by the rules."""
+        tariff = {tariff.version: tariff for tariff in BOTH}[order.tariff]
+        if MOVEMENTS[order.kind].by_table:
+            return credits_of(order, tariff, payments_in(self.tables)[order.reference])
+        return credits_of(order, tariff)
 
 
 def after_traffic(seed):
@@ -73,23 +94,46 @@ def test_traffic_is_of_every_kind(traffic):
 def test_money_is_conserved(traffic):
     assert traffic.ledger.total_cents() == 0
     paid = [order for order in traffic.final if MOVEMENTS[order.kind].moves_money]
-    revenue = sum(
-        int(traffic.ledger.account(NUMBERS[name])["balance"]) for name in ("revenue", "far-revenue")
-    )
-    assert revenue == sum(order.fee_cents for order in paid) > 0
+    charged = {"revenue": 0, "excise": 0}
+    for order in paid:
+        credited = traffic.credits(order)
+        assert sum(cents for _, cents in credited.all) == order.amount_cents + order.fee_cents
+        assert all(cents >= 0 for _, cents in credited.all)
+        charged["revenue"] += credited.revenue.cents
+        charged["excise"] += credited.excise.cents
+    for name, cents in charged.items():
+        numbers = {NUMBERS[where + name] for where in ("", "far-")}
+        received = sum(int(traffic.ledger.account(number)["credited"]) for number in numbers)
+        by_treasuries = sum(order.amount_cents for order in paid if order.payee in numbers)
+        assert received == cents + by_treasuries
+        assert cents > 0
 
 
 # -- statements -----------------------------------------------------------------------------------
 
 
-def effect_on(number, order):
-    """What an order did to an account's balance, in cents."""
-    if not MOVEMENTS[order.kind].moves_money:
-        return 0
-    effect = -(order.amount_cents + order.fee_cents) if order.payer == number else 0
-    effect += order.amount_cents if order.payee == number else 0
-    effect += order.fee_cents if revenue_account(order.payer) == number else 0
-    return effect
+def changes_of(traffic):
+    """What each entry shows: for every account on it, the change of its balance in cents."""
+    shown = []
+    for order, row in traffic.entries:
+        if not MOVEMENTS[order.kind].moves_money:
+            shown.append(dict.fromkeys((order.payer, *touched_by(order)), 0))
+            continue
+        credited = traffic.credits(order)
+        by_table = MOVEMENTS[order.kind].by_table
+        if row is not None:
+            shown.append(dict([credited.payees[row]]))
+            continue
+        changes = {order.payer: -(order.amount_cents + order.fee_cents)}
+        for number, cents in credited.all[len(credited.payees) if by_table else 0 :]:
+            changes[number] = changes.get(number, 0) + cents
+        shown.append(changes)
+    return shown
+
+
+def touched_by(order):
+    """The payee on whose statement an order stands that moves no money."""
+    return () if order.kind == OrderKind.CANCEL else (order.payee,)
 
 
 def accounts_of(ledger):
@@ -98,25 +142,26 @@ def accounts_of(ledger):
 
 def test_walking_a_statement_back_leads_to_the_opening_balance(traffic):
     opened = {int(row["number"]): int(row["balance"]) for row in openings()}
+    changes = changes_of(traffic)
     for number in accounts_of(traffic.ledger):
         balance = int(traffic.ledger.account(number)["balance"])
-        for entry in traffic.ledger.entries_of(number, len(traffic.final)).tolist():
-            balance -= effect_on(number, traffic.final[entry])
+        for entry in traffic.ledger.entries_of(number, len(traffic.entries)).tolist():
+            balance -= changes[entry][number]
         assert balance == opened.get(number, 0), f"account {number}"
 
 
 def test_a_statement_shows_every_order_that_touched_the_account(traffic):
+    changes = changes_of(traffic)
     for number in accounts_of(traffic.ledger):
-        shown = set(traffic.ledger.entries_of(number, len(traffic.final)).tolist())
-        for entry, order in enumerate(traffic.final):
-            touched = number in {order.payer, order.payee} or effect_on(number, order) != 0
-            assert (entry in shown) == touched
+        shown = traffic.ledger.entries_of(number, len(traffic.entries)).tolist()
+        touching = [entry for entry, changed in enumerate(changes) if number in changed]
+        assert shown == touching[::-1]
 
 
 @pytest.mark.parametrize("page", [1, 2, 7])
 def test_a_statement_read_page_by_page_is_the_whole_statement(traffic, page):
     for number in accounts_of(traffic.ledger):
-        whole = traffic.ledger.entries_of(number, len(traffic.final)).tolist()
+        whole = traffic.ledger.entries_of(number, len(traffic.entries)).tolist()
         pages, before = [], None
         while found := traffic.ledger.entries_of(number, page, before).tolist():
             pages += found
@@ -127,8 +172,8 @@ def test_a_statement_read_page_by_page_is_the_whole_statement(traffic, page):
 def test_a_statement_may_begin_before_any_entry(traffic):
     revenue = NUMBERS["revenue"]  # its chain is not entered in the middle but walked
     for number in (revenue, NUMBERS["customer"]):
-        whole = traffic.ledger.entries_of(number, len(traffic.final)).tolist()
-        for before in range(len(traffic.final) + 2):
+        whole = traffic.ledger.entries_of(number, len(traffic.entries)).tolist()
+        for before in range(0, len(traffic.entries) + 2, 7):
             expected = [entry for entry in whole if entry < before]
             assert traffic.ledger.entries_of(number, 10**6, before).tolist() == expected
 
@@ -137,8 +182,8 @@ def test_every_slot_finds_its_entry(traffic):
     ledger, opened = traffic.ledger, {int(r["number"]): int(r["next_sequence"]) for r in openings()}
     slots = {
         (order.payer, order.sequence): entry
-        for entry, order in enumerate(traffic.final)
-        if order.kind != OrderKind.CLAIM
+        for entry, (order, row) in enumerate(traffic.entries)
+        if order.kind != OrderKind.CLAIM and row is None
     }
     for (payer, sequence), entry in slots.items():
         assert ledger.entry_of_slot(payer, sequence) == entry
@@ -152,11 +197,13 @@ def test_every_slot_finds_its_entry(traffic):
 
 
 def test_entries_say_where_the_orders_lie(traffic):
-    for entry, order in zip(traffic.ledger.entries, traffic.final, strict=True):
+    for entry, (order, row) in zip(traffic.ledger.entries, traffic.entries, strict=True):
+        payee = order.payee if row is None else traffic.credits(order).payees[row].payee
         said = (entry["payer"], entry["payee"], entry["sequence"])
-        assert said == (order.payer, order.payee, order.sequence)
-        is_claim = int(entry["revenue_previous"]) == NO_ACCOUNT_SLOT
-        assert is_claim == (order.kind == OrderKind.CLAIM)
+        assert said == (order.payer, payee, order.sequence)
+        mark = int(entry["revenue_previous"])
+        assert (mark == NO_ACCOUNT_SLOT) == (order.kind == OrderKind.CLAIM)
+        assert (mark == ROW_OF_TABLE) == (row is not None)
     assert not traffic.ledger.entries.flags.writeable
 
 
@@ -172,13 +219,13 @@ def test_an_account_that_does_not_exist_has_no_statement():
 # -- the digest -----------------------------------------------------------------------------------
 
 
-def brought(orders, batch):
+def brought(orders, batch, tables):
     """Return a town to which the orders came so, in batches; what waits is brought again."""
-    ledger, waiting = open_town(), orders
+    ledger, waiting = open_town(BOTH), orders
     while waiting:
         states = []
         for start in range(0, len(waiting), batch):
-            states += apply_all(ledger, waiting[start : start + batch], start)
+            states += apply_all(ledger, waiting[start : start + batch], start, tables)
             ledger.digest()  # now and then, as a checkpoint would
         again = [o for o, s in zip(waiting, states, strict=True) if s is Applied.WAITING]
         assert len(again) < len(waiting), "no order ever waits for what never comes"
@@ -191,7 +238,7 @@ def test_the_digest_does_not_depend_on_the_order_of_applying(traffic, seed):
     dice = random.Random(seed)
     shuffled = dice.sample(traffic.final, len(traffic.final))
     twice = shuffled + dice.sample(shuffled, 50)  # some blocks bring an order that another brought
-    ledger = brought(twice, dice.choice((1, 7, 10_000)))
+    ledger = brought(twice, dice.choice((1, 7, 10_000)), traffic.tables)
     assert ledger.digest() == traffic.ledger.digest()
     assert ledger.total_cents() == 0
     assert ledger.account_count == traffic.ledger.account_count
@@ -201,8 +248,9 @@ def test_the_digest_does_not_depend_on_the_order_of_applying(traffic, seed):
 def test_the_digest_misses_any_order_that_is_left_out(traffic):
     last = {order.payer: order for order in traffic.final if order.kind != OrderKind.CLAIM}
     for missing in last.values():
-        ledger = open_town()
-        apply_all(ledger, [order for order in traffic.final if order is not missing])
+        ledger = open_town(BOTH)
+        rest = [order for order in traffic.final if order is not missing]
+        apply_all(ledger, rest, tables=traffic.tables)
         assert ledger.digest() != traffic.ledger.digest()
 
 
@@ -228,7 +276,7 @@ def test_the_digest_knows_tariffs_and_limits_and_not_the_statements():
 
 def test_keys_and_sequences_of_many_accounts(traffic):
     ledger, before = traffic.ledger, Snapshot.of(traffic.ledger)
-    numbers = np.array([*accounts_of(ledger), 2, 999, 2**21, 2**32 - 1], np.uint32)
+    numbers = np.array([*accounts_of(ledger), 5, 999, 2**21, 2**32 - 1], np.uint32)
     keys, known = ledger.keys_of(numbers)
     following = ledger.next_sequences(numbers)
     for number, key, is_known, sequence in zip(

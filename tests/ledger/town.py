@@ -8,8 +8,9 @@ A story is a few lines; `Town.tell` runs them one after the other and says which
     balance neighbour                              -> 300.00
 
 A line with an order judges it; with `final` before it, applies it. What an order does not say is
-right: the fee, the next sequence, the day. Kernels judge and apply, and every time the readable
-rules must have said the same of the same books.
+right: the fee, who bears it, the head office, the next sequence, the day. A bulk pay-out says whom
+it pays: `bulk-pay-out business self 150.00 to customer=100.00,neighbour=50.00`. Kernels judge and
+apply, and every time the readable rules must have said the same of the same books.
 """
 
 import numpy as np
@@ -20,12 +21,16 @@ from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Applied, Outcome
+from harambee.ledger.payees import table_digest, tables_of
 from harambee.ledger.records import (
     ACCOUNT,
     LINE_FIELDS,
     OPENING,
     ORDER,
+    PAYEE,
+    POSITION_COMMISSION,
     POSITION_ENROLMENT,
+    POSITION_EXCISE,
     POSITION_FLOAT,
     POSITION_REVENUE,
     REGION_ACCOUNTS,
@@ -34,12 +39,13 @@ from harambee.ledger.records import (
     account_flags,
     account_number,
 )
-from harambee.ledger.rules import Account, Alias, Books, Order
+from harambee.ledger.rules import Account, Alias, Books, Order, Payment
 from harambee.money.amounts import format_cents, parse_cents
-from harambee.money.tariff import NoBandError, shipped_tariff
+from harambee.money.tariff import FeeMode, shipped_tariff
 
 TODAY = 20_000
-TARIFF = shipped_tariff()
+TARIFF = shipped_tariff(1)
+ALL_SERVICES = shipped_tariff(2)
 REGIONS = 2
 LIMIT_CENTS = 1_000_000_00
 
@@ -53,14 +59,36 @@ TOWN = {
     "agent": (account_number(0, 18), AccountKind.AGENT, 5_000_00),
     "merchant": (account_number(0, 19), AccountKind.MERCHANT, 0),
     "business": (account_number(0, 20), AccountKind.BUSINESS, 400_000_00),
-    "bank": (account_number(0, 21), AccountKind.BANK, -465_800_00),
+    "bank": (account_number(0, 21), AccountKind.BANK, -610_300_00),
     "branch": (account_number(0, 22), AccountKind.BANK, 0),  # a bank that may not issue
     "rich": (account_number(0, 23), AccountKind.CUSTOMER, 0),
     "far-enrolment": (account_number(1, POSITION_ENROLMENT), AccountKind.ENROLMENT, 0),
     "far-revenue": (account_number(1, POSITION_REVENUE), AccountKind.REVENUE, 0),
     "far-customer": (account_number(1, 16), AccountKind.CUSTOMER, 9_600_00),
     "last": (account_number(1, REGION_ACCOUNTS - 1), AccountKind.CUSTOMER, 0),
+    "commission": (account_number(0, POSITION_COMMISSION), AccountKind.COMMISSION, 2_000_00),
+    "excise": (account_number(0, POSITION_EXCISE), AccountKind.EXCISE, 0),
+    "far-excise": (account_number(1, POSITION_EXCISE), AccountKind.EXCISE, 0),
+    "pochi": (account_number(0, 100), AccountKind.POCHI, 500_00),
+    "chain": (account_number(0, 101), AccountKind.AGENT, 0),
+    "shop": (account_number(0, 102), AccountKind.AGENT, 80_000_00),  # of the chain
+    "utility": (account_number(0, 103), AccountKind.BUSINESS, 0),  # pays its customers' fees
+    "school": (account_number(0, 104), AccountKind.BUSINESS, 0),  # shares them
+    "newcomer": (account_number(0, 105), AccountKind.CUSTOMER, 60_000_00),  # of tier 1
+    "nameless": (
+        account_number(0, 106),
+        AccountKind.CUSTOMER,
+        1_000_00,
+    ),  # of a tier without limits
+    "far-agent": (account_number(1, 200), AccountKind.AGENT, 1_000_00),
 }
+FLAGS = {
+    "utility": account_flags(AccountKind.BUSINESS, fee_mode=FeeMode.PAYEE),
+    "school": account_flags(AccountKind.BUSINESS, fee_mode=FeeMode.SHARED),
+    "newcomer": account_flags(AccountKind.CUSTOMER, tier=1),
+    "nameless": account_flags(AccountKind.CUSTOMER, tier=9),
+}
+HEAD_OFFICES = {"shop": "chain"}
 NUMBERS = {name: number for name, (number, _, _) in TOWN.items()}
 FIRST_FREE = {0: 24, 1: 17}
 
@@ -72,24 +100,26 @@ def openings():
         row["number"] = number
         row["key"] = np.frombuffer(digest(name.encode()), "u1")
         row["balance"] = cents
-        row["flags"] = account_flags(kind)
+        row["flags"] = FLAGS.get(name, account_flags(kind))
         if kind is AccountKind.ENROLMENT:
             row["next_sequence"] = FIRST_FREE[number // REGION_ACCOUNTS]
     return array
 
 
-def open_town():
+def open_town(tariffs=(TARIFF,)):
     """Return a ledger of the town, just opened."""
-    ledger = Ledger(REGIONS, [TARIFF])
+    ledger = Ledger(REGIONS, tariffs)
     ledger.open_accounts(openings(), {NUMBERS["bank"]: LIMIT_CENTS})
+    for agent, office in HEAD_OFFICES.items():
+        ledger.identities["head_office"][NUMBERS[agent]] = NUMBERS[office]
     return ledger
 
 
 # -- between the readable books and the ledger's arrays -------------------------------------------
 
 
-def books_of(ledger):
-    """Return what the ledger holds as the readable rules take it."""
+def books_of(ledger, tables=()):
+    """Return what the ledger holds as the readable rules take it, with payee tables as bytes."""
     now = Snapshot.of(ledger)
     accounts = {
         number: Account.of(record)
@@ -100,7 +130,21 @@ def books_of(ledger):
         aliases={alias: Alias(*found) for alias, found in now.aliases.items()},
         tariffs={tariff.version: tariff for tariff in ledger.tariffs},
         issuers=now.issuers,
+        tables=payments_in(tables),
     )
+
+
+def table_bytes(*rows):
+    """Return a payee table of (number, cents) rows as it travels."""
+    return np.array(list(rows), PAYEE).tobytes()
+
+
+def payments_in(tables):
+    """Return payee tables, given as bytes, as the readable rules take them."""
+    return {
+        name: tuple(Payment(*row) for row in table.tolist())
+        for name, table in tables_of(tables).items()
+    }
 
 
 def ledger_of(books, regions=REGIONS):
@@ -156,19 +200,23 @@ def order_records(orders):
     return array
 
 
-def check_all(ledger, orders, today=TODAY, signed=True, proven=True):
+def check_all(ledger, orders, today=TODAY, signed=True, proven=True, tables=()):
     """Return the Outcome of each readable order, by the ledger."""
     count = len(orders)
     codes = ledger.check(
-        order_records(orders), np.full(count, signed), np.full(count, proven), today
+        order_records(orders),
+        np.full(count, signed),
+        np.full(count, proven),
+        today,
+        tables_of(tables),
     )
     return [Outcome(code) for code in codes.tolist()]
 
 
-def apply_all(ledger, orders, position=0):
+def apply_all(ledger, orders, position=0, tables=()):
     """Apply readable orders; return the Applied of each."""
     indices = np.arange(len(orders), dtype=np.uint32)
-    states = ledger.apply(order_records(orders), position, indices)
+    states = ledger.apply(order_records(orders), position, indices, tables_of(tables))
     return [Applied(state) for state in states.tolist()]
 
 
@@ -179,14 +227,18 @@ def after(books, effects):
         {**books.aliases, **effects.aliases},
         books.tariffs,
         books.issuers,
+        books.tables,
     )
 
 
-def fee_for(tariff, kind, amount_cents):
-    """Return the right fee, or 0 where there is none."""
+def fee_for(tariff, kind, amount_cents, mode=0):
+    """Return the right fee of the payer's, or 0 where there is none; `mode` is the payee's."""
+    movement = MOVEMENTS[kind]
+    if movement.fee_mode is not None:
+        mode = movement.fee_mode
     try:
-        return tariff.fee_cents(MOVEMENTS[kind].fee_table, amount_cents)
-    except NoBandError:
+        return tariff.charge(movement.fee_table, FeeMode(mode), amount_cents).payer_cents
+    except ValueError:
         return 0
 
 
@@ -196,8 +248,12 @@ def fee_for(tariff, kind, amount_cents):
 class Town:
     """The town's ledger, spoken to in words."""
 
-    def __init__(self):
-        self.ledger = open_town()
+    def __init__(self, tariff=TARIFF):
+        """The tariff is the one that orders name; the ledger knows it and the first one."""
+        self.tariff = tariff
+        self.ledger = open_town((TARIFF, tariff) if tariff is not TARIFF else (TARIFF,))
+        self.tables = []
+        """Every payee table that came along, as bytes."""
         self.heard = set()
         """Every outcome that a story has met."""
 
@@ -213,6 +269,9 @@ class Town:
                 return ""
             case ["final", *order]:
                 return self.apply(self.order(order)[0]).name
+            case ["head-office", name]:
+                office = int(self.ledger.identities["head_office"][self.number(name)])
+                return self.name(office) if office else "none"
             case ["balance", name]:
                 return format_cents(self.record(name)["balance"]).replace("Ksh", "")
             case ["next", name]:
@@ -231,22 +290,21 @@ class Town:
 
     def judge(self, order, signed=True, proven=True):
         before = invariants.check(self.ledger, leave_out=invariants.RESTING_ON_VOTERS)
-        (found,) = check_all(self.ledger, [order], TODAY, signed, proven)
-        said = rules.judge(
-            order, books_of(self.ledger), TODAY, signature_holds=signed, possession_holds=proven
-        )
+        (found,) = check_all(self.ledger, [order], TODAY, signed, proven, self.tables)
+        books = books_of(self.ledger, self.tables)
+        said = rules.judge(order, books, TODAY, signature_holds=signed, possession_holds=proven)
         assert found is said, f"the kernel found {found.name}, the rules say {said.name}"
         assert Snapshot.of(self.ledger).records.tobytes() == before.records.tobytes()
         self.heard.add(found)
         return found
 
     def apply(self, order):
-        books = books_of(self.ledger)
+        books = books_of(self.ledger, self.tables)
         before = Snapshot.of(self.ledger)
-        (found,) = apply_all(self.ledger, [order])
+        (found,) = apply_all(self.ledger, [order], tables=self.tables)
         effects = rules.effects(order, books)
         assert found is effects.applied
-        assert books_of(self.ledger) == after(books, effects)
+        assert books_of(self.ledger, self.tables) == after(books, effects)
         invariants.check(self.ledger, before, leave_out=invariants.RESTING_ON_VOTERS)
         return found
 
@@ -255,8 +313,7 @@ class Town:
         record = self.record(name)
         match field:
             case "status":
-                kind = AccountKind(int(record["flags"]) & 15)
-                record["flags"] = account_flags(kind, Status[value])
+                record["flags"] = int(record["flags"]) & ~0xF0 | Status[value] << 4
             case "held" | "frozen" | "spent_today":
                 record[field] = cents_of(value)
             case "balance":
@@ -284,7 +341,8 @@ class Town:
         """
         kind_word, payer_word, payee_word, amount_word, *rest = words
         signatures = {"signed": "unsigned" not in rest, "proven": "unproven" not in rest}
-        rest = [word for word in rest if word not in {"unsigned", "unproven"}]
+        comes_along = "without-table" not in rest
+        rest = [w for w in rest if w not in {"unsigned", "unproven", "without-table"}]
         pairs = dict(zip(rest[::2], rest[1::2], strict=True))
         kind = (
             int(kind_word)
@@ -293,9 +351,12 @@ class Town:
         )
         payer = self.number(payer_word)
         reference = bytes(32)
-        for word in ("alias", "key"):
-            if word in pairs and pairs[word] != "zero":
-                reference = digest(pairs[word].encode())
+        if kind in {OrderKind.PAY_BILL, OrderKind.DEPOSIT_COMMISSION}:
+            reference = digest(b"account or deposit")
+        for word in ("alias", "key", "for"):
+            if word in pairs:
+                nothing = pairs[word] == "zero"
+                reference = bytes(32) if nothing else digest(pairs[word].encode())
         following = self.ledger.next_sequence(payer)
         if kind is OrderKind.CLAIM:
             following = (self.ledger.alias(reference) or (0, 0))[1]
@@ -308,8 +369,26 @@ class Town:
             case _:
                 payee = self.number(payee_word)
         amount = cents_of(amount_word)
-        fee = fee_for(TARIFF, kind, amount) if kind in MOVEMENTS else 0
         options = "010000" if kind is OrderKind.ENROL else "000000"
+        mode = 0
+        if kind is OrderKind.PAY_BILL:
+            mode = int(self.ledger.accounts["flags"][payee]) >> 16 & 3
+            options = f"{mode:02x}0000"
+        elif kind in {OrderKind.WITHDRAW, OrderKind.DEPOSIT_COMMISSION}:
+            office = self.ledger.account(payee)
+            place = 0 if office is None else int(office["head_office"]) % REGION_ACCOUNTS
+            if "head-office" in pairs:
+                place = self.number(pairs["head-office"]) % REGION_ACCOUNTS
+            options = place.to_bytes(3, "little").hex()
+        fee = fee_for(self.tariff, kind, amount, mode) if kind in MOVEMENTS else 0
+        if "to" in pairs:
+            rows = [row.split("=") for row in pairs["to"].split(",")]
+            payments = [(self.number(name), cents_of(cents)) for name, cents in rows]
+            table = table_bytes(*payments)
+            reference = table_digest(table)
+            fee = sum(fee_for(self.tariff, kind, cents) for _, cents in payments)
+            if comes_along:
+                self.tables.append(table)
         order = Order(
             kind=int(kind),
             payer=payer,
@@ -317,7 +396,7 @@ class Town:
             amount_cents=amount,
             fee_cents=cents_of(pairs["fee"]) if "fee" in pairs else fee,
             sequence=sequence,
-            tariff=int(pairs.get("tariff", TARIFF.version)),
+            tariff=int(pairs.get("tariff", self.tariff.version)),
             day=moved(TODAY, pairs.get("day", "+0")),
             options=bytes.fromhex(pairs.get("options", options)),
             reference=reference,

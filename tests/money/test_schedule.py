@@ -11,6 +11,7 @@ from harambee.money.amounts import MAX_AMOUNT_CENTS, parse_cents
 from harambee.money.bands import share_cents
 from harambee.money.kernels import excise_of, fee_of, share_of
 from harambee.money.tariff import (
+    UPPER,
     FeeMode,
     FeeTable,
     NoBandError,
@@ -22,7 +23,7 @@ from harambee.money.tariff import (
 
 TARIFF = shipped_tariff(2)
 FIRST = shipped_tariff(1)
-ARRAYS = TARIFF.as_arrays()
+PRICES = TARIFF.as_array()
 
 # As published, in whole shillings: "up to" and what it costs or earns.
 PAY_BILL = """
@@ -57,7 +58,7 @@ LEAST = {
 
 
 def compiled(table, cents):
-    fee = fee_of(*ARRAYS, table, cents)
+    fee = fee_of(PRICES, table, cents)
     return None if fee == -1 else fee
 
 
@@ -108,7 +109,7 @@ def test_merchants_pay_a_share_rounded_down_and_capped():
 
 
 def test_every_edge_of_every_table_compiled_and_readable_agree():
-    edges = {int(edge) for edge in ARRAYS.uppers.flat} | {0, 1, MAX_AMOUNT_CENTS}
+    edges = {int(edge) for edge in PRICES[:, UPPER].flat} | {0, 1, MAX_AMOUNT_CENTS}
     asked = [
         (table, edge + step) for table in FeeTable for edge in sorted(edges) for step in (-1, 0, 1)
     ]
@@ -168,7 +169,7 @@ def test_a_head_office_has_a_fifth():
 
 
 def test_every_withdrawal_pays_its_excise_and_its_agent():
-    for upper in {int(edge) for edge in ARRAYS.uppers.flat}:
+    for upper in {int(edge) for edge in PRICES[:, UPPER].flat}:
         for cents in (upper, upper + 1):
             fee = readable(FeeTable.WITHDRAW, cents)
             if fee is not None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from harambee.money.amounts import MAX_AMOUNT_CENTS, parse_cents
 from harambee.money.kernels import fee_of
 from harambee.money.tariff import (
+    UPPER,
     FeeTable,
     NoBandError,
     Tariff,
@@ -20,7 +21,7 @@ from harambee.money.tariff import (
 )
 
 TARIFF = shipped_tariff(1)
-ARRAYS = TARIFF.as_arrays()
+PRICES = TARIFF.as_array()
 
 # As published: lowest and highest amount of the band, then the fees, in whole shillings.
 PUBLISHED = """
@@ -92,7 +93,7 @@ def fee_or_none(table, cents, tariff=TARIFF):
 
 
 def compiled(table, cents):
-    fee = fee_of(*ARRAYS, table, cents)
+    fee = fee_of(PRICES, table, cents)
     return None if fee == -1 else fee
 
 
@@ -114,7 +115,7 @@ def test_transcript(line, rule):
 
 
 def test_every_edge_of_every_band_a_cent_below_and_above_compiled_and_readable_agree():
-    edges = {int(edge) for edge in ARRAYS.uppers.flat} | {0, 1, MAX_AMOUNT_CENTS}
+    edges = {int(edge) for edge in PRICES[:, UPPER].flat} | {0, 1, MAX_AMOUNT_CENTS}
     asked = [
         (table, edge + step) for table in FeeTable for edge in sorted(edges) for step in (-1, 0, 1)
     ]
@@ -159,11 +160,10 @@ def test_limits_are_the_published_ones():
     assert TARIFF.limits.withdraw_minimum_cents == parse_cents("50")
 
 
-def test_the_arrays_are_integers_that_nobody_can_change():
-    for array in ARRAYS:
-        assert (array.dtype, array.shape) == (np.int64, (len(FeeTable), 15))
-        with pytest.raises(ValueError, match="read-only"):
-            array[0, 0] = 1
+def test_the_array_is_of_integers_that_nobody_can_change():
+    assert (PRICES.dtype, PRICES.shape) == (np.int64, (len(FeeTable), 3, 15))
+    with pytest.raises(ValueError, match="read-only"):
+        PRICES[0, 0, 0] = 1
 
 
 def test_a_published_version_is_never_edited():

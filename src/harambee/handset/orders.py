@@ -14,7 +14,7 @@ from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.records import BODY_BYTES, ORDER_BYTES, AccountKind
 from harambee.money.amounts import MAX_AMOUNT_CENTS
-from harambee.money.tariff import NoBandError, Tariff
+from harambee.money.tariff import FeeMode, NoBandError, Tariff
 
 _BODY: Final = struct.Struct("<IIQIIBHH3s32s")
 assert _BODY.size == BODY_BYTES
@@ -111,7 +111,10 @@ def kind_between(payer: AccountKind, payee: AccountKind) -> OrderKind:
     kinds = [
         kind
         for kind, movement in MOVEMENTS.items()
-        if movement.moves_money and payer in movement.payers and payee in movement.payees
+        if movement.moves_money
+        and not movement.by_table
+        and payer in movement.payers
+        and payee in movement.payees
     ]
     between = f"from an account of kind {payer.name.lower()} to one of kind {payee.name.lower()}"
     if not kinds:
@@ -122,14 +125,21 @@ def kind_between(payer: AccountKind, payee: AccountKind) -> OrderKind:
     return kinds[0]
 
 
-def fee_of(tariff: Tariff, kind: OrderKind, amount_cents: int) -> int:
-    """Return the fee in cents; OrderError for amounts that cannot be paid so."""
+def fee_of(
+    tariff: Tariff, kind: OrderKind, amount_cents: int, agreed: FeeMode = FeeMode.PAYER
+) -> int:
+    """Return the payer's fee in cents; OrderError for amounts that cannot be paid so.
+
+    `agreed` is who bears the charge of a bill, as the biller's account says.
+    """
+    movement = MOVEMENTS[kind]
+    mode = agreed if movement.fee_mode is None else movement.fee_mode
     if amount_cents <= 0:
         raise OrderError("The amount must be more than nothing.")
     if amount_cents > MAX_AMOUNT_CENTS:
         raise OrderError("The amount is larger than any payment can be.")
     try:
-        return tariff.fee_cents(MOVEMENTS[kind].fee_table, amount_cents)
+        return tariff.charge(movement.fee_table, mode, amount_cents).payer_cents
     except NoBandError as error:
         sentence = str(error)
         raise OrderError(f"{sentence[0].upper()}{sentence[1:]}.") from error

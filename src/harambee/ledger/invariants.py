@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.ledger import PAGE_ACCOUNTS, Ledger
-from harambee.ledger.records import ACCOUNT, KIND_MASK, NO_ACCOUNT_SLOT, AccountKind
+from harambee.ledger.records import ACCOUNT, KIND_MASK, ROW_OF_TABLE, AccountKind
 
 
 class InvariantError(AssertionError):
@@ -51,7 +51,7 @@ class Snapshot:
         used = np.any(records.view(np.uint8).reshape(-1, ACCOUNT.itemsize), axis=1)
         aliases = ledger.aliases.rows[ledger.aliases.rows["next_sequence"] != 0]
         entries = ledger.entries
-        in_slots = entries[entries["revenue_previous"] != NO_ACCOUNT_SLOT]
+        in_slots = entries[entries["revenue_previous"] < ROW_OF_TABLE]
         payers, counts = np.unique(in_slots["payer"], return_counts=True)
         return cls(
             numbers=rows[used],
@@ -186,6 +186,15 @@ def accounts_stay_who_they_are(before: Snapshot, after: Snapshot) -> Iterator[st
             yield f"the key of account {before.numbers[row]} changed"
 
 
+def a_head_office_is_joined_once(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    """An agent that has a head office keeps it: nothing parts the two yet."""
+    old, new = before.same_rows(after)
+    parted = (old["head_office"] != 0) & (old["head_office"] != new["head_office"])
+    for row in np.flatnonzero(parted):
+        number, office = before.numbers[row], new["head_office"][row]
+        yield f"the head office of {number} became {office}"
+
+
 def aliases_only_move_on(before: Snapshot, after: Snapshot) -> Iterator[str]:
     """An alias stays claimed, and its owner changes only in a slot of its own."""
     for alias, (owner, slot) in before.aliases.items():
@@ -224,12 +233,17 @@ OF_HISTORIES: Final[tuple[OfHistory, ...]] = (
     totals_and_sequences_never_fall,
     every_slot_passed_has_its_entry,
     accounts_stay_who_they_are,
+    a_head_office_is_joined_once,
     aliases_only_move_on,
     issuers_keep_their_limits,
     entries_are_only_appended,
 )
-RESTING_ON_VOTERS: Final[frozenset[OfMoment]] = frozenset(
-    {nobody_but_issuers_is_below_zero, no_money_lies_where_no_account_is}
+RESTING_ON_VOTERS: Final[frozenset[OfMoment | OfHistory]] = frozenset(
+    {
+        nobody_but_issuers_is_below_zero,
+        no_money_lies_where_no_account_is,
+        a_head_office_is_joined_once,
+    }
 )
 
 

@@ -1,4 +1,4 @@
-"""The kinds of order, as one table: who may pay whom, at which fee, with which options.
+"""The kinds of order, as one table: who may pay whom, at which price, and what the order must say.
 
 Both the readable rules and the compiled kernels read this table, so a new movement is one new row.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.records import AccountKind
-from harambee.money.tariff import FeeTable
+from harambee.money.tariff import FeeMode, FeeTable
 
 
 class OrderKind(IntEnum):
@@ -27,51 +27,123 @@ class OrderKind(IntEnum):
     CLAIM = 8
     FLOAT_SALE = 9
     BANK_WITHDRAWAL = 10
+    PAY_BILL = 11
+    AIRTIME = 12
+    PAY_OUT = 13
+    BULK_PAY_OUT = 14
+    BUSINESS_TRANSFER = 15
+    DEPOSIT_COMMISSION = 16
+    TREASURY = 17
+    EXCISE_REMITTANCE = 18
+    JOIN_HEAD_OFFICE = 19
 
 
-PARTIES: Final = (
-    AccountKind.CUSTOMER,
-    AccountKind.AGENT,
-    AccountKind.MERCHANT,
-    AccountKind.BUSINESS,
-)
+_CUSTOMER: Final = AccountKind.CUSTOMER
+_AGENT: Final = AccountKind.AGENT
+_MERCHANT: Final = AccountKind.MERCHANT
+_BUSINESS: Final = AccountKind.BUSINESS
+_BANK: Final = AccountKind.BANK
+_REVENUE: Final = AccountKind.REVENUE
+_COMMISSION: Final = AccountKind.COMMISSION
+_FLOAT: Final = AccountKind.FLOAT
+_EXCISE: Final = AccountKind.EXCISE
+_POCHI: Final = AccountKind.POCHI
+
+PARTIES: Final = (_CUSTOMER, _AGENT, _MERCHANT, _BUSINESS, _POCHI)
+"""Whom a super-agent enrols; all other accounts are its own, or a bank's."""
+
+LIMITED: Final = (_CUSTOMER, _POCHI)
+"""Whose amounts, days and balances the tariff limits, by the account's tier."""
+
+
+class Commission(IntEnum):
+    """Where an agent's commission comes from; such orders name his head office in their options."""
+
+    NONE = 0
+    OF_THE_CHARGE = 1
+    """The charge has it inside: what the tariff's table says for the amount."""
+    OF_THE_AMOUNT = 2
+    """The amount itself is a commission."""
 
 
 @dataclass(frozen=True)
 class Movement:
-    """One row: the account kinds on either side and the fee table of the tariff."""
+    """One row: the account kinds on either side, and how the order is priced."""
 
     payers: tuple[AccountKind, ...]
     payees: tuple[AccountKind, ...]
     fee_table: FeeTable = FeeTable.NONE
     moves_money: bool = True
+    fee_mode: FeeMode | None = FeeMode.PAYER
+    """Who bears the charge; None where the order says so in its first option byte."""
+    commission: Commission = Commission.NONE
+    needs_reference: bool = False
+    """Whether a reference of zeros is refused."""
+    by_table: bool = False
+    """Whether payees and amounts stand in a table beside the order, which is to its payer."""
 
 
 _ANYONE: Final = tuple(kind for kind in AccountKind if kind is not AccountKind.NONE)
 
 MOVEMENTS: Final[dict[OrderKind, Movement]] = {
-    OrderKind.SEND: Movement((AccountKind.CUSTOMER,), (AccountKind.CUSTOMER,), FeeTable.SEND),
-    OrderKind.WITHDRAW: Movement((AccountKind.CUSTOMER,), (AccountKind.AGENT,), FeeTable.WITHDRAW),
-    OrderKind.DEPOSIT: Movement((AccountKind.AGENT,), (AccountKind.CUSTOMER,)),
-    OrderKind.BUY_GOODS: Movement((AccountKind.CUSTOMER,), (AccountKind.MERCHANT,)),
-    OrderKind.BANK_DEPOSIT: Movement(PARTIES, (AccountKind.BANK,)),
+    OrderKind.SEND: Movement((_CUSTOMER, _POCHI), (_CUSTOMER, _POCHI), FeeTable.SEND),
+    OrderKind.WITHDRAW: Movement(
+        (_CUSTOMER, _POCHI), (_AGENT,), FeeTable.WITHDRAW, commission=Commission.OF_THE_CHARGE
+    ),
+    OrderKind.DEPOSIT: Movement((_AGENT,), (_CUSTOMER,), FeeTable.DEPOSIT),
+    OrderKind.BUY_GOODS: Movement(
+        (_CUSTOMER, _POCHI), (_MERCHANT,), FeeTable.BUY_GOODS, fee_mode=FeeMode.PAYEE
+    ),
+    OrderKind.BANK_DEPOSIT: Movement(PARTIES, (_BANK,), FeeTable.BANK_DEPOSIT),
     OrderKind.CANCEL: Movement(_ANYONE, _ANYONE, moves_money=False),
     OrderKind.ENROL: Movement((AccountKind.ENROLMENT,), (), moves_money=False),
     OrderKind.CLAIM: Movement(_ANYONE, _ANYONE, moves_money=False),
-    OrderKind.FLOAT_SALE: Movement(
-        (AccountKind.FLOAT, AccountKind.AGENT, AccountKind.BANK),
-        (AccountKind.FLOAT, AccountKind.AGENT),
+    OrderKind.FLOAT_SALE: Movement((_FLOAT, _AGENT, _BANK), (_FLOAT, _AGENT)),
+    OrderKind.BANK_WITHDRAWAL: Movement((_BANK,), PARTIES, FeeTable.BANK_WITHDRAWAL),
+    OrderKind.PAY_BILL: Movement(
+        (_CUSTOMER, _POCHI), (_BUSINESS,), FeeTable.PAY_BILL, fee_mode=None, needs_reference=True
     ),
-    OrderKind.BANK_WITHDRAWAL: Movement((AccountKind.BANK,), PARTIES),
+    OrderKind.AIRTIME: Movement((_CUSTOMER, _POCHI, _AGENT), (_BUSINESS,), FeeTable.AIRTIME),
+    OrderKind.PAY_OUT: Movement((_BUSINESS, _MERCHANT), (_CUSTOMER, _POCHI), FeeTable.PAY_OUT),
+    OrderKind.BULK_PAY_OUT: Movement(
+        (_BUSINESS,), (_CUSTOMER, _POCHI), FeeTable.PAY_OUT, by_table=True
+    ),
+    OrderKind.BUSINESS_TRANSFER: Movement(
+        (_BUSINESS, _MERCHANT), (_BUSINESS, _MERCHANT), FeeTable.BUSINESS_TRANSFER
+    ),
+    OrderKind.DEPOSIT_COMMISSION: Movement(
+        (_COMMISSION,), (_AGENT,), commission=Commission.OF_THE_AMOUNT, needs_reference=True
+    ),
+    OrderKind.TREASURY: Movement(
+        (_REVENUE, _COMMISSION, _FLOAT), (_REVENUE, _COMMISSION, _FLOAT, _BANK)
+    ),
+    OrderKind.EXCISE_REMITTANCE: Movement((_EXCISE,), (_BUSINESS, _BANK)),
+    OrderKind.JOIN_HEAD_OFFICE: Movement((_AGENT,), (_AGENT, _BUSINESS), moves_money=False),
 }
 assert MOVEMENTS.keys() == set(OrderKind), "every kind has its row"
 
 
 KIND: Final = np.dtype(
-    [("payers", "<u2"), ("payees", "<u2"), ("fee_table", "u1"), ("moves_money", "u1")]
+    [
+        ("payers", "<u2"),
+        ("payees", "<u2"),
+        ("fee_table", "u1"),
+        ("moves_money", "u1"),
+        ("fee_mode", "u1"),
+        ("commission", "u1"),
+        ("needs_reference", "u1"),
+        ("plain", "u1"),
+    ]
 )
-"""A movement for kernels: bit k of a mask allows account kind k; without payers, no such kind."""
+"""A movement for kernels: bit k of a mask allows account kind k; without payers, no such kind.
+
+A plain one moves money from its payer, who bears the charge, to one payee, and has no commission.
+"""
 assert all(int(kind) < 16 for kind in AccountKind), "an account kind is a bit of a u16"
+
+MODE_OF_THE_ORDER: Final = 3
+"""The `fee_mode` of a KIND whose orders say themselves who bears the charge."""
+assert MODE_OF_THE_ORDER not in set(FeeMode)
 
 
 def kind_table() -> npt.NDArray[np.void]:
@@ -79,13 +151,24 @@ def kind_table() -> npt.NDArray[np.void]:
     table = np.zeros(256, KIND)
     for kind, movement in MOVEMENTS.items():
         row = table[kind]
-        row["payers"] = _mask(movement.payers)
-        row["payees"] = _mask(movement.payees)
+        row["payers"] = mask_of(movement.payers)
+        row["payees"] = mask_of(movement.payees)
         row["fee_table"] = movement.fee_table
         row["moves_money"] = movement.moves_money
+        mode = movement.fee_mode
+        row["fee_mode"] = MODE_OF_THE_ORDER if mode is None else mode
+        row["commission"] = movement.commission
+        row["needs_reference"] = movement.needs_reference
+        row["plain"] = (
+            movement.moves_money
+            and mode is FeeMode.PAYER
+            and movement.commission is Commission.NONE
+            and not movement.by_table
+        )
     table.setflags(write=False)
     return table
 
 
-def _mask(kinds: tuple[AccountKind, ...]) -> int:
+def mask_of(kinds: tuple[AccountKind, ...]) -> int:
+    """Return the kinds as bits."""
     return sum(1 << int(kind) for kind in kinds)

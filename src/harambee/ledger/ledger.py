@@ -23,6 +23,7 @@ from harambee.ledger.entries import EntryLog
 from harambee.ledger.kinds import OrderKind, kind_table
 from harambee.ledger.memory import reserved
 from harambee.ledger.outcomes import Applied
+from harambee.ledger.payees import NO_TABLES, PayeeTable, Tables
 from harambee.ledger.records import (
     ACCOUNT,
     ACCOUNT_DIGESTED_BYTES,
@@ -33,13 +34,14 @@ from harambee.ledger.records import (
     NOBODY,
     OPENING,
     ORDER,
+    PAYEE,
     REGION_ACCOUNTS,
     REGION_BITS,
     SUPPLY_CENTS_MAX,
     AccountKind,
     readable,
 )
-from harambee.money.tariff import NO_SERVICE, FeeTable, PriceArrays, Tariff
+from harambee.money.tariff import FEE, NO_SERVICE, UPPER, FeeTable, Tariff
 
 __all__ = ["Applied", "Ledger", "LedgerError"]
 
@@ -53,6 +55,8 @@ PAGES_AT_ONCE: Final = 128
 assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
 
 _CLAIM: Final = int(OrderKind.CLAIM)
+_BULK: Final = int(OrderKind.BULK_PAY_OUT)
+_NO_TABLE: Final = readable(np.zeros(0, PAYEE), PAYEE)
 
 
 class LedgerError(ValueError):
@@ -79,7 +83,7 @@ class Ledger:
         """Account number of each issuer -> how far it may go below zero, in cents."""
         self._log = EntryLog()
         self._kinds = kind_table()
-        self._prices, self._limits = _tariff_arrays(self.tariffs)
+        self._prices, self._terms, self._limits = _tariff_arrays(self.tariffs)
         self._issuer_rows: npt.NDArray[np.int64] = np.zeros((0, 2), np.int64)
         self._pages: npt.NDArray[np.uint8] = np.zeros(
             regions * REGION_ACCOUNTS // PAGE_ACCOUNTS, "u1"
@@ -155,21 +159,25 @@ class Ledger:
         signatures_hold: npt.NDArray[np.bool_],
         possessions_hold: npt.NDArray[np.bool_],
         day: int,
+        tables: Tables = NO_TABLES,
     ) -> Codes:
         """Return the Outcome of each of (n,) orders, every one judged against the same state.
 
         The bools are (n,): whether an order's signature holds, and for an enrolment whether the new
-        key has signed too. `day` is today's number. Changes nothing.
+        key has signed too. `day` is today's number, `tables` the payee tables that came with the
+        orders. Changes nothing.
         """
         codes = np.empty(len(orders), np.uint8)
-        kernels.check_orders(
+        bulk_orders = kernels.check_orders(
             readable(orders, ORDER),
             readable(signatures_hold, np.bool_),
             readable(possessions_hold, np.bool_),
             day,
             self.accounts,
+            self.identities,
             self._kinds,
-            *self._prices,
+            self._prices,
+            self._terms,
             self._limits,
             self._issuer_rows,
             self.aliases.rows,
@@ -177,38 +185,87 @@ class Ledger:
             self.aliases.key1,
             codes,
         )
+        if bulk_orders:
+            for i in np.flatnonzero(orders["kind"] == _BULK).tolist():
+                order = orders[i : i + 1]
+                codes[i] = kernels.check_bulk(
+                    readable(order, ORDER),
+                    *_table_of(order, tables),
+                    signatures_hold[i],
+                    day,
+                    self.accounts,
+                    self._kinds,
+                    self._prices,
+                    self._terms,
+                    self._limits,
+                    self._issuer_rows,
+                )
         return codes
 
-    def apply(self, orders: Orders, position: int, indices: npt.NDArray[np.uint32]) -> Codes:
+    def apply(
+        self,
+        orders: Orders,
+        position: int,
+        indices: npt.NDArray[np.uint32],
+        tables: Tables = NO_TABLES,
+    ) -> Codes:
         """Apply (n,) final orders in the order of the array; return Applied for each.
 
-        They lie in the block at `position` of the journal, at these (n,) `indices`. Orders that
-        are WAITING change nothing and are to be brought again.
+        They lie in the block at `position` of the journal, at these (n,) `indices`, and `tables`
+        are the payee tables that came with them. Orders that are WAITING change nothing and are to
+        be brought again.
         """
         states = np.empty(len(orders), np.uint8)
         claims = int(np.count_nonzero(orders["kind"] == _CLAIM))
         if claims:
             self.aliases.reserve(claims)
-        count, new_aliases = kernels.apply_orders(
-            readable(orders, ORDER),
-            readable(indices, np.uint32),
+        new_aliases = at = 0
+        while at < len(orders):
+            stopped, count, new = kernels.apply_orders(
+                readable(orders, ORDER),
+                at,
+                readable(indices, np.uint32),
+                position,
+                self.accounts,
+                self.identities,
+                self._pages,
+                self._kinds,
+                self._prices,
+                self._terms,
+                self.aliases.rows,
+                self.aliases.key0,
+                self.aliases.key1,
+                self._log.room_for(len(orders) - at),
+                self._log.count,
+                states,
+            )
+            self._log.count = int(count)
+            new_aliases += int(new)
+            at = int(stopped)
+            if at < len(orders):
+                states[at] = self._apply_bulk(orders[at : at + 1], position, indices[at], tables)
+                at += 1
+        if claims:
+            self.aliases.changed(new_aliases)
+        return states
+
+    def _apply_bulk(self, order: Orders, position: int, index: np.uint32, tables: Tables) -> int:
+        """Apply one bulk pay-out; returns its Applied."""
+        table, came = _table_of(order, tables)
+        state, count = kernels.apply_bulk(
+            readable(order, ORDER),
+            table,
+            came,
+            index,
             position,
             self.accounts,
-            self.identities,
             self._pages,
-            self._kinds,
-            self._limits,
-            self.aliases.rows,
-            self.aliases.key0,
-            self.aliases.key1,
-            self._log.room_for(len(orders)),
+            self._terms,
+            self._log.room_for(1 + len(table)),
             self._log.count,
-            states,
         )
         self._log.count = int(count)
-        if claims:
-            self.aliases.changed(int(new_aliases))
-        return states
+        return int(state)
 
     def skip_account(self, number: int, sequence: int) -> bool:
         """Burn an account's next slot: its sequence goes on, and nothing else changes.
@@ -407,25 +464,34 @@ def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) 
 
 def _tariff_arrays(
     tariffs: Sequence[Tariff],
-) -> tuple[PriceArrays, npt.NDArray[np.int64]]:
-    """Return the (uppers, fees, rates) and the limits of `kernels.check_orders`.
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the (prices, terms, limits) of `kernels.check_orders`.
 
     A tariff with fewer bands is padded with its last upper bound: no amount lies between the two.
     """
-    tables = [tariff.as_arrays() for tariff in tariffs]
-    bands = max((arrays.uppers.shape[1] for arrays in tables), default=1)
-    shape = (len(tariffs), len(FeeTable), bands)
-    prices = PriceArrays(
-        np.zeros(shape, np.int64), np.full(shape, NO_SERVICE), np.zeros(shape, np.int64)
-    )
-    limits = np.zeros((len(tariffs), 4), np.int64)
-    for row, (tariff, own) in enumerate(zip(tariffs, tables, strict=True)):
-        width = own.uppers.shape[1]
-        prices.uppers[row] = own.uppers[:, -1:]
-        for all_tariffs, of_one in zip(prices, own, strict=True):
-            all_tariffs[row, :, :width] = of_one
-        limits[row, kernels.VERSION] = tariff.version
-        limits[row, kernels.TRANSACTION] = tariff.limits.transaction_cents
-        limits[row, kernels.DAILY] = tariff.limits.daily_cents
-        limits[row, kernels.BALANCE] = tariff.limits.balance_cents
-    return PriceArrays(*(array.reshape(-1, bands) for array in prices)), limits
+    arrays = [tariff.as_array() for tariff in tariffs]
+    # Whole vectors of four: the kernel then counts bands without a remainder.
+    bands = -(-max((array.shape[2] for array in arrays), default=1) // 4) * 4
+    prices = np.zeros((len(tariffs), len(FeeTable), 3, bands), np.int64)
+    terms = np.zeros((len(tariffs), 4), np.int64)
+    limits = np.zeros((len(tariffs), kernels.TIERS, 3), np.int64)
+    for row, (tariff, own) in enumerate(zip(tariffs, arrays, strict=True)):
+        width = own.shape[2]
+        prices[row, :, :, :width] = own
+        prices[row, :, UPPER, width:] = own[:, UPPER, -1:]
+        prices[row, :, FEE, width:] = NO_SERVICE
+        terms[row, kernels.VERSION] = tariff.version
+        terms[row, kernels.EXCISE] = tariff.excise_basis_points
+        terms[row, kernels.SHARED_PAYER] = tariff.shared_payer_basis_points
+        if tariff.commissions is not None:
+            terms[row, kernels.HEAD_OFFICE] = tariff.commissions.head_office_basis_points
+        limits[row] = [tariff.limits_of(tier) for tier in range(kernels.TIERS)]
+    return prices.reshape(-1, 3, bands), terms, limits.reshape(-1, 3)
+
+
+def _table_of(order: Orders, tables: Tables) -> tuple[PayeeTable, np.bool_]:
+    """Return the table that a bulk pay-out, (1,), names, and whether it came."""
+    table = tables.get(order["reference"].tobytes())
+    if table is None:
+        return _NO_TABLE, np.False_
+    return readable(table, PAYEE), np.True_

@@ -1,7 +1,8 @@
 """What can become of an order: one dense enum, in the order in which the rules are checked.
 
 Codes are written into journals and signed into refusals. A code is never reused and never changes
-its meaning; new rules take new codes at the end, and say in `rules.py` where they are checked.
+its meaning; new rules take new codes at the end, and their place in `rules.py` says where they are
+checked.
 """
 
 from enum import IntEnum, unique
@@ -45,6 +46,11 @@ class Outcome(IntEnum):
     ALIAS_NOT_OWNED = 30
     BROKER_BUSY = 31
     SLOT_SKIPPED = 32
+    REFERENCE_MISSING = 33
+    PAYEE_TABLE_MISSING = 34
+    PAYEE_TABLE_INVALID = 35
+    FEE_MODE_WRONG = 36
+    HEAD_OFFICE_WRONG = 37
 
 
 assert [outcome.value for outcome in Outcome] == list(range(len(Outcome))), "codes are dense"
@@ -87,6 +93,14 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.ALIAS_NOT_OWNED: "Only the owner of an alias can move it.",
     Outcome.BROKER_BUSY: "This super-agent is full for the moment; another will take the order.",
     Outcome.SLOT_SKIPPED: "The network closed this slot without a payment; sign with the next sequence.",
+    Outcome.REFERENCE_MISSING: "The order does not say what it is for: its reference is empty.",
+    Outcome.PAYEE_TABLE_MISSING: "The table of payees that the order names did not come with it.",
+    Outcome.PAYEE_TABLE_INVALID: (
+        "The table of payees is not 1 to 10,000 payees, ascending and each once, that add up to"
+        " the amount."
+    ),
+    Outcome.FEE_MODE_WRONG: "The business has another agreement on who pays the fee.",
+    Outcome.HEAD_OFFICE_WRONG: "The agent's head office is another one; look it up again.",
 }
 assert SENTENCES.keys() == set(Outcome), "every outcome has its sentence"
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from harambee.money.tariff import FeeMode
+
 ORDER: Final = np.dtype(
     [
         ("payer", "<u4"),
@@ -97,16 +99,26 @@ ENTRY: Final = np.dtype(
         ("payer_previous", "<u8"),
         ("payee_previous", "<u8"),
         ("revenue_previous", "<u8"),
+        ("excise_previous", "<u8"),
+        ("head_office_previous", "<u8"),
     ]
 )
 """One statement entry: where the order lies in the journal, and the entries before it.
 
-Those are indices plus one, 0 for none, in the chains of the accounts it touched. The entry of a
-claim, whose sequence is its alias's and not its payer's, has `NO_ACCOUNT_SLOT` in the place of the
-revenue account's.
+Those are indices plus one, 0 for none, in the chains of the accounts it touched. Two sorts of entry
+are in no slot of their payer and have a mark in the place of the revenue account's: that of a
+claim, whose sequence is its alias's, and those of a payee table's rows, which follow the entry of
+their order.
 """
 NO_ACCOUNT_SLOT: Final = 2**64 - 1
-assert ENTRY.itemsize == 48
+ROW_OF_TABLE: Final = 2**64 - 2
+assert ENTRY.itemsize == 64
+
+PAYEE: Final = np.dtype([("payee", "<u4"), ("amount", "<u8")])
+"""One row of the payee table of a bulk pay-out: an account number and cents."""
+assert PAYEE.itemsize == 12
+PAYEES_MAX: Final = 10_000
+"""How many payees one bulk order has at most; more of them are several orders."""
 
 SUPPLY_CENTS_MAX: Final = 2**61
 """All that issuers together may owe, so that no balance and no sum of two can overflow an i64."""
@@ -158,6 +170,7 @@ class AccountKind(IntEnum):
     COMMISSION = 8
     FLOAT = 9
     EXCISE = 10
+    POCHI = 11
 
 
 class Status(IntEnum):
@@ -184,6 +197,8 @@ KEY_TYPE_SHIFT: Final = 12
 KEY_TYPE_MASK: Final = 0x3
 P256_SIGN_BIT: Final = 1 << 14
 CUSTODIAL_BIT: Final = 1 << 15
+FEE_MODE_SHIFT: Final = 16
+FEE_MODE_MASK: Final = 0x3
 
 
 def account_flags(
@@ -194,6 +209,7 @@ def account_flags(
     *,
     p256_sign: bool = False,
     custodial: bool = False,
+    fee_mode: FeeMode = FeeMode.PAYER,
 ) -> int:
     """The u32 `flags` of an account."""
     assert 0 <= tier <= TIER_MASK
@@ -204,6 +220,7 @@ def account_flags(
         | int(key_type) << KEY_TYPE_SHIFT
         | (P256_SIGN_BIT if p256_sign else 0)
         | (CUSTODIAL_BIT if custodial else 0)
+        | int(fee_mode) << FEE_MODE_SHIFT
     )
 
 
@@ -222,6 +239,24 @@ def region_of(number: int) -> int:
 def revenue_account(payer: int) -> int:
     """The account that receives the fee of `payer`'s orders: the revenue account of its region."""
     return account_number(region_of(payer), POSITION_REVENUE)
+
+
+def excise_account(payer: int) -> int:
+    """The account that receives the tax in the fee of `payer`'s orders, of the same region."""
+    return account_number(region_of(payer), POSITION_EXCISE)
+
+
+def head_office_named(payee: int, options: bytes) -> int | None:
+    """The head office that an order with a commission names, or 0 if it says that there is none.
+
+    The three option bytes are a position in the payee's region. None where no head office can be.
+    """
+    position = int.from_bytes(options, "little")
+    if position == 0:
+        return 0
+    if not FIRST_FREE_POSITION <= position < REGION_ACCOUNTS:
+        return None
+    return account_number(region_of(payee), position)
 
 
 def readable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

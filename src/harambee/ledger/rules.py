@@ -13,10 +13,12 @@ voters, and a final order is nobody's to refuse. It is applied, or was applied a
 what it needs. What is promised of it:
 
 - An order debits one account, its payer. Everything else is a credit, and the credits add up to the
-  debit, so no order makes or destroys a cent.
+  debit, so no order makes or destroys a cent. A charge that somebody else bears is taken out of what
+  he receives.
 - No credit is ever clamped or dropped, whatever the receiver's state or limit.
-- What an order does depends on the order alone, never on what else was applied before it: all
-  super-agents that applied the same orders have the same books, in whatever order they came.
+- What an order does depends on the order alone, with the tariff version and the payee table that it
+  names, never on what else was applied before it: all super-agents that applied the same orders
+  have the same books, in whatever order they came.
 
 Here is one order at a time, in Python's integers, which cannot overflow, and nothing is changed:
 books go in, a value comes out. `harambee.ledger.kernels` is the same compiled for a million orders
@@ -25,20 +27,24 @@ a second, and property tests hold each to the other.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from harambee.ledger.kinds import MOVEMENTS, PARTIES, Movement, OrderKind
+from harambee.ledger.kinds import LIMITED, MOVEMENTS, PARTIES, Commission, Movement, OrderKind
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.records import (
     CUSTODIAL_BIT,
+    FEE_MODE_MASK,
+    FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
     NOBODY,
     P256_SIGN_BIT,
+    PAYEES_MAX,
     REGION_ACCOUNTS,
     SEQUENCE_LAST,
     STATUS_MASK,
@@ -49,11 +55,13 @@ from harambee.ledger.records import (
     KeyType,
     Status,
     account_number,
+    excise_account,
+    head_office_named,
     region_of,
     revenue_account,
 )
 from harambee.money.amounts import MAX_AMOUNT_CENTS
-from harambee.money.tariff import NoBandError, Tariff
+from harambee.money.tariff import Charge, FeeMode, FeeTable, NoBandError, Tariff
 
 # -- what the rules speak of ----------------------------------------------------------------------
 
@@ -63,6 +71,8 @@ SPENT_TODAY_CENTS_MAX: Final = 2**32 - 1
 _OPTION_SIGN: Final = 4
 _OPTION_CUSTODIAL: Final = 8
 """Bits of an enrolment's second option byte; below them is the type of the key."""
+_OPTION_FEE_MODE_SHIFT: Final = 4
+"""Of its first option byte; below it is the kind of the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,21 @@ class Account:
         """Whether it is neither frozen nor closed."""
         return self.flags >> STATUS_SHIFT & STATUS_MASK == Status.ACTIVE
 
+    @property
+    def tier(self) -> int:
+        """To which level its owner is known; the tariff has the limits of each."""
+        return self.flags >> TIER_SHIFT & TIER_MASK
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the tariff limits what it moves and holds."""
+        return self.kind in LIMITED
+
+    @property
+    def fee_mode(self) -> int:
+        """Who bears the charge of a bill that it is paid."""
+        return self.flags >> FEE_MODE_SHIFT & FEE_MODE_MASK
+
 
 NO_ACCOUNT: Final = Account()
 
@@ -162,6 +187,13 @@ class Alias(NamedTuple):
 UNCLAIMED: Final = Alias(owner=0, next_sequence=0)
 
 
+class Payment(NamedTuple):
+    """One account to be paid, and how much."""
+
+    payee: int
+    cents: int
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """All that judging and applying read, by account number, alias and tariff version."""
@@ -171,6 +203,8 @@ class Books:
     tariffs: Mapping[int, Tariff] = field(default_factory=dict)
     issuers: Mapping[int, int] = field(default_factory=dict)
     """How far an issuer of money may go below zero, in cents; nobody else may."""
+    tables: Mapping[bytes, tuple[Payment, ...]] = field(default_factory=dict)
+    """The payee tables that came with the orders, by the digests that name them."""
 
     def account(self, number: int) -> Account:
         """The account of this number, or NO_ACCOUNT."""
@@ -212,17 +246,82 @@ class Case:
         return self.movement.moves_money
 
     @property
+    def payments(self) -> tuple[Payment, ...]:
+        """Whom the order pays, and how much each; nobody where the table is missing."""
+        return payments_of(self.order, self.books) or ()
+
+    @property
+    def payees(self) -> list[Account]:
+        """The accounts that receive."""
+        return [self.books.account(payment.payee) for payment in self.payments]
+
+    @property
+    def names_payees(self) -> bool:
+        """Whether the order is to accounts that must be there: all but an enrolment."""
+        return self.order.kind != OrderKind.ENROL
+
+    @property
     def tariff(self) -> Tariff:
         """The tariff that the order pays by; KeyError where it is not known."""
         return self.books.tariffs[self.order.tariff]
 
     @property
     def fee_cents(self) -> int | None:
-        """What the tariff asks for this movement, or None where it has no price for the amount."""
-        try:
-            return self.tariff.fee_cents(self.movement.fee_table, self.order.amount_cents)
-        except NoBandError:
+        """What the tariff asks of the payer, or None where it has no price for an amount."""
+        charges = [charge_of(self.order, self.tariff, cents) for _, cents in self.payments]
+        if any(charge is None for charge in charges):
             return None
+        if self.movement.commission is Commission.OF_THE_AMOUNT and not is_commission(
+            self.order.amount_cents, self.tariff
+        ):
+            return None
+        return sum(charge.payer_cents for charge in charges if charge is not None)
+
+
+# -- what an order says, with its tariff and its table, and nothing else ----------------------------
+
+
+def payments_of(order: Order, books: Books) -> tuple[Payment, ...] | None:
+    """Whom an order pays, and how much each, before fees; None where its payee table is missing."""
+    if MOVEMENTS[OrderKind(order.kind)].by_table:
+        return books.tables.get(order.reference)
+    return (Payment(order.payee, order.amount_cents),)
+
+
+def fee_mode_of(order: Order) -> FeeMode | None:
+    """Who bears the charge of an order; None where it says something that is no such thing."""
+    mode = MOVEMENTS[OrderKind(order.kind)].fee_mode
+    if mode is not None:
+        return mode
+    said = order.options[0]
+    return FeeMode(said) if said in set(FeeMode) else None
+
+
+def charge_of(order: Order, tariff: Tariff, cents: int) -> Charge | None:
+    """The charge for an amount of such an order; None where the tariff has no price for it."""
+    mode = fee_mode_of(order)
+    if mode is None:
+        return None
+    try:
+        return tariff.charge(MOVEMENTS[OrderKind(order.kind)].fee_table, mode, cents)
+    except NoBandError:
+        return None
+
+
+def is_commission(cents: int, tariff: Tariff) -> bool:
+    """Whether the tariff has a deposit for which an agent earns exactly this."""
+    earned = {price.fee_cents for price in tariff.prices(FeeTable.DEPOSIT_COMMISSION)}
+    return cents > 0 and cents in earned
+
+
+def table_is_sound(payments: tuple[Payment, ...], total_cents: int) -> bool:
+    """Whether a payee table has a row for each payee, ascending, and adds up to the total."""
+    numbers = [payee for payee, _ in payments]
+    return (
+        0 < len(payments) <= PAYEES_MAX
+        and all(below < above for below, above in pairwise(numbers))
+        and sum(cents for _, cents in payments) == total_cents
+    )
 
 
 # -- may it become final? -------------------------------------------------------------------------
@@ -252,11 +351,16 @@ RULES: Final[dict[Outcome, Rule]] = {}
 """Every rule by the outcome of breaking it, in the order of checking."""
 
 
+LAST_IN_ORDER: Final = Outcome.SLOT_SKIPPED
+"""Up to here codes are in the order of checking; later rules stand where they are checked."""
+
+
 def _rule(outcome: Outcome) -> Callable[[Rule], Rule]:
-    """Enter a rule into RULES; the one before it has a smaller code."""
+    """Enter a rule into RULES; the ones before it have smaller codes, but for later additions."""
 
     def enter(is_broken: Rule) -> Rule:
-        assert all(outcome > earlier for earlier in RULES), f"{outcome.name} is out of order"
+        first = [earlier for earlier in RULES if earlier <= LAST_IN_ORDER]
+        assert outcome > LAST_IN_ORDER or outcome > max(first, default=Outcome.ACCEPTED)
         RULES[outcome] = is_broken
         return is_broken
 
@@ -278,8 +382,22 @@ def options_are_invalid(case: Case) -> bool:
             return not enrolment_options_hold(order.options)
         case OrderKind.CANCEL:
             return any(order.options) or any(order.reference) or order.payee != order.payer
-        case _:
-            return any(order.options)
+        case OrderKind.JOIN_HEAD_OFFICE:
+            return any(order.options) or any(order.reference)
+        case OrderKind.BULK_PAY_OUT:
+            return any(order.options) or order.payee != order.payer
+    movement = case.movement
+    if movement.commission is not Commission.NONE:
+        return head_office_named(order.payee, order.options) is None
+    if movement.fee_mode is None:
+        return fee_mode_of(order) is None or any(order.options[1:])
+    return any(order.options)
+
+
+@_rule(Outcome.REFERENCE_MISSING)
+def reference_is_missing(case: Case) -> bool:
+    """A bill says whose account at the biller it pays, a commission which deposit it is for."""
+    return case.movement.needs_reference and not any(case.order.reference)
 
 
 @_rule(Outcome.PAYER_UNKNOWN)
@@ -309,16 +427,30 @@ def sequence_is_ahead(case: Case) -> bool:
     return case.order.kind != OrderKind.CLAIM and ahead
 
 
+@_rule(Outcome.PAYEE_TABLE_MISSING)
+def payee_table_is_missing(case: Case) -> bool:
+    """The payees of a bulk pay-out stand in the table that it names, and it has come along."""
+    return case.movement.by_table and payments_of(case.order, case.books) is None
+
+
+@_rule(Outcome.PAYEE_TABLE_INVALID)
+def payee_table_is_invalid(case: Case) -> bool:
+    """The table has each payee once, not too many of them, and pays what the order says."""
+    return case.movement.by_table and not table_is_sound(case.payments, case.order.amount_cents)
+
+
 @_rule(Outcome.PAYER_IS_PAYEE)
 def payer_is_payee(case: Case) -> bool:
     """Nobody pays herself; only a cancel names its own account twice."""
-    return case.order.payer == case.order.payee and case.order.kind != OrderKind.CANCEL
+    if case.order.kind == OrderKind.CANCEL:
+        return False
+    return any(payment.payee == case.order.payer for payment in case.payments)
 
 
 @_rule(Outcome.PAYEE_UNKNOWN)
 def payee_is_unknown(case: Case) -> bool:
-    """The payee is an account, but for an enrolment, which is there to create it."""
-    return case.order.kind != OrderKind.ENROL and not case.payee.exists
+    """Every payee is an account, but for an enrolment's, which it is there to create."""
+    return case.names_payees and not all(payee.exists for payee in case.payees)
 
 
 @_rule(Outcome.PAYER_KIND_WRONG)
@@ -330,13 +462,34 @@ def payer_kind_is_wrong(case: Case) -> bool:
 @_rule(Outcome.PAYEE_KIND_WRONG)
 def payee_kind_is_wrong(case: Case) -> bool:
     """Accounts of the payee's kind may receive it."""
-    return case.order.kind != OrderKind.ENROL and case.payee.kind not in case.movement.payees
+    kinds = case.movement.payees
+    return case.names_payees and any(payee.kind not in kinds for payee in case.payees)
+
+
+@_rule(Outcome.FEE_MODE_WRONG)
+def fee_mode_is_wrong(case: Case) -> bool:
+    """Who bears the charge of a bill is what the biller agreed to, not what a payer would like."""
+    return case.movement.fee_mode is None and case.order.options[0] != case.payee.fee_mode
+
+
+@_rule(Outcome.HEAD_OFFICE_WRONG)
+def head_office_is_wrong(case: Case) -> bool:
+    """A commission names the agent's head office; and an agent joins one once, in its own region."""
+    order = case.order
+    if order.kind == OrderKind.JOIN_HEAD_OFFICE:
+        place = order.payee % REGION_ACCOUNTS
+        outside = region_of(order.payee) != region_of(order.payer) or place < FIRST_FREE_POSITION
+        return outside or case.payer.head_office != 0
+    if case.movement.commission is Commission.NONE:
+        return False
+    return head_office_named(order.payee, order.options) != case.payee.head_office
 
 
 @_rule(Outcome.AMOUNT_ZERO)
 def amount_is_zero(case: Case) -> bool:
-    """A payment pays something."""
-    return case.moves_money and case.order.amount_cents == 0
+    """A payment pays something, and each of its payees."""
+    amounts = [case.order.amount_cents, *(cents for _, cents in case.payments)]
+    return case.moves_money and 0 in amounts
 
 
 @_rule(Outcome.AMOUNT_NOT_ZERO)
@@ -347,14 +500,14 @@ def amount_is_not_zero(case: Case) -> bool:
 
 @_rule(Outcome.AMOUNT_ABOVE_LIMIT)
 def amount_is_above_limit(case: Case) -> bool:
-    """No amount is beyond all sense, and a customer's is within her tariff's limit."""
+    """No amount is beyond all sense, and a customer's is within the limit of her tier."""
     amount = case.order.amount_cents
     if not case.moves_money:
         return False
     if amount > MAX_AMOUNT_CENTS:
         return True
-    limited = case.payer.kind == AccountKind.CUSTOMER and case.order.tariff in case.books.tariffs
-    return limited and amount > case.tariff.limits.transaction_cents
+    limited = case.payer.is_limited and case.order.tariff in case.books.tariffs
+    return limited and amount > case.tariff.limits_of(case.payer.tier)[0]
 
 
 @_rule(Outcome.TARIFF_UNKNOWN)
@@ -365,13 +518,13 @@ def tariff_is_unknown(case: Case) -> bool:
 
 @_rule(Outcome.AMOUNT_WITHOUT_TARIFF)
 def amount_is_without_tariff(case: Case) -> bool:
-    """The tariff has a price for this amount."""
+    """The tariff has a price for this amount, or such a commission."""
     return case.moves_money and case.fee_cents is None
 
 
 @_rule(Outcome.FEE_WRONG)
 def fee_is_wrong(case: Case) -> bool:
-    """The fee is that price, to the cent: the payer has signed what she pays."""
+    """The fee is the payer's part of it, to the cent: she has signed what she pays."""
     return case.moves_money and case.order.fee_cents != case.fee_cents
 
 
@@ -395,29 +548,30 @@ def payer_is_not_active(case: Case) -> bool:
 
 @_rule(Outcome.PAYEE_NOT_ACTIVE)
 def payee_is_not_active(case: Case) -> bool:
-    """Nor is the payee."""
-    has_payee = case.order.kind not in {OrderKind.CANCEL, OrderKind.ENROL}
-    return has_payee and not case.payee.is_active
+    """Nor is any payee."""
+    has_payees = case.names_payees and case.order.kind != OrderKind.CANCEL
+    return has_payees and not all(payee.is_active for payee in case.payees)
 
 
 @_rule(Outcome.DAILY_LIMIT_EXCEEDED)
 def daily_limit_is_exceeded(case: Case) -> bool:
-    """A customer's payments of one day stay within her tariff's limit; fees are not counted."""
-    if not case.moves_money or case.payer.kind != AccountKind.CUSTOMER:
+    """A customer's payments of one day stay within her tier's limit; fees are not counted."""
+    if not case.moves_money or not case.payer.is_limited:
         return False
     spent = case.payer.spent_today_cents if case.order.day == case.payer.day else 0
-    return spent + case.order.amount_cents > case.tariff.limits.daily_cents
+    return spent + case.order.amount_cents > case.tariff.limits_of(case.payer.tier)[1]
 
 
 @_rule(Outcome.PAYEE_BALANCE_ABOVE_LIMIT)
 def payee_balance_is_above_limit(case: Case) -> bool:
-    """A customer holds no more than the tariff lets her.
+    """A customer holds no more than the tariff lets her tier.
 
     Voters see the balance as it is now: credits that become final together may exceed the limit.
     """
-    if not case.moves_money or case.payee.kind != AccountKind.CUSTOMER:
-        return False
-    return case.payee.balance_cents + case.order.amount_cents > case.tariff.limits.balance_cents
+    return case.moves_money and any(
+        payee.is_limited and payee.balance_cents + cents > case.tariff.limits_of(payee.tier)[2]
+        for payee, (_, cents) in zip(case.payees, case.payments, strict=True)
+    )
 
 
 @_rule(Outcome.BALANCE_INSUFFICIENT)
@@ -491,12 +645,16 @@ assert {Outcome.ACCEPTED} | RULES.keys() | JUDGED_ELSEWHERE == set(Outcome), "ev
 def enrolment_options_hold(options: bytes) -> bool:
     """Whether the three option bytes of an enrolment describe an account that could be.
 
-    They are the kind; key type, sign of y and custody; the tier. Only a P-256 key has a sign of y.
+    They are the kind and who pays the fee of a bill; key type, sign of y and custody; the tier.
+    Only a business has bills, and only a P-256 key a sign of y.
     """
-    kind, key, tier = options
+    first, key, tier = options
+    kind, mode = first & KIND_MASK, first >> _OPTION_FEE_MODE_SHIFT
     key_type, sign = key & KEY_TYPE_MASK, key & _OPTION_SIGN
     return (
         kind in PARTIES
+        and mode in set(FeeMode)
+        and (mode == FeeMode.PAYER or kind == AccountKind.BUSINESS)
         and key <= KEY_TYPE_MASK | _OPTION_SIGN | _OPTION_CUSTODIAL
         and (not sign or key_type != KeyType.ED25519)
         and tier <= TIER_MASK
@@ -522,8 +680,8 @@ class Effects:
 def effects(order: Order, books: Books) -> Effects:
     """Return what applying a final order changes; twin of `kernels.apply_orders`.
 
-    A cancel burns its slot. An enrolment creates an account. A claim lets an alias name one. All
-    other kinds move money.
+    A cancel burns its slot. An enrolment creates an account. A claim lets an alias name one. An
+    agent joins its head office. All other kinds move money.
     """
     readiness = _readiness(order, books)
     if readiness is not Applied.APPLIED:
@@ -549,8 +707,15 @@ def effects(order: Order, books: Books) -> Effects:
                 aliases={order.reference: Alias(order.payee, order.sequence + 1)},
                 statements=_once_each(order.payer, order.payee),
             )
+        case OrderKind.JOIN_HEAD_OFFICE:
+            joined = replace(_after_slot(order, books), head_office=order.payee)
+            return Effects(
+                Applied.APPLIED,
+                {order.payer: joined},
+                statements=_once_each(order.payer, order.payee),
+            )
         case _:
-            return _payment(order, books)
+            return _moved(order, books)
 
 
 def _readiness(order: Order, books: Books) -> Applied:
@@ -567,14 +732,92 @@ def _readiness(order: Order, books: Books) -> Applied:
         following = payer.next_sequence
     if order.sequence != following:
         return Applied.ALREADY if order.sequence < following else Applied.WAITING
+    if MOVEMENTS[OrderKind(order.kind)].moves_money:
+        credited = _credited(order, books)
+        everybody = credited is not None and all(books.account(n).exists for n in credited.waits)
+        return Applied.APPLIED if everybody else Applied.WAITING
     has_payee = order.kind not in {OrderKind.CANCEL, OrderKind.ENROL}
     if has_payee and not books.account(order.payee).exists:
         return Applied.WAITING
-    if MOVEMENTS[OrderKind(order.kind)].moves_money and (
-        order.amount_cents > MAX_AMOUNT_CENTS or order.tariff not in books.tariffs
-    ):
-        return Applied.WAITING
     return Applied.APPLIED
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """To whom the debit of one payment goes: every cent of it, in the order of the statements."""
+
+    payees: tuple[Payment, ...]
+    revenue: Payment
+    excise: Payment
+    head_office: Payment | None = None
+
+    @property
+    def all(self) -> tuple[Payment, ...]:
+        """Every credit that is more than nothing; payees are shown whatever they receive."""
+        others = (self.revenue, self.excise, self.head_office)
+        return self.payees + tuple(c for c in others if c is not None and c.cents)
+
+    @property
+    def waits(self) -> tuple[int, ...]:
+        """The accounts without which the order cannot be applied."""
+        head_office = () if self.head_office is None else (self.head_office.payee,)
+        return (*(payment.payee for payment in self.payees), *head_office)
+
+
+def credits_of(
+    order: Order, tariff: Tariff, table: tuple[Payment, ...] | None = None
+) -> Credits | None:
+    """Return what a payment credits; it adds up to amount and fee, and depends on nothing else.
+
+    `table` is the payee table that the order names, if it names one. None where no voter accepts
+    such an order: there is no table or no price, or the charge does not pay what is due of it.
+    """
+    movement = MOVEMENTS[OrderKind(order.kind)]
+    amount, fee = order.amount_cents, order.fee_cents
+    if amount > MAX_AMOUNT_CENTS:
+        return None
+    revenue, excise = revenue_account(order.payer), excise_account(order.payer)
+    if movement.by_table:
+        if table is None or not table_is_sound(table, amount):
+            return None
+        tax = tariff.excise_cents(fee)
+        return Credits(table, Payment(revenue, fee - tax), Payment(excise, tax))
+    payees_part = 0
+    if movement.fee_mode is not FeeMode.PAYER:
+        # What the payer signed to pay is her fee; what the payee bears is the tariff's to say.
+        charge = charge_of(order, tariff, amount)
+        if charge is None:
+            return None
+        payees_part = charge.payee_cents
+    tax = tariff.excise_cents(fee + payees_part)
+    kept = fee + payees_part - tax
+    if movement.commission is Commission.NONE:
+        received = Payment(order.payee, amount - payees_part)
+        return Credits((received,), Payment(revenue, kept), Payment(excise, tax))
+    if movement.commission is Commission.OF_THE_CHARGE:
+        commission = tariff.commission_cents(FeeTable.WITHDRAW_COMMISSION, amount)
+        received_cents, kept = amount + commission, kept - commission
+    else:
+        commission = received_cents = amount
+    number = head_office_named(order.payee, order.options)
+    if number is None or kept < 0:
+        return None
+    head_office = Payment(number, tariff.head_office_cents(commission)) if number else None
+    if head_office is not None:
+        received_cents -= head_office.cents
+    return Credits(
+        (Payment(order.payee, received_cents),),
+        Payment(revenue, kept),
+        Payment(excise, tax),
+        head_office,
+    )
+
+
+def _credited(order: Order, books: Books) -> Credits | None:
+    """What a payment credits by these books; None where it cannot be applied by them."""
+    if order.tariff not in books.tariffs:
+        return None
+    return credits_of(order, books.tariffs[order.tariff], books.tables.get(order.reference))
 
 
 def _after_slot(order: Order, books: Books) -> Account:
@@ -582,13 +825,12 @@ def _after_slot(order: Order, books: Books) -> Account:
     return replace(books.account(order.payer), next_sequence=order.sequence + 1)
 
 
-def _payment(order: Order, books: Books) -> Effects:
-    """Debit the payer; credit the payee with the amount and the payer's region with the fee."""
-    credited = [(order.payee, order.amount_cents)]
-    if order.fee_cents:
-        credited.append((revenue_account(order.payer), order.fee_cents))
+def _moved(order: Order, books: Books) -> Effects:
+    """Debit the payer, and credit everybody whom the debit goes to."""
+    credited = _credited(order, books)
+    assert credited is not None, "it is ready"
     accounts = {order.payer: _debited(_after_slot(order, books), order)}
-    for number, cents in credited:
+    for number, cents in credited.all:
         # Somebody may be both, as when a revenue account is paid: one change on top of the other.
         account = accounts.get(number, books.account(number))
         accounts[number] = replace(
@@ -596,7 +838,7 @@ def _payment(order: Order, books: Books) -> Effects:
             balance_cents=account.balance_cents + cents,
             credited_cents=account.credited_cents + cents,
         )
-    touched = _once_each(order.payer, *(number for number, _ in credited))
+    touched = _once_each(order.payer, *(number for number, _ in credited.all))
     return Effects(Applied.APPLIED, accounts, statements=touched)
 
 
@@ -604,7 +846,7 @@ def _debited(payer: Account, order: Order) -> Account:
     """The payer without amount and fee; a customer's spending of the day goes on or begins anew."""
     debit = order.amount_cents + order.fee_cents
     spent = payer.spent_today_cents
-    if payer.kind == AccountKind.CUSTOMER:
+    if payer.is_limited:
         before = spent if order.day <= payer.day else 0
         # No money: only what is left of a limit, which voters have held below this.
         spent = min(before + order.amount_cents, SPENT_TODAY_CENTS_MAX)
@@ -623,15 +865,16 @@ def _created(order: Order, books: Books) -> dict[int, Account]:
     None, and the slot is only burnt, where voters should have refused it: a place that is not the
     slot's or not free, or an account of no kind.
     """
-    kind, key, tier = order.options
+    first, key, tier = order.options
     own = order.sequence < REGION_ACCOUNTS and order.payee == account_number(
         region_of(order.payer), order.sequence
     )
     place = books.account(order.payee)
-    if not own or place.exists or kind & KIND_MASK == AccountKind.NONE:
+    if not own or place.exists or first & KIND_MASK == AccountKind.NONE:
         return {}
     flags = (
-        (kind & KIND_MASK)
+        (first & KIND_MASK)
+        | (first >> _OPTION_FEE_MODE_SHIFT & FEE_MODE_MASK) << FEE_MODE_SHIFT
         | (key & KEY_TYPE_MASK) << KEY_TYPE_SHIFT
         | (tier & TIER_MASK) << TIER_SHIFT
         | (P256_SIGN_BIT if key & _OPTION_SIGN else 0)

@@ -8,6 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from harambee.money.bands import WHOLE_BASIS_POINTS
+from harambee.money.tariff import FEE, RATE, UPPER
 
 
 @njit(nogil=True, cache=True)
@@ -27,14 +28,8 @@ def excise_of(charge: int | np.int64, basis_points: int | np.int64) -> np.int64:
 
 
 @njit(nogil=True, cache=True)
-def fee_of(
-    uppers: NDArray[np.int64],
-    fees: NDArray[np.int64],
-    rates: NDArray[np.int64],
-    table: int,
-    amount: int,
-) -> np.int64:
-    """Return the charge in cents by the arrays of `Tariff.as_arrays`, or -1 where there is none.
+def fee_of(prices: NDArray[np.int64], table: int, amount: int) -> np.int64:
+    """Return the charge in cents by the array of `Tariff.as_array`, or -1 where there is none.
 
     `amount` is in cents, `table` the number of a FeeTable; integers of any type, but a u64 above
     the range of i64 counts as negative. An unknown table, an amount out of range and an amount
@@ -43,15 +38,15 @@ def fee_of(
     row = np.int64(table)
     cents = np.int64(amount)  # before any comparison: of a u64 with an i64, Numba makes two floats
     none = np.int64(-1)
-    if row < 0 or row >= fees.shape[0] or cents < 0 or (cents == 0 and row != 0):
+    if row < 0 or row >= prices.shape[0] or cents < 0 or (cents == 0 and row != 0):
         return none
     band = 0
-    for j in range(uppers.shape[1]):  # counted without a branch, which real amounts mispredict
-        band += int(cents > uppers[row, j])
-    if band == uppers.shape[1]:
+    for j in range(prices.shape[2]):  # counted without a branch, which real amounts mispredict
+        band += int(cents > prices[row, UPPER, j])
+    if band == prices.shape[2]:
         return none
-    fee: np.int64 = fees[row, band]
-    rate = rates[row, band]
+    fee: np.int64 = prices[row, FEE, band]
+    rate = prices[row, RATE, band]
     if rate != 0 and fee >= 0:
         fee += share_of(cents, rate)
     return fee

@@ -14,7 +14,7 @@ fields of `Tariff.to_document` go into the genesis, where every replica must rea
 version from before a field existed does not have it, and means what it always meant.
 
 `Tariff.fee_cents` and its neighbours are the rules to be read; `harambee.money.kernels` has the
-same for kernels, over the arrays that `Tariff.as_arrays` gives.
+same for kernels, over the array that `Tariff.as_array` gives.
 """
 
 import json
@@ -54,9 +54,12 @@ from harambee.money.bands import (
 
 __all__ = [
     "DAILY_CENTS_MAX",
+    "FEE",
     "FEE_CENTS_MAX",
     "NEWEST_VERSION",
     "NO_SERVICE",
+    "RATE",
+    "UPPER",
     "VERSION_MAX",
     "Band",
     "Charge",
@@ -67,7 +70,6 @@ __all__ = [
     "Limits",
     "NoBandError",
     "Price",
-    "PriceArrays",
     "Service",
     "Tariff",
     "TariffError",
@@ -79,8 +81,11 @@ __all__ = [
 NEWEST_VERSION: Final = 2
 """The schedule that a new network begins with."""
 
-# What the fee arrays hold where a table offers no service; every fee is at least 0.
+UPPER, FEE, RATE = range(3)
+"""What the array for kernels says of each band."""
+
 NO_SERVICE: Final = -1
+"""The fee in it where a table offers no service; every fee is at least 0."""
 
 _ANY_AMOUNT_FREE: Final = (Price(MAX_AMOUNT_CENTS, 0),)
 _NOT_OFFERED: Final = (Price(MAX_AMOUNT_CENTS, None),)
@@ -95,18 +100,6 @@ class Charge(NamedTuple):
 
     payer_cents: int
     payee_cents: int
-
-
-class PriceArrays(NamedTuple):
-    """Every table for kernels, read-only int64 of shape (tables, bands).
-
-    Row t belongs to FeeTable(t), and shorter tables repeat their last upper bound. Fees are
-    NO_SERVICE where the table offers none; rates are basis points of the amount on top of them.
-    """
-
-    uppers: NDArray[np.int64]
-    fees: NDArray[np.int64]
-    rates: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,23 +270,25 @@ class Tariff:
 
     # -- for kernels ------------------------------------------------------------------------------
 
-    def as_arrays(self) -> PriceArrays:
-        """Return every table as arrays for kernels."""
+    def as_array(self) -> NDArray[np.int64]:
+        """Return every table for kernels, read-only, of shape (tables, 3, bands).
+
+        Row t belongs to FeeTable(t); within it UPPER, FEE and RATE say of each band how far it
+        reaches, what it costs, and how many basis points of the amount on top of that. A fee is
+        NO_SERVICE where the table offers none. Shorter tables repeat their last upper bound.
+        """
         tables = [self.prices(table) for table in FeeTable]
-        shape = (len(tables), max(len(prices) for prices in tables))
-        arrays = PriceArrays(
-            np.zeros(shape, np.int64), np.full(shape, NO_SERVICE), np.zeros(shape, np.int64)
-        )
-        for table, prices in enumerate(tables):
-            arrays.uppers[table] = prices[-1].upper_cents
+        array = np.zeros((len(tables), 3, max(map(len, tables))), np.int64)
+        array[:, FEE] = NO_SERVICE
+        for of_table, prices in zip(array, tables, strict=True):
+            of_table[UPPER] = prices[-1].upper_cents
             for band, price in enumerate(prices):
-                arrays.uppers[table, band] = price.upper_cents
+                of_table[UPPER, band] = price.upper_cents
                 if price.fee_cents is not None:
-                    arrays.fees[table, band] = price.fee_cents
-                    arrays.rates[table, band] = price.basis_points
-        for array in arrays:
-            array.setflags(write=False)
-        return arrays
+                    of_table[FEE, band] = price.fee_cents
+                    of_table[RATE, band] = price.basis_points
+        array.setflags(write=False)
+        return array
 
     # -- as a document ----------------------------------------------------------------------------
 
