@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.ledger.dice import any_order, any_table
 from tests.ledger.town import (
     ALL_SERVICES,
@@ -84,6 +86,16 @@ def after_traffic(seed):
 @pytest.fixture(scope="module", params=range(3), ids=lambda seed: f"seed-{seed}")
 def traffic(request):
     return after_traffic(request.param)
+
+
+@given(st.integers(0, 2**64))
+def test_whatever_is_accepted_at_once_may_become_final_at_once(seed):
+    """No cent is made or lost, and nobody but an issuer falls below zero, in whatever town."""
+    traffic, pick = Traffic(), random.Random(seed).choice
+    before = invariants.check(traffic.ledger)
+    for position in range(5):
+        traffic.round(pick, position)
+        before = invariants.check(traffic.ledger, before)
 
 
 def test_traffic_is_of_every_kind(traffic):

@@ -9,7 +9,7 @@ A story is a few lines; `Town.tell` runs them one after the other and says which
 
 A line with an order judges it; with `final` before it, applies it. What an order does not say is
 right: the fee, who bears it, the head office, the next sequence, the day. A bulk pay-out says whom
-it pays: `bulk-pay-out business self 150.00 to customer=100.00,neighbour=50.00`. Kernels judge and
+it pays: `bulk-pay-out business self 150.00 to customer=100.00+neighbour=50.00`. Kernels judge and
 apply, and every time the readable rules must have said the same of the same books.
 """
 
@@ -317,8 +317,9 @@ class Town:
             case "held" | "frozen" | "spent_today":
                 record[field] = cents_of(value)
             case "balance":
-                # From the business, so that no cent is made or destroyed.
-                self.record("business")["balance"] -= cents_of(value) - int(record["balance"])
+                # From the business, or to it from the bank, so that no cent is made or destroyed.
+                other = "bank" if name == "business" else "business"
+                self.record(other)["balance"] -= cents_of(value) - int(record["balance"])
                 record["balance"] = cents_of(value)
             case "day":
                 record["day"] = TODAY + int(value)
@@ -382,7 +383,7 @@ class Town:
             options = place.to_bytes(3, "little").hex()
         fee = fee_for(self.tariff, kind, amount, mode) if kind in MOVEMENTS else 0
         if "to" in pairs:
-            rows = [row.split("=") for row in pairs["to"].split(",")]
+            rows = [row.split("=") for row in pairs["to"].split("+")]
             payments = [(self.number(name), cents_of(cents)) for name, cents in rows]
             table = table_bytes(*payments)
             reference = table_digest(table)
