@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -45,6 +46,86 @@ def apply(accounts: int, orders: int, seed: int, as_json: bool) -> None:
 
         figures = bench_apply(accounts, seed, show, orders=orders)
     _tell(figures, as_json=as_json)
+
+
+@bench.command()
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--customers", type=click.IntRange(min=100), default=1_000_000, show_default=True)
+@click.option("--super-agents", type=click.IntRange(1, 1_024), default=100, show_default=True)
+@click.option("--hours", type=click.IntRange(min=1), help="Only so many hours of the month.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def month(
+    file: Path | None,
+    customers: int,
+    super_agents: int,
+    hours: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """A month of mobile money through the rules on one core; then the books are closed.
+
+    FILE is a table like aggregatedTransactions.csv of PaySim; without it, the small hour that
+    ships is taken for a month.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from harambee.traffic.bench_month import bench_month
+    from harambee.traffic.profile import ProfileError
+
+    columns = ("Transactions", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        one_sentence(ProfileError, ValueError, as_json=as_json),
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
+        bar = progress.add_task("", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        figures = bench_month(file, customers, super_agents, seed, show, hours)
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        _tell_month(figures)
+    if not (figures["closes"] and figures["conserved"]):
+        raise SystemExit(1)
+
+
+def _tell_month(figures: dict[str, Any]) -> None:
+    """Print what became of a month, for people."""
+    from harambee.money.amounts import format_cents
+
+    transactions, accepted = figures["transactions"], figures["accepted"]
+    print(f"{accepted:,} of {transactions:,} transactions were accepted; refused:")
+    for name, count in figures["refused"].items():
+        print(f"  {count:>12,}  {name.replace('_', ' ')}")
+    print(f"  of these {figures['agents_without_float']:,} deposits: the agent had no float")
+    print(f"{format_cents(figures['moved_cents'])} moved, and all charges were:")
+    for name, what in (
+        ("charged_cents", "charged, of which"),
+        ("revenue_cents", "revenue of the super-agents"),
+        ("excise_cents", "excise, remitted"),
+    ):
+        print(f"  {format_cents(figures[name]):>24}  {what}")
+    print("Agents earned, by withdrawals out of the charges and by deposits on top of them:")
+    for name, what in (
+        ("agents_commission_cents", "the shops"),
+        ("head_offices_commission_cents", "their head offices"),
+    ):
+        print(f"  {format_cents(figures[name]):>24}  {what}")
+    print(
+        f"{figures['salaries']:,} salaries by {figures['bulk_orders']:,} bulk orders;"
+        f" {figures['deposit_commissions']:,} deposit commissions."
+    )
+    speed = f"{figures['orders_per_second']:,} orders a second in the kernels"
+    print(f"{figures['orders']:,} orders in {figures['seconds']:,} s, {speed}.")
+    closes = "close to the cent" if figures["closes"] else "DO NOT CLOSE"
+    conserved = "money is conserved" if figures["conserved"] else "MONEY IS NOT CONSERVED"
+    print(f"The books {closes}; {conserved}.")
 
 
 @bench.command()

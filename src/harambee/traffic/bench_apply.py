@@ -137,7 +137,7 @@ class _Bench:
         fees = fees_of(self._tariff, orders["kind"], shillings * 100)
         orders["fee"] = fees
         following = self._ledger.accounts["next_sequence"][orders["payer"]]
-        orders["sequence"] = following + _occurrence(payers)
+        orders["sequence"] = following + occurrence(payers)
         self._moved_cents += int(shillings.sum()) * 100
         self._fees_cents += int(fees.sum())
 
@@ -187,7 +187,7 @@ def _open(accounts: int, tariff: Tariff) -> tuple[Ledger, npt.NDArray[np.uint32]
     return ledger, numbers.astype(np.uint32)
 
 
-def _occurrence(payers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+def occurrence(payers: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint32]:
     """Return how often each element occurred before it in the array."""
     ascending = np.argsort(payers, kind="stable")
     ordered = payers[ascending]

@@ -1,4 +1,4 @@
-"""Aggregate statistics of real mobile money, as published with PaySim, read for one hour.
+"""Aggregate statistics of real mobile money, as published with PaySim, by the hour.
 
 Three tables: how often each action happened in each hour and for how much; how often clients do
 it in a month; how large opening balances are. Without a file, small ones that ship with this
@@ -11,7 +11,7 @@ cents.
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -97,18 +97,47 @@ def read_profile(file: Path | None = None, hour: int | None = None) -> Profile:
     `hour` counts from the beginning of the month (column `step`). The tables clientsProfiles.csv
     and initialBalancesDistribution.csv are read from the file's folder where they lie beside it.
     """
+    if file is not None and hour is None:
+        hour = BUSIEST_HOUR
+    (profile,) = _read(file, lambda rows: [_chosen(rows, hour)])
+    return profile
+
+
+def read_month(file: Path | None = None) -> tuple[Profile, ...]:
+    """Return the profile of every hour of the file that has transactions, in order; ProfileError.
+
+    Without a file, a month of the one hour that ships.
+    """
+    return _read(file, lambda rows: sorted({int(row["step"]) for row in rows}))
+
+
+Rows = list[dict[str, str]]
+
+
+def _read(file: Path | None, hours: Callable[[Rows], list[int]]) -> tuple[Profile, ...]:
+    """Return the profiles of the hours that are chosen of a file, or of the one that ships."""
     if file is None:
         lines = _shipped("quiet_hour.csv")
         source = "the small profile that ships with this program"
     else:
         lines = _lines(file)
         source = file.name
-        hour = BUSIEST_HOUR if hour is None else hour
     activity = _beside(file, "clientsProfiles.csv") or _shipped("activity.csv")
     balances = _beside(file, "initialBalancesDistribution.csv") or _shipped("balances.csv")
     try:
-        steps, actions = _actions(lines, hour)
-        return Profile(source, steps, actions, _activity(activity), _balances(balances))
+        rows: Rows = list(csv.DictReader(lines))
+        if not rows:
+            raise ProfileError("there is no row in the statistics")
+        chosen = hours(rows)
+        by_hour: dict[int, Rows] = {hour: [] for hour in chosen}
+        for row in rows:
+            if int(row["step"]) in by_hour:
+                by_hour[int(row["step"])].append(row)
+        tables = _activity(activity), _balances(balances)
+        return tuple(
+            Profile(source, hour, _actions(of_hour, hour), *tables)
+            for hour, of_hour in by_hour.items()
+        )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ProfileError):
             raise
@@ -117,21 +146,23 @@ def read_profile(file: Path | None = None, hour: int | None = None) -> Profile:
         ) from error
 
 
-def _actions(lines: Iterable[str], hour: int | None) -> tuple[int, tuple[Action, ...]]:
-    rows = list(csv.DictReader(lines))
+def _chosen(rows: Rows, hour: int | None) -> int:
+    """Return the hour if the rows have it, or the first they have; ProfileError."""
     steps = sorted({int(row["step"]) for row in rows})
-    if not steps:
-        raise ProfileError("there is no row in the statistics")
     if hour is None:
-        hour = steps[0]
+        return steps[0]
     if hour not in steps:
         raise ProfileError(
             f"the statistics have no hour {hour}, only from {steps[0]} to {steps[-1]}"
         )
+    return hour
+
+
+def _actions(rows: Rows, hour: int) -> tuple[Action, ...]:
     found = [
         Action(KINDS[row["action"]], int(row["count"]), float(row["avg"]), float(row["std"]))
         for row in rows
-        if int(row["step"]) == hour and row["action"] in KINDS
+        if row["action"] in KINDS
     ]
     for action in found:
         numbers = (action.count, action.mean, action.deviation)
@@ -140,7 +171,7 @@ def _actions(lines: Iterable[str], hour: int | None) -> tuple[int, tuple[Action,
     found = [action for action in found if action.count and action.mean]
     if not found:
         raise ProfileError(f"hour {hour} has no transactions")
-    return hour, tuple(found)
+    return tuple(found)
 
 
 def _activity(lines: Iterable[str]) -> tuple[ActivityBand, ...]:

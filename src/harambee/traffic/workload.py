@@ -142,7 +142,7 @@ def make_workload(
     kinds = np.repeat(np.array([action.kind for action in actions], np.uint8), counts)
     amounts = np.concatenate(
         [
-            _amounts(dice, action, int(count), tariff)
+            amounts_of(dice, action, int(count), tariff)
             for action, count in zip(actions, counts, strict=True)
         ]
     )
@@ -213,7 +213,8 @@ def party_balances(
     return balances
 
 
-def _amounts(dice: np.random.Generator, action: Action, count: int, tariff: Tariff) -> Cents:
+def amounts_of(dice: np.random.Generator, action: Action, count: int, tariff: Tariff) -> Cents:
+    """Draw the amounts of `count` transactions of an action: whole shillings, in cents."""
     # Of a lognormal with mean m and deviation s: sigma^2 = ln(1 + s^2/m^2), mu = ln m - sigma^2 /
     # 2.
     variance = math.log1p((action.deviation / action.mean) ** 2)
