@@ -5,6 +5,7 @@ import pytest
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import ACCOUNT, ORDER, account_number
+from harambee.money.tariff import shipped_tariff
 from harambee.traffic.verdict import Openings, duplicates_in, examine, lost_in, recompute
 
 REVENUE, ANNA, BEN, CARO = account_number(0, 1), 16, 17, account_number(1, 16)
@@ -45,6 +46,30 @@ def accounts_of(finals):
     accounts["balance"] = expected.balances_cents
     accounts["next_sequence"] = expected.next_sequences
     return accounts
+
+
+def test_the_sum_knows_excise_commissions_and_what_a_merchant_bears():
+    shop, office, till, excise = 18, 19, 20, account_number(0, 4)
+    numbers = np.array([REVENUE, excise, ANNA, shop, office, till], np.uint32)
+    openings = Openings(
+        numbers,
+        np.array([0, 0, 300_000, 0, 0, 0], np.int64),
+        np.zeros(6, np.uint32),
+        {2: shipped_tariff(2)},
+    )
+    withdrawal = order(ANNA, shop, 50_000, sequence=0, fee=2_900, kind=OrderKind.WITHDRAW)
+    withdrawal["options"][0] = [office, 0, 0]
+    bought = order(ANNA, till, 100_000, sequence=1, kind=OrderKind.BUY_GOODS)
+    finals = np.concatenate([withdrawal, bought, withdrawal])
+    finals["tariff"] = 2
+    assert recompute(finals, openings).balances_cents.tolist() == [
+        2 * 1_722 + 479,
+        2 * 378 + 71,
+        300_000 - 2 * 52_900 - 100_000,
+        2 * 50_640,
+        2 * 160,
+        99_450,
+    ]
 
 
 def test_the_sum_that_the_judge_does_herself():

@@ -82,7 +82,6 @@ def _replay(
 ) -> int:
     import uvloop
 
-    from harambee.money.tariff import shipped_tariff
     from harambee.traffic import report
     from harambee.traffic.book import Book
     from harambee.traffic.generator import Generator, Pace
@@ -110,7 +109,7 @@ def _replay(
             ):
                 network = stack.enter_context(TemporaryNetwork(super_agents, population)).network
         workload = make_workload(profile, network.parties.crowd, network.tariff, seed, count)
-        expected = expect(workload, network.parties.openings_cents, shipped_tariff())
+        expected = expect(workload, network.parties.openings_cents, network.tariff)
         orders = orders_of(workload, network.parties, network.tariff.version)
         with console.status("Reading the payers' keys"):
             payers = keys_of(orders, network.parties)

@@ -22,6 +22,9 @@ def warm_up() -> None:
     everyone = np.ones(1, np.bool_)
     ledger.check(orders, everyone, everyone, 0)
     ledger.apply(orders, 0, np.zeros(1, np.uint32))
+    orders["kind"] = OrderKind.BULK_PAY_OUT
+    ledger.check(orders, everyone, everyone, 0)
+    ledger.apply(orders, 0, np.zeros(1, np.uint32))
     ledger.keys_of(orders["payer"])
     ledger.alias(bytes(32))
     ledger.aliases.reserve(len(ledger.aliases.rows))

@@ -172,7 +172,8 @@ class Openings:
         """Open accounts: numbers (n,), public keys (n, 32), balances and kinds (n,)."""
         part = np.zeros(len(numbers), OPENING)
         flags = np.zeros(16, np.uint32)
-        flags[1:11] = [account_flags(kind) for kind in AccountKind if kind != AccountKind.NONE]
+        for kind in AccountKind:
+            flags[kind] = account_flags(kind)
         part["number"] = numbers
         part["key"] = publics
         part["balance"] = balances_cents

@@ -49,7 +49,7 @@ from harambee.ledger.records import (
     AccountKind,
     account_number,
 )
-from harambee.money.tariff import TariffError, shipped_tariff
+from harambee.money.tariff import NEWEST_VERSION, TariffError, shipped_tariff
 from harambee.node.config import PORT_MAX, Address, ConfigError, NodeConfig, read_config
 from harambee.node.development import (
     FLOAT_CENTS,
@@ -295,7 +295,7 @@ def create_network(
             epoch=0,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             super_agents=members,
-            tariffs=[shipped_tariff().to_document()],
+            tariffs=[shipped_tariff(NEWEST_VERSION).to_document()],
             issuers=[_issuer_document(issuer) for issuer in issuers],
             aliases=[
                 AliasDocument(alias_of(directory_key, person.msisdn).hex(), person.account)

@@ -4,7 +4,7 @@ import asyncio
 import resource
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,8 +22,9 @@ from harambee.ledger.records import (
     ORDER,
     POSITION_ENROLMENT,
     account_number,
-    revenue_account,
 )
+from harambee.ledger.rules import Order, credits_of
+from harambee.money.tariff import Tariff
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.journal import Journal, JournalDamaged
@@ -54,7 +55,7 @@ BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
 """How many newer lines are read to know the running balance at the start of a page."""
-_REVENUE_KINDS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
+_PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
 class Service:
@@ -232,9 +233,10 @@ class Service:
 
         balance, numbers, entries = await self._ask(question)
         orders = await self._archive.orders(entries)
+        tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
         lines: list[StatementLine] = []
         for entry, order, place in zip(numbers.tolist(), orders, entries, strict=True):
-            change = _change(number, order)
+            change = change_cents(number, order, tariffs)
             if before is None or entry < before:
                 author, time_ms = await self._archive.told_by(int(place["position"]))
                 lines.append(
@@ -470,19 +472,15 @@ def _bodies(orders: Orders) -> npt.NDArray[np.uint8]:
     return rows[:, :BODY_BYTES]
 
 
-def _change(number: int, order: np.void) -> int:
-    """Return what an order changed in an account, in cents."""
-    if int(order["kind"]) not in _REVENUE_KINDS:
+def change_cents(number: int, record: np.void, tariffs: Mapping[int, Tariff]) -> int:
+    """Return what an applied order changed in an account's balance, in cents."""
+    if int(record["kind"]) not in _PAYMENTS:
         return 0
-    payer, amount, fee = int(order["payer"]), int(order["amount"]), int(order["fee"])
-    change = 0
-    if number == payer:
-        change -= amount + fee
-    if number == int(order["payee"]):
-        change += amount
-    if number == revenue_account(payer):
-        change += fee
-    return change
+    order = Order.of(record)
+    credited = credits_of(order, tariffs[order.tariff])
+    assert credited is not None, "it was applied"
+    change = sum(cents for payee, cents in credited.all if payee == number)
+    return change - (order.amount_cents + order.fee_cents if number == order.payer else 0)
 
 
 def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:

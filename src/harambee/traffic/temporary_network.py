@@ -87,6 +87,7 @@ def network_of(folder: NetworkFolder) -> Network:
             np.ascontiguousarray(opened["number"]),
             opened["balance"].astype(np.int64),
             opened["next_sequence"].astype(np.uint32),
+            {tariff.version: tariff for tariff in folder.genesis.tariffs},
         ),
     )
 

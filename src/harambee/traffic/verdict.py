@@ -14,22 +14,26 @@ log, the balances with the accounts that the replica shows, the digests with eac
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.records import (
     ACCOUNT,
     BODY_BYTES,
     ORDER,
     ORDER_BYTES,
     POSITION_BITS,
+    POSITION_EXCISE,
     POSITION_REVENUE,
 )
+from harambee.ledger.rules import Order, credits_of
+from harambee.money.tariff import Tariff
 from harambee.traffic.book import Book
 from harambee.traffic.generator import Door
 
@@ -53,6 +57,8 @@ class Openings:
     numbers: npt.NDArray[np.uint32]
     balances_cents: npt.NDArray[np.int64]
     next_sequences: npt.NDArray[np.uint32]
+    tariffs: Mapping[int, Tariff] = field(default_factory=dict)
+    """By version; an order that names none of them pays its whole fee into revenue."""
 
     def __post_init__(self) -> None:
         assert np.all(self.numbers[1:] > self.numbers[:-1]), "numbers ascend"
@@ -143,17 +149,60 @@ def recompute(finals: Orders, openings: Openings) -> Openings:
     numbers = openings.numbers
     balances = openings.balances_cents.copy()
     sequences = openings.next_sequences.astype(np.int64)
-    amounts = finals["amount"].astype(np.int64)
-    fees = finals["fee"].astype(np.int64)
+    debits = finals["amount"].astype(np.int64) + finals["fee"].astype(np.int64)
     payers: npt.NDArray[np.uint32] = finals["payer"]
-    revenue = np.asarray((payers >> POSITION_BITS << POSITION_BITS) + POSITION_REVENUE, np.uint32)
-    for whom, cents in ((payers, -amounts - fees), (finals["payee"], amounts), (revenue, fees)):
+    for whom, cents in ((payers, -debits), *_credits(finals, openings.tariffs)):
         rows, here = _rows_of(numbers, whom)
         np.add.at(balances, rows[here], cents[here])
     rows, here = _rows_of(numbers, payers)
     here = here & _holds_account_slot(finals)
     np.add.at(sequences, rows[here], 1)
-    return Openings(numbers, balances, sequences.astype(np.uint32))
+    return Openings(numbers, balances, sequences.astype(np.uint32), openings.tariffs)
+
+
+def _credits(
+    finals: Orders, tariffs: Mapping[int, Tariff]
+) -> list[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]]:
+    """Return whom the orders credit, (n,) account numbers, and with how many cents, (n,).
+
+    One pair for payees, one each for revenue, excise and head offices. Orders that are alike but
+    for who pays whom are asked about once.
+    """
+    fields = ["kind", "tariff", "amount", "fee", "options"]
+    alike = np.ascontiguousarray(np.asarray(finals[fields]).astype(_PRICED))
+    _, first, which = np.unique(
+        alike.view(f"V{_PRICED.itemsize}"), return_index=True, return_inverse=True
+    )
+    shares = np.array([_shares(finals[row], tariffs) for row in first.tolist()], np.int64)
+    shares = shares.reshape(-1, 4)[which.reshape(-1)]
+    region = finals["payer"] >> POSITION_BITS << POSITION_BITS
+    options = finals["options"].astype(np.uint32)
+    place = options[:, 0] | options[:, 1] << 8 | options[:, 2] << 16
+    offices = (finals["payee"] >> POSITION_BITS << POSITION_BITS) + place
+    whom = (finals["payee"], region + POSITION_REVENUE, region + POSITION_EXCISE, offices)
+    return [
+        (np.asarray(numbers, np.uint32), cents)
+        for numbers, cents in zip(whom, shares.T, strict=True)
+    ]
+
+
+_PRICED: Final = np.dtype(
+    [("kind", "u1"), ("tariff", "<u2"), ("amount", "<u8"), ("fee", "<u4"), ("options", "u1", 3)]
+)
+"""All of an order that says how its debit is parted."""
+
+
+def _shares(record: np.void, tariffs: Mapping[int, Tariff]) -> tuple[int, int, int, int]:
+    """Return what payee, revenue, excise and head office receive of an order, in cents."""
+    order = Order.of(record)
+    moves_money = order.kind in set(OrderKind) and MOVEMENTS[OrderKind(order.kind)].moves_money
+    if not moves_money or order.tariff not in tariffs:
+        return order.amount_cents, order.fee_cents, 0, 0
+    credited = credits_of(order, tariffs[order.tariff])
+    assert credited is not None, "what was applied could be"
+    office = 0 if credited.head_office is None else credited.head_office.cents
+    (payee,) = credited.payees
+    return payee.cents, credited.revenue.cents, credited.excise.cents, office
 
 
 async def judge(

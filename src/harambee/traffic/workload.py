@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
-from harambee.money.tariff import FEE, NO_SERVICE, UPPER, Tariff
+from harambee.money.tariff import FEE, NO_SERVICE, UPPER, FeeMode, Tariff
 from harambee.traffic.profile import CENTS_PER_UNIT, Action, Profile
 
 CENTS_PER_SHILLING: Final = 100
@@ -159,11 +159,15 @@ def make_workload(
 
 
 def fees_of(tariff: Tariff, kinds: npt.NDArray[np.uint8], amounts_cents: Cents) -> Cents:
-    """Return the fee of each order, in cents; every amount must have one."""
+    """Return the payer's fee of each order, in cents; every amount must have one."""
     prices = tariff.as_array()
     charged = np.zeros(len(kinds), np.int64)
     for kind in np.unique(kinds):
-        table = MOVEMENTS[OrderKind(kind)].fee_table
+        movement = MOVEMENTS[OrderKind(kind)]
+        if movement.fee_mode is FeeMode.PAYEE:
+            continue
+        assert movement.fee_mode is FeeMode.PAYER, "the order need not say who pays its fee"
+        table = movement.fee_table
         rows = kinds == kind
         bands = np.searchsorted(prices[table, UPPER], amounts_cents[rows])
         charged[rows] = prices[table, FEE][bands]
