@@ -1,4 +1,4 @@
-"""The directory's hash: how a telephone number becomes an alias that says nothing to an outsider.
+"""The directory's hash: how a number becomes an alias that says nothing to an outsider.
 
 The ledger knows accounts and never numbers. An alias is the keyed hash of a number in its one
 canonical form; the key is the committee's. Whoever holds the key can try all numbers of a country
@@ -8,6 +8,7 @@ in minutes, so it is a secret like a signing key (SECURITY.md says what a leak e
 import hashlib
 from typing import Final
 
+from harambee.handset.numbers import canonical_number
 from harambee.handset.telephone import telephone
 
 KEY_BYTES: Final = 32
@@ -23,13 +24,13 @@ def canonical_msisdn(text: str) -> str:
     return telephone(text)
 
 
-def alias_of(key: bytes, msisdn: str) -> bytes:
-    """Return the alias, 32 bytes, of a telephone number under the committee's 32-byte key.
+def alias_of(key: bytes, text: str) -> bytes:
+    """Return the alias, 32 bytes, of a telephone number or short code under the committee's key.
 
-    Keyed BLAKE2b-256 (RFC 7693) over the canonical form in ASCII. TelephoneError as
-    `canonical_msisdn`; ValueError for a key of another length.
+    Keyed BLAKE2b-256 (RFC 7693) over the canonical form in ASCII, with the key of 32 bytes.
+    TelephoneError as `canonical_number`; ValueError for a key of another length.
     """
     if len(key) != KEY_BYTES:
         raise ValueError(f"the directory key is {KEY_BYTES} bytes long, not {len(key)}")
-    number = canonical_msisdn(msisdn).encode("ascii")
+    number = canonical_number(text).encode("ascii")
     return hashlib.blake2b(number, digest_size=ALIAS_BYTES, key=key).digest()
