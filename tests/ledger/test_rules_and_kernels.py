@@ -18,7 +18,7 @@ from tests.ledger.town import (
 
 from harambee.ledger import invariants, rules
 from harambee.ledger.invariants import Snapshot
-from harambee.ledger.kinds import MOVEMENTS
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.records import ORDER, PAYEE
 
@@ -127,15 +127,19 @@ def test_orders_are_applied_alike(data):
 
 
 def test_every_outcome_is_met_and_judged_alike():
-    met = set()
+    met, accepted = set(), set()
     for seed in SEEDS:
         dice = random.Random(seed)
         books = any_books(dice.choice)
         orders = [any_order(dice.choice, books) for _ in range(1_000)]
         signed = [dice.random() > 0.02 for _ in orders]
         proven = [dice.random() > 0.2 for _ in orders]
-        met.update(assert_judged_alike(books, orders, signed, proven))
+        said = assert_judged_alike(books, orders, signed, proven)
+        met.update(said)
+        both = zip(orders, said, strict=True)
+        accepted.update(order.kind for order, outcome in both if outcome is Outcome.ACCEPTED)
     assert met == {Outcome.ACCEPTED, *rules.RULES}
+    assert accepted == set(OrderKind)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
