@@ -63,7 +63,7 @@ _BANK: Final = int(AccountKind.BANK)
 _ENROLMENT: Final = int(AccountKind.ENROLMENT)
 _POCHI: Final = int(AccountKind.POCHI)
 _LIMITED: Final = 1 << _CUSTOMER | 1 << _POCHI
-assert _LIMITED == mask_of(LIMITED), "a change there is a change of this file too, see above"
+assert mask_of(LIMITED) == _LIMITED, "a change there is a change of this file too, see above"
 
 _PAYER_PAYS: Final = int(FeeMode.PAYER)
 _PAYEE_PAYS: Final = int(FeeMode.PAYEE)
