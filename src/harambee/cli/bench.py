@@ -74,11 +74,13 @@ def month(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from harambee.traffic.bench_month import bench_month
-    from harambee.traffic.profile import ProfileError
+    from harambee.traffic.profile import ProfileError, read_month
 
+    with one_sentence(ProfileError, as_json=as_json):
+        profiles = read_month(file)[:hours]
     columns = ("Transactions", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        one_sentence(ProfileError, ValueError, as_json=as_json),
+        one_sentence(ValueError, as_json=as_json),
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
         bar = progress.add_task("", total=None)
@@ -86,7 +88,7 @@ def month(
         def show(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total)
 
-        figures = bench_month(file, customers, super_agents, seed, show, hours)
+        figures = bench_month(profiles, customers, super_agents, seed, show)
     if as_json:
         print(json.dumps(figures))
     else:

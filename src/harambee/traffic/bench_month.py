@@ -22,7 +22,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -50,7 +49,7 @@ from harambee.money.tariff import FEE, RATE, UPPER, FeeTable, Tariff, shipped_ta
 from harambee.traffic.bench_apply import occurrence
 from harambee.traffic.nation import Nation, activity_of, drawn_by, make_nation, open_ledger
 from harambee.traffic.processes import rss_bytes
-from harambee.traffic.profile import Action, Profile, read_month
+from harambee.traffic.profile import Action, Profile
 from harambee.traffic.workload import AGENT_FLOAT_CENTS, CENTS_PER_SHILLING, amounts_of
 
 FIRST_DAY: Final = 20_000
@@ -117,19 +116,17 @@ class Tally:
 
 
 def bench_month(
-    file: Path | None = None,
+    month: Sequence[Profile],
     customers: int = 1_000_000,
     super_agents: int = 100,
     seed: int = 1,
     progress: Progress | None = None,
-    hours: int | None = None,
 ) -> dict[str, Any]:
-    """Run the month of a file, or the hour that ships, through rules and kernels; the figures.
+    """Run the hours of a month through rules and kernels; the figures.
 
-    `hours` takes only so many of its hours. `progress(done, all)` counts transactions. ProfileError
-    for a file that is no such table; ValueError for more customers than the regions have room for.
+    `progress(done, all)` counts transactions. ValueError for more customers than the regions have
+    room for.
     """
-    month = read_month(file)[:hours]
     warm_up()
     began = time.perf_counter()
     run = _Month(month[0], customers, super_agents, seed)
