@@ -10,6 +10,7 @@ from harambee.protocol.effects import Name, Range
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import (
     HEAD_BYTES,
+    LOOSE_ENDS_MAX,
     NO_DIGEST,
     Block,
     Draft,
@@ -132,6 +133,10 @@ def test_heads_read_back_and_bad_ones_are_malformed():
     assert isinstance(read_heads(content, 5), Malformed)
     assert isinstance(read_heads(content[40:] + content[:40], 4), Malformed)
     assert isinstance(read_heads(b"", 4), Malformed)
+    loose = (Name(2, 0, 9, bytes(32)),) * LOOSE_ENDS_MAX
+    assert read_heads(write_names(heads + loose), 4) == heads + loose
+    assert isinstance(read_heads(write_names(heads + loose + loose[:1]), 4), Malformed)
+    assert isinstance(read_heads(write_names((*heads, Name(4, 0, 9, bytes(32)))), 4), Malformed)
 
 
 def test_a_fetch_reads_back_and_bad_ones_are_malformed():

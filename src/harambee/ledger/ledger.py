@@ -283,6 +283,13 @@ class Ledger:
         found = self.aliases.get(alias)
         return 0 if found is None else found[1]
 
+    def following(self, orders: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
+        """Return the next sequence of each order's slot, (n,): its payer's, or for a claim its alias's."""
+        found = self.next_sequences(orders["payer"])
+        for row in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
+            found[row] = self.alias_next(orders[row]["reference"].tobytes())
+        return found
+
     # -- statements -------------------------------------------------------------------------------
 
     @property

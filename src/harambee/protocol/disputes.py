@@ -247,6 +247,10 @@ class Disputes:
         """The disputed slots, in the order in which they were opened."""
         return list(self._by_slot)
 
+    def oldest(self) -> Slot | None:
+        """The slot that has been disputed longest."""
+        return next(iter(self._by_slot), None)
+
     def get(self, slot: Slot) -> Dispute | None:
         """The dispute over a slot, if there is one."""
         return self._by_slot.get(slot)

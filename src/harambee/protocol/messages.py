@@ -18,7 +18,7 @@ class BlockArrived:
 
 @dataclass(frozen=True, slots=True)
 class HeadsArrived:
-    """`peer` says which heads it holds durably, one for each author."""
+    """`peer` says which heads it holds durably: one for each author, then loose ends (`Replica.heads`)."""
 
     peer: int
     heads: tuple[Name, ...]

@@ -46,7 +46,7 @@ from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
-from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
+from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Dispute, Disputes, Place
@@ -57,6 +57,7 @@ from harambee.protocol.effects import (
     Effects,
     Evidence,
     Fetch,
+    FetchNamed,
     Name,
     Range,
     Refused,
@@ -79,6 +80,7 @@ from harambee.protocol.messages import (
     PeerUp,
     Tick,
 )
+from harambee.protocol.offers import Offers
 from harambee.protocol.parking import Parking
 from harambee.protocol.placing import Placed, lacks, place
 from harambee.protocol.recovery import Plan, Rescuer
@@ -93,6 +95,7 @@ from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
+    LOOSE_ENDS_MAX,
     NO_DIGEST,
     REJECTION_BYTES_MAX,
     SIGNATURE_BYTES,
@@ -128,6 +131,8 @@ READ_FIRST_BLOCKS: Final = 64
 """With so many blocks of an author to catch up with, a replica reads first, and speaks and checks then."""
 REFUSAL_BYTES: Final = REJECTION_BYTES_MAX - (64 << 10)
 """An author votes on no further block in this one of its own, once its refusals take so many bytes."""
+_NONE: Final = -1, 0
+"""As (lane, height): no block."""
 
 
 def day_of(now: int) -> int:
@@ -259,7 +264,7 @@ class Replica:
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
-        self._parking = Parking(committee.n)
+        self._parking, self._offers = Parking(committee.n), Offers()
         self._watch = Watch()
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
@@ -285,7 +290,7 @@ class Replica:
             case OrdersOffered():
                 self._on_orders(message, now, effects)
             case HeadsArrived():
-                self._on_heads(message, effects)
+                self._on_heads(message, now, effects)
             case FetchAsked():
                 effects.send.append(Serve(message.peer, message.ranges))
             case NamedAsked():
@@ -337,6 +342,8 @@ class Replica:
             timer = self.rescuer.next_timer(now)
             if timer is not None:
                 effects.wake_at = min(effects.wake_at, timer)
+        if self._offers.are_due(self.disputes.oldest(), now):
+            effects.send += [AskHeads(peer) for peer in sorted(self.peers_up)]
         named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
         effects.send += named
         requests, wake = self.catch_up.requests(
@@ -390,17 +397,36 @@ class Replica:
     # -- what people may look at ------------------------------------------------------------------
 
     def heads(self) -> tuple[Name, ...]:
-        """Each author's newest held block, in the lane that is followed."""
+        """Each author's newest held block, in the lane that is followed; then loose ends.
+
+        A loose end is the newest block of another lane on which no block of this author stands: nobody else
+        may ever hear of it. There may be many; each call tells of some of them in turn.
+        """
         if self._told_heads[0] != self._position:
             heads = tuple(self._head_of(author) for author in range(self.committee.n))
-            self._told_heads = self._position, heads
+            self._told_heads = self._position, heads + self._loose_ends()
         return self._told_heads[1]
 
-    def _head_of(self, author: int) -> Name:
-        lane = self.chains.current[author]
+    def _loose_ends(self) -> tuple[Name, ...]:
+        seen = self.chains.head_row(self.lane)[CLOCK]
+        loose = [
+            lane
+            for lane in range(self.committee.n, len(self.chains.lanes))
+            if self.chains.heads[lane] > max(seen[lane], self.chains.lanes[lane].base)
+            and lane not in self.chains.current
+        ]
+        turn = self._position % len(loose) if len(loose) > LOOSE_ENDS_MAX else 0
+        told = (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
+        return tuple(self._newest_of(lane) for lane in told)
+
+    def _newest_of(self, lane: int) -> Name:
         height = int(self.chains.heads[lane])
+        about = self.chains.lanes[lane]
         digest = self.chains.digest_at(lane, height) or NO_DIGEST
-        return Name(author, self.chains.lanes[lane].incarnation, height, digest)
+        return Name(about.author, about.incarnation, height, digest)
+
+    def _head_of(self, author: int) -> Name:
+        return self._newest_of(self.chains.current[author])
 
     @property
     def lane(self) -> int:
@@ -458,7 +484,7 @@ class Replica:
             return
         if block.digest in self._parking or self._is_held(block):
             return
-        wanted = self._parking.is_wanted(block.digest)
+        wanted = self._parking.is_wanted(block.digest) or block.digest in self._offers
         beside = self._held_with_id(block)
         if not wanted and (
             block.author in self.convicted
@@ -666,19 +692,11 @@ class Replica:
 
     def _lock_accepted(self, held: Held, refused: set[int]) -> None:
         orders = held.block.orders
-        codes = np.where(self._slots_open(orders), 0, int(Outcome.SEQUENCE_STALE)).astype(np.uint8)
+        stale = self.ledger.following(orders) > orders["sequence"]
+        codes = np.where(stale, int(Outcome.SEQUENCE_STALE), 0).astype(np.uint8)
         codes[[index for index in refused if index < len(codes)]] = Outcome.SLOT_TAKEN
         codes[self._fenced_rows(orders)] = Outcome.SLOT_FENCED
         self.slots.lock(orders, self._ids_of(orders), codes)
-
-    def _slots_open(self, orders: Orders) -> npt.NDArray[np.bool_]:
-        """Which of these orders' slots have nothing applied in them yet, (n,)."""
-        following = self.ledger.next_sequences(orders["payer"])
-        open_ = following <= orders["sequence"]
-        for i in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
-            claimed = self.ledger.alias_next(orders[i]["reference"].tobytes())
-            open_[i] = claimed <= int(orders[i]["sequence"])
-        return open_
 
     def _next_in(self, slot: Slot) -> int:
         """The next sequence of a slot's subject here."""
@@ -868,7 +886,7 @@ class Replica:
                     for order in held.block.orders:
                         slot = Slot.of(order)
                         if not self._is_decided(slot):
-                            self._open_dispute(slot, (-1, 0))
+                            self._open_dispute(slot, _NONE)
 
     def _apply(
         self, orders: Orders, position: int, indices: npt.NDArray[np.uint32], effects: Effects
@@ -1052,9 +1070,8 @@ class Replica:
             slot = Slot.of(orders[row])
             if not self._is_next(slot):
                 continue
-            dispute = self.disputes.get(slot)
-            if self.doubts.place_of(slot) is not None:
-                dispute = self._open_dispute(slot, (-1, 0))
+            is_doubted = self.doubts.place_of(slot) is not None
+            dispute = self._open_dispute(slot, _NONE) if is_doubted else self.disputes.get(slot)
             if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
                 dispute.offered_again = now
                 known[row] = Offer.NEW
@@ -1062,7 +1079,7 @@ class Replica:
                 self._insistent[slot] = now
             elif not 0 <= now - self._insistent.setdefault(slot, now) < INSIST_NS:
                 name = ids[row].tobytes()
-                self._open_dispute(slot, (-1, 0))
+                self._open_dispute(slot, _NONE)
                 self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
                 self._watch.hot[slot] = None
         while len(self._insistent) > INSISTENT_MAX:
@@ -1113,7 +1130,7 @@ class Replica:
 
     # -- speaking ---------------------------------------------------------------------------------
 
-    def _on_heads(self, message: HeadsArrived, effects: Effects) -> None:
+    def _on_heads(self, message: HeadsArrived, now: int, effects: Effects) -> None:
         for name in message.heads[: self.committee.n]:
             followed = self.catch_up.incarnations[name.author]
             if name.incarnation == followed:
@@ -1125,7 +1142,24 @@ class Replica:
                 if last:
                     begun = Range(name.author, 1, last, name.incarnation)
                     effects.send.append(Fetch(message.peer, (begun,)))
+        beside = [name for name in message.heads if self._is_beside(name)]
+        if asked := self._offers.take(message.peer, beside, now):
+            effects.send.append(FetchNamed(message.peer, asked))
         self._told[message.peer] = message.heads
+
+    def _is_beside(self, name: Name) -> bool:
+        """Whether a peer holds a block, as its newest of an author, which catch-up by heights never brings.
+
+        It lies in another branch than the one followed here, or its author is convicted.
+        """
+        head = self._head_of(name.author)
+        if name.author == self.index or name.incarnation != head.incarnation or not name.height:
+            return False
+        if head.height - name.height >= self.chains.window:
+            return False  # too long ago to say
+        if name.height > head.height and name.author not in self.convicted:
+            return False
+        return self.chains.find(name.author, name.height, name.digest, name.incarnation) is None
 
     def _begin_to_speak(self) -> None:
         """Speak only once q authors, itself included, have told how far this author's chain goes."""

@@ -75,6 +75,7 @@ FETCH: Final = np.dtype(
     [("author", "<u2"), ("incarnation", "<u2"), ("first", "<u4"), ("last", "<u4")]
 )
 assert FETCH.itemsize == 12
+LOOSE_ENDS_MAX: Final = 64
 FETCH_RANGES_MAX: Final = 256
 
 
@@ -352,12 +353,15 @@ def write_names(names: tuple[Name, ...]) -> bytes:
 
 
 def read_heads(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
-    """Return the newest block of each author in a frame of heads, or why it is none."""
-    if len(content) != members * REFERENCE_BYTES:
+    """Return the newest block of each author and then loose ends, of a frame of heads, or why it is none."""
+    count, rest = divmod(len(content), REFERENCE_BYTES)
+    if rest or not members <= count <= members + LOOSE_ENDS_MAX:
         return Malformed("heads are not as many as the super-agents")
     rows = np.frombuffer(content, REFERENCE)
-    if (rows["author"] != np.arange(members)).any():
+    if (rows["author"][:members] != np.arange(members)).any():
         return Malformed("heads are not in the order of the super-agents")
+    if (rows["author"] >= members).any():
+        return Malformed("a loose end is nobody's")
     return _names(content, rows)
 
 
