@@ -245,7 +245,7 @@ class SuperAgent:
             case SendBlock(peer, data):
                 self._send_frame(peer, FrameType.BLOCK, data)
             case SendHeads(peer, heads):
-                self._send_frame(peer, FrameType.HEADS, write_names(heads))
+                self._send_frame(peer, FrameType.HEADS, heads.tobytes())
             case AskHeads(peer):
                 self._send_frame(peer, FrameType.ASK_HEADS, b"")
             case Fetch(peer, ranges):

@@ -186,6 +186,13 @@ class Chains:
         name: bytes = self._digests[lane, height & (self.window - 1)].tobytes()
         return name
 
+    def newest(self, lanes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """The digests of these lanes' newest blocks, (k, 32); zeros for a lane without a block of its own."""
+        heads = self._heads[lanes]
+        digests: npt.NDArray[np.uint8] = self._digests[lanes, heads & (self.window - 1)]
+        digests[heads == self._bases[lanes]] = 0
+        return digests
+
     def find(self, author: int, height: int, digest: bytes, incarnation: int = 0) -> int | None:
         """The lane to which a held block belongs, or None if it is not held (or below the window)."""
         for lane in self.lanes_of[author]:

@@ -46,10 +46,10 @@ class SendBlock:
 
 @dataclass(frozen=True, slots=True)
 class SendHeads:
-    """Tell `peer` (or EVERYONE) which heads this replica holds, one for each author."""
+    """Tell `peer` (or EVERYONE) which heads this replica holds: a REFERENCE array, see `Replica.heads`."""
 
     peer: int
-    heads: tuple[Name, ...]
+    heads: npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)

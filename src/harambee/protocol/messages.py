@@ -21,7 +21,7 @@ class HeadsArrived:
     """`peer` says which heads it holds durably: one for each author, then loose ends (`Replica.heads`)."""
 
     peer: int
-    heads: tuple[Name, ...]
+    heads: npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)

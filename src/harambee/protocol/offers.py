@@ -10,6 +10,7 @@ A liar's forks have no end, so what may come this way is bounded: of each peer o
 the next one twice as long after it as the one before.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from harambee.protocol.effects import Name
@@ -41,7 +42,7 @@ class Offers:
         self._ask_at = now + (now - self._since)
         return True
 
-    def take(self, peer: int, names: list[Name], now: int) -> tuple[Name, ...]:
+    def take(self, peer: int, names: Iterable[Name], now: int) -> tuple[Name, ...]:
         """Which of the blocks that `peer` offers to ask it for."""
         taken = []
         for name in names:

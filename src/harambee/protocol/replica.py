@@ -97,11 +97,13 @@ from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
     LOOSE_ENDS_MAX,
     NO_DIGEST,
+    REFERENCE,
     REJECTION_BYTES_MAX,
     SIGNATURE_BYTES,
     Block,
     Draft,
     block_prefix,
+    names_in,
     write_block,
     write_possession,
     write_rejection,
@@ -276,8 +278,8 @@ class Replica:
         """Whether something remained to be said at the end of the last turn."""
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
-        self._told: dict[int, tuple[Name, ...]] = {}
-        self._told_heads: tuple[int, tuple[Name, ...]] = -1, ()
+        self._told: dict[int, npt.NDArray[np.void]] = {}
+        self._told_heads: tuple[int, npt.NDArray[np.void]] = -1, np.zeros(0, REFERENCE)
 
     # -- the door ---------------------------------------------------------------------------------
 
@@ -297,12 +299,11 @@ class Replica:
                 effects.send.append(ServeNamed(message.peer, message.names))
             case FetchEnded():
                 self.catch_up.answered(message.peer)
-                self._told.setdefault(message.peer, ())
             case HeadsAsked():
                 effects.send.append(SendHeads(message.peer, self.heads()))
             case PeerUp():
                 self.peers_up.add(message.peer)
-                effects.send += [AskHeads(message.peer), SendHeads(message.peer, self.heads())]
+                effects.send.append(AskHeads(message.peer))
             case PeerDown():
                 self.peers_up.discard(message.peer)
                 self.catch_up.forget(message.peer)
@@ -396,18 +397,23 @@ class Replica:
 
     # -- what people may look at ------------------------------------------------------------------
 
-    def heads(self) -> tuple[Name, ...]:
-        """Each author's newest held block, in the lane that is followed; then loose ends.
+    def heads(self) -> npt.NDArray[np.void]:
+        """Each author's newest held block, in the lane that is followed; then loose ends: a REFERENCE array.
 
         A loose end is the newest block of another lane on which no block of this author stands: nobody else
         may ever hear of it. There may be many; each call tells of some of them in turn.
         """
         if self._told_heads[0] != self._position:
-            heads = tuple(self._head_of(author) for author in range(self.committee.n))
-            self._told_heads = self._position, heads + self._loose_ends()
+            lanes = np.array(self.chains.current + self._loose_ends(), np.int64)
+            heads = np.zeros(len(lanes), REFERENCE)
+            heads["author"] = self.chains.author_of[lanes]
+            heads["incarnation"] = [self.chains.lanes[lane].incarnation for lane in lanes.tolist()]
+            heads["height"] = self.chains.heads[lanes]
+            heads["digest"] = self.chains.newest(lanes)
+            self._told_heads = self._position, heads
         return self._told_heads[1]
 
-    def _loose_ends(self) -> tuple[Name, ...]:
+    def _loose_ends(self) -> list[int]:
         seen = self.chains.head_row(self.lane)[CLOCK]
         loose = [
             lane
@@ -416,17 +422,13 @@ class Replica:
             and lane not in self.chains.current
         ]
         turn = self._position % len(loose) if len(loose) > LOOSE_ENDS_MAX else 0
-        told = (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
-        return tuple(self._newest_of(lane) for lane in told)
-
-    def _newest_of(self, lane: int) -> Name:
-        height = int(self.chains.heads[lane])
-        about = self.chains.lanes[lane]
-        digest = self.chains.digest_at(lane, height) or NO_DIGEST
-        return Name(about.author, about.incarnation, height, digest)
+        return (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
 
     def _head_of(self, author: int) -> Name:
-        return self._newest_of(self.chains.current[author])
+        lane = self.chains.current[author]
+        height = int(self.chains.heads[lane])
+        digest = self.chains.digest_at(lane, height) or NO_DIGEST
+        return Name(author, self.chains.lanes[lane].incarnation, height, digest)
 
     @property
     def lane(self) -> int:
@@ -1131,67 +1133,69 @@ class Replica:
     # -- speaking ---------------------------------------------------------------------------------
 
     def _on_heads(self, message: HeadsArrived, now: int, effects: Effects) -> None:
-        for name in message.heads[: self.committee.n]:
-            followed = self.catch_up.incarnations[name.author]
-            if name.incarnation == followed:
-                self.catch_up.holds(message.peer, name.author, name.height)
-            elif name.incarnation > followed and (
-                name.author != self.index or self.re_entering.phase == Phase.READING
-            ):
-                last = min(name.height, RANGE_BLOCKS_MAX)
-                if last:
-                    begun = Range(name.author, 1, last, name.incarnation)
-                    effects.send.append(Fetch(message.peer, (begun,)))
-        beside = [name for name in message.heads if self._is_beside(name)]
+        heads = message.heads[: self.committee.n]
+        followed = self.chains.followed[1]
+        same = heads["incarnation"] == followed
+        self.catch_up.holds_all(message.peer, heads["author"][same], heads["height"][same])
+        for newer in np.flatnonzero(
+            (heads["incarnation"] > followed) & (heads["height"] > 0)
+        ).tolist():
+            if newer != self.index or self.re_entering.phase == Phase.READING:
+                last = min(int(heads["height"][newer]), RANGE_BLOCKS_MAX)
+                begun = Range(newer, 1, last, int(heads["incarnation"][newer]))
+                effects.send.append(Fetch(message.peer, (begun,)))
+        beside = names_in(message.heads[self._are_beside(message.heads)])
         if asked := self._offers.take(message.peer, beside, now):
             effects.send.append(FetchNamed(message.peer, asked))
         self._told[message.peer] = message.heads
 
-    def _is_beside(self, name: Name) -> bool:
-        """Whether a peer holds a block, as its newest of an author, which catch-up by heights never brings.
+    def _are_beside(self, heads: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which of these a peer holds as the newest of a lane that catch-up by heights never brings.
 
-        It lies in another branch than the one followed here, or its author is convicted.
+        They lie in another branch than the one followed here, or their author is convicted. Where that is too
+        long ago to say, they are left.
         """
-        head = self._head_of(name.author)
-        if name.author == self.index or name.incarnation != head.incarnation or not name.height:
-            return False
-        if head.height - name.height >= self.chains.window:
-            return False  # too long ago to say
-        if name.height > head.height and name.author not in self.convicted:
-            return False
-        return self.chains.find(name.author, name.height, name.digest, name.incarnation) is None
+        authors, heights = heads["author"], heads["height"].astype(np.int64)
+        held = self._heights()[authors]
+        convicted = np.zeros(self.committee.n, np.bool_)
+        convicted[list(self.convicted)] = True
+        beside: npt.NDArray[np.bool_] = (
+            (authors != self.index)
+            & (heads["incarnation"] == self.chains.followed[1][authors])
+            & (heights > 0)
+            & (held - heights < self.chains.window)
+            & ((heights <= held) | convicted[authors])
+        )
+        beside[beside] = self.chains.find_all(heads[beside]) < 0
+        return beside
 
     def _begin_to_speak(self) -> None:
         """Speak only once q authors, itself included, have told how far this author's chain goes."""
         if self.speaking or self.halted is not None:
             return
         reading = self.re_entering.phase == Phase.READING
-        heard = [
-            heads for heads in self._told.values() if heads and (reading or self._knows_own(heads))
-        ]
+        heard = [heads for heads in self._told.values() if reading or self._knows_own(heads)]
         # Who has lost its own word counts for nothing itself.
         if len(heard) + (not reading) < self.committee.q:
             return
-        heights = self._heights()
-        for author in range(self.committee.n):
-            if author in self.convicted:
-                continue
-            followed = self.catch_up.incarnations[author]
-            claimed = sorted(
-                (heads[author].height for heads in heard if heads[author].incarnation == followed),
-                reverse=True,
-            )
-            # The w-th highest claim is at most what an honest peer holds: liars cannot delay a start.
-            believed = claimed[self.committee.f] if len(claimed) > self.committee.f else 0
-            if (author != self.index or reading) and believed > heights[author]:
+        # The w-th highest claim is at most what an honest peer holds: liars cannot delay a start.
+        if len(heard) > self.committee.f:
+            told = np.stack([heads[: self.committee.n] for heads in heard])
+            same = told["incarnation"] == self.chains.followed[1]
+            claimed = np.sort(np.where(same, told["height"].astype(np.int64), 0), axis=0)[::-1]
+            behind = claimed[self.committee.f] > self._heights()
+            behind[list(self.convicted)] = False
+            if not reading:
+                behind[self.index] = False
+            if behind.any():
                 return
         self.speaking = True
 
-    def _knows_own(self, heads: tuple[Name, ...]) -> bool:
+    def _knows_own(self, heads: npt.NDArray[np.void]) -> bool:
         """Whether a peer's word about this author's own chain is no more than is held here."""
-        mine = self._head_of(self.index)
         theirs = heads[self.index]
-        return (theirs.incarnation, theirs.height) <= (mine.incarnation, mine.height)
+        said = int(theirs["incarnation"]), int(theirs["height"])
+        return said <= (self._own_incarnation, self.height)
 
     def _is_far_behind(self) -> bool:
         """Whether w peers hold so much more that this replica should read first.

@@ -212,10 +212,12 @@ def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...]
         return Malformed("the references are not in ascending order of author")
     if (authors >= members).any() or (authors == author).any() or (rows["height"] == 0).any():
         return Malformed("a reference names nobody, or its own author")
-    return _names(part, rows)
+    return names_in(rows)
 
 
-def _names(part: bytes, rows: npt.NDArray[np.void]) -> tuple[Name, ...]:
+def names_in(rows: npt.NDArray[np.void]) -> tuple[Name, ...]:
+    """Return the blocks that a REFERENCE array (k,) names."""
+    part = rows.tobytes()
     return tuple(
         Name(a, i, h, part[at + 8 : at + REFERENCE_BYTES])
         for a, i, h, at in zip(
@@ -352,8 +354,11 @@ def write_names(names: tuple[Name, ...]) -> bytes:
     )
 
 
-def read_heads(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
-    """Return the newest block of each author and then loose ends, of a frame of heads, or why it is none."""
+def read_heads(content: bytes, members: int) -> npt.NDArray[np.void] | Malformed:
+    """Return a frame of heads as a REFERENCE array, or why it is none.
+
+    The newest block of each author, in their order, and then loose ends.
+    """
     count, rest = divmod(len(content), REFERENCE_BYTES)
     if rest or not members <= count <= members + LOOSE_ENDS_MAX:
         return Malformed("heads are not as many as the super-agents")
@@ -362,7 +367,7 @@ def read_heads(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
         return Malformed("heads are not in the order of the super-agents")
     if (rows["author"] >= members).any():
         return Malformed("a loose end is nobody's")
-    return _names(content, rows)
+    return rows
 
 
 def read_named(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
@@ -373,7 +378,7 @@ def read_named(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
     rows = np.frombuffer(content, REFERENCE)
     if (rows["author"] >= members).any() or (rows["height"] == 0).any():
         return Malformed("a fetch names nobody")
-    return _names(content, rows)
+    return names_in(rows)
 
 
 def write_fetch(ranges: tuple[Range, ...]) -> bytes:

@@ -85,7 +85,8 @@ class LyingServer(Traitor):
                     self.world.travel(self.index, peer, BlockArrived(self.index, _spoilt(data)))
                 self.world.travel(self.index, peer, FetchEnded(self.index))
             case SendHeads(peer, heads):
-                claimed = tuple(name._replace(height=name.height + 10_000) for name in heads)
+                claimed = heads.copy()
+                claimed["height"] += 10_000
                 super().send(SendHeads(peer, claimed))
             case _:
                 super().send(outgoing)
