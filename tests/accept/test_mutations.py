@@ -53,12 +53,15 @@ MUTATIONS = {
     ),
     "branches are counted, not authors": Mutation(
         "disputes",
-        "            chains.lanes[lane].author\n            for lane, height in",
-        "            lane\n            for lane, height in",
+        "return len(set(chains.author_of[voting].tolist())) >= chains.quorum",
+        "return len(voting) >= chains.quorum",
         DEFINITION,
     ),
     "the votes of those who fork are not counted": Mutation(
-        "disputes", "if lane < len(clock) and", "if lane < chains.members and", DEFINITION
+        "disputes",
+        "voting = np.flatnonzero(self.row(len(clock)) <= clock)",
+        "voting = np.flatnonzero((self.row(len(clock)) <= clock)[: chains.members])",
+        DEFINITION,
     ),
     "the lowest certificate is stated": Mutation(
         "disputes",

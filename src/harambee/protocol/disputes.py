@@ -8,7 +8,8 @@ two replicas that hold the same blocks find the same. What a replica *does* abou
 `recovery.py`.
 
 A vote is kept as the height at which a lane first casts it. Then "the certificate is in the past of a block"
-is: q distinct authors have a lane whose vote stands no higher than that block's clock.
+is: q distinct authors have a lane whose vote stands no higher than that block's clock. What was counted for a
+past stays so: whatever lies in it was held when its block was, so answers about fences are kept.
 """
 
 from collections.abc import Iterable, Iterator
@@ -69,6 +70,49 @@ class ProposalAt:
 
 
 @dataclass(slots=True)
+class Ballot:
+    """Who votes for one candidate, and since when."""
+
+    heights: dict[int, int] = field(default_factory=dict)
+    """The height at which a lane first casts its vote, by lane."""
+    _row: Clock | None = None
+
+    def __len__(self) -> int:
+        """How many lanes vote for it."""
+        return len(self.heights)
+
+    def cast(self, lane: int, height: int) -> None:
+        """A lane's block votes for it; the lowest one counts."""
+        if height < self.heights.get(lane, NEVER):
+            self.heights[lane] = height
+            self._row = None
+
+    def row(self, lanes: int) -> Clock:
+        """The heights as an array (lanes,), NEVER where a lane does not vote; not to be written to."""
+        if self._row is None or len(self._row) < lanes:
+            self._row = np.full(lanes, NEVER, np.int32)
+            self._row[list(self.heights)] = list(self.heights.values())
+        return self._row[:lanes]
+
+    def are_enough(self, chains: Chains) -> bool:
+        """Whether q authors vote for it, in all held blocks."""
+        if len(self.heights) < chains.quorum:
+            return False
+        if len(chains.lanes) == chains.members:
+            return True
+        return len({chains.lanes[lane].author for lane in self.heights}) >= chains.quorum
+
+    def are_enough_in(self, chains: Chains, clock: Clock) -> bool:
+        """Whether the votes of q authors lie in a past with this clock."""
+        if len(self.heights) < chains.quorum:
+            return False
+        voting = np.flatnonzero(self.row(len(clock)) <= clock)
+        if len(chains.lanes) == chains.members or len(voting) < chains.quorum:
+            return len(voting) >= chains.quorum
+        return len(set(chains.author_of[voting].tolist())) >= chains.quorum
+
+
+@dataclass(slots=True)
 class Dispute:
     """Everything that the held blocks say about one slot."""
 
@@ -76,8 +120,7 @@ class Dispute:
     orders: dict[bytes, Orders] = field(default_factory=dict)
     """By order id, ORDER arrays of shape (1,): those that lie in held blocks."""
     places: dict[Place, bytes] = field(default_factory=dict)
-    votes: dict[Candidate, dict[int, int]] = field(default_factory=dict)
-    """The height at which a lane casts its vote, by lane."""
+    votes: dict[Candidate, Ballot] = field(default_factory=dict)
     fences: dict[int, list[FenceAt]] = field(default_factory=dict)
     """Ascending, by lane."""
     proposals: dict[int, list[ProposalAt]] = field(default_factory=dict)
@@ -86,13 +129,17 @@ class Dispute:
     """When this door last put one of its orders into a block again; nanoseconds."""
     _passed: dict[Candidate, int] = field(default_factory=dict)
     """Candidates that cannot become final any more, by how many lanes there were: only a new one matters."""
+    _views: dict[int, int] = field(default_factory=dict)
+    """The highest view that an author has fenced in any lane, abstentions left out."""
+    _before: dict[tuple[int, int, Candidate], bool] = field(default_factory=dict)
+    """By lane and height of a fence: whether the block before it acknowledges a candidate."""
 
     # -- what a chain says ------------------------------------------------------------------------
 
     def fence(self, chains: Chains, lane: int, height: int) -> int:
         """The highest view fenced in the chain that ends in (lane, height), that block included."""
         view = 0
-        while lane >= 0:
+        while lane >= 0 and self.fences:
             for fence in self.fences.get(lane, ()):
                 if fence.height <= height:
                     view = max(view, fence.view)
@@ -102,13 +149,14 @@ class Dispute:
 
     def fence_views(self, chains: Chains) -> list[int]:
         """The highest view that each author has fenced in any lane, abstentions left out; (n,)."""
-        views = [0] * chains.members
-        for lane, fences in self.fences.items():
+        return [self._views.get(author, 0) for author in range(chains.members)]
+
+    def add_fence(self, chains: Chains, lane: int, fence: FenceAt) -> None:
+        """A block of a lane fences the slot for a view higher than any before in its chain."""
+        self.fences.setdefault(lane, []).append(fence)
+        if fence.view != ABSTAINS:
             author = chains.lanes[lane].author
-            for fence in fences:
-                if fence.view != ABSTAINS:
-                    views[author] = max(views[author], fence.view)
-        return views
+            self._views[author] = max(self._views.get(author, 0), fence.view)
 
     def abstaining(self, chains: Chains) -> set[int]:
         """The authors who will not vote here, for they may have forgotten a promise."""
@@ -123,13 +171,13 @@ class Dispute:
 
         To open the slot then would only take back acknowledgements that are under way.
         """
-        return bool(self.certified(chains)) and not any(self.fence_views(chains))
+        return not self._views and bool(self.certified(chains))
 
     def vote_of(self, chains: Chains, lane: int, view: int) -> bytes | None:
         """The value that a lane's chain has voted for in a view, or None."""
         for candidate, votes in sorted(self.votes.items()):
             if candidate.view == view and any(
-                lane_ in votes and votes[lane_] <= chains.heads[lane]
+                votes.heights.get(lane_, NEVER) <= chains.heads[lane]
                 for lane_ in _line(chains, lane)
             ):
                 return candidate.value
@@ -137,23 +185,12 @@ class Dispute:
 
     # -- what a past says -------------------------------------------------------------------------
 
-    def voters(self, chains: Chains, candidate: Candidate, clock: list[int]) -> set[int]:
-        """The authors whose votes for the candidate lie in a past with this clock."""
-        return {
-            chains.lanes[lane].author
-            for lane, height in self.votes.get(candidate, {}).items()
-            if lane < len(clock) and height <= clock[lane]
-        }
-
     def certificate(self, chains: Chains, clock: Clock, below: int) -> Candidate | None:
         """The candidate of the highest view less than `below` that q authors voted for in a past."""
-        known = clock.tolist()
         certified = [
             candidate
             for candidate, votes in self.votes.items()
-            if candidate.view < below
-            and len(votes) >= chains.quorum
-            and len(self.voters(chains, candidate, known)) >= chains.quorum
+            if candidate.view < below and votes.are_enough_in(chains, clock)
         ]
         return max(certified, default=None)
 
@@ -161,13 +198,7 @@ class Dispute:
 
     def certified(self, chains: Chains) -> list[Candidate]:
         """What q authors voted for, in all held blocks."""
-        heads = chains.heads.tolist()
-        return [
-            candidate
-            for candidate, votes in sorted(self.votes.items())
-            if len(votes) >= chains.quorum
-            and len(self.voters(chains, candidate, heads)) >= chains.quorum
-        ]
+        return sorted(c for c, votes in self.votes.items() if votes.are_enough(chains))
 
     def may_be_final(self, chains: Chains) -> list[Candidate]:
         """What is certified, and not passed over by too many."""
@@ -180,10 +211,8 @@ class Dispute:
         `clocks` are `Chains.clocks()`. What a lane acknowledges only grows until it fences a higher view,
         so its newest block speaks for it, or the one before that fence.
         """
-        votes = self.votes[candidate]
-        ballot = np.full((1, len(chains.lanes)), NEVER, np.int32)
-        ballot[0, list(votes)] = list(votes.values())
-        seen = chains.acknowledging(clocks, ballot)[0]
+        ballot = self.votes[candidate].row(len(chains.lanes))
+        seen = chains.acknowledging(clocks, ballot[np.newaxis])[0]
         for lane in self._fenced_lanes(chains):
             seen[lane] = self._acknowledged_before(chains, lane, candidate, acknowledges=seen[lane])
         authors = set(chains.author_of[np.flatnonzero(seen)].tolist())
@@ -218,7 +247,10 @@ class Dispute:
         fence = next((f for f in self.fences.get(lane, ()) if f.view > candidate.view), None)
         if fence is None:
             return acknowledges
-        return len(self.voters(chains, candidate, fence.clock_before.tolist())) >= chains.quorum
+        key = lane, fence.height, candidate
+        if key not in self._before:
+            self._before[key] = self.votes[candidate].are_enough_in(chains, fence.clock_before)
+        return self._before[key]
 
 
 def _line(chains: Chains, lane: int) -> Iterator[int]:
@@ -307,9 +339,9 @@ class Disputes:
 
     def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
         """Note votes for a place that were noted elsewhere, by lane."""
-        known = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
+        ballot = dispute.votes.setdefault(Candidate(0, dispute.places[place]), Ballot())
         for lane, height in votes.items():
-            known[lane] = min(height, known.get(lane, height))
+            ballot.cast(lane, height)
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
@@ -366,7 +398,7 @@ class Disputes:
                     dispute = self._by_slot[slot]
                     if dispute.fence(chains, lane, height) == 0:
                         name = dispute.places[Place(on, at, index)]
-                        dispute.votes.setdefault(Candidate(0, name), {}).setdefault(lane, height)
+                        dispute.votes.setdefault(Candidate(0, name), Ballot()).cast(lane, height)
         return passed
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:
@@ -382,7 +414,7 @@ class Disputes:
             if height > 1
             else np.zeros(len(chains.lanes), np.int32)
         )
-        dispute.fences.setdefault(lane, []).append(FenceAt(height, fence.view, before, None))
+        dispute.add_fence(chains, lane, FenceAt(height, fence.view, before, None))
 
     def state(self, chains: Chains, lane: int, slot: Slot) -> None:
         """Compute the statement of a fence in the newest block of a lane, once its votes are noted."""
@@ -407,11 +439,11 @@ class Disputes:
         twice = None
         for candidate, votes in dispute.votes.items():
             if candidate.view == vote.view and candidate.value != vote.value:
-                for other, at in votes.items():
+                for other, at in votes.heights.items():
                     if chains.lanes[other].author == author:
                         twice = other, at
         candidate = Candidate(vote.view, vote.value)
-        dispute.votes.setdefault(candidate, {}).setdefault(lane, height)
+        dispute.votes.setdefault(candidate, Ballot()).cast(lane, height)
         return twice
 
     def propose(self, chains: Chains, lane: int, proposal: Proposal) -> bool:

@@ -769,7 +769,8 @@ class Replica:
         held = self._held_at(on, at)
         if held is None:
             return  # every order in it is applied already
-        for index in sorted(indices):
+        known = self.doubts.rows_in(on, at) + self.disputes.indices_in(on, at)
+        for index in sorted(indices.difference(known)):
             if index >= len(held.block.orders):
                 continue
             slot = Slot.of(held.block.orders[index])

@@ -5,6 +5,7 @@ say, and cancels what q of them refuse. A crook signs two or three orders for on
 different doors at once. Traitors always say what a customer would like to hear.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -87,11 +88,10 @@ class Crowd:
 
     def _want_to_pay(self) -> None:
         world, story = self.world, self.world.story
-        free = [number for number in world.town.people if number not in self._busy]
-        if not free:
+        payer = self._somebody_free()
+        if payer is None:
             world.later(world.now + LOOK_NS, self._want_to_pay)
             return
-        payer = world.dice.choice(free)
         till = world.town.people[0]
         others = [number for number in world.town.people[:64] if number != payer]
         payee = till if story.to_one_till and payer != till else world.dice.choice(others)
@@ -124,6 +124,16 @@ class Crowd:
             self._bring(payment, orders[0], payment.door)
         world.later(world.now + LOOK_NS, self._look, payment)
 
+    def _somebody_free(self) -> int | None:
+        """One of those who have no payment open, each as likely as any other; None if there is none."""
+        people = self.world.town.people
+        if len(self._busy) == len(people):
+            return None
+        while True:
+            number = self.world.dice.choice(people)
+            if number not in self._busy:
+                return number
+
     def _bring(self, payment: Payment, order: Orders, door: int) -> None:
         """Bring an order to a door; what it answers is looked at later."""
         world = self.world
@@ -136,16 +146,15 @@ class Crowd:
         """Ask super-agents about the slot; bring the order to the next door, or cancel it."""
         world = self.world
         committee = world.town.committee
-        words: dict[bytes, int] = {}
+        liars = sum(machine.up for machine in world.traitors)
+        words: Counter[bytes] = Counter()
         for machine in world.honest:
             said = machine.says(payment.payer, payment.sequence)
-            if said is not None:
-                words[said] = words.get(said, 0) + 1
-        wished = payment.orders[0].tobytes()[:BODY_BYTES]
-        liars = sum(machine.up for machine in world.machines if not machine.honest)
-        for said, count in sorted(words.items()):
-            if count + min(liars, committee.f) >= committee.w:
-                self._close(payment, said, wished)
+            if said is None:
+                continue
+            words[said] += 1
+            if words[said] + min(liars, committee.f) >= committee.w:
+                self._close(payment, said, payment.orders[0].tobytes()[:BODY_BYTES])
                 return
         for machine in world.honest:
             outcome = machine.refused.pop((payment.number, 0), None)

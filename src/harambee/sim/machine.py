@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from harambee.sim.world import World
 
 MS: Final = 1_000_000
-TURN_NS: Final = 1 * MS
-"""How long messages are gathered before the replica acts on them."""
 FULL_RETRY_NS: Final = 50 * MS
 OPERATOR_NS: Final = 400 * MS
 """How long an operator takes to see that a super-agent has stopped, and to let it rejoin."""
@@ -49,6 +47,7 @@ class Machine:
         self._waiting = Effects()
         self._busy = False
         self._turn_at = -1
+        self._turn_ns = world.story.turn_ms * MS
 
     def make_replica(self) -> Replica:
         """A replica that has read nothing."""
@@ -64,7 +63,7 @@ class Machine:
             self._inbox.append(message)
             return
         self._waiting.extend(self.replica.receive(message, self.now))
-        self.act_at(self.world.now + TURN_NS)
+        self.act_at(self.world.now + self._turn_ns)
 
     @property
     def now(self) -> int:
@@ -117,7 +116,7 @@ class Machine:
         self._look(effects)
         wake = effects.wake_at
         if wake is not None:
-            self.act_at(max(wake - self.skew_ns, self.world.now + TURN_NS))
+            self.act_at(max(wake - self.skew_ns, self.world.now + self._turn_ns))
 
     def _tell_decided(self, effects: Effects) -> None:
         """Each account's slots in their order: a skipped one may come before one that was paid."""

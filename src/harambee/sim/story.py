@@ -13,6 +13,9 @@ import msgspec
 from harambee.sim.traitors import STRATEGIES
 
 SUPER_AGENTS_MAX: Final = 100
+CROWDED: Final = 16
+"""More super-agents than this speak more rarely."""
+PEOPLE_MAX: Final = 100_000
 ACTS: Final = (
     "crash",
     "restart",
@@ -61,7 +64,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     traitors: Annotated[int, msgspec.Meta(ge=0, le=SUPER_AGENTS_MAX)] = 1
     strategies: tuple[str, ...] = STRATEGIES
     """What traitors do; each takes one of them, by the seed."""
-    people: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 40
+    people: Annotated[int, msgspec.Meta(ge=2, le=PEOPLE_MAX)] = 40
     crooks: Share = 0.1
     """The share of people who sign two orders for one slot."""
     to_one_till: bool = False
@@ -75,6 +78,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     most_cents: Annotated[int, msgspec.Meta(ge=10_000, le=10**11)] = 300_000
     """The largest amount that is sent."""
     pace_ms: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    turn_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    """How long a super-agent gathers messages before it acts on them, as one does that is busy."""
     heartbeat_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 500
     delay_ms: tuple[float, float] = (1, 40)
     loss: Share = 0.01
@@ -107,6 +112,19 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             if not 0 <= low <= high:
                 raise StoryError(f"{name} is no range")
         return self
+
+    def sized(self) -> "Story":
+        """Return the story paced for its size, as a network of so many would be run.
+
+        With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
+        larger; and there are enough people that each order finds a payer who has none in flight.
+        """
+        if self.super_agents <= CROWDED:
+            return self
+        people = min(PEOPLE_MAX, max(self.people, self.orders // 4))
+        return self.changed(
+            {"pace_ms": 250, "heartbeat_ms": 1_000, "turn_ms": 25, "people": people}
+        )
 
     def changed(self, changes: dict[str, object]) -> "Story":
         """Return the story with some fields changed; StoryError if it cannot be told."""

@@ -73,14 +73,17 @@ class World:
         self._cut: set[tuple[int, int]] = set()
         self._up_links: set[tuple[int, int]] = set()
         self.machines: list[Machine] = []
-        traitors = sorted(self.dice.sample(range(story.super_agents), story.traitors))
+        lying = sorted(self.dice.sample(range(story.super_agents), story.traitors))
         for index in range(story.super_agents):
             maker: type[Machine] = Machine
-            if index in traitors:
+            if index in lying:
                 strategy = self.dice.choice(story.strategies)
                 maker = MAKERS[strategy]
                 self.timeline.label(index, strategy)
             self.machines.append(maker(self, index))
+        self.honest = [machine for machine in self.machines if machine.honest]
+        """The super-agents that keep the rules."""
+        self.traitors = [machine for machine in self.machines if not machine.honest]
         for machine in self.machines:
             hours = self.dice.uniform(-1, 1) * story.skew_hours
             machine.skew_ns = int(hours * 3_600 * SECOND)
@@ -88,11 +91,6 @@ class World:
                 self.marks.hit("a clock was set apart")
         for index in range(story.super_agents):
             self.link_up(index)
-
-    @property
-    def honest(self) -> list[Machine]:
-        """The super-agents that keep the rules."""
-        return [machine for machine in self.machines if machine.honest]
 
     @property
     def today(self) -> int:
