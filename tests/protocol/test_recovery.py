@@ -326,8 +326,7 @@ def fenced_by(network, order):
     for node in network.nodes:
         dispute = node.replica.disputes.get(slot)
         if node.up and dispute is not None:
-            views = dispute.fence_views(node.replica.chains)
-            found |= {author for author, view in enumerate(views) if view}
+            found |= {author for author in range(network.n) if dispute.view_of(author)}
     return found
 
 

@@ -486,6 +486,34 @@ def _first_votes(
 
 
 @njit(cache=True, nogil=True)
+def holds_quorum(
+    ballot: npt.NDArray[np.int32],
+    clock: npt.NDArray[np.int32],
+    author_of: Heights,
+    members: int,
+    quorum: int,
+    counted: npt.NDArray[np.bool_],
+) -> bool:
+    """Whether a past with this clock (lanes,) holds the votes of q authors.
+
+    `counted` (members,) is for the kernel to write to.
+    """
+    lanes = clock.shape[0]
+    count = np.int32(0)
+    for c in range(members):
+        count += np.int32(clock[c] >= ballot[c])
+    if lanes > members and count < quorum:
+        # An author counts once, by whichever of its lanes.
+        counted[:] = False
+        for c in range(members, lanes):
+            author = author_of[c]
+            if clock[c] >= ballot[c] and clock[author] < ballot[author] and not counted[author]:
+                counted[author] = True
+                count += 1
+    return bool(count >= quorum)
+
+
+@njit(cache=True, nogil=True)
 def _acknowledging(
     ballots: Rows,
     clocks: Rows,
@@ -494,24 +522,7 @@ def _acknowledging(
     quorum: int,
     found: npt.NDArray[np.bool_],
 ) -> None:
-    lanes = clocks.shape[0]
     counted = np.zeros(members, np.bool_)
     for k in range(ballots.shape[0]):
-        ballot = ballots[k]
-        for a in range(lanes):
-            count = np.int32(0)
-            for c in range(members):
-                count += np.int32(clocks[a, c] >= ballot[c])
-            if lanes > members:
-                # An author counts once, by whichever of its lanes.
-                counted[:] = False
-                for c in range(members, lanes):
-                    author = author_of[c]
-                    if (
-                        clocks[a, c] >= ballot[c]
-                        and clocks[a, author] < ballot[author]
-                        and not counted[author]
-                    ):
-                        counted[author] = True
-                        count += 1
-            found[k, a] = count >= quorum
+        for a in range(clocks.shape[0]):
+            found[k, a] = holds_quorum(ballots[k], clocks[a], author_of, members, quorum, counted)

@@ -141,15 +141,23 @@ class Dispute:
         view = 0
         while lane >= 0 and self.fences:
             for fence in self.fences.get(lane, ()):
-                if fence.height <= height:
-                    view = max(view, fence.view)
+                if fence.height <= height and fence.view > view:
+                    view = fence.view
+            if lane < chains.members:
+                break  # the first lane of its author stands on no other
             height = min(height, chains.lanes[lane].base)
             lane = chains.lanes[lane].parent
         return view
 
-    def fence_views(self, chains: Chains) -> list[int]:
-        """The highest view that each author has fenced in any lane, abstentions left out; (n,)."""
-        return [self._views.get(author, 0) for author in range(chains.members)]
+    def view_of(self, author: int) -> int:
+        """The highest view that an author has fenced, in any lane, abstentions left out."""
+        return self._views.get(author, 0)
+
+    def fenced_by(self, authors: int) -> int:
+        """The highest view that so many authors have fenced, in any lane, abstentions left out."""
+        if len(self._views) < authors:
+            return 0
+        return sorted(self._views.values(), reverse=True)[authors - 1]
 
     def add_fence(self, chains: Chains, lane: int, fence: FenceAt) -> None:
         """A block of a lane fences the slot for a view higher than any before in its chain."""
@@ -205,14 +213,15 @@ class Dispute:
         lanes = len(chains.lanes)
         return [c for c in self.certified(chains) if self._passed.get(c) != lanes]
 
-    def acknowledging(self, chains: Chains, clocks: Clock, candidate: Candidate) -> set[int]:
+    def acknowledging(
+        self, chains: Chains, seen: npt.NDArray[np.bool_], candidate: Candidate
+    ) -> set[int]:
         """The authors who acknowledge a candidate in some held block.
 
-        `clocks` are `Chains.clocks()`. What a lane acknowledges only grows until it fences a higher view,
-        so its newest block speaks for it, or the one before that fence.
+        `seen` (lanes,) says which lanes' newest blocks see its certificate. What a lane acknowledges only
+        grows until it fences a higher view, so its newest block speaks for it, or the one before that fence.
         """
-        ballot = self.votes[candidate].row(len(chains.lanes))
-        seen = chains.acknowledging(clocks, ballot[np.newaxis])[0]
+        seen = seen.copy()
         for lane in self._fenced_lanes(chains):
             seen[lane] = self._acknowledged_before(chains, lane, candidate, acknowledges=seen[lane])
         authors = set(chains.author_of[np.flatnonzero(seen)].tolist())
@@ -222,6 +231,8 @@ class Dispute:
 
     def _note_if_passed(self, chains: Chains, candidate: Candidate, authors: set[int]) -> None:
         """Count a candidate no more, once too few are left who have not fenced a higher view."""
+        if len(self.fences) <= chains.members - chains.quorum:
+            return
         may_still = {
             lane.author
             for k, lane in enumerate(chains.lanes)
@@ -290,6 +301,11 @@ class Disputes:
     def indices_in(self, lane: int, height: int) -> list[int]:
         """Which orders of a block are disputed, and so not decided by the block's own finality."""
         return sorted(self._places.get(lane, {}).get(height, {}))
+
+    def undisputed(self, lane: int, height: int, indices: frozenset[int]) -> frozenset[int]:
+        """Those of a block's orders that do not lie in disputed slots."""
+        disputed = self._places.get(lane, {}).get(height)
+        return indices.difference(disputed) if disputed else indices
 
     def disputed_rows(self, orders: Orders) -> list[int]:
         """Which of these orders lie in disputed slots."""
@@ -372,7 +388,7 @@ class Disputes:
         chains: Chains,
         lane: int,
         newly: Iterable[tuple[int, int, int]],
-        refused: dict[tuple[int, int], set[int]],
+        refused: dict[tuple[int, int], frozenset[int]],
     ) -> list[Slot]:
         """Note what the newest block of a lane votes for by its references and its own orders.
 

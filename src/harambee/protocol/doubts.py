@@ -121,6 +121,11 @@ class Doubts:
         doubt = self.at(lane, height)
         return [] if doubt is None else sorted(doubt.slots)
 
+    def undoubted(self, lane: int, height: int, indices: frozenset[int]) -> frozenset[int]:
+        """Those of a block's orders that are not doubted."""
+        doubt = self.at(lane, height)
+        return indices if doubt is None else indices.difference(doubt.slots)
+
     def doubted(self, orders: npt.NDArray[np.void]) -> list[Slot]:
         """In which doubted slots these orders lie."""
         if not self._by_slot:
@@ -154,7 +159,7 @@ class Doubts:
         lane: int,
         height: int,
         votes_on: Iterable[tuple[int, int, int]],
-        refused: dict[tuple[int, int], set[int]],
+        refused: dict[tuple[int, int], frozenset[int]],
     ) -> None:
         """Note what a lane's newest block votes for; `votes_on` are (lane, first, last) of heights."""
         if not self._by_slot:

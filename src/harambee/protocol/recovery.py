@@ -226,11 +226,10 @@ class Rescuer:
             return own
         case = self._cases.get(slot)
         if dispute is not None:
-            views = sorted(dispute.fence_views(self._chains), reverse=True)
-            joined = views[self._committee.w - 1]
+            joined = dispute.fenced_by(self._committee.w)
             if joined > own:
                 return joined
-            if own and views[self._committee.q - 1] >= own:
+            if own and dispute.fenced_by(self._committee.q) >= own:
                 case = self._case(slot)
                 if case is not None and case.timer_view != own:
                     case.timer_view = own

@@ -94,6 +94,7 @@ from harambee.protocol.recovery_entries import (
 from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
+from harambee.protocol.tally import Tally
 from harambee.protocol.wire import (
     LOOSE_ENDS_MAX,
     NO_DIGEST,
@@ -127,7 +128,7 @@ BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
 RESTORED_AT_ONCE: Final = 64
 """How many blocks of a journal are folded before disputes are decided."""
-PATROL_SLOTS: Final = 256
+PATROL_SLOTS: Final = 32
 """How many disputed slots are looked at in each turn without a reason."""
 READ_FIRST_BLOCKS: Final = 64
 """With so many blocks of an author to catch up with, a replica reads first, and speaks and checks then."""
@@ -174,8 +175,6 @@ class Watch:
 
     hot: dict[Slot, None] = field(default_factory=dict)
     """Something happened to them; in that order."""
-    certified: dict[Slot, None] = field(default_factory=dict)
-    """Something has q votes in them: every block may acknowledge it."""
     patrol: list[Slot] = field(default_factory=list)
     """They have not been looked at for a while."""
     owes_acknowledgement: bool = False
@@ -267,7 +266,7 @@ class Replica:
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking, self._offers = Parking(committee.n), Offers()
-        self._watch = Watch()
+        self._watch, self._tally = Watch(), Tally()
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
         self._door: list[Waiting] = []
@@ -671,28 +670,30 @@ class Replica:
             for at in range(first, last + 1):
                 held = self._open[lane].get(at)
                 if held is not None:
-                    self._lock_accepted(held, refused.get((lane, at), set()))
+                    self._lock_accepted(held, refused.get((lane, at), frozenset()))
 
-    def _refused_by(self, block: Block) -> dict[tuple[int, int], set[int]]:
+    def _refused_by(self, block: Block) -> dict[tuple[int, int], frozenset[int]]:
         """The indices that a held block refuses, by (lane, height) of the block in which they lie."""
         if not block.rejections:
             return {}
         chains = self.chains
+        refusing = {(rejection.author, rejection.incarnation) for rejection in block.rejections}
         tips = {
             (name.author, name.incarnation): chains.find(
                 name.author, name.height, name.digest, name.incarnation
             )
             for name in block.references
+            if (name.author, name.incarnation) in refusing
         }
         refused = {}
         for rejection in block.rejections:
             tip = tips[rejection.author, rejection.incarnation]
             assert tip is not None, "a rejection lies below a reference"
             lane = chains.owner(tip, rejection.height)
-            refused[lane, rejection.height] = set(rejection.indices.tolist())
+            refused[lane, rejection.height] = rejection.rows
         return refused
 
-    def _lock_accepted(self, held: Held, refused: set[int]) -> None:
+    def _lock_accepted(self, held: Held, refused: frozenset[int]) -> None:
         orders = held.block.orders
         stale = self.ledger.following(orders) > orders["sequence"]
         codes = np.where(stale, int(Outcome.SEQUENCE_STALE), 0).astype(np.uint8)
@@ -763,14 +764,14 @@ class Replica:
             self._convict(Evidence(block.author, name, block.data), effects)
 
     def _dispute_refused(
-        self, on: int, at: int, indices: set[int], ignore: tuple[int, int]
+        self, on: int, at: int, indices: frozenset[int], ignore: tuple[int, int]
     ) -> None:
         """From the first refusal on, the orders of a slot are counted one by one."""
         held = self._held_at(on, at)
         if held is None:
             return  # every order in it is applied already
-        known = self.doubts.rows_in(on, at) + self.disputes.indices_in(on, at)
-        for index in sorted(indices.difference(known)):
+        unknown = self.disputes.undisputed(on, at, self.doubts.undoubted(on, at, indices))
+        for index in sorted(unknown):
             if index >= len(held.block.orders):
                 continue
             slot = Slot.of(held.block.orders[index])
@@ -910,24 +911,23 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
-        owed, self._watch.owes_acknowledgement = self._watch.owes_acknowledgement, False
+        watch = self._watch
         if not len(self.disputes) and not len(self.doubts):
+            watch.owes_acknowledgement = False
             return
-        news = self._position != self._watch.counted_at
-        certified = self._watch.certified if news else {}
-        self._watch.counted_at = self._position
-        if not news:
-            self._watch.owes_acknowledgement = owed
-        if not self._watch.patrol:
-            self._watch.patrol = self.disputes.slots()
-        patrol, self._watch.patrol = (
-            self._watch.patrol[:PATROL_SLOTS],
-            self._watch.patrol[PATROL_SLOTS:],
-        )
+        news = self._position != watch.counted_at
+        watch.counted_at = self._position
+        if not watch.patrol:
+            watch.patrol = self.disputes.slots()
+        patrol = dict.fromkeys(watch.patrol[:PATROL_SLOTS])
+        del watch.patrol[:PATROL_SLOTS]
         clocks = self.chains.clocks()
-        if news and len(self.doubts):
-            self._decide_doubts(clocks, effects)
-        for slot in {**certified, **self._watch.hot, **dict.fromkeys(patrol)}:
+        if news:
+            watch.owes_acknowledgement = False
+            if len(self.doubts):
+                self._decide_doubts(clocks, effects)
+        stirred = self._tally.stirred(self.chains, clocks) if news else ()
+        for slot in {**dict.fromkeys(stirred), **watch.hot, **patrol}:
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
@@ -936,7 +936,11 @@ class Replica:
             if self._is_decided(slot):
                 self._close(dispute)
             elif slot in patrol:
-                self._watch.hot[slot] = None
+                watch.hot[slot] = None
+        watch.owes_acknowledgement |= any(
+            self._own_fence(slot) <= candidate.view
+            for slot, candidate in self._tally.unseen_by(self.lane)
+        )
         self._apply_waiting(effects)
 
     def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
@@ -959,17 +963,18 @@ class Replica:
 
     def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
         """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
-        for candidate in dispute.may_be_final(self.chains):
-            self._watch.certified[dispute.slot] = None
-            authors = dispute.acknowledging(self.chains, clocks, candidate)
+        candidates = dispute.may_be_final(self.chains)
+        self._tally.keep(dispute.slot, candidates)
+        for candidate in candidates:
+            ballot = dispute.votes[candidate].row(len(self.chains.lanes))
+            seen = self._tally.put(dispute.slot, candidate, ballot, clocks, self.chains)
+            authors = dispute.acknowledging(self.chains, seen, candidate)
             if len(authors) >= self.committee.q:
                 if candidate.value == SKIP:
                     self._skip(dispute.slot, effects)
                 else:
                     self._settle(dispute, candidate.value, effects)
                 return
-            if self.index not in authors and self._own_fence(dispute.slot) <= candidate.view:
-                self._watch.owes_acknowledgement = True
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
         """Apply the order that is final in a disputed slot."""
@@ -993,7 +998,7 @@ class Replica:
     def _close(self, dispute: Dispute) -> None:
         self.rescuer.forget(dispute.slot)
         self._watch.hot.pop(dispute.slot, None)
-        self._watch.certified.pop(dispute.slot, None)
+        self._tally.drop(dispute.slot)
         self._insistent.pop(dispute.slot, None)
         for at in self.disputes.close(dispute):
             self._let_go(*at)

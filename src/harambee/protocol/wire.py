@@ -90,6 +90,8 @@ class Rejection:
     """How many orders that block has."""
     indices: npt.NDArray[np.intp]
     outcomes: npt.NDArray[np.uint8]
+    rows: frozenset[int]
+    """`indices`, to look one up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,7 +253,8 @@ def _read_rejections(part: bytes) -> tuple[Rejection, ...] | Malformed:
         outcomes = np.frombuffer(part, np.uint8, refused, at + bitmap)
         if len(indices) != refused or (refused and indices[-1] >= orders) or not outcomes.all():
             return Malformed("a rejection's bitmap does not fit its counts")
-        entries.append(Rejection(*key, orders, indices, outcomes))
+        rows = frozenset(indices.tolist())
+        entries.append(Rejection(*key, orders, indices, outcomes, rows))
         at += bitmap + refused
         last = key
     return tuple(entries)

@@ -48,7 +48,7 @@ class Run:
         for machine in self.world.honest:
             for slot in machine.replica.disputes.slots()[:64]:
                 dispute = machine.replica.disputes.get(slot)
-                view = 0 if dispute is None else max(dispute.fence_views(machine.replica.chains))
+                view = 0 if dispute is None else dispute.fenced_by(1)
                 if view == 1:
                     self.world.marks.hit("a slot went to view 1")
                 elif view > 1:

@@ -117,13 +117,20 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Return the story paced for its size, as a network of so many would be run.
 
         With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
-        larger; and there are enough people that each order finds a payer who has none in flight.
+        larger; there are enough people that each order finds a payer who has none in flight; and one in a
+        hundred of them is a crook, who brings rival orders to every door at once.
         """
         if self.super_agents <= CROWDED:
             return self
         people = min(PEOPLE_MAX, max(self.people, self.orders // 4))
         return self.changed(
-            {"pace_ms": 250, "heartbeat_ms": 1_000, "turn_ms": 25, "people": people}
+            {
+                "pace_ms": 250,
+                "heartbeat_ms": 1_000,
+                "turn_ms": 25,
+                "people": people,
+                "crooks": min(self.crooks, 0.01),
+            }
         )
 
     def changed(self, changes: dict[str, object]) -> "Story":
