@@ -68,17 +68,36 @@ def test_every_story_ends_well(name):
     assert_clean(Run(shorter, 5).tell())
 
 
-# Seeds that have found something; each stays.
+FIRST_STRATEGIES = (
+    "silent",
+    "withholding",
+    "late",
+    "lying about what it holds",
+    "flooding",
+    "vanishing",
+    "saying yes to everything",
+    "refusing everything",
+    "opening honest slots",
+    "a mute leader",
+    "twins",
+)
+SEVEN = Story(super_agents=7, traitors=2, strategies=FIRST_STRATEGIES)
+
+# Seeds that have found something; each stays, with the strategies that there were then.
 FOUND = {
-    "final orders that waited for others were dropped": (7, 2, 3, 150),
+    "final orders that waited for others were dropped": (SEVEN.changed({"orders": 150}), 3),
+    "a branch grew faster than it was fetched by name": (
+        SEVEN.changed({"orders": 60, "seconds": 3}),
+        162,
+    ),
 }
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("what", FOUND)
 def test_seeds_that_found_something(what):
-    n, traitors, seed, orders = FOUND[what]
-    assert_clean(Run(Story(super_agents=n, traitors=traitors, orders=orders), seed).tell())
+    story, seed = FOUND[what]
+    assert_clean(Run(story, seed).tell())
 
 
 def test_the_same_seed_is_the_same_history_whatever_the_hash_seed():

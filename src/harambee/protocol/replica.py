@@ -337,7 +337,7 @@ class Replica:
             timer = self.rescuer.next_timer(now)
             if timer is not None:
                 effects.wake_at = min(effects.wake_at, timer)
-        named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
+        named, named_wake = self._parking.requests(self._names_to_fetch(now), self.peers_up, now)
         effects.send += named
         requests, wake = self.catch_up.requests(
             self._heads_with_parked(),
@@ -548,18 +548,27 @@ class Replica:
                 heights[author] = reached
         return heights
 
-    def _names_to_fetch(self) -> list[Name]:
+    def _names_to_fetch(self, now: int) -> list[Name]:
         """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
-        names = []
-        for name in self._parking.lacking():
-            head = self._head_of(name.author)
-            if (
-                name.author in self.convicted
-                or name.incarnation != head.incarnation
-                or name.height <= head.height
-            ):
-                names.append(name)
-        return names
+        names = [name for name in self._parking.lacking() if self._is_apart(name)]
+        if not names:
+            return names
+        for author in sorted({name.author for name in names}):
+            self._parking.look_ahead(author, self._is_named_held, now)
+        return [name for name in self._parking.lacking() if self._is_apart(name)]
+
+    def _is_apart(self, name: Name) -> bool:
+        """Whether catch-up by heights does not bring this block."""
+        head = self._head_of(name.author)
+        return (
+            name.author in self.convicted
+            or name.incarnation != head.incarnation
+            or name.height <= head.height
+        )
+
+    def _is_named_held(self, name: Name) -> bool:
+        found = self.chains.find(name.author, name.height, name.digest, name.incarnation)
+        return found is not None
 
     def _integrate(
         self, block: Block, placed: Placed, effects: Effects, *, restoring: bool
