@@ -137,18 +137,39 @@ def test_more_liars_than_a_third_never_debit_an_honest_payer():
 # -- the auditor can see ----------------------------------------------------------------------------
 
 
+DAY = 20_000
+
+
 def audited():
     town = Town(1, 4, 4, 100_000)
     one, two, three, _ = town.people
-    order = town.send(one, two, 20_000, 0, 20_000).tobytes()[:64]
-    rival = town.send(one, three, 30_000, 0, 20_000).tobytes()[:64]
+    order = town.send(one, two, 20_000, 0, DAY)
+    rival = town.send(one, three, 30_000, 0, DAY)
     return town, Auditor(town), order, rival
+
+
+def held(changes):
+    """What a machine holds whose accounts changed by so much since the opening."""
+    return lambda number: 100_000 + changes.get(number, 0)
+
+
+def complaints(auditor):
+    return [text.partition(": ")[2] for text in auditor.violations]
+
+
+def test_the_auditor_has_nothing_to_say_of_an_honest_machine():
+    town, auditor, order, _ = audited()
+    one, two, *_ = town.people
+    fee = town.fee_cents(20_000)
+    auditor.settled(0, order.tobytes())
+    auditor.looked(0, held({one: -20_000 - fee, two: 20_000, REVENUE: fee - 100_000}))
+    assert auditor.violations == []
 
 
 def test_the_auditor_sees_two_orders_in_one_slot():
     _, auditor, order, rival = audited()
-    auditor.settled(0, order, 0)
-    auditor.settled(1, rival, 0)
+    auditor.settled(0, order.tobytes())
+    auditor.settled(1, rival.tobytes())
     assert auditor.duplicated == 1
     assert auditor.violations
 
@@ -156,24 +177,91 @@ def test_the_auditor_sees_two_orders_in_one_slot():
 def test_the_auditor_sees_a_skip_beside_an_order():
     town, auditor, order, _ = audited()
     auditor.skipped(0, town.people[0], 0)
-    auditor.settled(1, order, 0)
+    auditor.settled(1, order.tobytes())
     assert auditor.duplicated == 1
+    assert auditor.skipped_honest == 1
 
 
-def test_the_auditor_sees_a_balance_below_zero_and_a_jump():
+def test_the_auditor_sees_two_owners_of_one_number():
+    town, auditor, _, _ = audited()
+    alias = bytes(range(32))
+    for machine, owner in enumerate(town.people[:2]):  # each at a desk of its own
+        claim = town.claim(machine, owner, alias, 0, DAY)
+        auditor.settled(machine, claim.tobytes())
+    assert auditor.duplicated == 1
+    assert auditor.owners() == {alias: town.people[0]}
+    auditor.hold_numbers(1, lambda _: (town.people[1], 1))
+    assert "number" in complaints(auditor)[-1]
+
+
+def test_the_auditor_sees_a_balance_below_zero_and_one_that_is_not_explained():
+    town, auditor, _, _ = audited()
+    one, two, *_ = town.people
+    auditor.settled(0, town.send(one, two, 100_000, 0, DAY).tobytes())
+    auditor.looked(0, held({one: -100_000 - town.fee_cents(100_000), two: 100_000}))
+    assert complaints(auditor)[0] == f"account {one} is below zero"
+    auditor.settled(1, town.send(one, two, 100_000, 0, DAY).tobytes())
+    auditor.looked(1, held({one: -100_000, two: 100_000}))
+    assert any(f"account {one} holds 0, and by its words" in text for text in complaints(auditor))
+
+
+def test_the_auditor_sees_a_jump_of_a_sequence():
     town, auditor, order, _ = audited()
-    auditor.settled(0, order, -1)
-    assert "below zero" in auditor.violations[0]
-    later = town.send(town.people[0], town.people[1], 20_000, 5, 20_000).tobytes()[:64]
-    auditor.settled(0, later, 0)
-    assert "went from sequence 0 to 5" in auditor.violations[1]
+    one, two, *_ = town.people
+    auditor.settled(0, order.tobytes())
+    auditor.settled(0, town.send(one, two, 20_000, 5, DAY).tobytes())
+    assert complaints(auditor) == [f"account {one} went from sequence 0 to 5"]
+
+
+def test_the_auditor_sees_an_order_that_its_payer_has_not_signed():
+    town, auditor, order, rival = audited()
+    order["signature"] = rival["signature"]
+    auditor.settled(0, order.tobytes())
+    assert complaints(auditor) == [
+        f"the order in slot {(town.people[0], 0)} is not signed by its payer"
+    ]
+    auditor.settled(0, town.send(town.people[1], BANK, 20_000, 0, DAY).tobytes())
+    assert len(auditor.violations) == 1, "her own signature is enough for an auditor"
+
+
+def test_the_auditor_sees_an_order_that_breaks_a_rule_whatever_happens():
+    _, auditor, order, _ = audited()
+    auditor.forbidden.add(order.tobytes()[:64])
+    auditor.settled(0, order.tobytes())
+    assert "breaks a rule" in auditor.violations[0]
+
+
+def test_the_auditor_sees_what_a_restart_has_lost():
+    town, auditor, order, _ = audited()
+    one = town.people[0]
+    opened = {opening.number: (opening.cents, 0) for opening in town.openings}
+    auditor.settled(0, order.tobytes())
+    auditor.restarted(0, opened, disk_is_whole=False)
+    assert auditor.violations == [], "a disk that has lost something may have lost this"
+    auditor.settled(0, order.tobytes())
+    auditor.restarted(0, opened, disk_is_whole=True)
+    assert complaints(auditor) == [f"slot {(one, 0)} was final before a restart"]
+    auditor.restarted(1, opened | {one: (100_001, 0)}, disk_is_whole=True)
+    assert complaints(auditor)[1] == "money was made or lost by a restart"
+    auditor.restarted(2, opened | {one: (100_000, 3)}, disk_is_whole=True)
+    auditor.settled(2, order.tobytes())
+    assert complaints(auditor)[2] == f"account {one} went from sequence 2 to 0"
+
+
+def test_the_auditor_sees_an_innocent_convicted_and_evidence_that_proves_nothing():
+    _, auditor, _, _ = audited()
+    auditor.convicted(0, 2, b"nothing", may_be=False)
+    assert complaints(auditor) == [
+        "super-agent 2 is honest and was convicted",
+        "its evidence against 2 proves nothing: this is no file of evidence",
+    ]
 
 
 def test_the_auditor_sees_a_lost_payment_and_a_wrong_balance():
     town, auditor, order, _ = audited()
-    auditor.believed(order + bytes(64))
+    auditor.believed(order.tobytes())
     assert auditor.lost() == 1
-    auditor.settled(0, order, 0)
+    auditor.settled(0, order.tobytes())
     assert auditor.lost() == 0
     book = auditor.book()
     assert sum(balance for balance, _ in book.values()) == 0

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from harambee.protocol.slot import Slot
 from harambee.sim.customers import Crowd
-from harambee.sim.machine import Machine
 from harambee.sim.story import Story
 from harambee.sim.world import SECOND, START_NS, World
 
@@ -45,14 +45,19 @@ class Run:
                 progress((self.world.now - START_NS) / SECOND, self.crowd.final)
 
     def _note_views(self) -> None:
+        certified: dict[Slot, int] = {}
         for machine in self.world.honest:
             for slot in machine.replica.disputes.slots()[:64]:
                 dispute = machine.replica.disputes.get(slot)
                 view = 0 if dispute is None else max(dispute.fence_views(machine.replica.chains))
+                if dispute is not None and view and dispute.certified(machine.replica.chains):
+                    certified[slot] = certified.get(slot, 0) + 1
                 if view == 1:
                     self.world.marks.hit("a slot went to view 1")
                 elif view > 1:
                     self.world.marks.hit("a slot went to view 2 or higher")
+        if 1 in certified.values():
+            self.world.marks.hit("a certificate was known to one alone")
 
     def _come_to_rest(self, progress: Callable[[float, int], None] | None) -> None:
         world = self.world
@@ -73,7 +78,8 @@ class Run:
         for machine in world.honest:
             conserved &= machine.replica.ledger.total_cents() == 0
             if self._agree():
-                conserved &= not auditor.disagreements(machine.index, _accounts(machine))
+                conserved &= not auditor.disagreements(machine.index, machine.accounts())
+                auditor.hold_numbers(machine.index, machine.replica.ledger.alias)
         latencies = sorted(crowd.latencies_ms)
         simulated = (world.now - START_NS) / SECOND
         world.remember("ends", auditor.decided, auditor.violations)
@@ -88,6 +94,8 @@ class Run:
             "digests_equal": self._agree(),
             "stuck": crowd.stuck,
             "undecided": crowd.open,
+            "claimed": crowd.claimed,
+            "skipped_honest": auditor.skipped_honest,
             "violations": auditor.violations[:20],
             "within_bounds": within,
             "seconds": round(seconds, 3),
@@ -111,17 +119,6 @@ class Run:
             and not auditor.violations
         )
         return verdict
-
-
-def _accounts(machine: Machine) -> dict[int, tuple[int, int]]:
-    accounts = machine.replica.ledger.accounts
-    return {
-        opening.number: (
-            int(accounts[opening.number]["balance"]),
-            int(accounts[opening.number]["next_sequence"]),
-        )
-        for opening in machine.world.town.openings
-    }
 
 
 def _share(ascending: list[float], share: float) -> float:
