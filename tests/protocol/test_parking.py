@@ -1,9 +1,19 @@
 """Blocks that wait for their past: a branch that grows while it is read is asked for ahead."""
 
-from tests.protocol.network import MS, NETWORK, make_block
+from tests.protocol.network import (
+    MS,
+    NETWORK,
+    START_NS,
+    SUPER_AGENT_KEYS,
+    make_block,
+    make_committee,
+    make_ledger,
+)
 
-from harambee.protocol.effects import Name
+from harambee.protocol.effects import Fetch, FetchNamed, Name
+from harambee.protocol.messages import BlockArrived, FetchEnded, PeerUp
 from harambee.protocol.parking import AHEAD_TURNS_MAX, NAMED_ANSWER_NS, NAMES_MAX, Parking
+from harambee.protocol.replica import Replica
 from harambee.protocol.wire import NO_DIGEST, read_block
 
 MEMBERS = 4
@@ -65,3 +75,22 @@ def test_names_of_blocks_that_do_not_exist_are_few_and_forgotten():
         now += NAMED_ANSWER_NS
     parking.look_ahead(FORKER, lambda _: True, now)
     assert not any(parking.is_wanted(name.digest) for name in names)
+
+
+def test_what_an_answer_left_out_is_asked_for_by_name():
+    """An answer may end early, and the author may never speak again: nobody would claim the block anew."""
+    replica = Replica(NETWORK, make_committee(4), 0, SUPER_AGENT_KEYS[0], make_ledger(4, 2))
+    _, name = make_block(FORKER, 1, NO_DIGEST)
+    data, _ = make_block(FOLLOWER, 1, NO_DIGEST, [(FORKER, 1, name)])
+    replica.receive(PeerUp(FOLLOWER), START_NS)
+    replica.receive(BlockArrived(FOLLOWER, data), START_NS)
+    (fetch,) = requests(replica, START_NS, Fetch)
+    assert (fetch.peer, fetch.ranges[0].author) == (FOLLOWER, FORKER)
+    assert not requests(replica, START_NS + MS, FetchNamed)
+    replica.receive(FetchEnded(FOLLOWER), START_NS + 2 * MS)
+    found = [requests(replica, START_NS + at * MS, FetchNamed) for at in (2, 3, 4)]
+    assert [FetchNamed(FOLLOWER, (Name(FORKER, 0, 1, name),))] in found
+
+
+def requests(replica, now, kind):
+    return [sent for sent in replica.act(now).send if isinstance(sent, kind)]

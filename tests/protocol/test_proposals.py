@@ -212,5 +212,26 @@ def test_a_replica_votes_once_in_a_view_whatever_its_leader_proposes(free):
     assert sum(len(block.recovery.votes) for block in said) == 1
 
 
+def test_what_a_convict_says_counts_only_where_others_pass_it_on(certified):
+    """Who counted it sooner would decide the slot alone, while the others wait for its word in recovery."""
+    scribes, proof = certified
+    replica = scribes.replica
+    votes = (Vote(SLOT, 1, NAME_A),)
+    assert scribes.propose(1, NAME_A, proof)
+    scribes.write(2, (1,), votes=votes)
+    scribes.write(3, (1, 2), votes=votes)
+    scribes.write(1, (2, 3), votes=votes)
+    scribes.write(3, (1, 2))
+    fork, _ = make_block(3, 1, NO_DIGEST)
+    replica.receive(BlockArrived(3, fork), START_NS)
+    assert replica.convicted == {3}
+    scribes.write(2, (1,))
+    assert replica.ledger.next_sequence(ANN) == 0, (
+        "three acknowledge, but one of them only to this replica"
+    )
+    scribes.write(1, (3,))
+    assert replica.ledger.next_sequence(ANN) == 1
+
+
 def is_block(sent):
     return isinstance(sent, SendBlock)

@@ -81,6 +81,19 @@ FIRST_STRATEGIES = (
     "a mute leader",
     "twins",
 )
+NEXT_STRATEGIES = (
+    *FIRST_STRATEGIES,
+    "proposing what it may not",
+    "voting twice",
+    "carrying anything",
+    "bending signatures",
+    "replaying",
+    "forging evidence",
+    "convicted and signing on",
+    "speaking a later version",
+    "claiming numbers",
+)
+FOUR = Story(orders=60, seconds=3, strategies=NEXT_STRATEGIES)
 SEVEN = Story(super_agents=7, traitors=2, strategies=FIRST_STRATEGIES)
 
 # Seeds that have found something; each stays, with the strategies that there were then.
@@ -90,6 +103,12 @@ FOUND = {
         SEVEN.changed({"orders": 60, "seconds": 3}),
         162,
     ),
+    "what only some held of a convict's decided a slot for them alone": (
+        SEVEN.changed({"orders": 60, "seconds": 3}),
+        352,
+    ),
+    "a copy with a bent signature stood for the order in the books": (FOUR, 53),
+    "what an answer left out was never asked for again": (FOUR, 98),
 }
 
 

@@ -177,26 +177,32 @@ class Dispute:
     def acknowledging(self, chains: Chains, clocks: Clock, candidate: Candidate) -> set[int]:
         """The authors who acknowledge a candidate in some held block.
 
-        `clocks` are `Chains.clocks()`. What a lane acknowledges only grows until it fences a higher view,
-        so its newest block speaks for it, or the one before that fence.
+        `clocks` are `Chains.clocks()`, or those of earlier blocks. What a lane acknowledges only grows until
+        it fences a higher view, so its newest block speaks for it, or the one before that fence.
         """
         votes = self.votes[candidate]
         ballot = np.full((1, len(chains.lanes)), NEVER, np.int32)
         ballot[0, list(votes)] = list(votes.values())
         seen = chains.acknowledging(clocks, ballot)[0]
+        reached = clocks.diagonal()
         for lane in self._fenced_lanes(chains):
-            seen[lane] = self._acknowledged_before(chains, lane, candidate, acknowledges=seen[lane])
+            seen[lane] = self._acknowledged_before(
+                chains, lane, int(reached[lane]), candidate, acknowledges=seen[lane]
+            )
         authors = set(chains.author_of[np.flatnonzero(seen)].tolist())
         if len(authors) < chains.quorum:
-            self._note_if_passed(chains, candidate, authors)
+            self._note_if_passed(chains, reached, candidate, authors)
         return authors
 
-    def _note_if_passed(self, chains: Chains, candidate: Candidate, authors: set[int]) -> None:
+    def _note_if_passed(
+        self, chains: Chains, reached: Clock, candidate: Candidate, authors: set[int]
+    ) -> None:
         """Count a candidate no more, once too few are left who have not fenced a higher view."""
         may_still = {
             lane.author
             for k, lane in enumerate(chains.lanes)
-            if self.fence(chains, k, int(chains.heads[k])) <= candidate.view
+            if reached[k] < chains.heads[k]
+            or self.fence(chains, k, int(chains.heads[k])) <= candidate.view
         }
         if len(authors | may_still) < chains.quorum:
             self._passed[candidate] = len(chains.lanes)
@@ -209,14 +215,18 @@ class Dispute:
         return [*self.fences, *(lane for lane in branches if lane not in self.fences)]
 
     def _acknowledged_before(
-        self, chains: Chains, lane: int, candidate: Candidate, *, acknowledges: bool
+        self, chains: Chains, lane: int, reached: int, candidate: Candidate, *, acknowledges: bool
     ) -> bool:
-        """Whether a lane acknowledges a candidate, or did in the block before it fenced a higher view."""
+        """Whether a lane acknowledges a candidate, or did in the block before it fenced a higher view.
+
+        Its block at height `reached` acknowledges what `acknowledges` says, but for fences.
+        """
         base, parent = chains.lanes[lane].base, chains.lanes[lane].parent
         if parent >= 0 and self.fence(chains, parent, base) > candidate.view:
             return False
-        fence = next((f for f in self.fences.get(lane, ()) if f.view > candidate.view), None)
-        if fence is None:
+        fences = (f for f in self.fences.get(lane, ()) if f.view > candidate.view)
+        fence = next(fences, None)
+        if fence is None or fence.height > reached:
             return acknowledges
         return len(self.voters(chains, candidate, fence.clock_before.tolist())) >= chains.quorum
 

@@ -46,7 +46,7 @@ from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
-from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
+from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Dispute, Disputes, Place
@@ -173,6 +173,8 @@ class Watch:
     """They have not been looked at for a while."""
     owes_acknowledgement: bool = False
     """Whether one's next block would acknowledge something that one's newest does not."""
+    convicts: dict[int, int] = field(default_factory=dict)
+    """Up to which height all orders in the lanes of convicted authors are counted one by one."""
     counted_at: int = -1
     """How many blocks were held when certified slots were last counted."""
 
@@ -549,7 +551,11 @@ class Replica:
         return heights
 
     def _names_to_fetch(self, now: int) -> list[Name]:
-        """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
+        """What parked blocks lack and catch-up by heights does not bring.
+
+        Those are blocks of branches and of convicted authors, and what nobody claims to hold: who sent one
+        that stands on it holds it, though it has once ended an answer without it.
+        """
         names = [name for name in self._parking.lacking() if self._is_apart(name)]
         if not names:
             return names
@@ -564,6 +570,7 @@ class Replica:
             name.author in self.convicted
             or name.incarnation != head.incarnation
             or name.height <= head.height
+            or not self.catch_up.is_claimed(name.author, name.height, self.peers_up)
         )
 
     def _is_named_held(self, name: Name) -> bool:
@@ -898,6 +905,7 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
+        self._dispute_convicts()
         owed, self._watch.owes_acknowledgement = self._watch.owes_acknowledgement, False
         if not len(self.disputes) and not len(self.doubts):
             return
@@ -912,7 +920,7 @@ class Replica:
             self._watch.patrol[:PATROL_SLOTS],
             self._watch.patrol[PATROL_SLOTS:],
         )
-        clocks = self.chains.clocks()
+        clocks = self._clocks_passed_on()
         if news and len(self.doubts):
             self._decide_doubts(clocks, effects)
         for slot in {**certified, **self._watch.hot, **dict.fromkeys(patrol)}:
@@ -926,6 +934,43 @@ class Replica:
             elif slot in patrol:
                 self._watch.hot[slot] = None
         self._apply_waiting(effects)
+
+    def _dispute_convicts(self) -> None:
+        """Count one by one what lies in blocks of convicted authors.
+
+        One order may lie in two branches, with half of the votes on either: no branch alone makes it final.
+        """
+        for author in sorted(self.convicted):
+            for lane in self.chains.lanes_of[author]:
+                done = self._watch.convicts.get(lane, 0)
+                if self._newest_open[lane] <= done:
+                    continue
+                self._watch.convicts[lane] = int(self._newest_open[lane])
+                for height, held in list(self._open[lane].items()):
+                    for order in held.block.orders if height > done else ():
+                        slot = Slot.of(order)
+                        if not self._is_decided(slot):
+                            self._open_dispute(slot, (-1, 0))
+
+    def _clocks_passed_on(self) -> Rows:
+        """Each lane's clock; for the lanes of convicted authors, that of the newest block that others hold.
+
+        What a convicted author says is referenced only where somebody did so before. Who counted the rest
+        as well could decide a slot for itself alone: others, in recovery, would wait for it for ever.
+        """
+        chains = self.chains
+        clocks = chains.clocks()
+        if not self.convicted:
+            return clocks
+        passed_on = clocks[[self.lane, *self._followed()]].max(axis=0)
+        for author in sorted(self.convicted):
+            for lane in chains.lanes_of[author]:
+                height = int(passed_on[lane])
+                if height >= chains.heads[lane]:
+                    continue
+                known = chains.lanes[lane].base < height > chains.heads[lane] - chains.window
+                clocks[lane] = chains.row(lane, height)[CLOCK] if known else 0
+        return clocks
 
     def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
         """Count the doubted orders, group by group; apply what is final."""
@@ -960,15 +1005,26 @@ class Replica:
                 self._watch.owes_acknowledgement = True
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
-        """Apply the order that is final in a disputed slot."""
+        """Apply the order that is final in a disputed slot.
+
+        Its id leaves the signature out: of several copies, the first that its payer signed stands for it.
+        """
         found = []
         for at, lies_there in dispute.places.items():
             held = self._held_at(at.lane, at.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
             if lies_there == name:
-                found.append((held.position, at.row))
-        position, row = min(found)
-        self._apply(dispute.orders[name], position, np.array([row], np.uint32), effects)
+                found.append((held.position, at.row, held))
+        found.sort(key=lambda place: place[:2])
+        position, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
+        order = held.block.orders[row : row + 1]
+        self._apply(order, position, np.array([row], np.uint32), effects)
+
+    def _is_signed(self, held: Held, row: int) -> bool:
+        if held.signatures is None:
+            self._check_signatures(held)
+        assert held.signatures is not None
+        return bool(held.signatures[row])
 
     def _skip(self, slot: Slot, effects: Effects) -> None:
         """Burn a slot: the sequence goes on, and nothing else happens."""

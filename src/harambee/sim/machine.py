@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harambee.ledger.records import BODY_BYTES
+from harambee.ledger.records import BODY_BYTES, NOBODY
 from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing
 from harambee.protocol.evidence import write_evidence
 from harambee.protocol.malformed import Malformed
@@ -237,7 +237,9 @@ class Machine:
 
     def names(self, alias: bytes) -> tuple[int, int] | None:
         """What it would tell a customer of an alias: the account it names, and its next sequence."""
-        return self.replica.ledger.alias(alias) if self.serves else None
+        if not self.serves or not self.replica.ledger.alias_next(alias):
+            return None
+        return self.replica.ledger.alias(alias) or (NOBODY, 1)
 
     @property
     def serves(self) -> bool:
