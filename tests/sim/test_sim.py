@@ -12,6 +12,7 @@ from harambee.sim.auditor import SKIPPED, Auditor
 from harambee.sim.marks import SOMETIMES, never
 from harambee.sim.run import Run
 from harambee.sim.story import Story, StoryError, find_story, read_story, shipped
+from harambee.sim.strays import KINDS
 from harambee.sim.town import BANK, REVENUE, Town
 
 SMALL = Story(orders=60, seconds=4)
@@ -64,8 +65,62 @@ def _marked(name):
 @pytest.mark.parametrize("name", [_marked(name) for name in sorted(STORIES)])
 def test_every_story_ends_well(name):
     story = STORIES[name]
-    shorter = story.changed({"orders": min(story.orders, 60)})
+    shorter = story.changed({"orders": min(story.orders, 60), "people": min(story.people, 300)})
     assert_clean(Run(shorter, 5).tell())
+
+
+@pytest.mark.accept
+@pytest.mark.timeout(600)
+def test_ten_thousand_pay_one_till_while_it_pays_out():
+    verdict = Run(STORIES["ten-thousand-to-one-till"], 5).tell()
+    assert_clean(verdict)
+    assert verdict["final"] == verdict["offered"] == 10_000
+
+
+def told(name, orders, seed=5):
+    run = Run(STORIES[name].changed({"orders": orders}), seed)
+    verdict = run.tell()
+    assert_clean(verdict)
+    return run, verdict
+
+
+def test_nobody_refuses_a_credit_that_is_spent_before_half_have_seen_it():
+    """A broker carries an order only on a past that covers it, so a voter who lags need not refuse."""
+    run, verdict = told("spending-an-unseen-credit", 60)
+    assert verdict["marks"]["a credit was spent that half had not seen"] > 10
+    assert not any(machine.replica.counters.refused_in_blocks for machine in run.world.machines)
+
+
+def test_every_edge_and_odd_signature_is_refused_and_none_is_ever_final():
+    run, verdict = told("edges-and-odd-signatures", 40)
+    assert len(run.world.auditor.forbidden) >= len(KINDS)
+    assert verdict["marks"]["a stray order was refused"] > len(KINDS)
+
+
+def test_a_refused_order_is_paid_the_next_day_or_dies_of_age():
+    _, verdict = told("refused-today-paid-tomorrow", 150)
+    assert verdict["marks"]["a refused order was paid the next day"]
+    assert verdict["marks"]["an order died of age"]
+
+
+def test_a_newer_kind_of_order_is_refused_until_enough_are_upgraded():
+    _, verdict = told("rolling-upgrade", 100)
+    assert verdict["marks"]["a newer order was refused"]
+    assert verdict["marks"]["a newer order was paid"]
+    assert verdict["marks"]["a super-agent was upgraded"] == 4
+
+
+def test_damaged_blocks_come_back_from_the_others():
+    run, verdict = told("torn-writes-and-damaged-blocks", 60)
+    assert verdict["marks"]["a damaged block was noticed"] == 3
+    assert verdict["marks"]["a damaged block was mended"] >= 3
+    assert not any(machine.damaged for machine in run.world.machines)
+
+
+def test_a_number_that_two_claim_has_one_owner():
+    run, verdict = told("one-number-two-claims", 30)
+    assert verdict["claimed"] == STORIES["one-number-two-claims"].claims
+    assert len(run.world.auditor.owners()) > verdict["claimed"] >> 1
 
 
 FIRST_STRATEGIES = (

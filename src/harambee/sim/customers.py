@@ -19,7 +19,7 @@ from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
 from harambee.sim.machine import MS, Machine
 from harambee.sim.strays import stray
-from harambee.sim.town import DESKS_MAX, NEWER_KIND
+from harambee.sim.town import BANK, DESKS_MAX, NEWER_KIND
 
 if TYPE_CHECKING:
     from harambee.sim.world import World
@@ -139,9 +139,13 @@ class Crowd:
             return
         till = world.town.people[0]
         others = [number for number in world.town.people[:64] if number != payer]
-        payee = till if story.to_one_till and payer != till else world.dice.choice(others)
+        payee = world.dice.choice(others)
         crooked = payer in self._crooks
         kind = int(OrderKind.SEND)
+        if story.to_one_till:
+            # A till may hold any amount, and pays into the bank.
+            kind = OrderKind.BANK_DEPOSIT if payer == till else OrderKind.BUY_GOODS
+            payee = BANK if payer == till else till
         if story.news and world.dice.random() < story.news:
             kind = NEWER_KIND
         orders = []

@@ -375,13 +375,19 @@ class Machine:
             self.world.send(self, FetchNamed(peer, tuple(self.damaged.values())))
 
     @property
+    def is_back(self) -> bool:
+        """Whether it takes part, whatever has befallen it."""
+        phase = self.replica.re_entering.phase
+        return (
+            self.serves and self.replica.halted is None and phase in (Phase.NONE, Phase.ABSTAINING)
+        )
+
+    @property
     def at_rest(self) -> bool:
         """Whether nothing is open here."""
         replica = self.replica
         return (
-            self.serves
-            and replica.halted is None
-            and replica.re_entering.phase in (Phase.NONE, Phase.ABSTAINING)
+            self.is_back
             and not len(replica.disputes)
             and not len(replica.doubts)
             and not replica.queued

@@ -13,6 +13,8 @@ from harambee.sim.world import SECOND, START_NS, World
 STEP_S: Final = 0.25
 REST_STEPS: Final = 8
 """For how many steps everything must have been at rest."""
+AGREED_STEPS: Final = 24
+"""For how many all must have agreed, where orders that nobody will ever accept keep slots open."""
 
 
 class Run:
@@ -62,11 +64,13 @@ class Run:
     def _come_to_rest(self, progress: Callable[[float, int], None] | None) -> None:
         world = self.world
         end = world.now + int(self.story.settle_seconds * SECOND)
-        still = 0
-        while world.now < end and still < REST_STEPS:
+        still = agreed = 0
+        while world.now < end and still < REST_STEPS and agreed < AGREED_STEPS:
             self._go_on(STEP_S, progress)
-            rests = not self.crowd.open and all(machine.at_rest for machine in world.honest)
-            still = still + 1 if rests and self._agree() else 0
+            serve = all(machine.is_back for machine in world.honest)
+            agreed = agreed + 1 if serve and not self.crowd.open and self._agree() else 0
+            rests = agreed and all(machine.at_rest for machine in world.honest)
+            still = still + 1 if rests else 0
 
     def _agree(self) -> bool:
         return len({machine.replica.ledger.digest() for machine in self.world.honest}) <= 1

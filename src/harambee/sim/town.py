@@ -49,8 +49,10 @@ class Opening:
 class Town:
     """A network before its first block."""
 
-    def __init__(self, seed: int, super_agents: int, people: int, opening_cents: int) -> None:
-        """`people` are customers; each begins with `opening_cents`."""
+    def __init__(
+        self, seed: int, super_agents: int, people: int, opening_cents: int, *, till: bool = False
+    ) -> None:
+        """`people` are customers, the first one a merchant if there is a `till`; each has `opening_cents`."""
         self._seed = seed.to_bytes(8, "little")
         self.network = digest(b"harambee sim", self._seed)
         self.keys = [self._key(b"super-agent", i) for i in range(super_agents)]
@@ -72,7 +74,14 @@ class Town:
                 for desk, key in zip(DESKS, self.keys, strict=False)
             ),
             *(
-                Opening(number, opening_cents, AccountKind.CUSTOMER, self._key(b"person", number))
+                Opening(
+                    number,
+                    opening_cents,
+                    AccountKind.MERCHANT
+                    if till and number == self.people[0]
+                    else AccountKind.CUSTOMER,
+                    self._key(b"person", number),
+                )
                 for number in self.people
             ),
         ]

@@ -60,7 +60,9 @@ class World:
         self.now = START_NS
         self.marks = Marks()
         self.timeline = Timeline(story.super_agents, START_NS)
-        self.town = Town(seed, story.super_agents, story.people, story.opening_cents)
+        self.town = Town(
+            seed, story.super_agents, story.people, story.opening_cents, till=story.to_one_till
+        )
         self.checking = RememberingChecking(self.town.network, self.town.committee)
         self.auditor = Auditor(self.town)
         self.offset_ns = 0
