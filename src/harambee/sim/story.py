@@ -52,6 +52,8 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For `cut`: only the links to these."""
     blocks: int = 5
     """For `forget`: how many of the newest blocks the disk loses; for `rot`: how many it damages."""
+    own: bool = False
+    """For `tear`: it is its newest block of its own that is torn, which maybe nobody else has."""
     hours: float = 0
     """For `skew`: how far the clock is set; for `night`: how long it is."""
     seconds: Seconds = 1

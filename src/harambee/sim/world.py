@@ -42,7 +42,7 @@ from harambee.sim.remembering import RememberingChecking
 from harambee.sim.story import Act, Story
 from harambee.sim.timeline import Timeline
 from harambee.sim.town import Town
-from harambee.sim.traitors import MAKERS
+from harambee.sim.traitors import MAKERS, author_of
 
 START_NS: Final = 1_790_000_000_000_000_000
 SECOND: Final = 1_000 * MS
@@ -336,7 +336,10 @@ class World:
                 machine.restart()
             case "tear":
                 self.kill(machine)
-                machine.damage(len(machine.disk) - 1, lambda data: data[: len(data) >> 1])
+                last = len(machine.disk) - 1
+                while act.own and last and author_of(machine.disk[last]) != machine.index:
+                    last -= 1
+                machine.damage(last, lambda data: data[: len(data) >> 1])
                 machine.restart()
             case "rot":
                 for _ in range(act.blocks):
