@@ -169,6 +169,18 @@ MUTATIONS = {
         "able = able | self.peers_up",
         RECOVERY + "::test_who_abstains_in_a_slot_is_not_counted_on_there",
     ),
+    "a free order is voted for unchecked": Mutation(
+        "recovery",
+        "if forced or value == SKIP or self._passes(dispute, value):",
+        "if True:",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a balance is clamped at zero": Mutation(
+        "../ledger/kernels",
+        'accounts[payer]["balance"] -= debit',
+        'accounts[payer]["balance"] = max(np.int64(accounts[payer]["balance"]) - np.int64(debit), 0)',
+        "tests/ledger/test_applying.py",
+    ),
     "final orders that wait are dropped": Mutation(
         "applying",
         "self._waiting.append((orders[waits], where, indices[waits]))",

@@ -30,7 +30,7 @@ from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing
 from harambee.protocol.evidence import write_evidence
-from harambee.protocol.messages import BlockArrived, Message, OrdersOffered
+from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
@@ -48,6 +48,10 @@ TOTAL_COST_SHARE: Final = 50
 """The sum of all balances is taken anew no more often than this many times its own duration."""
 
 log: Final = logging.getLogger(__name__)
+
+
+class MemoryDamaged(Exception):  # noqa: N818 - what has happened
+    """The balances in memory do not add up to zero; the journal makes them anew at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class Engine:
         self._questions: deque[_Question] = deque()
         """Apart, so that an answer waits for one turn and not for all that others have sent."""
         self._stopping = threading.Event()
+        self._linked: dict[int, None] = {}
+        """The peers whose links stood up while the journal was repaired; the replica is told then."""
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
         self._total_due = 0
@@ -177,7 +183,12 @@ class Engine:
             unanswered.answers.append((self._questions.popleft().answer, None, failed))
         self._deliver(unanswered)
         with contextlib.suppress(queue.Empty):
-            return self._inbox.get(timeout=wait_s)
+            message = self._inbox.get(timeout=wait_s)
+            if isinstance(message, PeerUp):
+                self._linked[message.peer] = None
+            elif isinstance(message, PeerDown):
+                self._linked.pop(message.peer, None)
+            return message
         return None
 
     def _say(self, outgoing: Outgoing) -> None:
@@ -217,8 +228,12 @@ class Engine:
 
     def _loop(self, replica: Replica) -> None:
         wake_at = 0
+        early = Effects()
+        for peer in sorted(self._linked):
+            early.extend(replica.receive(PeerUp(peer), time.time_ns()))
         while not self._stopping.is_set():
-            turn = Turn(Effects(), [], 0, {})
+            turn = Turn(early, [], 0, {})
+            early = Effects()
             taken = self._receive(replica, turn, wake_at)
             now = time.time_ns()
             turn.effects.extend(replica.act(now))
@@ -316,6 +331,8 @@ class Engine:
         if not self._total_due or now >= self._total_due or now < before.now:
             began = time.perf_counter_ns()
             total = replica.ledger.total_cents()
+            if total:
+                raise MemoryDamaged(f"all balances together are {total} cents, and must be 0")
             self._total_due = now + TOTAL_COST_SHARE * (time.perf_counter_ns() - began)
         self.snapshot = Snapshot(
             now=now,

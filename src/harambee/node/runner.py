@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvicorn
 
 from harambee.node.config import NodeConfig
-from harambee.node.engine import Engine, Turn
+from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.journal import Journal, JournalError
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
@@ -351,5 +351,7 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
     """Return why an engine ended; what is no expected failure is logged with its traceback."""
     if isinstance(failure, JournalBroken):
         return NodeError(f"{files.config.journal}: {failure}")
+    if isinstance(failure, MemoryDamaged):
+        return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)
     return NodeError(f"{files.config.name} failed: {failure!r}; its log has the traceback")

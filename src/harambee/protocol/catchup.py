@@ -60,6 +60,10 @@ class CatchUp:
         row = self.held_by[peer]
         row[authors] = np.maximum(row[authors], heights)
 
+    def is_claimed(self, author: int, height: int, peers: set[int]) -> bool:
+        """Whether one of these peers is taken to hold the author's chain up to this height."""
+        return bool((self.held_by[sorted(peers), author] >= height).any())
+
     def are_ahead(self, heights: npt.NDArray[np.int64], peers: int) -> npt.NDArray[np.bool_]:
         """Of which authors at least so many peers hold more than these heights, (n,)."""
         ahead: npt.NDArray[np.bool_] = (self.held_by > heights).sum(axis=0) >= peers

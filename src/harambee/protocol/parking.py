@@ -5,6 +5,7 @@ ahead, bytes only so high. A block is named by its digest; two blocks with one i
 because honest blocks may stand on either.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,12 +18,15 @@ PARKED_BYTES_MAX: Final = 64 << 20
 NAMED_ANSWER_NS: Final = 1_000_000_000
 """How long a block that was asked for by name may take, before another peer is asked."""
 NAMES_MAX: Final = 256
+AHEAD_TURNS_MAX: Final = 4
+"""A block that only a reference named, and no parked block waits for yet, is asked for so often."""
 
 
 @dataclass(slots=True)
 class _Lacking:
     name: Name
     waiters: list[bytes]
+    """Parked blocks that wait for this one first of all; none for one that is asked for ahead."""
     peers: list[int]
     """Who sent the blocks that wait for it: they hold it."""
     asked_at: int = -1
@@ -39,6 +43,7 @@ class Parking:
         self._bytes = [0] * members
         self._heights: list[dict[tuple[int, int], int]] = [{} for _ in range(members)]
         """For each author: how many parked blocks have this incarnation and height."""
+        self._looked_ahead_at: dict[int, int] = {}
 
     def __len__(self) -> int:
         """How many blocks wait."""
@@ -108,8 +113,34 @@ class Parking:
         return height
 
     def lacking(self) -> list[Name]:
-        """What parked blocks wait for and is not parked itself."""
-        return [e.name for digest, e in self._lacking.items() if digest not in self._blocks]
+        """What parked blocks wait for and is not parked itself; what is asked for ahead comes last."""
+        missing = [e for digest, e in self._lacking.items() if digest not in self._blocks]
+        missing.sort(key=lambda entry: not entry.waiters)
+        return [entry.name for entry in missing]
+
+    def look_ahead(self, author: int, is_held: Callable[[Name], bool], now: int) -> None:
+        """Note the blocks of an author that parked blocks refer to, and that will be lacking next.
+
+        A branch is found block by block, each only when the one before it is held. An author that forks
+        and goes on would be faster than one such block for each answer.
+        """
+        last = self._looked_ahead_at.get(author)
+        if last is not None and 0 <= now - last < NAMED_ANSWER_NS >> 2:
+            return
+        self._looked_ahead_at[author] = now
+        ahead = [d for d, e in self._lacking.items() if not e.waiters]
+        for digest in ahead:
+            if self._lacking[digest].turn >= AHEAD_TURNS_MAX or digest in self._blocks:
+                del self._lacking[digest]
+        room = NAMES_MAX - len(ahead)
+        for block, peer in self._blocks.values():
+            if room <= 0:
+                return
+            for name in block.references:
+                known = name.digest in self._blocks or name.digest in self._lacking
+                if name.author == author and not known and not is_held(name):
+                    self._lacking[name.digest] = _Lacking(name, [], [peer])
+                    room -= 1
 
     def requests(
         self, names: list[Name], up: set[int], now: int

@@ -179,6 +179,8 @@ class Watch:
     """They have not been looked at for a while."""
     owes_acknowledgement: bool = False
     """Whether one's next block would acknowledge something that one's newest does not."""
+    convicts: dict[int, int] = field(default_factory=dict)
+    """Up to which height all orders in the lanes of convicted authors are counted one by one."""
     counted_at: int = -1
     """How many blocks were held when certified slots were last counted."""
 
@@ -344,7 +346,7 @@ class Replica:
                 effects.wake_at = min(effects.wake_at, timer)
         if self._offers.are_due(self.disputes.oldest(), now):
             effects.send += [AskHeads(peer) for peer in sorted(self.peers_up)]
-        named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
+        named, named_wake = self._parking.requests(self._names_to_fetch(now), self.peers_up, now)
         effects.send += named
         requests, wake = self.catch_up.requests(
             self._heads_with_parked(),
@@ -575,18 +577,32 @@ class Replica:
                 heights[author] = reached
         return heights
 
-    def _names_to_fetch(self) -> list[Name]:
-        """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
-        names = []
-        for name in self._parking.lacking():
-            head = self._head_of(name.author)
-            if (
-                name.author in self.convicted
-                or name.incarnation != head.incarnation
-                or name.height <= head.height
-            ):
-                names.append(name)
-        return names
+    def _names_to_fetch(self, now: int) -> list[Name]:
+        """What parked blocks lack and catch-up by heights does not bring.
+
+        Those are blocks of branches and of convicted authors, and what nobody claims to hold: who sent one
+        that stands on it holds it, though it has once ended an answer without it.
+        """
+        names = [name for name in self._parking.lacking() if self._is_apart(name)]
+        if not names:
+            return names
+        for author in sorted({name.author for name in names}):
+            self._parking.look_ahead(author, self._is_named_held, now)
+        return [name for name in self._parking.lacking() if self._is_apart(name)]
+
+    def _is_apart(self, name: Name) -> bool:
+        """Whether catch-up by heights does not bring this block."""
+        head = self._head_of(name.author)
+        return (
+            name.author in self.convicted
+            or name.incarnation != head.incarnation
+            or name.height <= head.height
+            or not self.catch_up.is_claimed(name.author, name.height, self.peers_up)
+        )
+
+    def _is_named_held(self, name: Name) -> bool:
+        found = self.chains.find(name.author, name.height, name.digest, name.incarnation)
+        return found is not None
 
     def _integrate(
         self, block: Block, placed: Placed, effects: Effects, *, restoring: bool
@@ -911,6 +927,7 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
+        self._dispute_convicts()
         watch = self._watch
         if not len(self.disputes) and not len(self.doubts):
             watch.owes_acknowledgement = False
@@ -942,6 +959,23 @@ class Replica:
             for slot, candidate in self._tally.unseen_by(self.lane)
         )
         self._apply_waiting(effects)
+
+    def _dispute_convicts(self) -> None:
+        """Count one by one what lies in blocks of convicted authors.
+
+        One order may lie in two branches, with half of the votes on either: no branch alone makes it final.
+        """
+        for author in sorted(self.convicted):
+            for lane in self.chains.lanes_of[author]:
+                done = self._watch.convicts.get(lane, 0)
+                if self._newest_open[lane] <= done:
+                    continue
+                self._watch.convicts[lane] = int(self._newest_open[lane])
+                for height, held in list(self._open[lane].items()):
+                    for order in held.block.orders if height > done else ():
+                        slot = Slot.of(order)
+                        if not self._is_decided(slot):
+                            self._open_dispute(slot, _NONE)
 
     def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
         """Count the doubted orders, group by group; apply what is final."""
@@ -977,15 +1011,26 @@ class Replica:
                 return
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
-        """Apply the order that is final in a disputed slot."""
+        """Apply the order that is final in a disputed slot.
+
+        Its id leaves the signature out: of several copies, the first that its payer signed stands for it.
+        """
         found = []
         for at, lies_there in dispute.places.items():
             held = self._held_at(at.lane, at.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
             if lies_there == name:
-                found.append((held.position, at.row))
-        position, row = min(found)
-        self._apply(dispute.orders[name], position, np.array([row], np.uint32), effects)
+                found.append((held.position, at.row, held))
+        found.sort(key=lambda place: place[:2])
+        position, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
+        order = held.block.orders[row : row + 1]
+        self._apply(order, position, np.array([row], np.uint32), effects)
+
+    def _is_signed(self, held: Held, row: int) -> bool:
+        if held.signatures is None:
+            self._check_signatures(held)
+        assert held.signatures is not None
+        return bool(held.signatures[row])
 
     def _skip(self, slot: Slot, effects: Effects) -> None:
         """Burn a slot: the sequence goes on, and nothing else happens."""
