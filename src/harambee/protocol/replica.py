@@ -31,7 +31,7 @@ replica references it no more. What it said before still counts, in every branch
 stand on is fetched by name, whatever its author did.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,6 +66,7 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
+from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
@@ -80,7 +81,7 @@ from harambee.protocol.messages import (
     PeerUp,
     Tick,
 )
-from harambee.protocol.offers import Offers
+from harambee.protocol.offers import HEADS_AGAIN_NS, Offers
 from harambee.protocol.parking import Parking
 from harambee.protocol.placing import Placed, lacks, place
 from harambee.protocol.recovery import Plan, Rescuer
@@ -121,7 +122,9 @@ PATIENCE_AHEAD_NS: Final = 1_500_000_000
 OFFER_AGAIN_NS: Final = 2_000_000_000
 """A contested order is put into a block again no sooner than this after the last time."""
 INSIST_NS: Final = 2_000_000_000
-"""An order that is offered again so long after it was first offered again, is not getting through."""
+"""An order that is offered again so long after it was first offered again, is not getting through;"""
+INSIST_PACES: Final = 24
+"""and no sooner than so many paces, where people speak rarely: a payment takes about four of them."""
 INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
@@ -262,13 +265,13 @@ class Replica:
         """Each lane's newest block with orders, final or not."""
         self._applied: list[int] = [0] * committee.n
         """Up to which height each lane's blocks were applied."""
-        self._places: npt.NDArray[np.int32] = np.zeros(len(ledger.accounts), np.int32)
-        """How many orders of each payer lie in blocks that are kept."""
+        self._kept = KeptOrders(len(ledger.accounts))
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking, self._offers = Parking(committee.n), Offers()
         self._watch, self._tally = Watch(), Tally()
+        self._insist_ns = max(INSIST_NS, INSIST_PACES * self.pace.block_ns)
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
         self._door: list[Waiting] = []
@@ -280,6 +283,7 @@ class Replica:
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, npt.NDArray[np.void]] = {}
+        self._heads_asked_at = 0
         self._told_heads: tuple[int, npt.NDArray[np.void]] = -1, np.zeros(0, REFERENCE)
 
     # -- the door ---------------------------------------------------------------------------------
@@ -304,6 +308,7 @@ class Replica:
                 effects.send.append(SendHeads(message.peer, self.heads()))
             case PeerUp():
                 self.peers_up.add(message.peer)
+                self._heads_asked_at = now
                 effects.send.append(AskHeads(message.peer))
             case PeerDown():
                 self.peers_up.discard(message.peer)
@@ -344,8 +349,7 @@ class Replica:
             timer = self.rescuer.next_timer(now)
             if timer is not None:
                 effects.wake_at = min(effects.wake_at, timer)
-        if self._offers.are_due(self.disputes.oldest(), now):
-            effects.send += [AskHeads(peer) for peer in sorted(self.peers_up)]
+        effects.send += [AskHeads(peer) for peer in self._whose_heads_to_ask(now)]
         named, named_wake = self._parking.requests(self._names_to_fetch(now), self.peers_up, now)
         effects.send += named
         requests, wake = self.catch_up.requests(
@@ -356,6 +360,8 @@ class Replica:
             without=self.convicted,
         )
         effects.send += requests
+        if not self.speaking:
+            effects.wake_at = self._heads_asked_at + HEADS_AGAIN_NS
         wakes = [at for at in (wake, named_wake, effects.wake_at) if at is not None]
         effects.wake_at = min(wakes, default=now + self.pace.heartbeat_ns)
         effects.halted = self.halted
@@ -618,7 +624,7 @@ class Replica:
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
-            self._count_places(block.orders, 1)
+            self._kept.add(lane, block.height, block.orders)
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
             if lane != self.lane:  # its own block abstains itself
@@ -795,20 +801,11 @@ class Replica:
             if self._is_decided(slot) or self.disputes.get(slot) is not None:
                 continue
             at_once = Place(on, at, index)
-            if slot.space == SPACE_ACCOUNT and self._places_of(slot) == 1:
+            if slot.space == SPACE_ACCOUNT and self._kept.of_payer(slot.payer) == 1:
                 if self.doubts.place_of(slot) is None:
                     self.doubts.add(self.chains, at_once, slot, ignore)
             else:
                 self._open_dispute(slot, ignore)
-
-    def _places_of(self, slot: Slot) -> int:
-        """How many orders of a slot's payer lie in blocks that are kept."""
-        return int(self._places[slot.payer]) if slot.payer < len(self._places) else 0
-
-    def _count_places(self, orders: Orders, change: int) -> None:
-        """Orders lie in a block that is kept now (1), or kept no longer (-1)."""
-        payers = orders["payer"]
-        np.add.at(self._places, payers[payers < len(self._places)], change)
 
     def _let_go(self, lane: int, height: int) -> None:
         """Forget a block that is final, once everything in it is decided."""
@@ -817,7 +814,7 @@ class Replica:
             return
         if not self.disputes.indices_in(lane, height):
             del self._undecided[lane, height]
-            self._count_places(held.block.orders, -1)
+            self._kept.drop(lane, height, held.block.orders)
 
     def _held_at(self, lane: int, height: int) -> Held | None:
         return self._open[lane].get(height) or self._undecided.get((lane, height))
@@ -832,16 +829,20 @@ class Replica:
         doubted = self.doubts.place_of(slot)
         if doubted is not None:
             self._take_over(dispute, doubted)
-            if self._places_of(slot) == 1:
-                return dispute
-        for lane, open_ in enumerate(self._open):
-            for height, held in open_.items():
-                for row in _rows_in(slot, held.block.orders):
-                    at = Place(lane, height, row)
-                    if at != doubted:
-                        self._add_place(at, held.block.orders[row : row + 1])
-                        self.disputes.scan_votes(self.chains, dispute, at, ignore)
+        for at, order in self._kept_in(slot):
+            if at != doubted:
+                self._add_place(at, order)
+                self.disputes.scan_votes(self.chains, dispute, at, ignore)
         return dispute
+
+    def _kept_in(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
+        """The orders of a slot in blocks that are not final, and where they lie."""
+        for at in self._kept.places(slot):
+            held = self._open[at.lane].get(at.height)
+            if held is not None:
+                order = held.block.orders[at.row : at.row + 1]
+                if slot.space == SPACE_ACCOUNT or Slot.of(order[0]) == slot:
+                    yield at, order
 
     def _take_over(self, dispute: Dispute, at: Place) -> None:
         """A doubted order becomes part of a dispute, with the votes that are known."""
@@ -884,7 +885,7 @@ class Replica:
                     self._undecided[lane, height] = held
                     indices = np.delete(indices, apart)
                 else:
-                    self._count_places(held.block.orders, -1)
+                    self._kept.drop(lane, height, held.block.orders)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[lane] = int(final[lane])
         self._apply_waiting(effects)
@@ -1130,7 +1131,7 @@ class Replica:
                 known[row] = Offer.NEW
             if not self._are_enough_in_reach(dispute):
                 self._insistent[slot] = now
-            elif not 0 <= now - self._insistent.setdefault(slot, now) < INSIST_NS:
+            elif not 0 <= now - self._insistent.setdefault(slot, now) < self._insist_ns:
                 name = ids[row].tobytes()
                 self._open_dispute(slot, _NONE)
                 self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
@@ -1165,12 +1166,9 @@ class Replica:
             for row in _rows_in(slot, waiting.orders):
                 if waiting.ids[row].tobytes() == name:
                     return name, waiting.orders[row : row + 1]
-        for open_ in self._open:
-            for held in open_.values():
-                for row in _rows_in(slot, held.block.orders):
-                    order = held.block.orders[row : row + 1]
-                    if self._ids_of(order)[0].tobytes() == name:
-                        return name, order
+        for _, order in self._kept_in(slot):
+            if self._ids_of(order)[0].tobytes() == name:
+                return name, order
         return None
 
     def _refuse(
@@ -1219,6 +1217,15 @@ class Replica:
         )
         beside[beside] = self.chains.find_all(heads[beside]) < 0
         return beside
+
+    def _whose_heads_to_ask(self, now: int) -> list[int]:
+        """Everybody's, where a dispute goes on; and while it may not speak, theirs who have not answered."""
+        if self._offers.are_due(self.disputes.oldest(), now):
+            return sorted(self.peers_up)
+        if self.speaking or 0 <= now - self._heads_asked_at < HEADS_AGAIN_NS:
+            return []
+        self._heads_asked_at = now
+        return sorted(self.peers_up - self._told.keys())
 
     def _begin_to_speak(self) -> None:
         """Speak only once q authors, itself included, have told how far this author's chain goes."""

@@ -29,6 +29,8 @@ Orders = npt.NDArray[np.void]
 
 LOOK_NS: Final = 250 * MS
 OFFER_AGAIN_NS: Final = 1_000 * MS
+PATIENCE_PACES: Final = 12
+"""A handset waits for as long as a payment may well take, where super-agents speak rarely."""
 CLAIM_LOOKS: Final = 4
 """After so many looks a claim goes to the next door."""
 CLAIM_TICKETS: Final = 1 << 20
@@ -108,6 +110,7 @@ class Crowd:
         self.final = 0
         self.rejected = 0
         self.latencies_ms: list[float] = []
+        self._patience_ns = max(OFFER_AGAIN_NS, PATIENCE_PACES * world.story.pace_ms * MS)
 
     def plan(self) -> None:
         """Plan when people want to pay."""
@@ -317,7 +320,7 @@ class Crowd:
                     world.marks.hit("a newer order was refused")
         if len(payment.refused_by) + liars >= committee.q and not payment.cancelled:
             self._take_refusal(payment)
-        if world.now - payment.offered_at >= OFFER_AGAIN_NS and not self._sleeps(payment):
+        if world.now - payment.offered_at >= self._patience_ns and not self._sleeps(payment):
             self._offer_again(payment)
         world.later(world.now + LOOK_NS, self._look, payment)
 

@@ -144,8 +144,10 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Return the story paced for its size, as a network of so many would be run.
 
         With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
-        larger; there are enough people that each order finds a payer who has none in flight; and one in a
-        hundred of them is a crook, who brings rival orders to every door at once.
+        larger; and there are enough people that each order finds a payer who has none in flight. What happens
+        by chance is as rare in the whole network as in a small one: one person in a hundred is a crook, who
+        brings rival orders to every door at once, and where a third lies already, each crash and each
+        partition stops everything until it is over.
         """
         if self.super_agents <= CROWDED:
             return self
@@ -157,6 +159,9 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 "turn_ms": 25,
                 "people": people,
                 "crooks": min(self.crooks, 0.01),
+                "crashes": min(self.crashes, 0.1),
+                "partitions": min(self.partitions, 0.05),
+                "loss": min(self.loss, 0.001),
             }
         )
 
