@@ -87,6 +87,12 @@ MUTATIONS = {
         "if False:",
         REPLICA + "::test_a_restart_keeps_the_locks",
     ),
+    "who votes late votes for what it never looked at": Mutation(
+        "replica",
+        "        refuse[apart] = True\n",
+        "        refuse[apart] = False\n",
+        REPLICA + "::test_who_votes_late_votes_for_no_rival_of_what_it_has_locked",
+    ),
     "a vote leaves before it is durable": Mutation(
         "replica",
         "        if not restoring:\n            effects.persist.append(block.data)",

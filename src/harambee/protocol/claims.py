@@ -27,6 +27,9 @@ CHAINS: Final = "tests/protocol/test_counting.py::test_whole_chains_count_as_the
 SEEDS: Final = "tests/sim/test_sim.py::test_four_super_agents_one_of_them_lying"
 MODEL: Final = "tests/model/test_slot_model.py::test_the_contract_decides_one_thing_and_decides_it"
 KILLS: Final = "tests/protocol/test_recovery.py::test_kills_during_recovery_keep_every_promise"
+LATE: Final = (
+    "tests/protocol/test_replica.py::test_who_votes_late_votes_for_no_rival_of_what_it_has_locked"
+)
 WIPED: Final = (
     "tests/protocol/test_recovery.py::test_who_lost_its_disk_comes_back_under_a_new_incarnation"
 )
@@ -61,10 +64,12 @@ CLAIMS: Final[dict[str, Claim]] = {
         says="An honest author votes for one value in a slot and view, across restarts.",
         because=(
             "In view 0 it locks one order and refuses others; in higher views it looks for its own vote in "
-            "its own chain. Both are read from its own blocks, which are durable before they leave."
+            "its own chain. Both are read from its own blocks, which are durable before they leave. A block "
+            "that was final before one voted on it is no exception: what was not applied from it is judged "
+            "or refused when a reference covers it."
         ),
         rests_on=("durable before it leaves",),
-        shown_by=("tests/protocol/test_replica.py::test_a_restart_keeps_the_locks", KILLS),
+        shown_by=("tests/protocol/test_replica.py::test_a_restart_keeps_the_locks", LATE, KILLS),
     ),
     "durable before it leaves": Claim(
         says="Nothing that was seen outside is forgotten by a crash.",

@@ -147,6 +147,16 @@ class Held:
     possessions: npt.NDArray[np.bool_] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A block that was final before this author voted on it: what a reference to it has to refuse."""
+
+    orders: int
+    """How many orders the block has."""
+    rows: npt.NDArray[np.intp]
+    """Those that were not applied from here: a rival may have this author's vote already."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """Orders at this door, in the order of arrival, with the tickets under which they came."""
@@ -217,9 +227,7 @@ class Replica:
         `checking` may be shared by the replicas of one network in one process.
         """
         assert committee.members[index].key == key.public, "the key is the one in the genesis"
-        self.network = network
-        self.committee = committee
-        self.index = index
+        self.network, self.committee, self.index = network, committee, index
         self.ledger = ledger
         self.pace = pace or Pace()
         self.counters = Counters()
@@ -258,6 +266,8 @@ class Replica:
         """How many orders of each payer lie in blocks that are kept."""
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
+        self._late: list[dict[int, Late]] = [{} for _ in committee.members]
+        """For each lane, by height: blocks whose orders were not judged and are no longer open."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking = Parking(committee.n)
         self._watch = Watch()
@@ -584,6 +594,8 @@ class Replica:
         self._dispute(block, lane, votes_on, effects)
         if restoring and lane == self.lane:
             self._lock_as_voted(block, votes_on)
+        if lane == self.lane:
+            self._forget_late(votes_on)
         self._apply_final(effects)
 
     def _note_abstentions(self, orders: Orders) -> None:
@@ -609,6 +621,7 @@ class Replica:
     def _open_lane(self, about: Lane) -> int:
         lane = self.chains.open_lane(about)
         self._open.append({})
+        self._late.append({})
         self._applied.append(about.base)
         self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
@@ -841,7 +854,8 @@ class Replica:
                 if held is None:
                     continue
                 indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                apart = self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+                apart = self._apart_in(lane, height)
+                self._note_if_late(lane, height, held.block.orders, apart)
                 if apart:
                     self._undecided[lane, height] = held
                     indices = np.delete(indices, apart)
@@ -851,6 +865,35 @@ class Replica:
             self._applied[lane] = int(final[lane])
         self._apply_waiting(effects)
         self._dispute_what_is_old()
+
+    def _apart_in(self, lane: int, height: int) -> list[int]:
+        """The orders of a block that are counted one by one."""
+        return self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+
+    def _note_if_late(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
+        """A block is final before this author has voted on it, and about to be applied.
+
+        A reference votes for whatever it does not refuse, and soon nobody will know what lay here. So note
+        what is not applied from here: what is counted apart, and what comes too late for its slot. This
+        author may have voted for a rival of it.
+        """
+        if not self._is_followed(lane) or height <= self.chains.head_row(self.lane)[VOTED, lane]:
+            return
+        refuse = ~self._slots_open(orders)
+        locked = self.slots.locked_rows(orders)
+        if len(locked):
+            mine = [self.slots.holder(Slot.of(orders[row])) for row in locked.tolist()]
+            ids = self._ids_of(orders[locked])
+            refuse[locked] = [name != id_.tobytes() for name, id_ in zip(mine, ids, strict=True)]
+        refuse[apart] = True
+        if refuse.any():
+            self._late[lane][height] = Late(len(orders), np.flatnonzero(refuse))
+
+    def _forget_late(self, votes_on: list[tuple[int, int, int]]) -> None:
+        """One's own newest block votes on these heights: it says what it refuses."""
+        for lane, _, last in votes_on:
+            for height in [height for height in self._late[lane] if height <= last]:
+                del self._late[lane][height]
 
     def _dispute_what_is_old(self) -> None:
         """Count one by one what stays undecided so long that rows begin to be forgotten.
@@ -1303,13 +1346,18 @@ class Replica:
         for lane in self._followed():
             about = self.chains.lanes[lane]
             reached = int(self.chains.heads[lane])
-            for height, held in self._open[lane].items():
+            for height in sorted({*self._open[lane], *self._late[lane]}):
                 if height <= voted[lane]:
                     continue
                 if len(refusals) > REFUSAL_BYTES:
                     reached = height - 1
                     break
-                codes = self._judge(held, plan, today)
+                held = self._open[lane].get(height)
+                codes = (
+                    self._judge_late(lane, height, plan, today)
+                    if held is None
+                    else self._judge(held, plan, today)
+                )
                 refused = np.flatnonzero(codes)
                 if len(refused):
                     refusals += write_rejection(
@@ -1336,6 +1384,17 @@ class Replica:
         self.slots.lock(orders, ids, codes)
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
             self._note_rival(orders[row : row + 1], ids[row].tobytes())
+        return codes
+
+    def _judge_late(self, lane: int, height: int, plan: Plan, today: int) -> Codes:
+        """What to refuse of a block that was final before this author voted on it."""
+        late = self._late[lane][height]
+        codes = np.zeros(late.orders, np.uint8)
+        codes[late.rows] = Outcome.SEQUENCE_STALE
+        held = self._undecided.get((lane, height))
+        if held is not None:
+            apart = self._apart_in(lane, height)
+            codes[apart] = self._judge(held, plan, today)[apart]
         return codes
 
     def _check_held(self, held: Held, today: int) -> Codes:
