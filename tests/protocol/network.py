@@ -27,6 +27,7 @@ from harambee.ledger.records import (
     account_number,
 )
 from harambee.money.tariff import FeeTable, shipped_tariff
+from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee, Member
 from harambee.protocol.effects import (
     EVERYONE,
@@ -127,13 +128,33 @@ def make_block(author, height, previous, references=(), orders=None, rejections=
     return unsigned + sign(SUPER_AGENT_KEYS[author], block_prefix(NETWORK, 0) + name), name
 
 
+class CountingChecking(Checking):
+    """Counts what costs: blocks parsed, and signatures of blocks checked."""
+
+    parsed = signatures = 0
+
+    def read(self, data):
+        self.parsed += 1
+        return super().read(data)
+
+    def block_holds(self, block):
+        self.signatures += 1
+        return super().block_holds(block)
+
+
 class Listener:
     """Replica 0 alone, linked to peers that say exactly what a test lets them say."""
 
     def __init__(self, n=4, people=12):
         self.n, self.now = n, START_NS
+        self.checking = CountingChecking(NETWORK, make_committee(n))
         self.replica = Replica(
-            NETWORK, make_committee(n), 0, SUPER_AGENT_KEYS[0], make_ledger(n, people)
+            NETWORK,
+            make_committee(n),
+            0,
+            SUPER_AGENT_KEYS[0],
+            make_ledger(n, people),
+            checking=self.checking,
         )
         self.evidence = []
         self.sent = []

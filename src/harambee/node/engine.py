@@ -30,7 +30,7 @@ from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing
 from harambee.protocol.evidence import write_evidence
-from harambee.protocol.messages import BlockArrived, Message, OrdersOffered
+from harambee.protocol.messages import Message, OrdersOffered
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
@@ -56,6 +56,14 @@ class _Question:
     answer: "Future[Any]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    message: Message
+    peer: int
+    """Whose frame it was; -1 for what is no frame."""
+    size: int
+
+
 @dataclass(slots=True)
 class Turn:
     """What one turn of the loop leads to outside; everything in it is durable."""
@@ -65,7 +73,9 @@ class Turn:
     taken_orders: int
     """How many offered orders were taken from the queue."""
     taken_bytes: dict[int, int]
-    """How many bytes of blocks were taken from the queue, by peer."""
+    """How many bytes of frames were taken from the queue, by peer."""
+    vain_frames: dict[int, int] = field(default_factory=dict)
+    """How many frames brought no new block, by peer."""
 
 
 @dataclass(slots=True)
@@ -106,7 +116,7 @@ class Engine:
         """What ended the thread, if it was not `stop`."""
         self._journal = journal
         self._deliver = deliver
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Told | None] = queue.SimpleQueue()
         """None only wakes the thread up."""
         self._questions: deque[_Question] = deque()
         """Apart, so that an answer waits for one turn and not for all that others have sent."""
@@ -126,9 +136,12 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def tell(self, message: Message) -> None:
-        """Let the replica receive something, in its turn. From any thread."""
-        self._inbox.put(message)
+    def tell(self, message: Message, peer: int = -1, size: int = 0) -> None:
+        """Let the replica receive something, in its turn. From any thread.
+
+        A frame of a `peer` takes `size` bytes as long as it waits; `Turn` says when it does no more.
+        """
+        self._inbox.put(_Told(message, peer, size))
 
     def ask(self, question: Callable[[Replica], T]) -> "Future[T]":
         """Ask the replica something, in its turn; from any thread.
@@ -177,7 +190,11 @@ class Engine:
             unanswered.answers.append((self._questions.popleft().answer, None, failed))
         self._deliver(unanswered)
         with contextlib.suppress(queue.Empty):
-            return self._inbox.get(timeout=wait_s)
+            told = self._inbox.get(timeout=wait_s)
+            if told is not None:
+                if told.peer >= 0:
+                    self._deliver(Turn(Effects(), [], 0, {told.peer: told.size}))
+                return told.message
         return None
 
     def _say(self, outgoing: Outgoing) -> None:
@@ -245,28 +262,28 @@ class Engine:
         rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
         taken = False
         try:
-            message = (
-                self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
-            )
+            told = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
             end = time.time_ns() + TURN_NS
             while True:
-                if message is not None:
+                if told is not None:
                     taken = True
-                    self._count(message, turn)
-                    turn.effects.extend(replica.receive(message, time.time_ns()))
+                    self._take(told, replica, turn)
                 if self._stopping.is_set() or not 0 <= end - time.time_ns() <= TURN_NS:
                     return taken
-                message = self._inbox.get_nowait()
+                told = self._inbox.get_nowait()
         except queue.Empty:
             return taken
 
-    def _count(self, message: Message, turn: Turn) -> None:
-        """Note what a message took off those that wait."""
-        if isinstance(message, OrdersOffered):
-            turn.taken_orders += len(message.orders)
-        elif isinstance(message, BlockArrived):
-            taken = turn.taken_bytes.get(message.peer, 0)
-            turn.taken_bytes[message.peer] = taken + len(message.data)
+    def _take(self, told: _Told, replica: Replica, turn: Turn) -> None:
+        """Let the replica receive one message, and note what it took off those that wait."""
+        before = replica.counters.taken
+        turn.effects.extend(replica.receive(told.message, time.time_ns()))
+        if isinstance(told.message, OrdersOffered):
+            turn.taken_orders += len(told.message.orders)
+        if told.peer >= 0:
+            turn.taken_bytes[told.peer] = turn.taken_bytes.get(told.peer, 0) + told.size
+            if replica.counters.taken == before:
+                turn.vain_frames[told.peer] = turn.vain_frames.get(told.peer, 0) + 1
 
     def _make_durable(self, blocks: list[bytes], questions: list[_Question]) -> bool:
         """Append to the journal, waiting for room if the disk is full; False when told to stop."""

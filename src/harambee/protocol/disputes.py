@@ -11,7 +11,7 @@ A vote is kept as the height at which a lane first casts it. Then "the certifica
 is: q distinct authors have a lane whose vote stands no higher than that block's clock.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -84,6 +84,10 @@ class Dispute:
     """By view."""
     offered_again: int = 0
     """When this door last put one of its orders into a block again; nanoseconds."""
+    offers: int = 0
+    """How often it has done so."""
+    strays_of: set[int] = field(default_factory=set)
+    """The lanes that speak of recovery here, as long as no order of the slot lies in any held block."""
     _passed: dict[Candidate, int] = field(default_factory=dict)
     """Candidates that cannot become final any more, by how many lanes there were: only a new one matters."""
 
@@ -129,8 +133,7 @@ class Dispute:
         """The value that a lane's chain has voted for in a view, or None."""
         for candidate, votes in sorted(self.votes.items()):
             if candidate.view == view and any(
-                lane_ in votes and votes[lane_] <= chains.heads[lane]
-                for lane_ in _line(chains, lane)
+                lane_ in votes and votes[lane_] <= chains.heads[lane] for lane_ in chains.line(lane)
             ):
                 return candidate.value
         return None
@@ -221,12 +224,6 @@ class Dispute:
         return len(self.voters(chains, candidate, fence.clock_before.tolist())) >= chains.quorum
 
 
-def _line(chains: Chains, lane: int) -> Iterator[int]:
-    while lane >= 0:
-        yield lane
-        lane = chains.lanes[lane].parent
-
-
 class Disputes:
     """All disputes whose slots are not decided, found by slot, by payer and by place."""
 
@@ -237,6 +234,7 @@ class Disputes:
         """lane -> height -> index -> slot."""
         self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
         """How many slots of each account are disputed: the quick way to know that none is."""
+        self._strays: dict[int, int] = {}
         self._aliases = 0
 
     def __len__(self) -> int:
@@ -279,8 +277,24 @@ class Disputes:
             self._marked[slot.payer] = min(255, int(self._marked[slot.payer]) + 1)
         return dispute
 
+    def strays(self, lane: int) -> int:
+        """In how many slots without any order a lane speaks of recovery."""
+        return self._strays.get(lane, 0)
+
+    def note_entry(self, dispute: Dispute, lane: int) -> None:
+        """A block of this lane fences, proposes or votes in the slot."""
+        if not dispute.places and lane not in dispute.strays_of:
+            dispute.strays_of.add(lane)
+            self._strays[lane] = self.strays(lane) + 1
+
+    def _no_stray(self, dispute: Dispute) -> None:
+        for lane in dispute.strays_of:
+            self._strays[lane] -= 1
+        dispute.strays_of.clear()
+
     def add_place(self, dispute: Dispute, place: Place, name: bytes, order: Orders) -> None:
         """An order of the slot lies there."""
+        self._no_stray(dispute)
         dispute.orders.setdefault(name, order.copy())
         dispute.places[place] = name
         self._places.setdefault(place.lane, {}).setdefault(place.height, {})[place.row] = (
@@ -310,6 +324,7 @@ class Disputes:
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
         slot = dispute.slot
+        self._no_stray(dispute)
         del self._by_slot[slot]
         if slot.space == SPACE_ALIAS:
             self._aliases -= 1

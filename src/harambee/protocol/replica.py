@@ -31,7 +31,7 @@ replica references it no more. What it said before still counts, in every branch
 stand on is fetched by name, whatever its author did.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -65,6 +65,16 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
+from harambee.protocol.limits import (
+    BLOCK_NS_MIN,
+    FEW_BLOCKS,
+    OFFER_DOUBLINGS_MAX,
+    STRAY_SLOTS_MAX,
+    VOUCHED_SHIFT,
+    AuthorLimits,
+    cost_of,
+    cost_of_forged,
+)
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
@@ -93,11 +103,13 @@ from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.wire import (
+    INCARNATIONS_MAX,
     NO_DIGEST,
     REJECTION_BYTES_MAX,
     SIGNATURE_BYTES,
     Block,
     Draft,
+    Glance,
     block_prefix,
     write_block,
     write_possession,
@@ -113,7 +125,8 @@ ZONE_NS: Final = 3 * 3_600_000_000_000
 PATIENCE_AHEAD_NS: Final = 1_500_000_000
 """How long an order waits at the door for the one before it, which may be final elsewhere already."""
 OFFER_AGAIN_NS: Final = 2_000_000_000
-"""A contested order is put into a block again no sooner than this after the last time."""
+"""A contested order is put into a block again no sooner than this after the first time, and twice as long
+after each further one."""
 INSIST_NS: Final = 2_000_000_000
 """An order that is offered again so long after it was first offered again, is not getting through."""
 INSISTENT_MAX: Final = 1 << 14
@@ -181,10 +194,19 @@ class Watch:
     """Something has q votes in them: every block may acknowledge it."""
     patrol: list[Slot] = field(default_factory=list)
     """They have not been looked at for a while."""
-    owes_acknowledgement: bool = False
-    """Whether one's next block would acknowledge something that one's newest does not."""
+    owed: set[Hashable] = field(default_factory=set)
+    """What is certified and not acknowledged by this author: disputed candidates, groups of doubts."""
+    in_vain: set[Hashable] = field(default_factory=set)
+    """What one's newest block did not acknowledge, though it could not have referenced more."""
+    vain_heights: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Up to which height of each lane that was so for whole blocks, (lanes,) as there were then."""
     counted_at: int = -1
     """How many blocks were held when certified slots were last counted."""
+
+    @property
+    def owes_acknowledgement(self) -> bool:
+        """Whether one's next block would acknowledge something that one's newest does not."""
+        return not self.owed <= self.in_vain
 
 
 @dataclass(slots=True)
@@ -199,6 +221,10 @@ class Counters:
     malformed: int = 0
     skipped: int = 0
     convictions: int = 0
+    taken: int = 0
+    """Blocks that were news, and were kept."""
+    deferred: int = 0
+    """Blocks beyond a limit of their author's, to be fetched later."""
 
 
 @dataclass(slots=True)
@@ -230,9 +256,11 @@ class Replica:
         self.network, self.committee, self.index = network, committee, index
         self.ledger = ledger
         self.pace = pace or Pace()
+        self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
         self.counters = Counters()
         self.chains = Chains(committee.n, committee.q)
         self.slots = Slots(len(ledger.accounts))
+        self._limits = AuthorLimits(committee.n, index)
         self.disputes = Disputes(len(ledger.accounts))
         self.doubts = Doubts(len(ledger.accounts))
         self.rescuer = Rescuer(
@@ -253,8 +281,10 @@ class Replica:
         self.peers_up: set[int] = set()
         self._applier = Applier(ledger)
         self._key, self._checking = key, checking or Checking(network, committee)
-        self._block_prefix = block_prefix(network, committee.epoch)
-        self._order_prefix = signed_prefix(TAG_ORDER, network)
+        self._block_prefix, self._order_prefix = (
+            block_prefix(network, committee.epoch),
+            signed_prefix(TAG_ORDER, network),
+        )
         self._position = 0
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each lane, by height."""
@@ -269,16 +299,14 @@ class Replica:
         self._late: list[dict[int, Late]] = [{} for _ in committee.members]
         """For each lane, by height: blocks whose orders were not judged and are no longer open."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
-        self._parking = Parking(committee.n)
-        self._watch = Watch()
+        self._parking, self._watch = Parking(committee.n), Watch()
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
         self._door: list[Waiting] = []
         self._ahead: list[Waiting] = []
         self._door_orders, self._today = 0, 0
-        self._last_block_at = 0
-        self._was_due = False
-        """Whether something remained to be said at the end of the last turn."""
+        self._last_block_at, self._was_due = 0, False
+        """When the last block was made; whether something remained to be said at the end of the last turn."""
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, tuple[Name, ...]] = {}
@@ -291,7 +319,7 @@ class Replica:
         effects = Effects()
         match message:
             case BlockArrived():
-                self._on_block(message, effects)
+                self._on_block(message, now, effects)
             case OrdersOffered():
                 self._on_orders(message, now, effects)
             case HeadsArrived():
@@ -329,35 +357,38 @@ class Replica:
         self.reading_up = self._is_far_behind()
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
             rescues = self._rescues_owed(now)
-            due = self._last_block_at + self.pace.block_ns
-            speaks = bool(rescues) or self._has_something_to_say()
+            due = self._last_block_at + self._block_ns
+            speaks = bool(rescues) or self._has_something_to_say(now)
             if now >= due and (speaks or self._heartbeat_due(now)):
-                waited = now - self._last_block_at if self._was_due else self.pace.block_ns
+                waited = now - self._last_block_at if self._was_due else self._block_ns
                 self.rescuer.note_stride(waited)
                 self._speak(now, rescues, effects)
                 self._decide_disputes(effects)
+                self._note_what_was_in_vain()
                 rescues = self._rescues_owed(now)
-                speaks = bool(rescues) or self._has_something_to_say()
+                speaks = bool(rescues) or self._has_something_to_say(now)
             self._was_due = speaks
             effects.wake_at = (
-                max(now + 1, self._last_block_at + self.pace.block_ns)
+                max(now + 1, self._last_block_at + self._block_ns)
                 if speaks
                 else self._last_block_at + self.pace.heartbeat_ns
             )
             timer = self.rescuer.next_timer(now)
             if timer is not None:
                 effects.wake_at = min(effects.wake_at, timer)
-        named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
+        named, named_wake = self._parking.requests(self._names_to_fetch(now), self.peers_up, now)
         effects.send += named
+        ends, limit_wake = self._ends_of_fetches(now)
         requests, wake = self.catch_up.requests(
             self._heads_with_parked(),
             self.peers_up,
             now,
+            ends=ends,
             eager=self.reading_up or not self.speaking,
             without=self.convicted,
         )
         effects.send += requests
-        wakes = [at for at in (wake, named_wake, effects.wake_at) if at is not None]
+        wakes = [at for at in (wake, named_wake, limit_wake, effects.wake_at) if at is not None]
         effects.wake_at = min(wakes, default=now + self.pace.heartbeat_ns)
         effects.halted = self.halted
         return effects
@@ -458,49 +489,105 @@ class Replica:
 
     # -- blocks from others -----------------------------------------------------------------------
 
-    def _on_block(self, message: BlockArrived, effects: Effects) -> None:
+    def _on_block(self, message: BlockArrived, now: int, effects: Effects) -> None:
+        """Take a block, the cheapest checks first: what is known, not wanted or too much costs little."""
+        seen = self._checking.glance(message.data)
+        if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
+            self.counters.malformed += 1
+            return
+        if not self._is_news(seen, message.peer):
+            return
+        free = self._is_held_by_enough(seen)
+        if not free and not self._is_within_limits(seen, now):
+            self.counters.deferred += 1
+            return
+        if not self._checking.block_holds(seen):
+            self.counters.malformed += 1
+            return
+        if seen.author == self.index and not self._may_be_told_of(seen):
+            self.halted = (
+                f"a peer holds block {seen.height} of this super-agent, but its own journal ends at "
+                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
+            )
+            return
         block = self._checking.read(message.data)
         if isinstance(block, Malformed):
             self.counters.malformed += 1
             return
-        if block.epoch != self.committee.epoch:
-            self.counters.malformed += 1
-            return
-        if block.digest in self._parking or self._is_held(block):
-            return
-        wanted = self._parking.is_wanted(block.digest)
+        self._on_signed_block(block, message.peer, effects, free=free)
+
+    def _is_news(self, seen: Glance, peer: int) -> bool:
+        """Whether a block may bring anything: it is not known, and its author is followed or it is wanted."""
+        if seen.digest in self._parking:
+            self._parking.came_again(seen.digest, peer)
+            return False
+        if self._is_held(seen):
+            return False
+        if seen.author in self.convicted and not self._parking.is_wanted(seen.digest):
+            return False
+        self._note_holder(peer, seen)
+        return True
+
+    def _on_signed_block(self, block: Block, peer: int, effects: Effects, *, free: bool) -> None:
+        """Take a block that its author has signed; `free` if it costs its author nothing."""
+        vouched = self._parking.is_vouched_for(block.digest)
         beside = self._held_with_id(block)
-        if not wanted and (
-            block.author in self.convicted
-            or not self._parking.has_room_for(block, self._head_of(block.author).height)
-        ):
-            return
-        if not self._checking.block_holds(block):
-            self.counters.malformed += 1
-            return
-        if block.author == self.index and not self._may_be_told_of(block):
-            self.halted = (
-                f"a peer holds block {block.height} of this super-agent, but its own journal ends at "
-                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
-            )
-            return
         if beside is not None and block.author != self.index:
             self._convict(Evidence(block.author, beside, block.data), effects)
-            if not wanted:
+            if not self._parking.is_wanted(block.digest):
                 return
-        self._note_what_is_held(message.peer, block)
-        self._parking.add(block, message.peer)
-        self._integrate_from(block.digest, effects)
+        self._note_what_is_held(block)
+        if not free:
+            self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))
+        lacking = lacks(self.chains, block)
+        if lacking is None:
+            if self._take(block, effects):
+                self._integrate_parked(self._parking.arrived(block.digest), effects)
+        elif self._parking.add(block, peer, vouched=vouched or free):
+            self._parking.wait(block.digest, lacking)
+        else:
+            self.counters.deferred += 1
+            return
+        self.counters.taken += 1
 
-    def _may_be_told_of(self, block: Block) -> bool:
+    def _is_held_by_enough(self, block: Glance) -> bool:
+        """Whether w super-agents say that they hold a block's height: then an honest one took it."""
+        if block.incarnation != self.catch_up.incarnations[block.author]:
+            return False
+        holders = self.catch_up.held_by[:, block.author] >= block.height
+        return int(holders.sum()) >= self.committee.w
+
+    def _is_within_limits(self, seen: Glance, now: int) -> bool:
+        """Whether a block that its author pushes may be taken now; if not, it is fetched later."""
+        lane = self._lane_before(seen)
+        if seen.orders and self._kept_in(lane) >= self._limits.kept_orders_max:
+            return False
+        if seen.recovery_bytes and self._strays_in(lane) >= STRAY_SLOTS_MAX:
+            return False
+        return self._limits.allowances[seen.author].lasts(now)
+
+    def _lane_before(self, seen: Glance) -> int:
+        """The lane that a block continues; where that is not known yet, the one that is followed."""
+        before = self.chains.find(seen.author, seen.height - 1, seen.previous, seen.incarnation)
+        return self.chains.current[seen.author] if before is None else before
+
+    def _kept_in(self, lane: int) -> int:
+        """How many orders lie in kept blocks of a chain."""
+        return sum(self._limits.kept[part] for part in self.chains.line(lane))
+
+    def _strays_in(self, lane: int) -> int:
+        """In how many slots without any order a chain speaks of recovery."""
+        return sum(self.disputes.strays(part) for part in self.chains.line(lane))
+
+    def _may_be_told_of(self, block: Block | Glance) -> bool:
         """Whether others may hold a block of this author that it does not: from before it re-entered."""
         return self.re_entering.phase == Phase.READING or block.incarnation < self._own_incarnation
 
-    def _is_held(self, block: Block) -> bool:
+    def _is_held(self, block: Block | Glance) -> bool:
         found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
         return found is not None
 
-    def _held_with_id(self, block: Block) -> Name | None:
+    def _held_with_id(self, block: Block | Glance) -> Name | None:
         """A held block with this one's id: another one, for this one is not held."""
         for lane in self.chains.lanes_of[block.author]:
             about = self.chains.lanes[lane]
@@ -517,19 +604,22 @@ class Replica:
         self.counters.convictions += 1
         effects.evidence.append(evidence)
 
-    def _note_what_is_held(self, peer: int, block: Block) -> None:
+    def _note_holder(self, peer: int, block: Block | Glance) -> None:
+        """Who sends a block holds it, and so does, if it is its, its author."""
+        if block.incarnation == self.chains.followed[1, block.author]:
+            self.catch_up.holds(peer, block.author, block.height)
+
+    def _note_what_is_held(self, block: Block) -> None:
         """A block leaves its author only when its past is durable there: the author holds all it names."""
         incarnations = self.chains.followed[1]
-        if block.incarnation == incarnations[block.author]:
-            for holder in {peer, block.author} - {self.index}:
-                self.catch_up.holds(holder, block.author, block.height)
+        if block.author != self.index:
+            self._note_holder(block.author, block)
         names = block.names
         names = names[names["incarnation"] == incarnations[names["author"]]]
         self.catch_up.holds_all(block.author, names["author"], names["height"])
 
-    def _integrate_from(self, digest: bytes, effects: Effects) -> None:
-        """Integrate a parked block if its past is held, and then whatever has waited for it."""
-        ready = [digest]
+    def _integrate_parked(self, ready: list[bytes], effects: Effects) -> None:
+        """Integrate those of these parked blocks whose past is held, and then what has waited for them."""
         while ready:
             digest = ready.pop()
             block = self._parking.get(digest)
@@ -540,15 +630,20 @@ class Replica:
                 self._parking.wait(digest, lacking)
                 continue
             self._parking.take(digest)
-            placed = place(self.chains, block)
-            if placed is None:
-                self.counters.malformed += 1
-                continue
-            beside = self._held_with_id(block)
-            if beside is not None:
-                self._convict(Evidence(block.author, beside, block.data), effects)
-            self._integrate(block, placed, effects, restoring=False)
-            ready += self._parking.arrived(digest)
+            if self._take(block, effects):
+                ready += self._parking.arrived(digest)
+
+    def _take(self, block: Block, effects: Effects) -> bool:
+        """Integrate a block whose past is held; False if it breaks a rule of chains."""
+        placed = place(self.chains, block)
+        if placed is None:
+            self.counters.malformed += 1
+            return False
+        beside = self._held_with_id(block)
+        if beside is not None:
+            self._convict(Evidence(block.author, beside, block.data), effects)
+        self._integrate(block, placed, effects, restoring=False)
+        return True
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
         heights = self._heights()
@@ -558,11 +653,37 @@ class Replica:
                 heights[author] = reached
         return heights
 
-    def _names_to_fetch(self) -> list[Name]:
+    def _ends_of_fetches(self, now: int) -> tuple[npt.NDArray[np.int64], int | None]:
+        """Up to which heights each author's blocks may be fetched now, (n,); when that may change by itself.
+
+        What w super-agents hold always may. Beyond that a few, and none while the author's limits are
+        reached: what it pushed then was left out, and is fetched afterwards.
+        """
+        heights = self._heights()
+        enough = self.catch_up.held_by_enough(self.committee.w)
+        ends = np.maximum(enough, heights + FEW_BLOCKS)
+        wake: int | None = None
+        for author in np.flatnonzero(self.catch_up.held_by.max(axis=0) > heights).tolist():
+            lane = self.chains.current[author]
+            allowance = self._limits.allowances[author]
+            if not allowance.lasts(now):
+                back = max(now + 1, allowance.back_at())
+                wake = back if wake is None else min(wake, back)
+            elif (
+                self._kept_in(lane) < self._limits.kept_orders_max
+                and self._strays_in(lane) < STRAY_SLOTS_MAX
+            ):
+                continue
+            ends[author] = max(int(enough[author]), int(heights[author]))
+        return ends, wake
+
+    def _names_to_fetch(self, now: int) -> list[Name]:
         """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
         names = []
         for name in self._parking.lacking():
             head = self._head_of(name.author)
+            if not self._limits.allowances[name.author].lasts(now):
+                continue
             if (
                 name.author in self.convicted
                 or name.incarnation != head.incarnation
@@ -585,9 +706,10 @@ class Replica:
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
-            self._count_places(block.orders, 1)
+            self._count_places(lane, block.orders, 1)
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
+                self._charge_forged(held)
             if lane != self.lane:  # its own block abstains itself
                 self._note_abstentions(block.orders)
         votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
@@ -610,6 +732,14 @@ class Replica:
     def _go_on_re_entering(self) -> None:
         """Take part again, once q others have the new chain in theirs."""
         re_entering = self.re_entering
+        if (
+            re_entering.phase == Phase.READING
+            and self._head_of(self.index).incarnation + 1 >= INCARNATIONS_MAX
+        ):
+            self.halted = (
+                f"this super-agent has begun {INCARNATIONS_MAX} chains in this epoch, and may begin no more: "
+                "the committee has to give it a new place"
+            )
         if re_entering.phase == Phase.NONE and self._own_incarnation:
             re_entering.phase = Phase.ANNOUNCED  # a restart on the way back
         if re_entering.phase == Phase.ANNOUNCED and re_entering.is_recorded(self.chains):
@@ -622,6 +752,7 @@ class Replica:
         lane = self.chains.open_lane(about)
         self._open.append({})
         self._late.append({})
+        self._limits.kept.append(0)
         self._applied.append(about.base)
         self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
@@ -635,6 +766,13 @@ class Replica:
         orders = held.block.orders
         held.signatures = self._signatures_of(orders)
         held.possessions = self._possessions_of(orders, held.block.possessions)
+
+    def _charge_forged(self, held: Held) -> None:
+        """An honest broker checks at its door who signed an order; one who does not is slowed down."""
+        assert held.signatures is not None
+        forged = int((~held.signatures).sum())
+        if forged:
+            self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
     def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
         keys, known = self.ledger.keys_of(orders["payer"])
@@ -724,7 +862,7 @@ class Replica:
             self._dispute_refused(on, at, indices, ignore)
         for slot in block.recovery.slots():
             if not self._is_decided(slot):
-                self._open_dispute(slot, ignore)
+                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
                 self._watch.hot[slot] = None
         for slot in self.doubts.doubted(block.orders):
             place_known = self.doubts.place_of(slot)
@@ -780,8 +918,9 @@ class Replica:
         """How many orders of a slot's payer lie in blocks that are kept."""
         return int(self._places[slot.payer]) if slot.payer < len(self._places) else 0
 
-    def _count_places(self, orders: Orders, change: int) -> None:
-        """Orders lie in a block that is kept now (1), or kept no longer (-1)."""
+    def _count_places(self, lane: int, orders: Orders, change: int) -> None:
+        """Orders lie in a block of a lane that is kept now (1), or kept no longer (-1)."""
+        self._limits.kept[lane] += change * len(orders)
         payers = orders["payer"]
         np.add.at(self._places, payers[payers < len(self._places)], change)
 
@@ -792,7 +931,7 @@ class Replica:
             return
         if not self.disputes.indices_in(lane, height):
             del self._undecided[lane, height]
-            self._count_places(held.block.orders, -1)
+            self._count_places(lane, held.block.orders, -1)
 
     def _held_at(self, lane: int, height: int) -> Held | None:
         return self._open[lane].get(height) or self._undecided.get((lane, height))
@@ -860,7 +999,7 @@ class Replica:
                     self._undecided[lane, height] = held
                     indices = np.delete(indices, apart)
                 else:
-                    self._count_places(held.block.orders, -1)
+                    self._count_places(lane, held.block.orders, -1)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[lane] = int(final[lane])
         self._apply_waiting(effects)
@@ -932,14 +1071,13 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
-        owed, self._watch.owes_acknowledgement = self._watch.owes_acknowledgement, False
+        news = self._position != self._watch.counted_at
+        if news or not (len(self.disputes) or len(self.doubts)):
+            self._watch.owed = set()
         if not len(self.disputes) and not len(self.doubts):
             return
-        news = self._position != self._watch.counted_at
         certified = self._watch.certified if news else {}
         self._watch.counted_at = self._position
-        if not news:
-            self._watch.owes_acknowledgement = owed
         if not self._watch.patrol:
             self._watch.patrol = self.disputes.slots()
         patrol, self._watch.patrol = (
@@ -969,7 +1107,8 @@ class Replica:
         found = acknowledging(self.chains, clocks, [group for _, group in certified])
         for (doubt, group), authors in zip(certified, found, strict=True):
             if int(authors.sum()) < self.committee.q:
-                self._watch.owes_acknowledgement |= not authors[self.index]
+                if not authors[self.index]:
+                    self._watch.owed.add((doubt.lane, doubt.height, group.rows[0]))
                 continue
             held = self._held_at(doubt.lane, doubt.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
@@ -991,7 +1130,7 @@ class Replica:
                     self._settle(dispute, candidate.value, effects)
                 return
             if self.index not in authors and self._own_fence(dispute.slot) <= candidate.view:
-                self._watch.owes_acknowledgement = True
+                self._watch.owed.add((dispute.slot, candidate))
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
         """Apply the order that is final in a disputed slot."""
@@ -1098,8 +1237,11 @@ class Replica:
             dispute = self.disputes.get(slot)
             if self.doubts.place_of(slot) is not None:
                 dispute = self._open_dispute(slot, (-1, 0))
-            if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
+            if dispute is not None and now >= dispute.offered_again + (
+                OFFER_AGAIN_NS << min(dispute.offers, OFFER_DOUBLINGS_MAX)
+            ):
                 dispute.offered_again = now
+                dispute.offers += 1
                 known[row] = Offer.NEW
             if not self._are_enough_in_reach(dispute):
                 self._insistent[slot] = now
@@ -1216,11 +1358,12 @@ class Replica:
     def _heartbeat_due(self, now: int) -> bool:
         return now >= self._last_block_at + self.pace.heartbeat_ns
 
-    def _has_something_to_say(self) -> bool:
+    def _has_something_to_say(self, now: int) -> bool:
         if not self.takes_part:
             return False
         return (
-            bool(self._door or self._ahead)
+            bool(self._ahead)
+            or (bool(self._door) and self._room_for_orders(now) > 0)
             or self.re_entering.has_something_to_say
             or self._watch.owes_acknowledgement
             or self._owes_a_vote()
@@ -1258,11 +1401,23 @@ class Replica:
         if not len(newer):
             return False
         certified = self.chains.certified_if_referenced()
+        vain = self._watch.vain_heights
+        mine = np.maximum(mine, np.pad(vain, (0, len(mine) - len(vain))))
         return any(
             mine[lane] < height <= certified[lane]
             for lane in newer[certified[newer] > mine[newer]].tolist()
             for height in self._open[lane]
         )
+
+    def _note_what_was_in_vain(self) -> None:
+        """What one's newest block leaves owed is no reason for another one.
+
+        It rests on the word of somebody whom this author references no more. As soon as others' blocks
+        bring more, it is owed for that; and a heartbeat looks again.
+        """
+        if not self._owes_a_vote():
+            self._watch.in_vain = self._watch.owed
+            self._watch.vain_heights = self.chains.certified_if_referenced()
 
     def _rescues_owed(self, now: int) -> list[Slot]:
         """The slots about which one's next block has a fence, a proposal or a vote to say."""
@@ -1314,6 +1469,7 @@ class Replica:
         placed = place(self.chains, block)
         assert placed is not None, "an honest author's block keeps the rules"
         self._last_block_at = now
+        self._limits.allowances[self.index].pay(*cost_of(block))
         effects.send.append(SendBlock(EVERYONE, block.data))
         self._integrate(block, placed, effects, restoring=False)
 
@@ -1428,11 +1584,12 @@ class Replica:
         taken: list[bytes] = []
         attachments: list[bytes] = []
         count = 0
-        while self._door and count < BLOCK_ORDERS:
+        room = self._room_for_orders(now)
+        while self._door and count < room:
             waiting = self._door.pop(0)
-            if len(waiting.orders) > BLOCK_ORDERS - count:
-                self._door.insert(0, _part(waiting, slice(BLOCK_ORDERS - count, None)))
-                waiting = _part(waiting, slice(None, BLOCK_ORDERS - count))
+            if len(waiting.orders) > room - count:
+                self._door.insert(0, _part(waiting, slice(room - count, None)))
+                waiting = _part(waiting, slice(None, room - count))
             orders = waiting.orders
             self._door_orders -= len(orders)
             possessions = np.zeros(len(orders), np.bool_)
@@ -1466,6 +1623,13 @@ class Replica:
             count += len(accepted)
         taken += [order.tobytes() for order in plan.orders]
         return b"".join(taken), b"".join(attachments)
+
+    def _room_for_orders(self, now: int) -> int:
+        """How many orders this author may put into its next block: well below what others take from it."""
+        mine = self._limits.allowances[self.index]
+        if not mine.lasts(now) or self._kept_in(self.lane) >= self._limits.kept_orders_max // 2:
+            return 0
+        return min(BLOCK_ORDERS, mine.left() >> VOUCHED_SHIFT)
 
     def _abstain_at_door(self, orders: Orders, codes: Codes, plan: Plan) -> list[int]:
         """Abstain in the slots of those orders that need it; their codes say that nothing is locked.
