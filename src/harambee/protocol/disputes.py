@@ -78,6 +78,8 @@ class Dispute:
     places: dict[Place, bytes] = field(default_factory=dict)
     votes: dict[Candidate, dict[int, int]] = field(default_factory=dict)
     """The height at which a lane casts its vote, by lane."""
+    ballots: dict[tuple[bytes, int], Place] = field(default_factory=dict)
+    """Where the order lies for which a lane voted in view 0 at that height, by order id and lane."""
     fences: dict[int, list[FenceAt]] = field(default_factory=dict)
     """Ascending, by lane."""
     proposals: dict[int, list[ProposalAt]] = field(default_factory=dict)
@@ -137,6 +139,22 @@ class Dispute:
             ):
                 return candidate.value
         return None
+
+    def voted_twice(self, chains: Chains) -> list[tuple[int, bytes, bytes]]:
+        """(lane, one order id, another) where a lane votes for two orders in view 0.
+
+        Branches of one chain are left out: to sign two is evidence already.
+        """
+        orders = [c for c, votes in sorted(self.votes.items()) if c.view == 0 and votes]
+        voted: dict[int, bytes] = {}
+        twice: list[tuple[int, bytes, bytes]] = []
+        for candidate in orders if len(orders) > 1 else ():
+            twice += [
+                (lane, voted[lane], candidate.value)
+                for lane in self.votes[candidate]
+                if voted.setdefault(lane, candidate.value) != candidate.value
+            ]
+        return [found for found in twice if chains.lanes[found[0]].parent < 0]
 
     # -- what a past says -------------------------------------------------------------------------
 
@@ -319,7 +337,9 @@ class Disputes:
         """Note votes for a place that were noted elsewhere, by lane."""
         known = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
         for lane, height in votes.items():
-            known[lane] = min(height, known.get(lane, height))
+            if height < known.get(lane, NEVER):
+                known[lane] = height
+                dispute.ballots[dispute.places[place], lane] = place
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
@@ -376,8 +396,12 @@ class Disputes:
                         continue
                     dispute = self._by_slot[slot]
                     if dispute.fence(chains, lane, height) == 0:
-                        name = dispute.places[Place(on, at, index)]
-                        dispute.votes.setdefault(Candidate(0, name), {}).setdefault(lane, height)
+                        place = Place(on, at, index)
+                        name = dispute.places[place]
+                        votes = dispute.votes.setdefault(Candidate(0, name), {})
+                        if lane not in votes:
+                            votes[lane] = height
+                            dispute.ballots[name, lane] = place
         return passed
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:

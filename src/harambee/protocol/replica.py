@@ -45,6 +45,7 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
+from harambee.protocol.ballots import ballot_of
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
 from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
@@ -64,6 +65,7 @@ from harambee.protocol.effects import (
     SendHeads,
     Serve,
     ServeNamed,
+    TwoVotes,
 )
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
@@ -893,6 +895,18 @@ class Replica:
             name = Name(block.author, self.chains.lanes[other[0]].incarnation, other[1], digest)
             self._convict(Evidence(block.author, name, block.data), effects)
 
+    def _convict_for_two_orders(self, dispute: Dispute, effects: Effects) -> None:
+        """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
+        for lane, *names in dispute.voted_twice(self.chains):
+            culprit = self.chains.lanes[lane].author
+            if culprit in self.convicted or culprit == self.index:
+                continue
+            one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
+            if one is not None and other is not None:
+                self.convicted.add(culprit)
+                self.counters.convictions += 1
+                effects.evidence.append(TwoVotes(culprit, (one, other)))
+
     def _dispute_refused(
         self, on: int, at: int, indices: set[int], ignore: tuple[int, int]
     ) -> None:
@@ -1016,7 +1030,9 @@ class Replica:
         what is not applied from here: what is counted apart, and what comes too late for its slot. This
         author may have voted for a rival of it.
         """
-        if not self._is_followed(lane) or height <= self.chains.head_row(self.lane)[VOTED, lane]:
+        author = self.chains.lanes[lane].author
+        may_be_referenced = author != self.index and self.chains.current[author] == lane
+        if not may_be_referenced or height <= self.chains.head_row(self.lane)[VOTED, lane]:
             return
         refuse = ~self._slots_open(orders)
         locked = self.slots.locked_rows(orders)
@@ -1091,6 +1107,7 @@ class Replica:
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
+            self._convict_for_two_orders(dispute, effects)
             if not self._is_decided(slot):
                 self._count(dispute, clocks, effects)
             if self._is_decided(slot):

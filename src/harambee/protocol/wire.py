@@ -227,6 +227,65 @@ def _fault_of(head: np.void, network: bytes, members: int) -> Malformed | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A block as far as its digest covers it: what proves votes after bodies are pruned."""
+
+    author: int
+    epoch: int
+    height: int
+    incarnation: int
+    previous: bytes
+    digest: bytes
+    references: tuple[Name, ...]
+    rejections: tuple[Rejection, ...]
+    recovery: Recovery
+
+
+def head_bytes(data: bytes) -> bytes:
+    """The head of a block that is well formed."""
+    head = np.frombuffer(data, HEAD, 1)[0]
+    references = int(head["references"]) * REFERENCE_BYTES
+    return data[
+        : HEAD_BYTES + references + int(head["rejection_bytes"]) + int(head["recovery_bytes"])
+    ]
+
+
+def read_head(data: bytes, network: bytes, members: int) -> Head | Malformed:
+    """Parse a block's head that stands alone."""
+    if len(data) < HEAD_BYTES:
+        return Malformed("the block is shorter than its head")
+    head = np.frombuffer(data, HEAD, 1)[0]
+    why = _fault_of(head, network, members)
+    if why is not None:
+        return why
+    parts = _parts_of(head, members)
+    if isinstance(parts, Malformed):
+        return parts
+    if parts.orders != len(data):
+        return Malformed("the parts of the head do not add up to its length")
+    refs = _read_references(data[HEAD_BYTES : parts.rejections], int(head["author"]), members)
+    rejections = _read_rejections(data[parts.rejections : parts.recovery])
+    recovery = read_recovery(data[parts.recovery :], members)
+    for part in (refs, rejections, recovery):
+        if isinstance(part, Malformed):
+            return part
+    assert not isinstance(refs, Malformed)
+    assert not isinstance(rejections, Malformed)
+    assert not isinstance(recovery, Malformed)
+    return Head(
+        author=int(head["author"]),
+        epoch=int(head["epoch"]),
+        height=int(head["height"]),
+        incarnation=int(head["incarnation"]),
+        previous=bytes(head["previous"]),
+        digest=digest(data),
+        references=refs,
+        rejections=rejections,
+        recovery=recovery,
+    )
+
+
 def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     """Parse `data`; `members` is the size of the committee, which bounds authors and references."""
     seen = glance(data, network, members)
@@ -268,11 +327,7 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
 
 def digest_of(data: bytes) -> bytes:
     """The digest of a block that is well formed."""
-    head = np.frombuffer(data, HEAD, 1)[0]
-    references = int(head["references"]) * REFERENCE_BYTES
-    return digest(
-        data[: HEAD_BYTES + references + int(head["rejection_bytes"]) + int(head["recovery_bytes"])]
-    )
+    return digest(head_bytes(data))
 
 
 def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...] | Malformed:
