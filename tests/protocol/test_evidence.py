@@ -173,11 +173,14 @@ def test_a_replica_convicts_who_votes_for_two_orders_of_a_slot_and_a_stranger_be
     content = write_two_votes(NETWORK, found, story.blocks.get)
     assert read_evidence(content, NETWORK, COMMITTEE).culprit == 3
     assert len(content) < 8_192
-    # Its votes count as before, and it is referenced no more.
+    # Its votes count as before, its chain is read on, and nothing is said of it twice.
     dispute = listener.replica.disputes.get(SLOT)
     assert all(3 in votes for votes in dispute.votes.values())
+    listener.hear_blocks(story.blocks[story.write(3)])
     (block,) = listener.speak(after_ms=1_000)
-    assert 3 not in [name.author for name in block.references]
+    assert 3 in [name.author for name in block.references]
+    assert listener.replica.double_voters == {3}
+    assert len(listener.evidence) == 1
 
 
 def test_who_carries_one_order_and_votes_for_its_rival_is_convicted():

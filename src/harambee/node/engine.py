@@ -29,7 +29,7 @@ from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing, TwoVotes
-from harambee.protocol.evidence import write_evidence, write_two_votes
+from harambee.protocol.evidence import MAGIC_TWO_VOTES, write_evidence, write_two_votes
 from harambee.protocol.messages import Message, OrdersOffered
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
@@ -219,7 +219,9 @@ class Engine:
         )
         began = time.monotonic()
         replica.restore(block for _, block in self._journal.blocks())
-        replica.convicted.update(self._journal.evidence())
+        for culprit, content in self._journal.evidence().items():
+            votes = content.startswith(MAGIC_TWO_VOTES)
+            (replica.double_voters if votes else replica.convicted).add(culprit)
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
@@ -356,7 +358,7 @@ class Engine:
             heads=replica.chains.heads[replica.chains.current].tolist(),
             final=replica.chains.final[replica.chains.current].tolist(),
             held_by=replica.catch_up.held_by.tolist(),
-            convicted=sorted(replica.convicted),
+            convicted=sorted(replica.convicted | replica.double_voters),
             fsync_ms_p50=float(np.median(self._commits_ms)) if self._commits_ms else 0.0,
         )
 

@@ -83,7 +83,7 @@ VAIN_FRAMES: Final = Rate(512, 8_192)
 """Frames of one peer that bring no new block: questions, repetitions, garbage. Then its link rests."""
 SERVED_BYTES: Final = Rate(32 << 20, 128 << 20)
 """What one peer is served of the journal."""
-SERVED_BYTES_EACH: Final = 32 << 10
+SERVED_BYTES_EACH: Final = 128 << 10
 """What reading one block, or one range, costs beside its bytes."""
 FRAME_BYTES: Final = 4 << 10
 """A frame that waits counts for so many bytes beside its content, so that small ones are few as well."""

@@ -27,8 +27,8 @@ own block is made, and that block *is* the lock's record: it says which blocks i
 it refuses. So a vote is durable before it leaves, and `restore` finds every promise in one's own chain.
 
 **Liars.** An author that forks, or votes twice, is convicted: evidence goes out with the effects, and this
-replica references it no more. What it said before still counts, in every branch; what honest authors' blocks
-stand on is fetched by name, whatever its author did.
+replica references it no more (but for two votes in view 0). What it said before still counts, in every
+branch; what honest authors' blocks stand on is fetched by name, whatever its author did.
 """
 
 from collections.abc import Hashable, Iterable
@@ -259,12 +259,10 @@ class Replica:
         self.ledger = ledger
         self.pace = pace or Pace()
         self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
-        self.counters = Counters()
-        self.chains = Chains(committee.n, committee.q)
-        self.slots = Slots(len(ledger.accounts))
+        self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
         self._limits = AuthorLimits(committee.n, index)
-        self.disputes = Disputes(len(ledger.accounts))
-        self.doubts = Doubts(len(ledger.accounts))
+        rows = len(ledger.accounts)
+        self.slots, self.disputes, self.doubts = Slots(rows), Disputes(rows), Doubts(rows)
         self.rescuer = Rescuer(
             committee,
             index,
@@ -277,6 +275,9 @@ class Replica:
         self.catch_up = CatchUp(committee.n, index)
         self.re_entering = ReEntering(committee, index)
         self.convicted: set[int] = set()
+        """Authors that are referenced no more."""
+        self.double_voters: set[int] = set()
+        """Authors convicted of two votes in view 0. Their chains are whole, and read on (decision 17)."""
         self.halted: str | None = None
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
@@ -899,11 +900,11 @@ class Replica:
         """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
         for lane, *names in dispute.voted_twice(self.chains):
             culprit = self.chains.lanes[lane].author
-            if culprit in self.convicted or culprit == self.index:
+            if culprit in self.convicted | self.double_voters or culprit == self.index:
                 continue
             one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
             if one is not None and other is not None:
-                self.convicted.add(culprit)
+                self.double_voters.add(culprit)
                 self.counters.convictions += 1
                 effects.evidence.append(TwoVotes(culprit, (one, other)))
 
