@@ -663,10 +663,13 @@ class Replica:
         reached: what it pushed then was left out, and is fetched afterwards.
         """
         heights = self._heights()
+        ahead = np.flatnonzero(self.catch_up.held_by.max(axis=0) > heights).tolist()
+        if not ahead:
+            return heights, None
         enough = self.catch_up.held_by_enough(self.committee.w)
         ends = np.maximum(enough, heights + FEW_BLOCKS)
         wake: int | None = None
-        for author in np.flatnonzero(self.catch_up.held_by.max(axis=0) > heights).tolist():
+        for author in ahead:
             lane = self.chains.current[author]
             allowance = self._limits.allowances[author]
             if not allowance.lasts(now):
