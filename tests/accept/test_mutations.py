@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEFINITION = "tests/protocol/test_definition.py"
 RECOVERY = "tests/protocol/test_recovery.py"
+BOUNDED = "tests/protocol/test_bounded_work.py"
+EVIDENCE = "tests/protocol/test_evidence.py"
 REPLICA = "tests/protocol/test_replica.py"
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
@@ -89,6 +91,12 @@ MUTATIONS = {
         "if restoring and lane == self.lane:",
         "if False:",
         REPLICA + "::test_a_restart_keeps_the_locks",
+    ),
+    "who votes late votes for what it never looked at": Mutation(
+        "replica",
+        "        refuse[apart] = True\n",
+        "        refuse[apart] = False\n",
+        REPLICA + "::test_who_votes_late_votes_for_no_rival_of_what_it_has_locked",
     ),
     "a vote leaves before it is durable": Mutation(
         "replica",
@@ -180,6 +188,49 @@ MUTATIONS = {
         'accounts[payer]["balance"] -= debit',
         'accounts[payer]["balance"] = max(np.int64(accounts[payer]["balance"]) - np.int64(debit), 0)',
         "tests/ledger/test_applying.py",
+    ),
+    "an author's blocks cost it nothing": Mutation(
+        "replica",
+        "            self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))\n",
+        "            pass\n",
+        BOUNDED + "::test_blocks_beyond_an_authors_limit_are_not_looked_at_and_fetched_later",
+    ),
+    "who is behind is held back by the limits": Mutation(
+        "replica",
+        "return int(holders.sum()) >= self.committee.w",
+        "return False",
+        BOUNDED + "::test_what_w_hold_is_taken_without_a_limit",
+    ),
+    "blocks wait for their past without end": Mutation(
+        "parking",
+        "len(room.parked) >= room.blocks_max\n",
+        "False\n",
+        BOUNDED
+        + "::test_a_few_parentless_blocks_wait_and_their_parents_are_asked_of_their_sender_alone",
+    ),
+    "undecided orders are kept without end": Mutation(
+        "replica",
+        "if seen.orders and self._kept_in(lane) >= self._limits.kept_orders_max:",
+        "if False:",
+        BOUNDED + "::test_a_crooked_payer_and_a_broker_fill_no_memory_with_orders_of_one_slot",
+    ),
+    "what a convict says is a reason to speak for ever": Mutation(
+        "replica",
+        "            self._watch.in_vain = self._watch.owed\n",
+        "            self._watch.in_vain = set()\n",
+        BOUNDED + "::test_what_rests_on_the_word_of_a_convict_is_no_reason_to_speak",
+    ),
+    "who refused a block before is taken to vote for it": Mutation(
+        "evidence",
+        "            if (before.incarnation, before.height) < (block.incarnation, block.height):\n",
+        "            if True:\n",
+        EVIDENCE + "::test_what_is_no_second_vote_convicts_nobody",
+    ),
+    "who comes back is convicted of all of history": Mutation(
+        "evidence",
+        "    first_life = not voter.incarnation\n",
+        "    first_life = True\n",
+        EVIDENCE + "::test_who_came_back_is_not_convicted_for_referencing_all_of_history",
     ),
     "final orders that wait are dropped": Mutation(
         "applying",

@@ -11,8 +11,9 @@ from tests.protocol.network import (
 )
 
 from harambee.protocol.effects import Fetch, FetchNamed, Name
+from harambee.protocol.limits import NAMED_ANSWER_NS, NAMES_MAX
 from harambee.protocol.messages import BlockArrived, FetchEnded, PeerUp
-from harambee.protocol.parking import AHEAD_TURNS_MAX, NAMED_ANSWER_NS, NAMES_MAX, Parking
+from harambee.protocol.parking import AHEAD_TURNS_MAX, Parking
 from harambee.protocol.replica import Replica
 from harambee.protocol.wire import NO_DIGEST, read_block
 
@@ -36,7 +37,7 @@ def parked(followers):
     """All but the first wait for the one before them, and the first for the branch."""
     parking = Parking(MEMBERS)
     for block in followers:
-        parking.add(block, PEER)
+        parking.add(block, PEER, vouched=True)
     return parking
 
 
@@ -68,11 +69,11 @@ def test_names_of_blocks_that_do_not_exist_are_few_and_forgotten():
     names, followers = branch_of(NAMES_MAX + 50)
     parking = parked(followers)
     now = 0
-    for _ in range(AHEAD_TURNS_MAX):
+    for turn in range(AHEAD_TURNS_MAX):
         parking.look_ahead(FORKER, lambda _: False, now)
         assert len(parking.lacking()) == NAMES_MAX
         assert len(asked(parking, now)) == NAMES_MAX
-        now += NAMED_ANSWER_NS
+        now += NAMED_ANSWER_NS << turn + 1  # each time more patiently
     parking.look_ahead(FORKER, lambda _: True, now)
     assert not any(parking.is_wanted(name.digest) for name in names)
 

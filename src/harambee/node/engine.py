@@ -28,9 +28,9 @@ from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
-from harambee.protocol.effects import Effects, Outgoing
-from harambee.protocol.evidence import write_evidence
-from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
+from harambee.protocol.effects import Effects, Outgoing, TwoVotes
+from harambee.protocol.evidence import MAGIC_TWO_VOTES, write_evidence, write_two_votes
+from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
@@ -60,6 +60,14 @@ class _Question:
     answer: "Future[Any]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    message: Message
+    peer: int
+    """Whose frame it was; -1 for what is no frame."""
+    size: int
+
+
 @dataclass(slots=True)
 class Turn:
     """What one turn of the loop leads to outside; everything in it is durable."""
@@ -69,7 +77,9 @@ class Turn:
     taken_orders: int
     """How many offered orders were taken from the queue."""
     taken_bytes: dict[int, int]
-    """How many bytes of blocks were taken from the queue, by peer."""
+    """How many bytes of frames were taken from the queue, by peer."""
+    vain_frames: dict[int, int] = field(default_factory=dict)
+    """How many frames brought no new block, by peer."""
 
 
 @dataclass(slots=True)
@@ -110,7 +120,7 @@ class Engine:
         """What ended the thread, if it was not `stop`."""
         self._journal = journal
         self._deliver = deliver
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Told | None] = queue.SimpleQueue()
         """None only wakes the thread up."""
         self._questions: deque[_Question] = deque()
         """Apart, so that an answer waits for one turn and not for all that others have sent."""
@@ -132,9 +142,12 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def tell(self, message: Message) -> None:
-        """Let the replica receive something, in its turn. From any thread."""
-        self._inbox.put(message)
+    def tell(self, message: Message, peer: int = -1, size: int = 0) -> None:
+        """Let the replica receive something, in its turn. From any thread.
+
+        A frame of a `peer` takes `size` bytes as long as it waits; `Turn` says when it does no more.
+        """
+        self._inbox.put(_Told(message, peer, size))
 
     def ask(self, question: Callable[[Replica], T]) -> "Future[T]":
         """Ask the replica something, in its turn; from any thread.
@@ -183,12 +196,16 @@ class Engine:
             unanswered.answers.append((self._questions.popleft().answer, None, failed))
         self._deliver(unanswered)
         with contextlib.suppress(queue.Empty):
-            message = self._inbox.get(timeout=wait_s)
-            if isinstance(message, PeerUp):
-                self._linked[message.peer] = None
-            elif isinstance(message, PeerDown):
-                self._linked.pop(message.peer, None)
-            return message
+            told = self._inbox.get(timeout=wait_s)
+            if told is None:
+                return None
+            if told.peer >= 0:
+                self._deliver(Turn(Effects(), [], 0, {told.peer: told.size}))
+            if isinstance(told.message, PeerUp):
+                self._linked[told.message.peer] = None
+            elif isinstance(told.message, PeerDown):
+                self._linked.pop(told.message.peer, None)
+            return told.message
         return None
 
     def _say(self, outgoing: Outgoing) -> None:
@@ -213,7 +230,9 @@ class Engine:
         )
         began = time.monotonic()
         replica.restore(block for _, block in self._journal.blocks())
-        replica.convicted.update(self._journal.evidence())
+        for culprit, content in self._journal.evidence().items():
+            votes = content.startswith(MAGIC_TWO_VOTES)
+            (replica.double_voters if votes else replica.convicted).add(culprit)
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
@@ -260,28 +279,28 @@ class Engine:
         rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
         taken = False
         try:
-            message = (
-                self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
-            )
+            told = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
             end = time.time_ns() + TURN_NS
             while True:
-                if message is not None:
+                if told is not None:
                     taken = True
-                    self._count(message, turn)
-                    turn.effects.extend(replica.receive(message, time.time_ns()))
+                    self._take(told, replica, turn)
                 if self._stopping.is_set() or not 0 <= end - time.time_ns() <= TURN_NS:
                     return taken
-                message = self._inbox.get_nowait()
+                told = self._inbox.get_nowait()
         except queue.Empty:
             return taken
 
-    def _count(self, message: Message, turn: Turn) -> None:
-        """Note what a message took off those that wait."""
-        if isinstance(message, OrdersOffered):
-            turn.taken_orders += len(message.orders)
-        elif isinstance(message, BlockArrived):
-            taken = turn.taken_bytes.get(message.peer, 0)
-            turn.taken_bytes[message.peer] = taken + len(message.data)
+    def _take(self, told: _Told, replica: Replica, turn: Turn) -> None:
+        """Let the replica receive one message, and note what it took off those that wait."""
+        before = replica.counters.taken
+        turn.effects.extend(replica.receive(told.message, time.time_ns()))
+        if isinstance(told.message, OrdersOffered):
+            turn.taken_orders += len(told.message.orders)
+        if told.peer >= 0:
+            turn.taken_bytes[told.peer] = turn.taken_bytes.get(told.peer, 0) + told.size
+            if replica.counters.taken == before:
+                turn.vain_frames[told.peer] = turn.vain_frames.get(told.peer, 0) + 1
 
     def _make_durable(self, blocks: list[bytes], questions: list[_Question]) -> bool:
         """Append to the journal, waiting for room if the disk is full; False when told to stop."""
@@ -313,9 +332,14 @@ class Engine:
     def _keep_beside(self, replica: Replica, effects: Effects) -> None:
         """Keep evidence, and that a new incarnation has begun; both follow the blocks they rest on."""
         for item in effects.evidence:
-            held = self._journal.find_digest(item.held)
-            if held is not None:
-                content = write_evidence(replica.network, held, item.other)
+            content = None
+            if isinstance(item, TwoVotes):
+                content = write_two_votes(replica.network, item, self._journal.find_digest)
+            else:
+                held = self._journal.find_digest(item.held)
+                if held is not None:
+                    content = write_evidence(replica.network, held, item.other)
+            if content is not None:
                 self._journal.keep_evidence(item.culprit, content)
             name = self.files.genesis.committee.members[item.culprit].name
             log.error("%s has signed what no honest super-agent signs: evidence is kept", name)
@@ -351,7 +375,7 @@ class Engine:
             heads=replica.chains.heads[replica.chains.current].tolist(),
             final=replica.chains.final[replica.chains.current].tolist(),
             held_by=replica.catch_up.held_by.tolist(),
-            convicted=sorted(replica.convicted),
+            convicted=sorted(replica.convicted | replica.double_voters),
             fsync_ms_p50=float(np.median(self._commits_ms)) if self._commits_ms else 0.0,
         )
 

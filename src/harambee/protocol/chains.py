@@ -24,6 +24,7 @@ takes nothing for it: it then knows less than is true, which delays finality and
 next blocks reference newer heads, and are counted in full.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -157,6 +158,12 @@ class Chains:
         while height <= self.lanes[lane].base and self.lanes[lane].parent >= 0:
             lane = self.lanes[lane].parent
         return lane
+
+    def line(self, lane: int) -> Iterator[int]:
+        """A lane and those on which it stands, down to the first of its incarnation."""
+        while lane >= 0:
+            yield lane
+            lane = self.lanes[lane].parent
 
     def contains(self, lane: int, height: int, block_lane: int, block_height: int) -> bool:
         """Whether the chain that ends in (lane, height) contains the block (block_lane, block_height)."""

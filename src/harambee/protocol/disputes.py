@@ -12,7 +12,7 @@ is: q distinct authors have a lane whose vote stands no higher than that block's
 past stays so: whatever lies in it was held when its block was, so answers about fences are kept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -70,22 +70,38 @@ class ProposalAt:
 
 
 @dataclass(slots=True)
-class Ballot:
+class Votes:
     """Who votes for one candidate, and since when."""
 
     heights: dict[int, int] = field(default_factory=dict)
     """The height at which a lane first casts its vote, by lane."""
+    _place: Place | None = None
+    """In view 0: where the order lies, for which most lanes vote;"""
+    _elsewhere: dict[int, Place] = field(default_factory=dict)
+    """and where that is another place, by lane."""
     _row: Clock | None = None
 
     def __len__(self) -> int:
         """How many lanes vote for it."""
         return len(self.heights)
 
-    def cast(self, lane: int, height: int) -> None:
-        """A lane's block votes for it; the lowest one counts."""
-        if height < self.heights.get(lane, NEVER):
-            self.heights[lane] = height
-            self._row = None
+    def cast(self, lane: int, height: int, place: Place | None = None) -> None:
+        """A lane's block votes for it, in view 0 at a place; the lowest block counts."""
+        if height >= self.heights.get(lane, NEVER):
+            return
+        self.heights[lane] = height
+        self._row = None
+        self._place = self._place or place
+        if place is not None and place != self._place:
+            self._elsewhere[lane] = place
+        else:
+            self._elsewhere.pop(lane, None)
+
+    def place_of(self, lane: int) -> Place:
+        """Where the order lies for which a lane votes in view 0."""
+        place = self._elsewhere.get(lane, self._place)
+        assert place is not None, "votes in view 0 are for an order at a place"
+        return place
 
     def row(self, lanes: int) -> Clock:
         """The heights as an array (lanes,), NEVER where a lane does not vote; not to be written to."""
@@ -120,13 +136,17 @@ class Dispute:
     orders: dict[bytes, Orders] = field(default_factory=dict)
     """By order id, ORDER arrays of shape (1,): those that lie in held blocks."""
     places: dict[Place, bytes] = field(default_factory=dict)
-    votes: dict[Candidate, Ballot] = field(default_factory=dict)
+    votes: dict[Candidate, Votes] = field(default_factory=dict)
     fences: dict[int, list[FenceAt]] = field(default_factory=dict)
     """Ascending, by lane."""
     proposals: dict[int, list[ProposalAt]] = field(default_factory=dict)
     """By view."""
     offered_again: int = 0
     """When this door last put one of its orders into a block again; nanoseconds."""
+    offers: int = 0
+    """How often it has done so."""
+    strays_of: set[int] = field(default_factory=set)
+    """The lanes that speak of recovery here, as long as no order of the slot lies in any held block."""
     _passed: dict[Candidate, int] = field(default_factory=dict)
     """Candidates that cannot become final any more, by how many lanes there were: only a new one matters."""
     _views: dict[int, int] = field(default_factory=dict)
@@ -185,11 +205,27 @@ class Dispute:
         """The value that a lane's chain has voted for in a view, or None."""
         for candidate, votes in sorted(self.votes.items()):
             if candidate.view == view and any(
-                votes.heights.get(lane_, NEVER) <= chains.heads[lane]
-                for lane_ in _line(chains, lane)
+                votes.heights.get(lane_, NEVER) <= chains.heads[lane] for lane_ in chains.line(lane)
             ):
                 return candidate.value
         return None
+
+    def voted_twice(self, chains: Chains) -> list[tuple[int, bytes, bytes]]:
+        """(lane, one order id, another) where a lane votes for two orders in view 0.
+
+        Branches of one chain are left out: to sign two is evidence already.
+        """
+        orders = sorted(c for c, votes in self.votes.items() if c.view == 0 and votes)
+        if len(orders) < 2:
+            return []
+        lanes = len(chains.lanes)
+        times = sum((self.votes[c].row(lanes) != NEVER).astype(np.int32) for c in orders)
+        twice: list[tuple[int, bytes, bytes]] = []
+        for lane in np.flatnonzero(times > 1).tolist():
+            first, *others = [c.value for c in orders if lane in self.votes[c].heights]
+            if chains.lanes[lane].parent < 0:
+                twice += [(lane, first, other) for other in others]
+        return twice
 
     # -- what a past says -------------------------------------------------------------------------
 
@@ -264,12 +300,6 @@ class Dispute:
         return self._before[key]
 
 
-def _line(chains: Chains, lane: int) -> Iterator[int]:
-    while lane >= 0:
-        yield lane
-        lane = chains.lanes[lane].parent
-
-
 class Disputes:
     """All disputes whose slots are not decided, found by slot, by payer and by place."""
 
@@ -280,6 +310,7 @@ class Disputes:
         """lane -> height -> index -> slot."""
         self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
         """How many slots of each account are disputed: the quick way to know that none is."""
+        self._strays: dict[int, int] = {}
         self._aliases = 0
 
     def __len__(self) -> int:
@@ -331,8 +362,24 @@ class Disputes:
             self._marked[slot.payer] = min(255, int(self._marked[slot.payer]) + 1)
         return dispute
 
+    def strays(self, lane: int) -> int:
+        """In how many slots without any order a lane speaks of recovery."""
+        return self._strays.get(lane, 0)
+
+    def note_entry(self, dispute: Dispute, lane: int) -> None:
+        """A block of this lane fences, proposes or votes in the slot."""
+        if not dispute.places and lane not in dispute.strays_of:
+            dispute.strays_of.add(lane)
+            self._strays[lane] = self.strays(lane) + 1
+
+    def _no_stray(self, dispute: Dispute) -> None:
+        for lane in dispute.strays_of:
+            self._strays[lane] -= 1
+        dispute.strays_of.clear()
+
     def add_place(self, dispute: Dispute, place: Place, name: bytes, order: Orders) -> None:
         """An order of the slot lies there."""
+        self._no_stray(dispute)
         dispute.orders.setdefault(name, order.copy())
         dispute.places[place] = name
         self._places.setdefault(place.lane, {}).setdefault(place.height, {})[place.row] = (
@@ -355,13 +402,14 @@ class Disputes:
 
     def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
         """Note votes for a place that were noted elsewhere, by lane."""
-        ballot = dispute.votes.setdefault(Candidate(0, dispute.places[place]), Ballot())
+        known = dispute.votes.setdefault(Candidate(0, dispute.places[place]), Votes())
         for lane, height in votes.items():
-            ballot.cast(lane, height)
+            known.cast(lane, height, place)
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
         slot = dispute.slot
+        self._no_stray(dispute)
         del self._by_slot[slot]
         if slot.space == SPACE_ALIAS:
             self._aliases -= 1
@@ -413,8 +461,9 @@ class Disputes:
                         continue
                     dispute = self._by_slot[slot]
                     if dispute.fence(chains, lane, height) == 0:
-                        name = dispute.places[Place(on, at, index)]
-                        dispute.votes.setdefault(Candidate(0, name), Ballot()).cast(lane, height)
+                        place = Place(on, at, index)
+                        candidate = Candidate(0, dispute.places[place])
+                        dispute.votes.setdefault(candidate, Votes()).cast(lane, height, place)
         return passed
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:
@@ -459,7 +508,7 @@ class Disputes:
                     if chains.lanes[other].author == author:
                         twice = other, at
         candidate = Candidate(vote.view, vote.value)
-        dispute.votes.setdefault(candidate, Ballot()).cast(lane, height)
+        dispute.votes.setdefault(candidate, Votes()).cast(lane, height)
         return twice
 
     def propose(self, chains: Chains, lane: int, proposal: Proposal) -> bool:

@@ -233,7 +233,7 @@ class Rescuer:
                 case = self._case(slot)
                 if case is not None and case.timer_view != own:
                     case.timer_view = own
-                    case.timer_due = now + min(own, VIEWS_CAP) * self.view_ns
+                    case.timer_due = self._runs_out(own, now)
                 elif case is not None and now >= case.timer_due:
                     return own + 1
         if own or case is None or not case.is_justified or not self._is_next(slot):
@@ -242,6 +242,17 @@ class Rescuer:
             return own
         case.opening = case.opening or self._may_open(slot, now)
         return 1 if case.opening else 0
+
+    def _runs_out(self, view: int, now: int) -> int:
+        """When a view is over that begins now.
+
+        Views at the cap run out together, whichever the slot: however many slots stay undecided, because too
+        few are up, they make for a few blocks in each such time.
+        """
+        lasts = min(view, VIEWS_CAP) * self.view_ns
+        if view < VIEWS_CAP:
+            return now + lasts
+        return -(-(now + lasts) // lasts) * lasts
 
     def _may_open(self, slot: Slot, now: int) -> bool:
         if not 0 <= now - self._window_at < OPEN_AGAIN_NS:

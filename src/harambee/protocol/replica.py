@@ -27,11 +27,11 @@ own block is made, and that block *is* the lock's record: it says which blocks i
 it refuses. So a vote is durable before it leaves, and `restore` finds every promise in one's own chain.
 
 **Liars.** An author that forks, or votes twice, is convicted: evidence goes out with the effects, and this
-replica references it no more. What it said before still counts, in every branch; what honest authors' blocks
-stand on is fetched by name, whatever its author did.
+replica references it no more (but for two votes in view 0). What it said before still counts, in every
+branch; what honest authors' blocks stand on is fetched by name, whatever its author did.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,6 +45,7 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
+from harambee.protocol.ballots import ballot_of
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
 from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
@@ -65,8 +66,19 @@ from harambee.protocol.effects import (
     SendHeads,
     Serve,
     ServeNamed,
+    TwoVotes,
 )
 from harambee.protocol.kept_orders import KeptOrders
+from harambee.protocol.limits import (
+    BLOCK_NS_MIN,
+    FEW_BLOCKS,
+    OFFER_DOUBLINGS_MAX,
+    STRAY_SLOTS_MAX,
+    VOUCHED_SHIFT,
+    AuthorLimits,
+    cost_of,
+    cost_of_forged,
+)
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
@@ -97,6 +109,7 @@ from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.tally import Tally
 from harambee.protocol.wire import (
+    INCARNATIONS_MAX,
     LOOSE_ENDS_MAX,
     NO_DIGEST,
     REFERENCE,
@@ -104,6 +117,7 @@ from harambee.protocol.wire import (
     SIGNATURE_BYTES,
     Block,
     Draft,
+    Glance,
     block_prefix,
     names_in,
     write_block,
@@ -120,7 +134,8 @@ ZONE_NS: Final = 3 * 3_600_000_000_000
 PATIENCE_AHEAD_NS: Final = 1_500_000_000
 """How long an order waits at the door for the one before it, which may be final elsewhere already."""
 OFFER_AGAIN_NS: Final = 2_000_000_000
-"""A contested order is put into a block again no sooner than this after the last time."""
+"""A contested order is put into a block again no sooner than this after the first time, and twice as long
+after each further one."""
 INSIST_NS: Final = 2_000_000_000
 """An order that is offered again so long after it was first offered again, is not getting through;"""
 INSIST_PACES: Final = 24
@@ -158,6 +173,16 @@ class Held:
     possessions: npt.NDArray[np.bool_] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A block that was final before this author voted on it: what a reference to it has to refuse."""
+
+    orders: int
+    """How many orders the block has."""
+    rows: npt.NDArray[np.intp]
+    """Those that were not applied from here: a rival may have this author's vote already."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """Orders at this door, in the order of arrival, with the tickets under which they came."""
@@ -180,12 +205,21 @@ class Watch:
     """Something happened to them; in that order."""
     patrol: list[Slot] = field(default_factory=list)
     """They have not been looked at for a while."""
-    owes_acknowledgement: bool = False
-    """Whether one's next block would acknowledge something that one's newest does not."""
+    owed: set[Hashable] = field(default_factory=set)
+    """What is certified and not acknowledged by this author: disputed candidates, groups of doubts."""
+    in_vain: set[Hashable] = field(default_factory=set)
+    """What one's newest block did not acknowledge, though it could not have referenced more."""
+    vain_heights: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Up to which height of each lane that was so for whole blocks, (lanes,) as there were then."""
     convicts: dict[int, int] = field(default_factory=dict)
     """Up to which height all orders in the lanes of convicted authors are counted one by one."""
     counted_at: int = -1
     """How many blocks were held when certified slots were last counted."""
+
+    @property
+    def owes_acknowledgement(self) -> bool:
+        """Whether one's next block would acknowledge something that one's newest does not."""
+        return not self.owed <= self.in_vain
 
 
 @dataclass(slots=True)
@@ -200,6 +234,10 @@ class Counters:
     malformed: int = 0
     skipped: int = 0
     convictions: int = 0
+    taken: int = 0
+    """Blocks that were news, and were kept."""
+    deferred: int = 0
+    """Blocks beyond a limit of their author's, to be fetched later."""
 
 
 @dataclass(slots=True)
@@ -228,16 +266,14 @@ class Replica:
         `checking` may be shared by the replicas of one network in one process.
         """
         assert committee.members[index].key == key.public, "the key is the one in the genesis"
-        self.network = network
-        self.committee = committee
-        self.index = index
+        self.network, self.committee, self.index = network, committee, index
         self.ledger = ledger
         self.pace = pace or Pace()
-        self.counters = Counters()
-        self.chains = Chains(committee.n, committee.q)
-        self.slots = Slots(len(ledger.accounts))
-        self.disputes = Disputes(len(ledger.accounts))
-        self.doubts = Doubts(len(ledger.accounts))
+        self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
+        self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
+        self._limits = AuthorLimits(committee.n, index)
+        rows = len(ledger.accounts)
+        self.slots, self.disputes, self.doubts = Slots(rows), Disputes(rows), Doubts(rows)
         self.rescuer = Rescuer(
             committee,
             index,
@@ -250,11 +286,14 @@ class Replica:
         self.catch_up = CatchUp(committee.n, index)
         self.re_entering = ReEntering(committee, index)
         self.convicted: set[int] = set()
+        """Authors that are referenced no more."""
+        self.double_voters: set[int] = set()
+        """Authors convicted of two votes in view 0. Their chains are whole, and read on (decision 17)."""
         self.halted: str | None = None
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
-        self._applier = Applier(ledger)
+        self._applier, self._kept = Applier(ledger), KeptOrders(rows)
         self._key, self._checking = key, checking or Checking(network, committee)
         self._block_prefix = block_prefix(network, committee.epoch)
         self._order_prefix = signed_prefix(TAG_ORDER, network)
@@ -265,26 +304,24 @@ class Replica:
         """Each lane's newest block with orders, final or not."""
         self._applied: list[int] = [0] * committee.n
         """Up to which height each lane's blocks were applied."""
-        self._kept = KeptOrders(len(ledger.accounts))
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
+        self._late: list[dict[int, Late]] = [{} for _ in committee.members]
+        """For each lane, by height: blocks whose orders were not judged and are no longer open."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking, self._offers = Parking(committee.n), Offers()
         self._watch, self._tally = Watch(), Tally()
         self._insist_ns = max(INSIST_NS, INSIST_PACES * self.pace.block_ns)
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
-        self._door: list[Waiting] = []
-        self._ahead: list[Waiting] = []
+        self._door, self._ahead = list[Waiting](), list[Waiting]()
         self._door_orders, self._today = 0, 0
-        self._last_block_at = 0
-        self._was_due = False
-        """Whether something remained to be said at the end of the last turn."""
+        self._last_block_at, self._heads_asked_at, self._was_due = 0, 0, False
+        """When the last block was made; whether something remained to be said at the end of the last turn."""
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, npt.NDArray[np.void]] = {}
-        self._heads_asked_at = 0
-        self._told_heads: tuple[int, npt.NDArray[np.void]] = -1, np.zeros(0, REFERENCE)
+        self._told_heads = -1, np.zeros(0, REFERENCE)
 
     # -- the door ---------------------------------------------------------------------------------
 
@@ -293,7 +330,7 @@ class Replica:
         effects = Effects()
         match message:
             case BlockArrived():
-                self._on_block(message, effects)
+                self._on_block(message, now, effects)
             case OrdersOffered():
                 self._on_orders(message, now, effects)
             case HeadsArrived():
@@ -331,18 +368,19 @@ class Replica:
         self.reading_up = self._is_far_behind()
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
             rescues = self._rescues_owed(now)
-            due = self._last_block_at + self.pace.block_ns
-            speaks = bool(rescues) or self._has_something_to_say()
+            due = self._last_block_at + self._block_ns
+            speaks = bool(rescues) or self._has_something_to_say(now)
             if now >= due and (speaks or self._heartbeat_due(now)):
-                waited = now - self._last_block_at if self._was_due else self.pace.block_ns
+                waited = now - self._last_block_at if self._was_due else self._block_ns
                 self.rescuer.note_stride(waited)
                 self._speak(now, rescues, effects)
                 self._decide_disputes(effects)
+                self._note_what_was_in_vain()
                 rescues = self._rescues_owed(now)
-                speaks = bool(rescues) or self._has_something_to_say()
+                speaks = bool(rescues) or self._has_something_to_say(now)
             self._was_due = speaks
             effects.wake_at = (
-                max(now + 1, self._last_block_at + self.pace.block_ns)
+                max(now + 1, self._last_block_at + self._block_ns)
                 if speaks
                 else self._last_block_at + self.pace.heartbeat_ns
             )
@@ -352,17 +390,19 @@ class Replica:
         effects.send += [AskHeads(peer) for peer in self._whose_heads_to_ask(now)]
         named, named_wake = self._parking.requests(self._names_to_fetch(now), self.peers_up, now)
         effects.send += named
+        ends, limit_wake = self._ends_of_fetches(now)
         requests, wake = self.catch_up.requests(
             self._heads_with_parked(),
             self.peers_up,
             now,
+            ends=ends,
             eager=self.reading_up or not self.speaking,
             without=self.convicted,
         )
         effects.send += requests
         if not self.speaking:
             effects.wake_at = self._heads_asked_at + HEADS_AGAIN_NS
-        wakes = [at for at in (wake, named_wake, effects.wake_at) if at is not None]
+        wakes = [at for at in (wake, named_wake, limit_wake, effects.wake_at) if at is not None]
         effects.wake_at = min(wakes, default=now + self.pace.heartbeat_ns)
         effects.halted = self.halted
         return effects
@@ -483,49 +523,109 @@ class Replica:
 
     # -- blocks from others -----------------------------------------------------------------------
 
-    def _on_block(self, message: BlockArrived, effects: Effects) -> None:
+    def _on_block(self, message: BlockArrived, now: int, effects: Effects) -> None:
+        """Take a block, the cheapest checks first: what is known, not wanted or too much costs little."""
+        seen = self._checking.glance(message.data)
+        if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
+            self.counters.malformed += 1
+            return
+        if not self._is_news(seen, message.peer):
+            return
+        free = self._is_held_by_enough(seen)
+        if not free and not self._is_within_limits(seen, now):
+            self.counters.deferred += 1
+            return
+        if not self._checking.block_holds(seen):
+            self.counters.malformed += 1
+            return
+        if seen.author == self.index and not self._may_be_told_of(seen):
+            self.halted = (
+                f"a peer holds block {seen.height} of this super-agent, but its own journal ends at "
+                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
+            )
+            return
         block = self._checking.read(message.data)
         if isinstance(block, Malformed):
             self.counters.malformed += 1
             return
-        if block.epoch != self.committee.epoch:
-            self.counters.malformed += 1
-            return
-        if block.digest in self._parking or self._is_held(block):
-            return
-        wanted = self._parking.is_wanted(block.digest) or block.digest in self._offers
+        self._on_signed_block(block, message.peer, effects, free=free)
+
+    def _is_news(self, seen: Glance, peer: int) -> bool:
+        """Whether a block may bring anything: it is not known, and its author is followed or it is wanted."""
+        if seen.digest in self._parking:
+            self._parking.came_again(seen.digest, peer)
+            return False
+        if self._is_held(seen):
+            return False
+        if seen.author in self.convicted and not self._is_wanted(seen.digest):
+            return False
+        self._note_holder(peer, seen)
+        return True
+
+    def _is_wanted(self, digest: bytes) -> bool:
+        """Whether a block is taken whatever its author did: others stand on it, or it was asked for."""
+        return self._parking.is_wanted(digest) or digest in self._offers
+
+    def _on_signed_block(self, block: Block, peer: int, effects: Effects, *, free: bool) -> None:
+        """Take a block that its author has signed; `free` if it costs its author nothing."""
+        vouched = self._parking.is_vouched_for(block.digest)
         beside = self._held_with_id(block)
-        if not wanted and (
-            block.author in self.convicted
-            or not self._parking.has_room_for(block, self._head_of(block.author).height)
-        ):
-            return
-        if not self._checking.block_holds(block):
-            self.counters.malformed += 1
-            return
-        if block.author == self.index and not self._may_be_told_of(block):
-            self.halted = (
-                f"a peer holds block {block.height} of this super-agent, but its own journal ends at "
-                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
-            )
-            return
         if beside is not None and block.author != self.index:
             self._convict(Evidence(block.author, beside, block.data), effects)
-            if not wanted:
+            if not self._is_wanted(block.digest):
                 return
-        self._note_what_is_held(message.peer, block)
-        self._parking.add(block, message.peer)
-        self._integrate_from(block.digest, effects)
+        self._note_what_is_held(block)
+        if not free:
+            self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))
+        lacking = lacks(self.chains, block)
+        if lacking is None:
+            if self._take(block, effects):
+                self._integrate_parked(self._parking.arrived(block.digest), effects)
+        elif self._parking.add(block, peer, vouched=vouched or free):
+            self._parking.wait(block.digest, lacking)
+        else:
+            self.counters.deferred += 1
+            return
+        self.counters.taken += 1
 
-    def _may_be_told_of(self, block: Block) -> bool:
+    def _is_held_by_enough(self, block: Glance) -> bool:
+        """Whether w super-agents say that they hold a block's height: then an honest one took it."""
+        if block.incarnation != self.catch_up.incarnations[block.author]:
+            return False
+        holders = self.catch_up.held_by[:, block.author] >= block.height
+        return int(holders.sum()) >= self.committee.w
+
+    def _is_within_limits(self, seen: Glance, now: int) -> bool:
+        """Whether a block that its author pushes may be taken now; if not, it is fetched later."""
+        lane = self._lane_before(seen)
+        if seen.orders and self._kept_in(lane) >= self._limits.kept_orders_max:
+            return False
+        if seen.recovery_bytes and self._strays_in(lane) >= STRAY_SLOTS_MAX:
+            return False
+        return self._limits.allowances[seen.author].lasts(now)
+
+    def _lane_before(self, seen: Glance) -> int:
+        """The lane that a block continues; where that is not known yet, the one that is followed."""
+        before = self.chains.find(seen.author, seen.height - 1, seen.previous, seen.incarnation)
+        return self.chains.current[seen.author] if before is None else before
+
+    def _kept_in(self, lane: int) -> int:
+        """How many orders lie in kept blocks of a chain."""
+        return sum(self._limits.kept[part] for part in self.chains.line(lane))
+
+    def _strays_in(self, lane: int) -> int:
+        """In how many slots without any order a chain speaks of recovery."""
+        return sum(self.disputes.strays(part) for part in self.chains.line(lane))
+
+    def _may_be_told_of(self, block: Block | Glance) -> bool:
         """Whether others may hold a block of this author that it does not: from before it re-entered."""
         return self.re_entering.phase == Phase.READING or block.incarnation < self._own_incarnation
 
-    def _is_held(self, block: Block) -> bool:
+    def _is_held(self, block: Block | Glance) -> bool:
         found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
         return found is not None
 
-    def _held_with_id(self, block: Block) -> Name | None:
+    def _held_with_id(self, block: Block | Glance) -> Name | None:
         """A held block with this one's id: another one, for this one is not held."""
         for lane in self.chains.lanes_of[block.author]:
             about = self.chains.lanes[lane]
@@ -542,19 +642,22 @@ class Replica:
         self.counters.convictions += 1
         effects.evidence.append(evidence)
 
-    def _note_what_is_held(self, peer: int, block: Block) -> None:
+    def _note_holder(self, peer: int, block: Block | Glance) -> None:
+        """Who sends a block holds it, and so does, if it is its, its author."""
+        if block.incarnation == self.chains.followed[1, block.author]:
+            self.catch_up.holds(peer, block.author, block.height)
+
+    def _note_what_is_held(self, block: Block) -> None:
         """A block leaves its author only when its past is durable there: the author holds all it names."""
         incarnations = self.chains.followed[1]
-        if block.incarnation == incarnations[block.author]:
-            for holder in {peer, block.author} - {self.index}:
-                self.catch_up.holds(holder, block.author, block.height)
+        if block.author != self.index:
+            self._note_holder(block.author, block)
         names = block.names
         names = names[names["incarnation"] == incarnations[names["author"]]]
         self.catch_up.holds_all(block.author, names["author"], names["height"])
 
-    def _integrate_from(self, digest: bytes, effects: Effects) -> None:
-        """Integrate a parked block if its past is held, and then whatever has waited for it."""
-        ready = [digest]
+    def _integrate_parked(self, ready: list[bytes], effects: Effects) -> None:
+        """Integrate those of these parked blocks whose past is held, and then what has waited for them."""
         while ready:
             digest = ready.pop()
             block = self._parking.get(digest)
@@ -565,15 +668,20 @@ class Replica:
                 self._parking.wait(digest, lacking)
                 continue
             self._parking.take(digest)
-            placed = place(self.chains, block)
-            if placed is None:
-                self.counters.malformed += 1
-                continue
-            beside = self._held_with_id(block)
-            if beside is not None:
-                self._convict(Evidence(block.author, beside, block.data), effects)
-            self._integrate(block, placed, effects, restoring=False)
-            ready += self._parking.arrived(digest)
+            if self._take(block, effects):
+                ready += self._parking.arrived(digest)
+
+    def _take(self, block: Block, effects: Effects) -> bool:
+        """Integrate a block whose past is held; False if it breaks a rule of chains."""
+        placed = place(self.chains, block)
+        if placed is None:
+            self.counters.malformed += 1
+            return False
+        beside = self._held_with_id(block)
+        if beside is not None:
+            self._convict(Evidence(block.author, beside, block.data), effects)
+        self._integrate(block, placed, effects, restoring=False)
+        return True
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
         heights = self._heights()
@@ -589,12 +697,21 @@ class Replica:
         Those are blocks of branches and of convicted authors, and what nobody claims to hold: who sent one
         that stands on it holds it, though it has once ended an answer without it.
         """
-        names = [name for name in self._parking.lacking() if self._is_apart(name)]
+        names = self._apart(now)
         if not names:
             return names
         for author in sorted({name.author for name in names}):
             self._parking.look_ahead(author, self._is_named_held, now)
-        return [name for name in self._parking.lacking() if self._is_apart(name)]
+        return self._apart(now)
+
+    def _apart(self, now: int) -> list[Name]:
+        """What parked blocks lack, of authors whose limits are not reached, and catch-up does not bring."""
+        names = self._parking.lacking()
+        allowances = self._limits.allowances
+        lasting = {
+            author for author in {name.author for name in names} if allowances[author].lasts(now)
+        }
+        return [name for name in names if name.author in lasting and self._is_apart(name)]
 
     def _is_apart(self, name: Name) -> bool:
         """Whether catch-up by heights does not bring this block."""
@@ -610,6 +727,33 @@ class Replica:
         found = self.chains.find(name.author, name.height, name.digest, name.incarnation)
         return found is not None
 
+    def _ends_of_fetches(self, now: int) -> tuple[npt.NDArray[np.int64], int | None]:
+        """Up to which heights each author's blocks may be fetched now, (n,); when that may change by itself.
+
+        What w super-agents hold always may. Beyond that a few, and none while the author's limits are
+        reached: what it pushed then was left out, and is fetched afterwards.
+        """
+        heights = self._heights()
+        ahead = np.flatnonzero(self.catch_up.held_by.max(axis=0) > heights).tolist()
+        if not ahead:
+            return heights, None
+        enough = self.catch_up.held_by_enough(self.committee.w)
+        ends = np.maximum(enough, heights + FEW_BLOCKS)
+        wake: int | None = None
+        for author in ahead:
+            lane = self.chains.current[author]
+            allowance = self._limits.allowances[author]
+            if not allowance.lasts(now):
+                back = max(now + 1, allowance.back_at())
+                wake = back if wake is None else min(wake, back)
+            elif (
+                self._kept_in(lane) < self._limits.kept_orders_max
+                and self._strays_in(lane) < STRAY_SLOTS_MAX
+            ):
+                continue
+            ends[author] = max(int(enough[author]), int(heights[author]))
+        return ends, wake
+
     def _integrate(
         self, block: Block, placed: Placed, effects: Effects, *, restoring: bool
     ) -> None:
@@ -624,15 +768,18 @@ class Replica:
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
-            self._kept.add(lane, block.height, block.orders)
+            self._keep(lane, block)
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
+                self._charge_forged(held)
             if lane != self.lane:  # its own block abstains itself
                 self._note_abstentions(block.orders)
         votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
         self._dispute(block, lane, votes_on, effects)
         if restoring and lane == self.lane:
             self._lock_as_voted(block, votes_on)
+        if lane == self.lane:
+            self._forget_late(votes_on)
         self._apply_final(effects)
 
     def _note_abstentions(self, orders: Orders) -> None:
@@ -647,6 +794,14 @@ class Replica:
     def _go_on_re_entering(self) -> None:
         """Take part again, once q others have the new chain in theirs."""
         re_entering = self.re_entering
+        if (
+            re_entering.phase == Phase.READING
+            and self._head_of(self.index).incarnation + 1 >= INCARNATIONS_MAX
+        ):
+            self.halted = (
+                f"this super-agent has begun {INCARNATIONS_MAX} chains in this epoch, and may begin no more: "
+                "the committee has to give it a new place"
+            )
         if re_entering.phase == Phase.NONE and self._own_incarnation:
             re_entering.phase = Phase.ANNOUNCED  # a restart on the way back
         if re_entering.phase == Phase.ANNOUNCED and re_entering.is_recorded(self.chains):
@@ -658,6 +813,8 @@ class Replica:
     def _open_lane(self, about: Lane) -> int:
         lane = self.chains.open_lane(about)
         self._open.append({})
+        self._late.append({})
+        self._limits.kept.append(0)
         self._applied.append(about.base)
         self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
@@ -671,6 +828,13 @@ class Replica:
         orders = held.block.orders
         held.signatures = self._signatures_of(orders)
         held.possessions = self._possessions_of(orders, held.block.possessions)
+
+    def _charge_forged(self, held: Held) -> None:
+        """An honest broker checks at its door who signed an order; one who does not is slowed down."""
+        assert held.signatures is not None
+        forged = int((~held.signatures).sum())
+        if forged:
+            self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
     def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
         keys, known = self.ledger.keys_of(orders["payer"])
@@ -754,7 +918,7 @@ class Replica:
             self._dispute_refused(on, at, indices, ignore)
         for slot in block.recovery.slots():
             if not self._is_decided(slot):
-                self._open_dispute(slot, ignore)
+                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
                 self._watch.hot[slot] = None
         for slot in self.doubts.doubted(block.orders):
             place_known = self.doubts.place_of(slot)
@@ -785,6 +949,18 @@ class Replica:
             name = Name(block.author, self.chains.lanes[other[0]].incarnation, other[1], digest)
             self._convict(Evidence(block.author, name, block.data), effects)
 
+    def _convict_for_two_orders(self, dispute: Dispute, effects: Effects) -> None:
+        """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
+        for lane, *names in dispute.voted_twice(self.chains):
+            culprit = self.chains.lanes[lane].author
+            if culprit in self.convicted | self.double_voters or culprit == self.index:
+                continue
+            one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
+            if one is not None and other is not None:
+                self.double_voters.add(culprit)
+                self.counters.convictions += 1
+                effects.evidence.append(TwoVotes(culprit, (one, other)))
+
     def _dispute_refused(
         self, on: int, at: int, indices: frozenset[int], ignore: tuple[int, int]
     ) -> None:
@@ -807,6 +983,15 @@ class Replica:
             else:
                 self._open_dispute(slot, ignore)
 
+    def _keep(self, lane: int, block: Block) -> None:
+        """A block's orders are kept from now on."""
+        self._limits.kept[lane] += len(block.orders)
+        self._kept.add(lane, block.height, block.orders)
+
+    def _keep_no_more(self, lane: int, block: Block) -> None:
+        self._limits.kept[lane] -= len(block.orders)
+        self._kept.drop(lane, block.height, block.orders)
+
     def _let_go(self, lane: int, height: int) -> None:
         """Forget a block that is final, once everything in it is decided."""
         held = self._undecided.get((lane, height))
@@ -814,7 +999,7 @@ class Replica:
             return
         if not self.disputes.indices_in(lane, height):
             del self._undecided[lane, height]
-            self._kept.drop(lane, height, held.block.orders)
+            self._keep_no_more(lane, held.block)
 
     def _held_at(self, lane: int, height: int) -> Held | None:
         return self._open[lane].get(height) or self._undecided.get((lane, height))
@@ -829,13 +1014,13 @@ class Replica:
         doubted = self.doubts.place_of(slot)
         if doubted is not None:
             self._take_over(dispute, doubted)
-        for at, order in self._kept_in(slot):
+        for at, order in self._orders_of(slot):
             if at != doubted:
                 self._add_place(at, order)
                 self.disputes.scan_votes(self.chains, dispute, at, ignore)
         return dispute
 
-    def _kept_in(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
+    def _orders_of(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
         """The orders of a slot in blocks that are not final, and where they lie."""
         for at in self._kept.places(slot):
             held = self._open[at.lane].get(at.height)
@@ -880,16 +1065,48 @@ class Replica:
                 if held is None:
                     continue
                 indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                apart = self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+                apart = self._apart_in(lane, height)
+                self._note_if_late(lane, height, held.block.orders, apart)
                 if apart:
                     self._undecided[lane, height] = held
                     indices = np.delete(indices, apart)
                 else:
-                    self._kept.drop(lane, height, held.block.orders)
+                    self._keep_no_more(lane, held.block)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[lane] = int(final[lane])
         self._apply_waiting(effects)
         self._dispute_what_is_old()
+
+    def _apart_in(self, lane: int, height: int) -> list[int]:
+        """The orders of a block that are counted one by one."""
+        return self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+
+    def _note_if_late(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
+        """A block is final before this author has voted on it, and about to be applied.
+
+        A reference votes for whatever it does not refuse, and soon nobody will know what lay here. So note
+        what is not applied from here: what is counted apart, and what comes too late for its slot. This
+        author may have voted for a rival of it.
+        """
+        author = self.chains.lanes[lane].author
+        may_be_referenced = author != self.index and self.chains.current[author] == lane
+        if not may_be_referenced or height <= self.chains.head_row(self.lane)[VOTED, lane]:
+            return
+        refuse = self.ledger.following(orders) > orders["sequence"]
+        locked = self.slots.locked_rows(orders)
+        if len(locked):
+            mine = [self.slots.holder(Slot.of(orders[row])) for row in locked.tolist()]
+            ids = self._ids_of(orders[locked])
+            refuse[locked] = [name != id_.tobytes() for name, id_ in zip(mine, ids, strict=True)]
+        refuse[apart] = True
+        if refuse.any():
+            self._late[lane][height] = Late(len(orders), np.flatnonzero(refuse))
+
+    def _forget_late(self, votes_on: list[tuple[int, int, int]]) -> None:
+        """One's own newest block votes on these heights: it says what it refuses."""
+        for lane, _, last in votes_on:
+            for height in [height for height in self._late[lane] if height <= last]:
+                del self._late[lane][height]
 
     def _dispute_what_is_old(self) -> None:
         """Count one by one what stays undecided so long that rows begin to be forgotten.
@@ -930,35 +1147,36 @@ class Replica:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
         self._dispute_convicts()
         watch = self._watch
-        if not len(self.disputes) and not len(self.doubts):
-            watch.owes_acknowledgement = False
-            return
         news = self._position != watch.counted_at
+        if news or not (len(self.disputes) or len(self.doubts)):
+            watch.owed = set()
+        if not len(self.disputes) and not len(self.doubts):
+            return
         watch.counted_at = self._position
         if not watch.patrol:
             watch.patrol = self.disputes.slots()
         patrol = dict.fromkeys(watch.patrol[:PATROL_SLOTS])
         del watch.patrol[:PATROL_SLOTS]
         clocks = self.chains.clocks()
-        if news:
-            watch.owes_acknowledgement = False
-            if len(self.doubts):
-                self._decide_doubts(clocks, effects)
+        if news and len(self.doubts):
+            self._decide_doubts(clocks, effects)
         stirred = self._tally.stirred(self.chains, clocks) if news else ()
         for slot in {**dict.fromkeys(stirred), **watch.hot, **patrol}:
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
+            self._convict_for_two_orders(dispute, effects)
             if not self._is_decided(slot):
                 self._count(dispute, clocks, effects)
             if self._is_decided(slot):
                 self._close(dispute)
             elif slot in patrol:
                 watch.hot[slot] = None
-        watch.owes_acknowledgement |= any(
-            self._own_fence(slot) <= candidate.view
+        watch.owed |= {
+            (slot, candidate)
             for slot, candidate in self._tally.unseen_by(self.lane)
-        )
+            if self._own_fence(slot) <= candidate.view
+        }
         self._apply_waiting(effects)
 
     def _dispute_convicts(self) -> None:
@@ -986,7 +1204,8 @@ class Replica:
         found = acknowledging(self.chains, clocks, [group for _, group in certified])
         for (doubt, group), authors in zip(certified, found, strict=True):
             if int(authors.sum()) < self.committee.q:
-                self._watch.owes_acknowledgement |= not authors[self.index]
+                if not authors[self.index]:
+                    self._watch.owed.add((doubt.lane, doubt.height, group.rows[0]))
                 continue
             held = self._held_at(doubt.lane, doubt.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
@@ -1126,8 +1345,11 @@ class Replica:
                 continue
             is_doubted = self.doubts.place_of(slot) is not None
             dispute = self._open_dispute(slot, _NONE) if is_doubted else self.disputes.get(slot)
-            if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
+            if dispute is not None and now >= dispute.offered_again + (
+                OFFER_AGAIN_NS << min(dispute.offers, OFFER_DOUBLINGS_MAX)
+            ):
                 dispute.offered_again = now
+                dispute.offers += 1
                 known[row] = Offer.NEW
             if not self._are_enough_in_reach(dispute):
                 self._insistent[slot] = now
@@ -1166,7 +1388,7 @@ class Replica:
             for row in _rows_in(slot, waiting.orders):
                 if waiting.ids[row].tobytes() == name:
                     return name, waiting.orders[row : row + 1]
-        for _, order in self._kept_in(slot):
+        for _, order in self._orders_of(slot):
             if self._ids_of(order)[0].tobytes() == name:
                 return name, order
         return None
@@ -1269,11 +1491,12 @@ class Replica:
     def _heartbeat_due(self, now: int) -> bool:
         return now >= self._last_block_at + self.pace.heartbeat_ns
 
-    def _has_something_to_say(self) -> bool:
+    def _has_something_to_say(self, now: int) -> bool:
         if not self.takes_part:
             return False
         return (
-            bool(self._door or self._ahead)
+            bool(self._ahead)
+            or (bool(self._door) and self._room_for_orders(now) > 0)
             or self.re_entering.has_something_to_say
             or self._watch.owes_acknowledgement
             or self._owes_a_vote()
@@ -1311,11 +1534,23 @@ class Replica:
         if not len(newer):
             return False
         certified = self.chains.certified_if_referenced()
+        vain = self._watch.vain_heights
+        mine = np.maximum(mine, np.pad(vain, (0, len(mine) - len(vain))))
         return any(
             mine[lane] < height <= certified[lane]
             for lane in newer[certified[newer] > mine[newer]].tolist()
             for height in self._open[lane]
         )
+
+    def _note_what_was_in_vain(self) -> None:
+        """What one's newest block leaves owed is no reason for another one.
+
+        It rests on the word of somebody whom this author references no more. As soon as others' blocks
+        bring more, it is owed for that; and a heartbeat looks again.
+        """
+        if not self._owes_a_vote():
+            self._watch.in_vain = set(self._watch.owed)
+            self._watch.vain_heights = self.chains.certified_if_referenced()
 
     def _rescues_owed(self, now: int) -> list[Slot]:
         """The slots about which one's next block has a fence, a proposal or a vote to say."""
@@ -1367,6 +1602,7 @@ class Replica:
         placed = place(self.chains, block)
         assert placed is not None, "an honest author's block keeps the rules"
         self._last_block_at = now
+        self._limits.allowances[self.index].pay(*cost_of(block))
         effects.send.append(SendBlock(EVERYONE, block.data))
         self._integrate(block, placed, effects, restoring=False)
 
@@ -1399,13 +1635,18 @@ class Replica:
         for lane in self._followed():
             about = self.chains.lanes[lane]
             reached = int(self.chains.heads[lane])
-            for height, held in self._open[lane].items():
+            for height in sorted({*self._open[lane], *self._late[lane]}):
                 if height <= voted[lane]:
                     continue
                 if len(refusals) > REFUSAL_BYTES:
                     reached = height - 1
                     break
-                codes = self._judge(held, plan, today)
+                held = self._open[lane].get(height)
+                codes = (
+                    self._judge_late(lane, height, plan, today)
+                    if held is None
+                    else self._judge(held, plan, today)
+                )
                 refused = np.flatnonzero(codes)
                 if len(refused):
                     refusals += write_rejection(
@@ -1432,6 +1673,17 @@ class Replica:
         self.slots.lock(orders, ids, codes)
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
             self._note_rival(orders[row : row + 1], ids[row].tobytes())
+        return codes
+
+    def _judge_late(self, lane: int, height: int, plan: Plan, today: int) -> Codes:
+        """What to refuse of a block that was final before this author voted on it."""
+        late = self._late[lane][height]
+        codes = np.zeros(late.orders, np.uint8)
+        codes[late.rows] = Outcome.SEQUENCE_STALE
+        held = self._undecided.get((lane, height))
+        if held is not None:
+            apart = self._apart_in(lane, height)
+            codes[apart] = self._judge(held, plan, today)[apart]
         return codes
 
     def _check_held(self, held: Held, today: int) -> Codes:
@@ -1465,11 +1717,12 @@ class Replica:
         taken: list[bytes] = []
         attachments: list[bytes] = []
         count = 0
-        while self._door and count < BLOCK_ORDERS:
+        room = self._room_for_orders(now)
+        while self._door and count < room:
             waiting = self._door.pop(0)
-            if len(waiting.orders) > BLOCK_ORDERS - count:
-                self._door.insert(0, _part(waiting, slice(BLOCK_ORDERS - count, None)))
-                waiting = _part(waiting, slice(None, BLOCK_ORDERS - count))
+            if len(waiting.orders) > room - count:
+                self._door.insert(0, _part(waiting, slice(room - count, None)))
+                waiting = _part(waiting, slice(None, room - count))
             orders = waiting.orders
             self._door_orders -= len(orders)
             possessions = np.zeros(len(orders), np.bool_)
@@ -1503,6 +1756,13 @@ class Replica:
             count += len(accepted)
         taken += [order.tobytes() for order in plan.orders]
         return b"".join(taken), b"".join(attachments)
+
+    def _room_for_orders(self, now: int) -> int:
+        """How many orders this author may put into its next block: well below what others take from it."""
+        mine = self._limits.allowances[self.index]
+        if not mine.lasts(now) or self._kept_in(self.lane) >= self._limits.kept_orders_max // 2:
+            return 0
+        return min(BLOCK_ORDERS, mine.left() >> VOUCHED_SHIFT)
 
     def _abstain_at_door(self, orders: Orders, codes: Codes, plan: Plan) -> list[int]:
         """Abstain in the slots of those orders that need it; their codes say that nothing is locked.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from harambee.ledger.records import BODY_BYTES, NOBODY
-from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing
-from harambee.protocol.evidence import write_evidence
+from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing, TwoVotes
+from harambee.protocol.evidence import write_evidence, write_two_votes
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
@@ -174,16 +174,28 @@ class Machine:
         if effects.halted is not None:
             self.world.later(self.world.now + OPERATOR_NS, self._rejoin, self.life)
 
-    def _keep(self, item: Evidence) -> None:
+    def _keep(self, item: Evidence | TwoVotes) -> None:
         """Keep evidence beside the journal, and let a stranger look at it."""
+        network = self.world.town.network
+        if isinstance(item, TwoVotes):
+            found = write_two_votes(network, item, self._find)
+            if found is None:
+                return  # its file would be too large
+            self.world.marks.hit("a super-agent was convicted of two votes in view 0")
+            content = found
+        else:
+            held = self._find(item.held)
+            assert held is not None, "evidence names a block that is held"
+            content = write_evidence(network, held, item.other)
         self.world.marks.hit("a super-agent was convicted")
-        held = next(data for data in self.disk if self._digest_of(data) == item.held.digest)
-        content = write_evidence(self.world.town.network, held, item.other)
         self.evidence.setdefault(item.culprit, content)
         if self.honest:
             culprit = self.world.machines[item.culprit]
             may_be = not culprit.honest or culprit.forgot
             self.world.auditor.convicted(self.index, item.culprit, content, may_be=may_be)
+
+    def _find(self, name: Name) -> bytes | None:
+        return next((data for data in self.disk if self._digest_of(data) == name.digest), None)
 
     def _digest_of(self, data: bytes) -> bytes:
         block = self.world.checking.read(data)

@@ -44,6 +44,7 @@ SOMETIMES: Final = (
     "a super-agent abstained",
     "a super-agent came back under a new incarnation",
     "a super-agent was convicted",
+    "a super-agent was convicted of two votes in view 0",
     "a super-agent was upgraded",
     "an order died of age",
     "an order was brought to another door",
