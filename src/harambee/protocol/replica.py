@@ -171,6 +171,8 @@ class Held:
     signatures: npt.NDArray[np.bool_] | None = None
     """Which orders' signatures hold; None while not checked."""
     possessions: npt.NDArray[np.bool_] | None = None
+    decided: set[int] = field(default_factory=set)
+    """Orders that were refused and turned out to lie in decided slots: no refusal of them matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -969,12 +971,15 @@ class Replica:
         if held is None:
             return  # every order in it is applied already
         unknown = self.disputes.undisputed(on, at, self.doubts.undoubted(on, at, indices))
-        for index in sorted(unknown):
+        for index in sorted(unknown - held.decided):
             if index >= len(held.block.orders):
                 continue
             slot = Slot.of(held.block.orders[index])
             self.counters.refused_in_blocks += 1
-            if self._is_decided(slot) or self.disputes.get(slot) is not None:
+            if self._is_decided(slot):
+                held.decided.add(index)
+                continue
+            if self.disputes.get(slot) is not None:
                 continue
             at_once = Place(on, at, index)
             if slot.space == SPACE_ACCOUNT and self._kept.of_payer(slot.payer) == 1:

@@ -80,7 +80,9 @@ class Auditor:
             self._complain(machine, f"the order in slot {slot_of(body)} is not signed by its payer")
         if body in self.forbidden:
             self._complain(machine, f"the order in slot {slot_of(body)} breaks a rule")
-        book = self._books.setdefault(machine, self._openings())
+        if machine not in self._books:
+            self._books[machine] = self._openings()
+        book = self._books[machine]
         touched = self._touched.setdefault(machine, {})
         for account, cents in changes_of(body).items():
             book[account] = book.get(account, 0) + cents

@@ -154,8 +154,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         people = min(PEOPLE_MAX, max(self.people, self.orders // 4))
         return self.changed(
             {
-                "pace_ms": 250,
-                "heartbeat_ms": 1_000,
+                "pace_ms": 500,
+                "heartbeat_ms": 2_000,
                 "turn_ms": 25,
                 "people": people,
                 "crooks": min(self.crooks, 0.01),
