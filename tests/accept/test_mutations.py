@@ -113,7 +113,7 @@ MUTATIONS = {
     ),
     "who lost its disk goes on as if nothing were": Mutation(
         "replica",
-        "if block.author == self.index and not self._may_be_told_of(block):",
+        "if seen.author == self.index and not self._may_be_told_of(seen):",
         "if False:",
         REPLICA + "::test_a_replica_that_lost_its_disk_stops_speaking",
     ),
@@ -216,7 +216,7 @@ MUTATIONS = {
     ),
     "what a convict says is a reason to speak for ever": Mutation(
         "replica",
-        "            self._watch.in_vain = self._watch.owed\n",
+        "            self._watch.in_vain = set(self._watch.owed)\n",
         "            self._watch.in_vain = set()\n",
         BOUNDED + "::test_what_rests_on_the_word_of_a_convict_is_no_reason_to_speak",
     ),
