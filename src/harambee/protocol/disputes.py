@@ -169,6 +169,14 @@ class Dispute:
             lane = chains.lanes[lane].parent
         return view
 
+    def votes_for_order_at(self, place: Place) -> Votes:
+        """The votes in view 0 for the order that lies there."""
+        candidate = Candidate(0, self.places[place])
+        votes = self.votes.get(candidate)
+        if votes is None:
+            votes = self.votes[candidate] = Votes()
+        return votes
+
     def view_of(self, author: int) -> int:
         """The highest view that an author has fenced, in any lane, abstentions left out."""
         return self._views.get(author, 0)
@@ -402,7 +410,7 @@ class Disputes:
 
     def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
         """Note votes for a place that were noted elsewhere, by lane."""
-        known = dispute.votes.setdefault(Candidate(0, dispute.places[place]), Votes())
+        known = dispute.votes_for_order_at(place)
         for lane, height in votes.items():
             known.cast(lane, height, place)
 
@@ -444,7 +452,7 @@ class Disputes:
         refuses, by (lane, height). Returns the disputed slots that it passed by.
         """
         height = int(chains.heads[lane])
-        passed: list[Slot] = []
+        passed: dict[Slot, None] = {}
         for on, first, last in newly:
             heights = self._places.get(on)
             if not heights:
@@ -455,16 +463,16 @@ class Disputes:
                 else [h for h in range(first, last + 1) if h in heights]
             )
             for at in inside:
+                left_out = refused.get((on, at), frozenset())
                 for index, slot in heights[at].items():
-                    passed.append(slot)
-                    if index in refused.get((on, at), ()):
+                    passed[slot] = None
+                    if index in left_out:
                         continue
-                    dispute = self._by_slot[slot]
-                    if dispute.fence(chains, lane, height) == 0:
-                        place = Place(on, at, index)
-                        candidate = Candidate(0, dispute.places[place])
-                        dispute.votes.setdefault(candidate, Votes()).cast(lane, height, place)
-        return passed
+                    dispute, place = self._by_slot[slot], Place(on, at, index)
+                    votes = dispute.votes_for_order_at(place)
+                    if lane not in votes.heights and dispute.fence(chains, lane, height) == 0:
+                        votes.cast(lane, height, place)
+        return list(passed)
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:
         """Note a fence in the newest block of a lane; its statement comes with `state`."""

@@ -158,7 +158,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 "heartbeat_ms": 2_000,
                 "turn_ms": 25,
                 "people": people,
-                "crooks": min(self.crooks, 0.01),
+                "crooks": min(self.crooks, 0.002),
                 "crashes": min(self.crashes, 0.1),
                 "partitions": min(self.partitions, 0.05),
                 "loss": min(self.loss, 0.001),
