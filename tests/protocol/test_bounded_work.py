@@ -9,7 +9,9 @@ import tracemalloc
 import numpy as np
 import pytest
 from tests.protocol.network import (
+    NETWORK,
     SECOND,
+    SUPER_AGENT_KEYS,
     Listener,
     customers,
     heads_of,
@@ -17,6 +19,7 @@ from tests.protocol.network import (
     make_order,
 )
 
+from harambee.crypto.signatures import sign
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
 from harambee.protocol.effects import Fetch, FetchNamed
@@ -42,13 +45,20 @@ from harambee.protocol.messages import (
     PeerDown,
 )
 from harambee.protocol.recovery import VIEW_NS_MIN, VIEWS_CAP
-from harambee.protocol.recovery_entries import FENCE_ORDERS_MAX, Fence, Recovery, write_recovery
+from harambee.protocol.recovery_entries import (
+    FENCE_ORDERS_MAX,
+    Fence,
+    Recovery,
+    ReEntry,
+    write_recovery,
+)
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import (
     BLOCK_ORDERS_MAX,
     INCARNATIONS_MAX,
     NO_DIGEST,
     Draft,
+    block_prefix,
     write_block,
     write_rejection,
 )
@@ -365,6 +375,40 @@ def test_one_item_of_evidence_for_a_culprit():
         listener.hear_blocks(data)
     assert len(listener.evidence) == 1
     assert len(listener.replica.chains.lanes) == 4
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_liar_who_comes_back_and_then_forks_stops_nobody(before):
+    """Two first blocks of one new incarnation, or a branch of a life that is over: evidence, and no more."""
+    listener = Listener()
+    later = [first_block_of_life(listener, 1, time_ms) for time_ms in (7, 8)]
+    old = [first_block_of_life(listener, 0, time_ms) for time_ms in (5, 6)]
+    blocks = later if before else [old[0], later[0], old[1]]
+    listener.hear_blocks(*blocks)
+    assert listener.replica.convicted == {LIAR}
+    assert [found.culprit for found in listener.evidence] == [LIAR]
+    assert listener.replica.catch_up.incarnations[LIAR] == 1
+    folded = Listener().replica
+    folded.restore(iter(blocks))
+    assert folded.convicted == {LIAR}
+
+
+def first_block_of_life(listener, incarnation, time_ms):
+    again = Recovery(re_entry=ReEntry(incarnation, 0, NO_DIGEST)) if incarnation else Recovery()
+    unsigned, name = write_block(
+        Draft(
+            listener.replica.network,
+            0,
+            LIAR,
+            1,
+            NO_DIGEST,
+            time_ms,
+            (),
+            recovery=write_recovery(again),
+            incarnation=incarnation,
+        )
+    )
+    return unsigned + sign(SUPER_AGENT_KEYS[LIAR], block_prefix(NETWORK, 0) + name)
 
 
 def test_nobody_begins_anew_for_ever():

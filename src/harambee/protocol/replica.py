@@ -820,10 +820,11 @@ class Replica:
         self._applied.append(about.base)
         self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
-        if about.incarnation:
+        if about.incarnation > self.catch_up.incarnations[about.author]:
             self.catch_up.begin(about.author, about.incarnation)
-        elif len(self.chains.lanes_of[about.author]) > 1:
-            self.convicted.add(about.author)
+        lanes = (self.chains.lanes[other] for other in self.chains.lanes_of[about.author])
+        if sum(other.incarnation == about.incarnation for other in lanes) > 1:
+            self.convicted.add(about.author)  # a branch: whoever follows it, is read by name
         return lane
 
     def _check_signatures(self, held: Held) -> None:
