@@ -195,6 +195,12 @@ MUTATIONS = {
         "            pass\n",
         BOUNDED + "::test_blocks_beyond_an_authors_limit_are_not_looked_at_and_fetched_later",
     ),
+    "a fork in a later life is forgotten by a restart": Mutation(
+        "replica",
+        "if sum(other.incarnation == about.incarnation for other in lanes) > 1:",
+        "if not about.incarnation and len(self.chains.lanes_of[about.author]) > 1:",
+        BOUNDED + "::test_a_liar_who_comes_back_and_then_forks_stops_nobody",
+    ),
     "who is behind is held back by the limits": Mutation(
         "replica",
         "return int(holders.sum()) >= self.committee.w",
