@@ -145,12 +145,13 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
         With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
         larger; and there are enough people that each order finds a payer who has none in flight. What happens
-        by chance is as rare in the whole network as in a small one: one person in a hundred is a crook, who
-        brings rival orders to every door at once, and where a third lies already, each crash and each
-        partition stops everything until it is over.
+        by chance is as rare in the whole network as in a small one: one person in five hundred is a crook,
+        who brings rival orders to every door at once. Where a third lies already, nobody crashes and nothing
+        parts by chance: either would stop everything until it is over, and acts can still say so.
         """
         if self.super_agents <= CROWDED:
             return self
+        spare = self.traitors < (self.super_agents - 1) // 3
         people = min(PEOPLE_MAX, max(self.people, self.orders // 4))
         return self.changed(
             {
@@ -159,8 +160,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 "turn_ms": 25,
                 "people": people,
                 "crooks": min(self.crooks, 0.002),
-                "crashes": min(self.crashes, 0.1),
-                "partitions": min(self.partitions, 0.05),
+                "crashes": min(self.crashes, 0.1) if spare else 0.0,
+                "partitions": min(self.partitions, 0.05) if spare else 0.0,
                 "loss": min(self.loss, 0.001),
             }
         )
