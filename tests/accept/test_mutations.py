@@ -45,7 +45,7 @@ MUTATIONS = {
         DEFINITION,
     ),
     "a fence does not stop votes in view 0": Mutation(
-        "disputes", "if dispute.fence(chains, lane, height) == 0:", "if True:", DEFINITION
+        "disputes", " and dispute.fence(chains, lane, height) == 0:", ":", DEFINITION
     ),
     "a vote counts in any view": Mutation(
         "disputes",
