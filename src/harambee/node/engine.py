@@ -28,8 +28,8 @@ from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
-from harambee.protocol.effects import Effects, Outgoing, TwoVotes
-from harambee.protocol.evidence import MAGIC_TWO_VOTES, write_evidence, write_two_votes
+from harambee.protocol.effects import Effects, Outgoing
+from harambee.protocol.evidence import MAGIC_TWO_VOTES, write_found
 from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
@@ -332,13 +332,7 @@ class Engine:
     def _keep_beside(self, replica: Replica, effects: Effects) -> None:
         """Keep evidence, and that a new incarnation has begun; both follow the blocks they rest on."""
         for item in effects.evidence:
-            content = None
-            if isinstance(item, TwoVotes):
-                content = write_two_votes(replica.network, item, self._journal.find_digest)
-            else:
-                held = self._journal.find_digest(item.held)
-                if held is not None:
-                    content = write_evidence(replica.network, held, item.other)
+            content = write_found(replica.network, item, self._journal.find_digest)
             if content is not None:
                 self._journal.keep_evidence(item.culprit, content)
             name = self.files.genesis.committee.members[item.culprit].name

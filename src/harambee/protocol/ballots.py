@@ -36,7 +36,7 @@ def ballot_of(chains: Chains, dispute: Dispute, order: bytes, lane: int) -> Ball
     reached = int(chains.row(lane, at)[VOTED, place.lane])
     names_it = reached == place.height and not chains.lanes[lane].incarnation
     first = at if names_it else _range_start(chains, lane, at, place.lane, lowest)
-    if first is None or max(at - first + 1, reached - place.height) > HEADS_MAX:
+    if first is None or reached - place.height > HEADS_MAX:
         return None
     voting = [_name_at(chains, lane, height) for height in range(at, first - 1, -1)]
     chain = [_name_at(chains, place.lane, height) for height in range(reached, place.height, -1)]
@@ -53,9 +53,10 @@ def ballot_of(chains: Chains, dispute: Dispute, order: bytes, lane: int) -> Ball
 def _range_start(chains: Chains, lane: int, at: int, on: int, lowest: int) -> int | None:
     """The height of the lane's reference to `on` before the one at `at`, or of its first block.
 
+    None where a ballot would need too many heads: it is asked for again with every count of the dispute.
     Only a first life has a first block that shows anything: who comes back references all of history at once.
     """
-    for height in range(at - 1, lowest - 1, -1):
+    for height in range(at - 1, max(lowest, at - HEADS_MAX + 1) - 1, -1):
         voted = int(chains.row(lane, height)[VOTED, on])
         before = int(chains.row(lane, height - 1)[VOTED, on]) if height > lowest else 0
         if (height == 1 and not chains.lanes[lane].incarnation) or (

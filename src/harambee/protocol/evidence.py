@@ -19,7 +19,7 @@ from harambee.crypto.signatures import verify
 from harambee.ledger.records import BODY_BYTES
 from harambee.protocol.ballots import HEADS_MAX
 from harambee.protocol.committee import Committee
-from harambee.protocol.effects import Ballot, Name, TwoVotes
+from harambee.protocol.effects import Ballot, Evidence, Name, TwoVotes
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import (
@@ -53,6 +53,16 @@ class Conviction:
 def write_evidence(network: bytes, first: bytes, second: bytes) -> bytes:
     """The file of two blocks."""
     return MAGIC + network + _sized(first) + _sized(second)
+
+
+def write_found(
+    network: bytes, found: Evidence | TwoVotes, find: Callable[[Name], bytes | None]
+) -> bytes | None:
+    """The file of what a replica found; `find` brings a block's bytes. None where it cannot be made."""
+    if isinstance(found, TwoVotes):
+        return write_two_votes(network, found, find)
+    held = find(found.held)
+    return None if held is None else write_evidence(network, held, found.other)
 
 
 def write_two_votes(

@@ -319,7 +319,8 @@ class Replica:
         self._door, self._ahead = list[Waiting](), list[Waiting]()
         self._door_orders, self._today = 0, 0
         self._last_block_at, self._heads_asked_at, self._was_due = 0, 0, False
-        """When the last block was made; whether something remained to be said at the end of the last turn."""
+        """When the last block was made and heads were last asked for, and whether something remained to be
+        said at the end of the last turn."""
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
         self._told: dict[int, npt.NDArray[np.void]] = {}

@@ -146,7 +146,23 @@ class _Parts:
     end: int
 
 
-def _parts_of(head: np.void, members: int) -> _Parts | Malformed:
+def _measure(
+    data: bytes, least: int, network: bytes, members: int
+) -> tuple[np.void, _Parts] | Malformed:
+    """A block's fixed head, and where the parts begin of which it tells; `least` is how long it must be."""
+    if len(data) < least:
+        return Malformed("the block is shorter than its head")
+    head = np.frombuffer(data, HEAD, 1)[0]
+    if head["format"] != FORMAT:
+        return Malformed(f"block format {head['format']} is not known")
+    if bytes(head["network"]) != network:
+        return Malformed("the block is of another network")
+    if head["zero"] or head["zeros"].any():
+        return Malformed("reserved bytes are not zero")
+    if head["author"] >= members or head["height"] == 0:
+        return Malformed("no such author or height")
+    if head["incarnation"] >= INCARNATIONS_MAX:
+        return Malformed("no author has so many lives in one epoch")
     references, orders = int(head["references"]), int(head["orders"])
     rejection_bytes, recovery_bytes = int(head["rejection_bytes"]), int(head["recovery_bytes"])
     attachment_bytes = int(head["attachment_bytes"])
@@ -163,7 +179,7 @@ def _parts_of(head: np.void, members: int) -> _Parts | Malformed:
     at_orders = at_recovery + recovery_bytes
     at_attachments = at_orders + orders * ORDER_BYTES
     end = at_attachments + attachment_bytes
-    return _Parts(at_rejections, at_recovery, at_orders, at_attachments, end)
+    return head, _Parts(at_rejections, at_recovery, at_orders, at_attachments, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +195,7 @@ class Glance:
     orders: int
     """How many."""
     recovery_bytes: int
+    parts: _Parts
     data: bytes
 
     @property
@@ -189,17 +206,12 @@ class Glance:
 
 def glance(data: bytes, network: bytes, members: int) -> Glance | Malformed:
     """The cheap part of `read_block`: enough to know whose block it is, and to check its signature."""
-    if len(data) < HEAD_BYTES + SIGNATURE_BYTES:
-        return Malformed("the block is shorter than its head")
     if len(data) > BLOCK_BYTES_MAX:
         return Malformed("the block is longer than 4 MiB")
-    head = np.frombuffer(data, HEAD, 1)[0]
-    why = _fault_of(head, network, members)
-    if why is not None:
-        return why
-    parts = _parts_of(head, members)
-    if isinstance(parts, Malformed):
-        return parts
+    measured = _measure(data, HEAD_BYTES + SIGNATURE_BYTES, network, members)
+    if isinstance(measured, Malformed):
+        return measured
+    head, parts = measured
     if parts.end + SIGNATURE_BYTES != len(data):
         return Malformed("the parts of the block do not add up to its length")
     return Glance(
@@ -211,23 +223,9 @@ def glance(data: bytes, network: bytes, members: int) -> Glance | Malformed:
         digest=digest(data[: parts.orders]),
         orders=int(head["orders"]),
         recovery_bytes=int(head["recovery_bytes"]),
+        parts=parts,
         data=data,
     )
-
-
-def _fault_of(head: np.void, network: bytes, members: int) -> Malformed | None:
-    """What is wrong with a fixed head, but for its sizes."""
-    if head["format"] != FORMAT:
-        return Malformed(f"block format {head['format']} is not known")
-    if bytes(head["network"]) != network:
-        return Malformed("the block is of another network")
-    if head["zero"] or head["zeros"].any():
-        return Malformed("reserved bytes are not zero")
-    if head["author"] >= members or head["height"] == 0:
-        return Malformed("no such author or height")
-    if head["incarnation"] >= INCARNATIONS_MAX:
-        return Malformed("no author has so many lives in one epoch")
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +254,10 @@ def head_bytes(data: bytes) -> bytes:
 
 def read_head(data: bytes, network: bytes, members: int) -> Head | Malformed:
     """Parse a block's head that stands alone."""
-    if len(data) < HEAD_BYTES:
-        return Malformed("the block is shorter than its head")
-    head = np.frombuffer(data, HEAD, 1)[0]
-    why = _fault_of(head, network, members)
-    if why is not None:
-        return why
-    parts = _parts_of(head, members)
-    if isinstance(parts, Malformed):
-        return parts
+    measured = _measure(data, HEAD_BYTES, network, members)
+    if isinstance(measured, Malformed):
+        return measured
+    head, parts = measured
     if parts.orders != len(data):
         return Malformed("the parts of the head do not add up to its length")
     refs = _read_references(data[HEAD_BYTES : parts.rejections], int(head["author"]), members)
@@ -294,9 +287,7 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     seen = glance(data, network, members)
     if isinstance(seen, Malformed):
         return seen
-    head = np.frombuffer(data, HEAD, 1)[0]
-    parts = _parts_of(head, members)
-    assert not isinstance(parts, Malformed), "a glance has measured them"
+    head, parts = np.frombuffer(data, HEAD, 1)[0], seen.parts
     if digest(data[parts.orders : parts.end]) != bytes(head["body_digest"]):
         return Malformed("the body is not the one that the head names")
     refs = _read_references(data[HEAD_BYTES : parts.rejections], seen.author, members)

@@ -14,7 +14,7 @@ import numpy as np
 
 from harambee.ledger.records import BODY_BYTES, NOBODY
 from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing, TwoVotes
-from harambee.protocol.evidence import write_evidence, write_two_votes
+from harambee.protocol.evidence import write_found
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
@@ -176,17 +176,12 @@ class Machine:
 
     def _keep(self, item: Evidence | TwoVotes) -> None:
         """Keep evidence beside the journal, and let a stranger look at it."""
-        network = self.world.town.network
+        content = write_found(self.world.town.network, item, self._find)
+        if content is None:
+            assert isinstance(item, TwoVotes), "evidence of a fork names a block that is held"
+            return  # its file would be too large
         if isinstance(item, TwoVotes):
-            found = write_two_votes(network, item, self._find)
-            if found is None:
-                return  # its file would be too large
             self.world.marks.hit("a super-agent was convicted of two votes in view 0")
-            content = found
-        else:
-            held = self._find(item.held)
-            assert held is not None, "evidence names a block that is held"
-            content = write_evidence(network, held, item.other)
         self.world.marks.hit("a super-agent was convicted")
         self.evidence.setdefault(item.culprit, content)
         if self.honest:
