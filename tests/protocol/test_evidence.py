@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.protocol.network import (
     NETWORK,
+    OPENING_CENTS,
     SUPER_AGENT_KEYS,
     Listener,
     customers,
@@ -303,3 +304,23 @@ def test_no_changed_byte_of_two_ballots_convicts_anybody(place, change):
 @given(st.integers(0, len(TWO_VOTES) - 1))
 def test_two_ballots_cut_short_convict_nobody(length):
     assert isinstance(read_evidence(TWO_VOTES[:length], NETWORK, COMMITTEE), Malformed)
+
+
+def test_a_restart_finds_what_was_final_only_because_somebody_is_convicted():
+    """One order in a convict's block and in an honest one, with less than a quorum for either block."""
+    story = Story()
+    forked = story.write(3, orders=A)
+    copied = story.write(2, orders=A)
+    votes = story.write(1, [forked])
+    sees = story.write(2, [votes])
+    story.write(1, [sees])
+    story.write(3, [sees])
+    assert copied.height < sees.height
+    other, _ = make_block(3, 1, NO_DIGEST, [])
+    for evidence, balance in (
+        ({}, OPENING_CENTS),
+        ({3: write_evidence(NETWORK, story.blocks[forked], other)}, OPENING_CENTS + 10_000),
+    ):
+        replica = Listener().replica
+        replica.restore(story.blocks.values(), evidence)
+        assert replica.ledger.accounts[BEN]["balance"] == balance

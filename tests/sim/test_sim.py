@@ -177,6 +177,10 @@ FOUND = {
     ),
     "a copy with a bent signature stood for the order in the books": (FOUR, 53),
     "what an answer left out was never asked for again": (FOUR, 98),
+    "a restart forgot whom it had convicted until it acted": (
+        SEVEN.changed({"strategies": NEXT_STRATEGIES}),
+        80,
+    ),
 }
 
 

@@ -265,7 +265,9 @@ class Ledger:
 
     def next_sequence(self, number: int) -> int:
         """Return the only sequence that an order of the account may carry; 0 without an account."""
-        return int(self.accounts[number]["next_sequence"]) if self._exists(number) else 0
+        if not 0 <= number < len(self.accounts):
+            return 0
+        return int(self.accounts["next_sequence"][number])
 
     def next_sequences(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """Return `next_sequence` of (n,) accounts, (n,); 0 where there is no account."""

@@ -29,7 +29,7 @@ from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing
-from harambee.protocol.evidence import MAGIC_TWO_VOTES, write_found
+from harambee.protocol.evidence import write_found
 from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
@@ -229,10 +229,7 @@ class Engine:
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
         )
         began = time.monotonic()
-        replica.restore(block for _, block in self._journal.blocks())
-        for culprit, content in self._journal.evidence().items():
-            votes = content.startswith(MAGIC_TWO_VOTES)
-            (replica.double_voters if votes else replica.convicted).add(culprit)
+        replica.restore((block for _, block in self._journal.blocks()), self._journal.evidence())
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:

@@ -324,6 +324,13 @@ class Chains:
         _acknowledging(ballots, clocks, self.author_of, self.members, self.quorum, found)
         return found
 
+    def are_enough(self, ballot: npt.NDArray[np.int32]) -> bool:
+        """Whether q authors vote, in all held blocks; `ballot` (lanes,) is as in `acknowledging`."""
+        cast = int(np.count_nonzero(ballot != NEVER))
+        if cast < self.quorum or len(self.lanes) == self.members:
+            return cast >= self.quorum
+        return len(set(self.author_of[ballot != NEVER].tolist())) >= self.quorum
+
     def first_votes(self, on: int, height: int) -> npt.NDArray[np.int32]:
         """For each lane the block by which it first votes on block (on, height), NEVER if it does not.
 

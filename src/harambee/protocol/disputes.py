@@ -90,7 +90,8 @@ class Votes:
         if height >= self.heights.get(lane, NEVER):
             return
         self.heights[lane] = height
-        self._row = None
+        if self._row is not None and lane < len(self._row):
+            self._row[lane] = height
         self._place = self._place or place
         if place is not None and place != self._place:
             self._elsewhere[lane] = place
@@ -114,9 +115,7 @@ class Votes:
         """Whether q authors vote for it, in all held blocks."""
         if len(self.heights) < chains.quorum:
             return False
-        if len(chains.lanes) == chains.members:
-            return True
-        return len({chains.lanes[lane].author for lane in self.heights}) >= chains.quorum
+        return chains.are_enough(self.row(len(chains.lanes)))
 
     def are_enough_in(self, chains: Chains, clock: Clock) -> bool:
         """Whether the votes of q authors lie in a past with this clock."""
@@ -126,6 +125,16 @@ class Votes:
         if len(chains.lanes) == chains.members or len(voting) < chains.quorum:
             return len(voting) >= chains.quorum
         return len(set(chains.author_of[voting].tolist())) >= chains.quorum
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAt:
+    """A disputed order in a block: whoever votes on the block, votes for it."""
+
+    dispute: "Dispute"
+    place: Place
+    votes: Votes
+    """For the order in view 0, wherever it lies."""
 
 
 @dataclass(slots=True)
@@ -168,14 +177,6 @@ class Dispute:
             height = min(height, chains.lanes[lane].base)
             lane = chains.lanes[lane].parent
         return view
-
-    def votes_for_order_at(self, place: Place) -> Votes:
-        """The votes in view 0 for the order that lies there."""
-        candidate = Candidate(0, self.places[place])
-        votes = self.votes.get(candidate)
-        if votes is None:
-            votes = self.votes[candidate] = Votes()
-        return votes
 
     def view_of(self, author: int) -> int:
         """The highest view that an author has fenced, in any lane, abstentions left out."""
@@ -223,9 +224,9 @@ class Dispute:
 
         Branches of one chain are left out: to sign two is evidence already.
         """
-        orders = sorted(c for c, votes in self.votes.items() if c.view == 0 and votes)
-        if len(orders) < 2:
+        if len(self.orders) < 2:
             return []
+        orders = sorted(c for c, votes in self.votes.items() if c.view == 0 and votes)
         lanes = len(chains.lanes)
         times = sum((self.votes[c].row(lanes) != NEVER).astype(np.int32) for c in orders)
         twice: list[tuple[int, bytes, bytes]] = []
@@ -314,8 +315,8 @@ class Disputes:
     def __init__(self, accounts: int) -> None:
         """`accounts` is the number of account rows."""
         self._by_slot: dict[Slot, Dispute] = {}
-        self._places: dict[int, dict[int, dict[int, Slot]]] = {}
-        """lane -> height -> index -> slot."""
+        self._places: dict[int, dict[int, dict[int, OrderAt]]] = {}
+        """lane -> height -> index -> order."""
         self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
         """How many slots of each account are disputed: the quick way to know that none is."""
         self._strays: dict[int, int] = {}
@@ -340,11 +341,6 @@ class Disputes:
     def indices_in(self, lane: int, height: int) -> list[int]:
         """Which orders of a block are disputed, and so not decided by the block's own finality."""
         return sorted(self._places.get(lane, {}).get(height, {}))
-
-    def undisputed(self, lane: int, height: int, indices: frozenset[int]) -> frozenset[int]:
-        """Those of a block's orders that do not lie in disputed slots."""
-        disputed = self._places.get(lane, {}).get(height)
-        return indices.difference(disputed) if disputed else indices
 
     def disputed_rows(self, orders: Orders) -> list[int]:
         """Which of these orders lie in disputed slots."""
@@ -390,9 +386,9 @@ class Disputes:
         self._no_stray(dispute)
         dispute.orders.setdefault(name, order.copy())
         dispute.places[place] = name
-        self._places.setdefault(place.lane, {}).setdefault(place.height, {})[place.row] = (
-            dispute.slot
-        )
+        votes = dispute.votes.setdefault(Candidate(0, name), Votes())
+        heights = self._places.setdefault(place.lane, {})
+        heights.setdefault(place.height, {})[place.row] = OrderAt(dispute, place, votes)
 
     def scan_votes(
         self, chains: Chains, dispute: Dispute, place: Place, ignore: tuple[int, int]
@@ -410,7 +406,7 @@ class Disputes:
 
     def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
         """Note votes for a place that were noted elsewhere, by lane."""
-        known = dispute.votes_for_order_at(place)
+        known = dispute.votes[Candidate(0, dispute.places[place])]
         for lane, height in votes.items():
             known.cast(lane, height, place)
 
@@ -457,21 +453,22 @@ class Disputes:
             heights = self._places.get(on)
             if not heights:
                 continue
-            inside = (
-                [h for h in heights if first <= h <= last]
-                if len(heights) < last - first
-                else [h for h in range(first, last + 1) if h in heights]
-            )
+            if len(heights) < last - first:
+                inside: Iterable[int] = [at for at in heights if first <= at <= last]
+            else:
+                inside = range(first, last + 1)
             for at in inside:
-                left_out = refused.get((on, at), frozenset())
-                for index, slot in heights[at].items():
-                    passed[slot] = None
-                    if index in left_out:
+                orders = heights.get(at)
+                if orders is None:
+                    continue
+                left_out = refused.get((on, at), ())
+                for index, order in orders.items():
+                    dispute, votes = order.dispute, order.votes
+                    passed[dispute.slot] = None
+                    if index in left_out or lane in votes.heights:
                         continue
-                    dispute, place = self._by_slot[slot], Place(on, at, index)
-                    votes = dispute.votes_for_order_at(place)
-                    if lane not in votes.heights and dispute.fence(chains, lane, height) == 0:
-                        votes.cast(lane, height, place)
+                    if not dispute.fences or dispute.fence(chains, lane, height) == 0:
+                        votes.cast(lane, height, order.place)
         return list(passed)
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:

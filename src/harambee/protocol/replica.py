@@ -31,7 +31,7 @@ replica references it no more (but for two votes in view 0). What it said before
 branch; what honest authors' blocks stand on is fetched by name, whatever its author did.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,6 +68,7 @@ from harambee.protocol.effects import (
     ServeNamed,
     TwoVotes,
 )
+from harambee.protocol.evidence import is_of_two_votes
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
@@ -171,8 +172,8 @@ class Held:
     signatures: npt.NDArray[np.bool_] | None = None
     """Which orders' signatures hold; None while not checked."""
     possessions: npt.NDArray[np.bool_] | None = None
-    decided: set[int] = field(default_factory=set)
-    """Orders that were refused and turned out to lie in decided slots: no refusal of them matters."""
+    apart: set[int] = field(default_factory=set)
+    """Orders that were refused once: they are counted one by one, or lie in decided slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,8 +418,11 @@ class Replica:
         """
         self.re_entering.phase = Phase.READING
 
-    def restore(self, blocks: Iterable[bytes]) -> None:
+    def restore(self, blocks: Iterable[bytes], evidence: Mapping[int, bytes] | None = None) -> None:
         """Fold a journal, in its own order, before anything is received. Its blocks were checked then.
+
+        `evidence` are the files that are kept beside it, by culprit. They come before anybody is answered:
+        what half of the votes on either branch of a convict's chain made final, is counted by them.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
@@ -443,6 +447,8 @@ class Replica:
                 self._go_on_re_entering()
             if count % RESTORED_AT_ONCE == 0:
                 self._decide_disputes(Effects())
+        for culprit, content in (evidence or {}).items():
+            (self.double_voters if is_of_two_votes(content) else self.convicted).add(culprit)
         self._decide_disputes(Effects())
 
     # -- what people may look at ------------------------------------------------------------------
@@ -972,21 +978,18 @@ class Replica:
         held = self._held_at(on, at)
         if held is None:
             return  # every order in it is applied already
-        unknown = self.disputes.undisputed(on, at, self.doubts.undoubted(on, at, indices))
-        for index in sorted(unknown - held.decided):
+        for index in sorted(indices - held.apart):
             if index >= len(held.block.orders):
                 continue
+            held.apart.add(index)
             slot = Slot.of(held.block.orders[index])
+            if self.disputes.get(slot) is not None or self.doubts.place_of(slot) is not None:
+                continue
             self.counters.refused_in_blocks += 1
             if self._is_decided(slot):
-                held.decided.add(index)
                 continue
-            if self.disputes.get(slot) is not None:
-                continue
-            at_once = Place(on, at, index)
             if slot.space == SPACE_ACCOUNT and self._kept.of_payer(slot.payer) == 1:
-                if self.doubts.place_of(slot) is None:
-                    self.doubts.add(self.chains, at_once, slot, ignore)
+                self.doubts.add(self.chains, Place(on, at, index), slot, ignore)
             else:
                 self._open_dispute(slot, ignore)
 
@@ -1173,9 +1176,9 @@ class Replica:
             if dispute is None:
                 continue
             self._convict_for_two_orders(dispute, effects)
-            if not self._is_decided(slot):
-                self._count(dispute, clocks, effects)
-            if self._is_decided(slot):
+            if self._is_decided(slot) or (
+                self._count(dispute, clocks, effects) and self._is_decided(slot)
+            ):
                 self._close(dispute)
             elif slot in patrol:
                 watch.hot[slot] = None
@@ -1222,7 +1225,7 @@ class Replica:
             self._apply(held.block.orders[indices], held.position, indices, effects)
             self._let_go(doubt.lane, doubt.height)
 
-    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
+    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> bool:
         """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
         candidates = dispute.may_be_final(self.chains)
         self._tally.keep(dispute.slot, candidates)
@@ -1235,7 +1238,8 @@ class Replica:
                     self._skip(dispute.slot, effects)
                 else:
                     self._settle(dispute, candidate.value, effects)
-                return
+                return True
+        return False
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
         """Apply the order that is final in a disputed slot.

@@ -21,6 +21,7 @@ from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Replica
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.sim.auditor import SKIPPED
+from harambee.sim.disk import Disk
 from harambee.sim.marks import note_recovery
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Machine:
         """`index` is its place in the committee."""
         self.world = world
         self.index = index
-        self.disk: list[bytes] = []
+        self.disk = Disk(world.checking.read)
         self.damaged: dict[int, Name] = {}
         """The blocks on the disk that do not match their checksums, by position, and what they were."""
         self.evidence: dict[int, bytes] = {}
@@ -125,7 +126,7 @@ class Machine:
         if self.full:
             self.world.later(self.world.now + FULL_RETRY_NS, self._synced, life, effects)
             return
-        self.disk += effects.persist
+        self.disk.extend(effects.persist)
         self._busy = False
         self._done(effects)
         inbox, self._inbox = self._inbox, []
@@ -183,18 +184,16 @@ class Machine:
         if isinstance(item, TwoVotes):
             self.world.marks.hit("a super-agent was convicted of two votes in view 0")
         self.world.marks.hit("a super-agent was convicted")
-        self.evidence.setdefault(item.culprit, content)
+        if isinstance(item, Evidence) or item.culprit not in self.evidence:
+            self.evidence[item.culprit] = content
         if self.honest:
             culprit = self.world.machines[item.culprit]
             may_be = not culprit.honest or culprit.forgot
             self.world.auditor.convicted(self.index, item.culprit, content, may_be=may_be)
 
     def _find(self, name: Name) -> bytes | None:
-        return next((data for data in self.disk if self._digest_of(data) == name.digest), None)
-
-    def _digest_of(self, data: bytes) -> bytes:
-        block = self.world.checking.read(data)
-        return b"" if isinstance(block, Malformed) else block.digest
+        position = self.disk.with_digest(name.digest)
+        return None if position is None else self.disk[position]
 
     def _rejoin(self, life: int) -> None:
         """The operator sees that it has stopped, and lets it come back."""
@@ -268,12 +267,12 @@ class Machine:
 
     def forget(self, blocks: int) -> None:
         """The disk has lost its newest blocks, which it had promised to keep."""
-        del self.disk[max(0, len(self.disk) - blocks) :]
+        self.disk.truncate(max(0, len(self.disk) - blocks))
         self._lose()
 
     def wipe(self) -> None:
         """The disk is empty."""
-        self.disk.clear()
+        self.disk.truncate(0)
         self.evidence.clear()
         self._lose()
 
@@ -287,7 +286,7 @@ class Machine:
         if not isinstance(block, Malformed):
             name = Name(block.author, block.incarnation, block.height, block.digest)
             self.damaged[position] = name
-            self.disk[position] = spoil(self.disk[position])
+            self.disk.replace(position, spoil(self.disk[position]))
 
     def flip(self, account: int) -> None:
         """A bit of a balance in memory changes by itself."""
@@ -320,8 +319,7 @@ class Machine:
     def _open(self, *, re_enter: bool) -> None:
         """Read the journal."""
         self.replica = self.make_replica()
-        self.replica.restore(self.disk)
-        self.replica.convicted.update(self.evidence)
+        self.replica.restore(self.disk, self.evidence)
         if re_enter:
             self.replica.re_enter()
         if self.honest:
@@ -352,7 +350,7 @@ class Machine:
                     return
                 for position, name in list(self.damaged.items()):
                     if name.digest == block.digest:
-                        self.disk[position] = data
+                        self.disk.replace(position, data)
                         del self.damaged[position]
                         self.world.marks.hit("a damaged block was mended")
         if not self.damaged:

@@ -122,7 +122,7 @@ class LyingServer(Traitor):
         """Spoil what is served and what is claimed."""
         match outgoing:
             case Serve(peer, _) | ServeNamed(peer, _):
-                for data in self.disk[-GARBAGE_FRAMES:]:
+                for data in self.disk.newest(GARBAGE_FRAMES):
                     self.world.travel(self.index, peer, BlockArrived(self.index, _spoilt(data)))
                 self.world.travel(self.index, peer, FetchEnded(self.index))
             case SendHeads(peer, heads):

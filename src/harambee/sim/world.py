@@ -22,7 +22,6 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
-from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
     FetchAsked,
@@ -170,22 +169,16 @@ class World:
                     self._serve(sender, outgoing)
 
     def _serve(self, server: Machine, asked: Serve | ServeNamed) -> None:
-        wanted: set[bytes] = set()
-        ranges: list[tuple[int, int, int, int]] = []
+        disk = server.disk
+        found: set[int] = set()
         if isinstance(asked, Serve):
-            ranges = [(r.author, r.incarnation, r.first, r.last) for r in asked.ranges]
+            for r in asked.ranges:
+                found.update(disk.in_range(r.author, r.incarnation, r.first, r.last))
         else:
-            wanted = {name.digest for name in asked.names}
-        for data in server.disk:
-            block = self.checking.read(data)
-            if isinstance(block, Malformed):
-                continue  # the disk has damaged it: it is never served
-            if block.digest in wanted or any(
-                (author, incarnation) == (block.author, block.incarnation)
-                and first <= block.height <= last
-                for author, incarnation, first, last in ranges
-            ):
-                self.travel(server.index, asked.peer, BlockArrived(server.index, data))
+            named = (disk.with_digest(name.digest) for name in asked.names)
+            found.update(position for position in named if position is not None)
+        for position in sorted(found):
+            self.travel(server.index, asked.peer, BlockArrived(server.index, disk[position]))
         if isinstance(asked, Serve):
             self.travel(server.index, asked.peer, FetchEnded(server.index))
 
