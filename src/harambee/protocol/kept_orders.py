@@ -66,6 +66,10 @@ class KeptOrders:
         """How many kept orders a payer has."""
         return int(self._counts[payer]) if payer < len(self._counts) else 0
 
+    def lies_alone(self, slot: Slot) -> bool:
+        """Whether one kept order lies in a payer's slot, and no second one."""
+        return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
+
     def places(self, slot: Slot) -> list[Place]:
         """Where orders of a payer's or an alias's sequence lie, in the order in which they came.
 

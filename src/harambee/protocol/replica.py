@@ -988,7 +988,7 @@ class Replica:
             self.counters.refused_in_blocks += 1
             if self._is_decided(slot):
                 continue
-            if slot.space == SPACE_ACCOUNT and self._kept.of_payer(slot.payer) == 1:
+            if slot.space == SPACE_ACCOUNT and self._kept.lies_alone(slot):
                 self.doubts.add(self.chains, Place(on, at, index), slot, ignore)
             else:
                 self._open_dispute(slot, ignore)
