@@ -161,9 +161,16 @@ MUTATIONS = {
     ),
     "a slot that is about to be final is opened": Mutation(
         "recovery",
-        "if dispute is not None and dispute.comes_by_itself(self._chains):",
+        "if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):",
         "if False:",
         RECOVERY + "::test_what_is_certified_where_nobody_fenced_is_waited_for",
+    ),
+    "a certificate that nobody will acknowledge is waited for": Mutation(
+        "recovery",
+        "dispute.comes_by_itself(self._chains, self._sees()):",
+        "dispute.comes_by_itself(self._chains, self._chains.heads):",
+        "tests/protocol/test_evidence.py"
+        "::test_a_certificate_that_needs_a_vote_which_nobody_references_keeps_no_slot_shut",
     ),
     "patience runs out while too few can be reached": Mutation(
         "replica",

@@ -270,7 +270,11 @@ def test_where_room_is_short_the_lowest_blocks_stay_and_the_rest_is_fetched():
 
 
 def test_a_crooked_payer_and_a_broker_fill_no_memory_with_orders_of_one_slot():
-    """A thousand different orders of one slot, each signed by its payer: a few blocks' worth is kept."""
+    """A thousand different orders of one slot, each signed by its payer: a few blocks' worth is kept.
+
+    The broker fences the slot first, so that to carry many is no vote for any: else it would be convicted.
+    """
+    fence = write_recovery(Recovery(fences=(Fence(Slot.of_account(ANN, 0), 1, NO_ORDERS),)))
     listener = Listener()
     limits = listener.replica._limits
     limits.kept_orders_max = 50
@@ -278,7 +282,8 @@ def test_a_crooked_payer_and_a_broker_fill_no_memory_with_orders_of_one_slot():
     blocks = []
     for at in range(1, 41):
         orders = np.concatenate([make_order(ANN, BEN, 10_000 + at * 25 + k, 0) for k in range(25)])
-        data, previous = make_block(LIAR, at, previous, orders=orders)
+        recovery = fence if at == 1 else b""
+        data, previous = make_block(LIAR, at, previous, orders=orders, recovery=recovery)
         blocks.append((data, previous))
         signed += len(orders)
         listener.hear_blocks(data)

@@ -26,6 +26,7 @@ from harambee.protocol.evidence import (
     write_two_votes,
 )
 from harambee.protocol.malformed import Malformed
+from harambee.protocol.messages import OrdersOffered
 from harambee.protocol.recovery_entries import Fence, Recovery, Vote, write_recovery
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import (
@@ -174,13 +175,13 @@ def test_a_replica_convicts_who_votes_for_two_orders_of_a_slot_and_a_stranger_be
     content = write_two_votes(NETWORK, found, story.blocks.get)
     assert read_evidence(content, NETWORK, COMMITTEE).culprit == 3
     assert len(content) < 8_192
-    # Its votes count as before, its chain is read on, and nothing is said of it twice.
+    # Its votes count as before, it is referenced no more, and nothing is said of it twice.
     dispute = listener.replica.disputes.get(SLOT)
     assert all(3 in votes.heights for votes in dispute.votes.values())
-    listener.hear_blocks(story.blocks[story.write(3)])
+    listener.hear_blocks(story.blocks[story.write(3)], story.blocks[story.write(2)])
     (block,) = listener.speak(after_ms=1_000)
-    assert 3 in [name.author for name in block.references]
-    assert listener.replica.double_voters == {3}
+    assert [name.author for name in block.references] == [2]
+    assert listener.replica.convicted == {3}
     assert len(listener.evidence) == 1
 
 
@@ -316,11 +317,26 @@ def test_a_restart_finds_what_was_final_only_because_somebody_is_convicted():
     story.write(1, [sees])
     story.write(3, [sees])
     assert copied.height < sees.height
-    other, _ = make_block(3, 1, NO_DIGEST, [])
-    for evidence, balance in (
-        ({}, OPENING_CENTS),
-        ({3: write_evidence(NETWORK, story.blocks[forked], other)}, OPENING_CENTS + 10_000),
-    ):
+    for convicted, balance in (([], OPENING_CENTS), ([3], OPENING_CENTS + 10_000)):
         replica = Listener().replica
-        replica.restore(story.blocks.values(), evidence)
+        replica.restore(story.blocks.values(), convicted)
         assert replica.ledger.accounts[BEN]["balance"] == balance
+
+
+def test_a_certificate_that_needs_a_vote_which_nobody_references_keeps_no_slot_shut():
+    story = Story()
+    a = story.write(1, orders=A)
+    votes = story.write(3, [a])
+    refuses = story.write(2, [a], refuses=[a])
+    listener = Listener()
+    fork, _ = make_block(3, 1, NO_DIGEST, [])
+    listener.hear_blocks(*(story.blocks[name] for name in (a, votes, refuses)), fork)
+    (block,) = listener.speak()
+    assert [name.author for name in block.references] == [1, 2]
+    blocks = []
+    for _ in range(12):
+        listener.hear(OrdersOffered(1, A))
+        blocks += listener.speak(after_ms=500)
+    dispute, chains = listener.replica.disputes.get(SLOT), listener.replica.chains
+    assert [sorted(dispute.votes[c].heights) for c in dispute.certified(chains)] == [[0, 1, 3]]
+    assert [fence.slot for block in blocks for fence in block.recovery.fences] == [SLOT]

@@ -182,8 +182,10 @@ def test_who_votes_late_votes_for_no_rival_of_what_it_has_locked(settled, restar
     one_2, one_2_name = make_block(1, 2, one_name, [(2, 1, two_name)], None, refused)
     three, three_name = make_block(3, 1, NO_DIGEST, [(2, 1, two_name)])
     one_3, _ = make_block(1, 3, one_2_name, [(3, 1, three_name)])
-    three_2, _ = make_block(3, 2, three_name, [(1, 2, one_2_name)])
-    two_2, _ = make_block(2, 2, two_name, [(1, 2, one_2_name), (3, 1, three_name)])
+    first_refused = b"" if settled else write_rejection(1, 0, 1, 1, np.array([0]), taken)
+    three_2, _ = make_block(3, 2, three_name, [(1, 2, one_2_name)], None, first_refused)
+    sees = [(1, 2, one_2_name), (3, 1, three_name)]
+    two_2, _ = make_block(2, 2, two_name, sees, None, first_refused)
     late = [two, one_2, three, one_3, three_2, two_2]
     listener.hear_blocks(*late)
     if restarts:

@@ -366,7 +366,7 @@ class Engine:
             heads=replica.chains.heads[replica.chains.current].tolist(),
             final=replica.chains.final[replica.chains.current].tolist(),
             held_by=replica.catch_up.held_by.tolist(),
-            convicted=sorted(replica.convicted | replica.double_voters),
+            convicted=sorted(replica.convicted),
             fsync_ms_p50=float(np.median(self._commits_ms)) if self._commits_ms else 0.0,
         )
 

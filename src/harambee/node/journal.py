@@ -28,7 +28,6 @@ from typing import Any, Final, Self
 import lmdb
 
 from harambee.protocol.effects import Name
-from harambee.protocol.evidence import is_of_two_votes
 from harambee.protocol.wire import digest_of
 
 FORMAT: Final = 2
@@ -291,12 +290,11 @@ class Journal:
     # -- what is kept beside the blocks -----------------------------------------------------------
 
     def keep_evidence(self, culprit: int, content: bytes) -> None:
-        """Keep a piece of evidence durably: one for each culprit, of a fork if there is one."""
+        """Keep a piece of evidence durably; the first one against each culprit is enough."""
         try:
             with self._environment.begin(write=True) as transaction:
                 key = culprit.to_bytes(2, "big")
-                graver = not is_of_two_votes(content)
-                transaction.put(key, _sealed(content), overwrite=graver, db=self._evidence)
+                transaction.put(key, _sealed(content), overwrite=False, db=self._evidence)
         except lmdb.Error as error:
             raise JournalFull(f"the journal {self.folder} cannot be written: {error}") from error
 

@@ -250,6 +250,11 @@ class Chains:
         clocks[self.heads == self._bases[: len(lanes)]] = 0
         return clocks
 
+    def clock_above(self, lanes: list[int]) -> npt.NDArray[np.int32]:
+        """The clock of a block that references the newest blocks of these lanes, (lanes,)."""
+        clock: npt.NDArray[np.int32] = self.clocks()[lanes].max(axis=0)
+        return clock
+
     def extend(
         self, lane: int, digest: bytes, references: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:

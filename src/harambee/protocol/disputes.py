@@ -203,12 +203,16 @@ class Dispute:
             if any(fence.view == ABSTAINS for fence in fences)
         }
 
-    def comes_by_itself(self, chains: Chains) -> bool:
-        """Whether an order is certified and nobody has fenced the slot: then the next blocks make it final.
+    def comes_by_itself(self, chains: Chains, clock: Clock) -> bool:
+        """Whether nobody has fenced the slot and the next blocks make an order final.
 
-        To open the slot then would only take back acknowledgements that are under way.
+        That is so if its certificate lies in what one's next block will have in its past, `clock`; to open
+        the slot then would only take back acknowledgements that are under way. A certificate that needs the
+        vote of a convict whom nobody references will never be acknowledged.
         """
-        return not self._views and bool(self.certified(chains))
+        return not self._views and any(
+            votes.are_enough_in(chains, clock) for votes in self.votes.values()
+        )
 
     def vote_of(self, chains: Chains, lane: int, view: int) -> bytes | None:
         """The value that a lane's chain has voted for in a view, or None."""

@@ -50,11 +50,6 @@ class Conviction:
     """One sentence, without the culprit's name."""
 
 
-def is_of_two_votes(content: bytes) -> bool:
-    """Whether a file shows two votes in view 0: then its culprit is read and referenced on (decision 17)."""
-    return content.startswith(MAGIC_TWO_VOTES)
-
-
 def write_evidence(network: bytes, first: bytes, second: bytes) -> bytes:
     """The file of two blocks."""
     return MAGIC + network + _sized(first) + _sized(second)

@@ -27,11 +27,11 @@ own block is made, and that block *is* the lock's record: it says which blocks i
 it refuses. So a vote is durable before it leaves, and `restore` finds every promise in one's own chain.
 
 **Liars.** An author that forks, or votes twice, is convicted: evidence goes out with the effects, and this
-replica references it no more (but for two votes in view 0). What it said before still counts, in every
+replica references it no more. What it said before still counts, in every
 branch; what honest authors' blocks stand on is fetched by name, whatever its author did.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,7 +68,6 @@ from harambee.protocol.effects import (
     ServeNamed,
     TwoVotes,
 )
-from harambee.protocol.evidence import is_of_two_votes
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
@@ -285,13 +284,12 @@ class Replica:
             self.disputes,
             self._is_next,
             self._passes_in_recovery,
+            lambda: self.chains.clock_above([self.lane, *self._followed()]),
         )
         self.catch_up = CatchUp(committee.n, index)
         self.re_entering = ReEntering(committee, index)
         self.convicted: set[int] = set()
         """Authors that are referenced no more."""
-        self.double_voters: set[int] = set()
-        """Authors convicted of two votes in view 0. Their chains are whole, and read on (decision 17)."""
         self.halted: str | None = None
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
@@ -418,11 +416,11 @@ class Replica:
         """
         self.re_entering.phase = Phase.READING
 
-    def restore(self, blocks: Iterable[bytes], evidence: Mapping[int, bytes] | None = None) -> None:
+    def restore(self, blocks: Iterable[bytes], convicted: Iterable[int] = ()) -> None:
         """Fold a journal, in its own order, before anything is received. Its blocks were checked then.
 
-        `evidence` are the files that are kept beside it, by culprit. They come before anybody is answered:
-        what half of the votes on either branch of a convict's chain made final, is counted by them.
+        `convicted` are those against whom evidence is kept beside it: what is final only because the orders
+        in a convict's blocks are counted one by one, was told already.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
@@ -447,8 +445,7 @@ class Replica:
                 self._go_on_re_entering()
             if count % RESTORED_AT_ONCE == 0:
                 self._decide_disputes(Effects())
-        for culprit, content in (evidence or {}).items():
-            (self.double_voters if is_of_two_votes(content) else self.convicted).add(culprit)
+        self.convicted.update(convicted)
         self._decide_disputes(Effects())
 
     # -- what people may look at ------------------------------------------------------------------
@@ -644,7 +641,7 @@ class Replica:
                     return Name(block.author, block.incarnation, block.height, digest)
         return None
 
-    def _convict(self, evidence: Evidence, effects: Effects) -> None:
+    def _convict(self, evidence: Evidence | TwoVotes, effects: Effects) -> None:
         if evidence.culprit in self.convicted:
             return
         self.convicted.add(evidence.culprit)
@@ -963,13 +960,11 @@ class Replica:
         """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
         for lane, *names in dispute.voted_twice(self.chains):
             culprit = self.chains.lanes[lane].author
-            if culprit in self.convicted | self.double_voters or culprit == self.index:
+            if culprit in self.convicted or culprit == self.index:
                 continue
             one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
             if one is not None and other is not None:
-                self.double_voters.add(culprit)
-                self.counters.convictions += 1
-                effects.evidence.append(TwoVotes(culprit, (one, other)))
+                self._convict(TwoVotes(culprit, (one, other)), effects)
 
     def _dispute_refused(
         self, on: int, at: int, indices: frozenset[int], ignore: tuple[int, int]

@@ -184,8 +184,7 @@ class Machine:
         if isinstance(item, TwoVotes):
             self.world.marks.hit("a super-agent was convicted of two votes in view 0")
         self.world.marks.hit("a super-agent was convicted")
-        if isinstance(item, Evidence) or item.culprit not in self.evidence:
-            self.evidence[item.culprit] = content
+        self.evidence.setdefault(item.culprit, content)
         if self.honest:
             culprit = self.world.machines[item.culprit]
             may_be = not culprit.honest or culprit.forgot
