@@ -29,8 +29,10 @@ Orders = npt.NDArray[np.void]
 
 LOOK_NS: Final = 250 * MS
 OFFER_AGAIN_NS: Final = 1_000 * MS
-PATIENCE_PACES: Final = 12
+PATIENCE_PACES: Final = 8
 """A handset waits for as long as a payment may well take, where super-agents speak rarely."""
+DOORS_DOUBLINGS_MAX: Final = 3
+"""Each time that it has waited in vain it goes to twice as many further doors, up to eight."""
 CLAIM_LOOKS: Final = 4
 """After so many looks a claim goes to the next door."""
 CLAIM_TICKETS: Final = 1 << 20
@@ -66,6 +68,7 @@ class Payment:
     door: int
     offered_at: int
     day: int
+    offers: int = 0
     cancelled: bool = False
     refused_on: int = 0
     """The day on which a patient payer was refused; she comes back on another one."""
@@ -339,12 +342,14 @@ class Crowd:
     def _offer_again(self, payment: Payment) -> None:
         world = self.world
         payment.offered_at = world.now
-        payment.door = (payment.door + 1) % world.story.super_agents
+        more = min(1 << min(payment.offers, DOORS_DOUBLINGS_MAX), world.story.super_agents)
+        payment.offers += 1
         world.marks.hit("an order was brought to another door")
         order = payment.orders[-1]
-        doors = range(world.story.super_agents) if payment.refused_by else [payment.door]
-        if payment.refused_on:
-            doors = range(world.story.super_agents)
+        doors = [(payment.door + k) % world.story.super_agents for k in range(1, more + 1)]
+        payment.door = doors[-1]
+        if payment.refused_by or payment.refused_on:
+            doors = list(range(world.story.super_agents))
         for door in doors:
             self._bring(payment.number, order, door)
 

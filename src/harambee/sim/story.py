@@ -157,7 +157,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             {
                 "pace_ms": 500,
                 "heartbeat_ms": 2_000,
-                "turn_ms": 25,
+                "turn_ms": 50,
                 "people": people,
                 "crooks": min(self.crooks, 0.002),
                 "crashes": min(self.crashes, 0.1) if spare else 0.0,
