@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEFINITION = "tests/protocol/test_definition.py"
 RECOVERY = "tests/protocol/test_recovery.py"
+BOUNDED = "tests/protocol/test_bounded_work.py"
+EVIDENCE = "tests/protocol/test_evidence.py"
 REPLICA = "tests/protocol/test_replica.py"
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
@@ -43,7 +45,7 @@ MUTATIONS = {
         DEFINITION,
     ),
     "a fence does not stop votes in view 0": Mutation(
-        "disputes", "if dispute.fence(chains, lane, height) == 0:", "if True:", DEFINITION
+        "disputes", " and dispute.fence(chains, lane, height) == 0:", ":", DEFINITION
     ),
     "a vote counts in any view": Mutation(
         "disputes",
@@ -53,12 +55,15 @@ MUTATIONS = {
     ),
     "branches are counted, not authors": Mutation(
         "disputes",
-        "            chains.lanes[lane].author\n            for lane, height in",
-        "            lane\n            for lane, height in",
+        "return len(set(chains.author_of[voting].tolist())) >= chains.quorum",
+        "return len(voting) >= chains.quorum",
         DEFINITION,
     ),
     "the votes of those who fork are not counted": Mutation(
-        "disputes", "if lane < len(clock) and", "if lane < chains.members and", DEFINITION
+        "disputes",
+        "voting = np.flatnonzero(self.row(len(clock)) <= clock)",
+        "voting = np.flatnonzero((self.row(len(clock)) <= clock)[: chains.members])",
+        DEFINITION,
     ),
     "the lowest certificate is stated": Mutation(
         "disputes",
@@ -87,6 +92,12 @@ MUTATIONS = {
         "if False:",
         REPLICA + "::test_a_restart_keeps_the_locks",
     ),
+    "who votes late votes for what it never looked at": Mutation(
+        "replica",
+        "        refuse[apart] = True\n",
+        "        refuse[apart] = False\n",
+        REPLICA + "::test_who_votes_late_votes_for_no_rival_of_what_it_has_locked",
+    ),
     "a vote leaves before it is durable": Mutation(
         "replica",
         "        if not restoring:\n            effects.persist.append(block.data)",
@@ -102,7 +113,7 @@ MUTATIONS = {
     ),
     "who lost its disk goes on as if nothing were": Mutation(
         "replica",
-        "if block.author == self.index and not self._may_be_told_of(block):",
+        "if seen.author == self.index and not self._may_be_told_of(seen):",
         "if False:",
         REPLICA + "::test_a_replica_that_lost_its_disk_stops_speaking",
     ),
@@ -150,9 +161,16 @@ MUTATIONS = {
     ),
     "a slot that is about to be final is opened": Mutation(
         "recovery",
-        "if dispute is not None and dispute.comes_by_itself(self._chains):",
+        "if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):",
         "if False:",
         RECOVERY + "::test_what_is_certified_where_nobody_fenced_is_waited_for",
+    ),
+    "a certificate that nobody will acknowledge is waited for": Mutation(
+        "recovery",
+        "dispute.comes_by_itself(self._chains, self._sees()):",
+        "dispute.comes_by_itself(self._chains, self._chains.heads):",
+        "tests/protocol/test_evidence.py"
+        "::test_a_certificate_that_needs_a_vote_which_nobody_references_keeps_no_slot_shut",
     ),
     "patience runs out while too few can be reached": Mutation(
         "replica",
@@ -165,6 +183,67 @@ MUTATIONS = {
         "able = able - dispute.abstaining(self.chains)",
         "able = able | self.peers_up",
         RECOVERY + "::test_who_abstains_in_a_slot_is_not_counted_on_there",
+    ),
+    "a free order is voted for unchecked": Mutation(
+        "recovery",
+        "if forced or value == SKIP or self._passes(dispute, value):",
+        "if True:",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a balance is clamped at zero": Mutation(
+        "../ledger/kernels",
+        'accounts[payer]["balance"] -= debit',
+        'accounts[payer]["balance"] = max(np.int64(accounts[payer]["balance"]) - np.int64(debit), 0)',
+        "tests/ledger/test_applying.py",
+    ),
+    "an author's blocks cost it nothing": Mutation(
+        "replica",
+        "            self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))\n",
+        "            pass\n",
+        BOUNDED + "::test_blocks_beyond_an_authors_limit_are_not_looked_at_and_fetched_later",
+    ),
+    "a fork in a later life is forgotten by a restart": Mutation(
+        "replica",
+        "if sum(other.incarnation == about.incarnation for other in lanes) > 1:",
+        "if not about.incarnation and len(self.chains.lanes_of[about.author]) > 1:",
+        BOUNDED + "::test_a_liar_who_comes_back_and_then_forks_stops_nobody",
+    ),
+    "who is behind is held back by the limits": Mutation(
+        "replica",
+        "return int(holders.sum()) >= self.committee.w",
+        "return False",
+        BOUNDED + "::test_what_w_hold_is_taken_without_a_limit",
+    ),
+    "blocks wait for their past without end": Mutation(
+        "parking",
+        "len(room.parked) >= room.blocks_max\n",
+        "False\n",
+        BOUNDED
+        + "::test_a_few_parentless_blocks_wait_and_their_parents_are_asked_of_their_sender_alone",
+    ),
+    "undecided orders are kept without end": Mutation(
+        "replica",
+        "if seen.orders and self._kept_in(lane) >= self._limits.kept_orders_max:",
+        "if False:",
+        BOUNDED + "::test_a_crooked_payer_and_a_broker_fill_no_memory_with_orders_of_one_slot",
+    ),
+    "what a convict says is a reason to speak for ever": Mutation(
+        "replica",
+        "            self._watch.in_vain = set(self._watch.owed)\n",
+        "            self._watch.in_vain = set()\n",
+        BOUNDED + "::test_what_rests_on_the_word_of_a_convict_is_no_reason_to_speak",
+    ),
+    "who refused a block before is taken to vote for it": Mutation(
+        "evidence",
+        "            if (before.incarnation, before.height) < (block.incarnation, block.height):\n",
+        "            if True:\n",
+        EVIDENCE + "::test_what_is_no_second_vote_convicts_nobody",
+    ),
+    "who comes back is convicted of all of history": Mutation(
+        "evidence",
+        "    first_life = not voter.incarnation\n",
+        "    first_life = True\n",
+        EVIDENCE + "::test_who_came_back_is_not_convicted_for_referencing_all_of_history",
     ),
     "final orders that wait are dropped": Mutation(
         "applying",

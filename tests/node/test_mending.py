@@ -62,6 +62,21 @@ def test_a_damaged_block_comes_back_from_a_peer_and_no_other_takes_its_place(tmp
         assert not journal.damaged()
 
 
+def test_a_block_that_nobody_has_is_given_up_with_all_behind_it(tmp_path):
+    with open_(tmp_path) as journal:
+        journal.append([ONE, TWO, FORK])
+        assert journal.give_up_damaged() == 0
+    damage(tmp_path, TWO)
+    with open_(tmp_path) as journal:
+        assert journal.give_up_damaged() == 2
+        assert [block for _, block in journal.blocks()] == [ONE]
+        assert not journal.damaged()
+        journal.append([FORK])
+    with open_(tmp_path) as journal:
+        assert [block for _, block in journal.blocks()] == [ONE, FORK]
+        assert journal.find_digest(Name(1, 0, 2, TWO_NAME)) is None
+
+
 def test_mending_ends_when_the_super_agent_is_told_to_stop(tmp_path):
     def stop(_):
         raise MendingEnded

@@ -27,6 +27,7 @@ from harambee.ledger.records import (
     account_number,
 )
 from harambee.money.tariff import FeeTable, shipped_tariff
+from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee, Member
 from harambee.protocol.effects import (
     EVERYONE,
@@ -51,7 +52,15 @@ from harambee.protocol.messages import (
     PeerUp,
 )
 from harambee.protocol.replica import Pace, Replica, day_of
-from harambee.protocol.wire import Draft, block_prefix, read_block, write_block
+from harambee.protocol.wire import (
+    NO_DIGEST,
+    REFERENCE,
+    Draft,
+    block_prefix,
+    read_block,
+    write_block,
+    write_names,
+)
 
 NETWORK = digest(b"the network of the protocol's tests")
 START_NS = 1_790_000_000_000_000_000
@@ -125,6 +134,70 @@ def make_block(author, height, previous, references=(), orders=None, rejections=
         Draft(NETWORK, 0, author, height, previous, 0, names, rejections, recovery, data)
     )
     return unsigned + sign(SUPER_AGENT_KEYS[author], block_prefix(NETWORK, 0) + name), name
+
+
+class CountingChecking(Checking):
+    """Counts what costs: blocks parsed, and signatures of blocks checked."""
+
+    parsed = signatures = 0
+
+    def read(self, data):
+        self.parsed += 1
+        return super().read(data)
+
+    def block_holds(self, block):
+        self.signatures += 1
+        return super().block_holds(block)
+
+
+def heads_of(n, **heights):
+    """What a peer says it holds: `of_3=9` is height 9 of author 3."""
+    names = (Name(author, 0, heights.get(f"of_{author}", 0), NO_DIGEST) for author in range(n))
+    return np.frombuffer(write_names(tuple(names)), REFERENCE)
+
+
+class Listener:
+    """Replica 0 alone, linked to peers that say exactly what a test lets them say."""
+
+    def __init__(self, n=4, people=12):
+        self.n, self.now = n, START_NS
+        self.checking = CountingChecking(NETWORK, make_committee(n))
+        self.replica = Replica(
+            NETWORK,
+            make_committee(n),
+            0,
+            SUPER_AGENT_KEYS[0],
+            make_ledger(n, people),
+            checking=self.checking,
+        )
+        self.evidence = []
+        self.sent = []
+        """What was sent since the last look at it."""
+        nothing = heads_of(n)
+        for peer in range(1, n):
+            self.hear(PeerUp(peer), HeadsArrived(peer, nothing))
+
+    def hear(self, *messages):
+        for message in messages:
+            self._note(self.replica.receive(message, self.now))
+
+    def hear_blocks(self, *blocks, peer=None):
+        """Blocks as bytes, each from its author, or all from one peer."""
+        for data in blocks:
+            author = int.from_bytes(data[2:4], "little")
+            self.hear(BlockArrived(author if peer is None else peer, data))
+
+    def speak(self, after_ms=100):
+        """Let so much time pass; the blocks that the replica makes then."""
+        self.now += after_ms * MS
+        effects = self.replica.act(self.now)
+        self._note(effects)
+        sent = [out.data for out in effects.send if isinstance(out, SendBlock)]
+        return [read_block(data, NETWORK, self.n) for data in sent]
+
+    def _note(self, effects):
+        self.sent += effects.send
+        self.evidence += effects.evidence
 
 
 @dataclass

@@ -246,6 +246,7 @@ class _Wanted:
     """Stands for a parked block that waits."""
 
     waiters: tuple[bytes, ...] = ()
+    vouched = True
 
 
 def compare_doubt(replica, world, slot, expected):
@@ -280,7 +281,10 @@ def compare(replica, world):
         assert {tuple(c) for c in dispute.certified(chains)} == expected
         acknowledged = acknowledging(world.blocks, slot)
         for view, value in expected:
-            found = dispute.acknowledging(chains, chains.clocks(), Candidate(view, value))
+            candidate = Candidate(view, value)
+            ballot = dispute.votes[candidate].row(len(chains.lanes))[np.newaxis]
+            seen = chains.acknowledging(chains.clocks(), ballot)[0]
+            found = dispute.acknowledging(chains, seen, candidate)
             assert found == acknowledged.get((view, value), set())
         for lane, fences in dispute.fences.items():
             for fence in fences:

@@ -200,6 +200,22 @@ def test_a_replica_votes_once_in_a_view_whatever_its_leader_proposes(free):
     scribes, proof = free
     assert scribes.propose(1, SKIP, proof)
     assert scribes.propose(1, NAME_A, proof)
+    assert len(votes_said(scribes)) == 1
+
+
+@pytest.mark.parametrize(("cents", "votes"), [(10_000, 1), (2_000_000, 0)])
+def test_a_free_order_is_voted_for_only_if_it_passes_every_check(cents, votes):
+    """A liar may propose what its payer cannot pay; nobody has judged it before."""
+    order = make_order(ANN, BEN, cents, 0)
+    name = digest(signed_prefix(TAG_ORDER, NETWORK), order.tobytes()[:BODY_BYTES])
+    scribes = Scribes()
+    scribes.write(1, orders=order)
+    assert scribes.propose(1, name, [scribes.fence(author) for author in (1, 2, 3)])
+    assert [vote.value for vote in votes_said(scribes)] == [name] * votes
+
+
+def votes_said(scribes):
+    """The explicit votes of the replica in its next blocks."""
     replica, now = scribes.replica, START_NS + SECOND
     for peer in (1, 2, 3):
         replica.receive(PeerUp(peer), now)
@@ -209,7 +225,7 @@ def test_a_replica_votes_once_in_a_view_whatever_its_leader_proposes(free):
         effects = replica.act(now + turn * replica.pace.block_ns)
         said += [read_block(sent.data, NETWORK, 4) for sent in effects.send if is_block(sent)]
     assert said
-    assert sum(len(block.recovery.votes) for block in said) == 1
+    return [vote for block in said for vote in block.recovery.votes]
 
 
 def is_block(sent):

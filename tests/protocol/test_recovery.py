@@ -15,11 +15,12 @@ from tests.protocol.network import (
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import POSITION_ENROLMENT, account_number
-from harambee.protocol.messages import BlockArrived
+from harambee.protocol.chains import VOTED
+from harambee.protocol.messages import BlockArrived, HeadsArrived
 from harambee.protocol.recovery import STRIDE_NS_MAX, VIEW_NS_MIN, VIEW_STRIDES
 from harambee.protocol.reentry import Phase
 from harambee.protocol.slot import Slot
-from harambee.protocol.wire import NO_DIGEST
+from harambee.protocol.wire import NO_DIGEST, names_in
 
 ANN, BEN, CYD, DAN = customers(4)
 
@@ -325,8 +326,7 @@ def fenced_by(network, order):
     for node in network.nodes:
         dispute = node.replica.disputes.get(slot)
         if node.up and dispute is not None:
-            views = dispute.fence_views(node.replica.chains)
-            found |= {author for author, view in enumerate(views) if view}
+            found |= {author for author in range(network.n) if dispute.view_of(author)}
     return found
 
 
@@ -367,22 +367,18 @@ def test_who_abstains_in_a_slot_is_not_counted_on_there():
 
 
 def test_what_is_certified_where_nobody_fenced_is_waited_for():
-    network = Network(seed=2)
+    network = Network(delay_ms=(5, 5))
     network.run(1)
     order = make_order(ANN, BEN, 10_000, 0)
     network.offer(0, order)
-    network.run(0.02)
+    network.run(0.005)
     chains, lies_at = network.nodes[0].replica.chains, network.nodes[0].replica.height
     assert network.nodes[0].replica.open_blocks == 1
 
     def is_certified():
         return chains.certified_if_referenced()[0] >= lies_at
 
-    for _ in range(500):
-        network.run(0.001)
-        if is_certified():
-            break
-    assert is_certified()
+    step_until(network, is_certified)
     assert not network.is_final(order, 0)
     everybody = range(network.n)
     network.cut = {(a, b) for a in everybody for b in everybody}
@@ -413,3 +409,89 @@ def test_views_last_as_long_as_blocks_really_take():
     for _ in range(60):
         rescuer.note_stride(MS)
     assert rescuer.view_ns == at_first
+
+
+def test_an_outcome_that_rests_on_a_liars_lost_word_reaches_everybody():
+    """A liar's acknowledgement makes the order final at one replica, and no honest block references it."""
+    network = Network(delay_ms=(1, 2))
+    network.kill(3)
+    network.run(0.5)
+    amani, baraka, chapa = (node.replica for node in network.nodes[:3])
+    network.cut.add((1, 2))
+    order, rival = make_order(ANN, BEN, 10_000, 0), make_order(ANN, CYD, 20_000, 0)
+    slot = Slot.of(order[0])
+
+    # Chapa votes before it can know a certificate; then it hears and tells nothing more, and fences.
+    network.offer(0, order)
+    step_until(network, lambda: chapa.open_blocks)
+    network.cut.add((0, 2))
+    ordered_at = amani.height
+    step_until(network, lambda: chapa.chains.head_row(2)[VOTED][0] >= ordered_at)
+    network.run(0.005)
+    network.cut |= {(2, 0), (2, 1)}
+    network.offer(2, rival)
+    step_until(network, lambda: chapa.disputes.get(slot) is not None)
+    network.run(0.1)
+    assert chapa.disputes.get(slot).fence(chapa.chains, 2, chapa.height) == 1
+    assert not network.is_final(order, 0)
+
+    # The third acknowledgement is a liar's, shown to amani alone; then it forks before everybody.
+    seen = [(name.author, name.height, name.digest) for name in names_in(amani.heads()[:3])]
+    word, _ = make_block(3, 1, NO_DIGEST, seen)
+    forks = [make_block(3, 1, NO_DIGEST, seen[:k])[0] for k in range(2)]
+    show(network, 0, word, forks[0])
+    assert network.is_final(order, 0)
+    show(network, 1, *forks)
+    show(network, 2, *forks)
+    assert all(replica.convicted == {3} for replica in (amani, baraka, chapa))
+
+    network.cut.clear()
+    network.offer(1, rival)
+    network.until(lambda: is_decided(network, ANN, 0), seconds=10)
+    network.assert_sound()
+    network.run(1)
+    network.assert_same()
+
+
+def test_what_came_by_an_offer_is_passed_on_as_a_loose_end():
+    """Who first held the liar's word may be gone; whoever has it by then tells of it."""
+    network = Network(delay_ms=(1, 2))
+    network.kill(3)
+    network.run(0.5)
+    amani, baraka, chapa = (node.replica for node in network.nodes[:3])
+    seen = [(name.author, name.height, name.digest) for name in names_in(amani.heads()[:3])]
+    word, _ = make_block(3, 1, NO_DIGEST, seen)
+    forks = [make_block(3, 1, NO_DIGEST, seen[:k])[0] for k in range(2)]
+    show(network, 0, word, forks[0])
+    show(network, 1, *forks)
+    show(network, 2, *forks)
+
+    def tell(teller, listener, index):
+        said = HeadsArrived(index, teller.heads())
+        return [sent for sent in listener.receive(said, network.now).send if sent.peer == index]
+
+    [asked] = tell(amani, baraka, 0)
+    [name] = asked.names
+    assert (name.author, name.height) == (3, 1)
+    assert name == names_in(amani.heads())[3]
+    show(network, 1, word)
+    assert baraka.chains.find(3, 1, name.digest) is not None
+    assert name in names_in(baraka.heads()[4:])
+
+    [asked] = tell(baraka, chapa, 1)
+    assert name in asked.names
+
+
+def step_until(network, holds):
+    for _ in range(1_000):
+        if holds():
+            return
+        network.run(0.001)
+    raise AssertionError("it never came true")
+
+
+def show(network, to, *blocks):
+    """Deliver blocks of the dead node 3 all at once."""
+    for data in blocks:
+        effects = network.nodes[to].replica.receive(BlockArrived(3, data), network.now)
+        network._carry_out(to, effects)

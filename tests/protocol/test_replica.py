@@ -13,6 +13,7 @@ from tests.protocol.network import (
     START_NS,
     SUPER_AGENT_KEYS,
     TODAY,
+    Listener,
     Network,
     customer_key,
     customers,
@@ -26,7 +27,7 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.protocol.messages import BlockArrived, OrdersOffered, PeerUp
 from harambee.protocol.replica import JournalBroken, Replica
-from harambee.protocol.wire import NO_DIGEST
+from harambee.protocol.wire import NO_DIGEST, write_rejection
 
 ANN, BEN, CYD, DAN = customers(4)
 
@@ -157,6 +158,44 @@ def test_a_restart_keeps_the_locks():
     network.cut = set()
     network.until(lambda: network.is_final(first))
     network.assert_sound()
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["at once", "after a restart"])
+@pytest.mark.parametrize("settled", [False, True], ids=["open", "decided"])
+def test_who_votes_late_votes_for_no_rival_of_what_it_has_locked(settled, restarts):
+    """A block may be final, disputed orders excepted, before one votes on it: its rivals are still refused.
+
+    Replica 0 votes for `first`. Author 2's block has `rival` and another payer's order; author 1 refuses the
+    rival, 3 does not, and their blocks make the whole block final before 0 says anything again. Or even the
+    rival is final, because its slot's fate was decided without 0: still no second vote of its.
+    """
+    first, rival = make_order(ANN, BEN, 10_000, 0), make_order(ANN, CYD, 20_000, 0)
+    other = make_order(DAN, CYD, 10_000, 0)
+    listener = Listener()
+    one, one_name = make_block(1, 1, NO_DIGEST, (), first)
+    listener.hear_blocks(one)
+    (voting,) = listener.speak()
+    assert not voting.rejections
+    two, two_name = make_block(2, 1, NO_DIGEST, (), np.concatenate([rival, other]))
+    taken = np.array([int(Outcome.SLOT_TAKEN)], np.uint8)
+    refused = b"" if settled else write_rejection(2, 0, 1, 2, np.array([0]), taken)
+    one_2, one_2_name = make_block(1, 2, one_name, [(2, 1, two_name)], None, refused)
+    three, three_name = make_block(3, 1, NO_DIGEST, [(2, 1, two_name)])
+    one_3, _ = make_block(1, 3, one_2_name, [(3, 1, three_name)])
+    first_refused = b"" if settled else write_rejection(1, 0, 1, 1, np.array([0]), taken)
+    three_2, _ = make_block(3, 2, three_name, [(1, 2, one_2_name)], None, first_refused)
+    sees = [(1, 2, one_2_name), (3, 1, three_name)]
+    two_2, _ = make_block(2, 2, two_name, sees, None, first_refused)
+    late = [two, one_2, three, one_3, three_2, two_2]
+    listener.hear_blocks(*late)
+    if restarts:
+        listener = Listener()
+        listener.replica.restore([one, voting.data, *late])
+    assert listener.replica.ledger.next_sequence(DAN) == 1
+    assert listener.replica.ledger.next_sequence(ANN) == settled
+    (answer,) = listener.speak()
+    (rejection,) = answer.rejections
+    assert (rejection.author, rejection.height, rejection.indices.tolist()) == (2, 1, [0])
 
 
 def test_f_dead_change_nothing_and_one_more_stops_it_until_one_comes_back():

@@ -10,9 +10,11 @@ from harambee.protocol.effects import Name, Range
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import (
     HEAD_BYTES,
+    LOOSE_ENDS_MAX,
     NO_DIGEST,
     Block,
     Draft,
+    names_in,
     read_block,
     read_fetch,
     read_heads,
@@ -128,10 +130,14 @@ def test_a_block_of_another_network_is_malformed():
 def test_heads_read_back_and_bad_ones_are_malformed():
     heads = tuple(Name(author, author, author, bytes([author]) * 32) for author in range(4))
     content = write_names(heads)
-    assert read_heads(content, 4) == heads
+    assert names_in(read_heads(content, 4)) == heads
     assert isinstance(read_heads(content, 5), Malformed)
     assert isinstance(read_heads(content[40:] + content[:40], 4), Malformed)
     assert isinstance(read_heads(b"", 4), Malformed)
+    loose = (Name(2, 0, 9, bytes(32)),) * LOOSE_ENDS_MAX
+    assert names_in(read_heads(write_names(heads + loose), 4)) == heads + loose
+    assert isinstance(read_heads(write_names(heads + loose + loose[:1]), 4), Malformed)
+    assert isinstance(read_heads(write_names((*heads, Name(4, 0, 9, bytes(32)))), 4), Malformed)
 
 
 def test_a_fetch_reads_back_and_bad_ones_are_malformed():

@@ -8,10 +8,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from harambee.ledger.outcomes import Outcome
 from harambee.sim.auditor import SKIPPED, Auditor
 from harambee.sim.marks import SOMETIMES, never
 from harambee.sim.run import Run
 from harambee.sim.story import Story, StoryError, find_story, read_story, shipped
+from harambee.sim.strays import KINDS
 from harambee.sim.town import BANK, REVENUE, Town
 
 SMALL = Story(orders=60, seconds=4)
@@ -64,21 +66,129 @@ def _marked(name):
 @pytest.mark.parametrize("name", [_marked(name) for name in sorted(STORIES)])
 def test_every_story_ends_well(name):
     story = STORIES[name]
-    shorter = story.changed({"orders": min(story.orders, 60)})
+    shorter = story.changed({"orders": min(story.orders, 60), "people": min(story.people, 300)})
     assert_clean(Run(shorter, 5).tell())
 
 
-# Seeds that have found something; each stays.
+@pytest.mark.accept
+@pytest.mark.timeout(600)
+def test_ten_thousand_pay_one_till_while_it_pays_out():
+    verdict = Run(STORIES["ten-thousand-to-one-till"], 5).tell()
+    assert_clean(verdict)
+    assert verdict["final"] == verdict["offered"] == 10_000
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+def test_thousands_of_slots_time_out_at_once():
+    assert_clean(Run(STORIES["congestion"], 5).tell())
+
+
+def told(name, orders, seed=5):
+    run = Run(STORIES[name].changed({"orders": orders}), seed)
+    verdict = run.tell()
+    assert_clean(verdict)
+    return run, verdict
+
+
+def test_nobody_refuses_a_credit_that_is_spent_before_half_have_seen_it():
+    """A broker carries an order only on a past that covers it, so a voter who lags need not refuse."""
+    run, verdict = told("spending-an-unseen-credit", 60)
+    assert verdict["marks"]["a credit was spent that half had not seen"] > 10
+    reasons = {
+        int(outcome)
+        for data in run.world.machines[0].disk
+        for rejection in run.world.checking.read(data).rejections
+        for outcome in rejection.outcomes
+    }
+    assert not reasons & {Outcome.BALANCE_INSUFFICIENT, Outcome.SEQUENCE_AHEAD}
+
+
+def test_every_edge_and_odd_signature_is_refused_and_none_is_ever_final():
+    run, verdict = told("edges-and-odd-signatures", 40)
+    assert len(run.world.auditor.forbidden) >= len(KINDS)
+    assert verdict["marks"]["a stray order was refused"] > len(KINDS)
+
+
+def test_a_refused_order_is_paid_the_next_day_or_dies_of_age():
+    _, verdict = told("refused-today-paid-tomorrow", 150)
+    assert verdict["marks"]["a refused order was paid the next day"]
+    assert verdict["marks"]["an order died of age"]
+
+
+def test_a_newer_kind_of_order_is_refused_until_enough_are_upgraded():
+    _, verdict = told("rolling-upgrade", 100)
+    assert verdict["marks"]["a newer order was refused"]
+    assert verdict["marks"]["a newer order was paid"]
+    assert verdict["marks"]["a super-agent was upgraded"] == 4
+
+
+def test_damaged_blocks_come_back_from_the_others():
+    run, verdict = told("torn-writes-and-damaged-blocks", 60)
+    assert verdict["marks"]["a damaged block was noticed"] == 3
+    assert verdict["marks"]["a damaged block was mended"] >= 3
+    assert not any(machine.damaged for machine in run.world.machines)
+
+
+def test_a_number_that_two_claim_has_one_owner():
+    run, verdict = told("one-number-two-claims", 30)
+    assert verdict["claimed"] == STORIES["one-number-two-claims"].claims
+    assert len(run.world.auditor.owners()) > verdict["claimed"] >> 1
+
+
+FIRST_STRATEGIES = (
+    "silent",
+    "withholding",
+    "late",
+    "lying about what it holds",
+    "flooding",
+    "vanishing",
+    "saying yes to everything",
+    "refusing everything",
+    "opening honest slots",
+    "a mute leader",
+    "twins",
+)
+NEXT_STRATEGIES = (
+    *FIRST_STRATEGIES,
+    "proposing what it may not",
+    "voting twice",
+    "carrying anything",
+    "bending signatures",
+    "replaying",
+    "forging evidence",
+    "convicted and signing on",
+    "speaking a later version",
+    "claiming numbers",
+)
+FOUR = Story(orders=60, seconds=3, strategies=NEXT_STRATEGIES)
+SEVEN = Story(super_agents=7, traitors=2, strategies=FIRST_STRATEGIES)
+
+# Seeds that have found something; each stays, with the strategies that there were then.
 FOUND = {
-    "final orders that waited for others were dropped": (7, 2, 3, 150),
+    "final orders that waited for others were dropped": (SEVEN.changed({"orders": 150}), 3),
+    "a branch grew faster than it was fetched by name": (
+        SEVEN.changed({"orders": 60, "seconds": 3}),
+        162,
+    ),
+    "what only some held of a convict's decided a slot for them alone": (
+        SEVEN.changed({"orders": 60, "seconds": 3}),
+        352,
+    ),
+    "a copy with a bent signature stood for the order in the books": (FOUR, 53),
+    "what an answer left out was never asked for again": (FOUR, 98),
+    "a restart forgot whom it had convicted until it acted": (
+        SEVEN.changed({"strategies": NEXT_STRATEGIES}),
+        80,
+    ),
 }
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("what", FOUND)
 def test_seeds_that_found_something(what):
-    n, traitors, seed, orders = FOUND[what]
-    assert_clean(Run(Story(super_agents=n, traitors=traitors, orders=orders), seed).tell())
+    story, seed = FOUND[what]
+    assert_clean(Run(story, seed).tell())
 
 
 def test_the_same_seed_is_the_same_history_whatever_the_hash_seed():
@@ -118,18 +228,39 @@ def test_more_liars_than_a_third_never_debit_an_honest_payer():
 # -- the auditor can see ----------------------------------------------------------------------------
 
 
+DAY = 20_000
+
+
 def audited():
     town = Town(1, 4, 4, 100_000)
     one, two, three, _ = town.people
-    order = town.send(one, two, 20_000, 0, 20_000).tobytes()[:64]
-    rival = town.send(one, three, 30_000, 0, 20_000).tobytes()[:64]
+    order = town.send(one, two, 20_000, 0, DAY)
+    rival = town.send(one, three, 30_000, 0, DAY)
     return town, Auditor(town), order, rival
+
+
+def held(changes):
+    """What a machine holds whose accounts changed by so much since the opening."""
+    return lambda number: 100_000 + changes.get(number, 0)
+
+
+def complaints(auditor):
+    return [text.partition(": ")[2] for text in auditor.violations]
+
+
+def test_the_auditor_has_nothing_to_say_of_an_honest_machine():
+    town, auditor, order, _ = audited()
+    one, two, *_ = town.people
+    fee = town.fee_cents(20_000)
+    auditor.settled(0, order.tobytes())
+    auditor.looked(0, held({one: -20_000 - fee, two: 20_000, REVENUE: fee - 100_000}))
+    assert auditor.violations == []
 
 
 def test_the_auditor_sees_two_orders_in_one_slot():
     _, auditor, order, rival = audited()
-    auditor.settled(0, order, 0)
-    auditor.settled(1, rival, 0)
+    auditor.settled(0, order.tobytes())
+    auditor.settled(1, rival.tobytes())
     assert auditor.duplicated == 1
     assert auditor.violations
 
@@ -137,24 +268,91 @@ def test_the_auditor_sees_two_orders_in_one_slot():
 def test_the_auditor_sees_a_skip_beside_an_order():
     town, auditor, order, _ = audited()
     auditor.skipped(0, town.people[0], 0)
-    auditor.settled(1, order, 0)
+    auditor.settled(1, order.tobytes())
     assert auditor.duplicated == 1
+    assert auditor.skipped_honest == 1
 
 
-def test_the_auditor_sees_a_balance_below_zero_and_a_jump():
+def test_the_auditor_sees_two_owners_of_one_number():
+    town, auditor, _, _ = audited()
+    alias = bytes(range(32))
+    for machine, owner in enumerate(town.people[:2]):  # each at a desk of its own
+        claim = town.claim(machine, owner, alias, 0, DAY)
+        auditor.settled(machine, claim.tobytes())
+    assert auditor.duplicated == 1
+    assert auditor.owners() == {alias: town.people[0]}
+    auditor.hold_numbers(1, lambda _: (town.people[1], 1))
+    assert "number" in complaints(auditor)[-1]
+
+
+def test_the_auditor_sees_a_balance_below_zero_and_one_that_is_not_explained():
+    town, auditor, _, _ = audited()
+    one, two, *_ = town.people
+    auditor.settled(0, town.send(one, two, 100_000, 0, DAY).tobytes())
+    auditor.looked(0, held({one: -100_000 - town.fee_cents(100_000), two: 100_000}))
+    assert complaints(auditor)[0] == f"account {one} is below zero"
+    auditor.settled(1, town.send(one, two, 100_000, 0, DAY).tobytes())
+    auditor.looked(1, held({one: -100_000, two: 100_000}))
+    assert any(f"account {one} holds 0, and by its words" in text for text in complaints(auditor))
+
+
+def test_the_auditor_sees_a_jump_of_a_sequence():
     town, auditor, order, _ = audited()
-    auditor.settled(0, order, -1)
-    assert "below zero" in auditor.violations[0]
-    later = town.send(town.people[0], town.people[1], 20_000, 5, 20_000).tobytes()[:64]
-    auditor.settled(0, later, 0)
-    assert "went from sequence 0 to 5" in auditor.violations[1]
+    one, two, *_ = town.people
+    auditor.settled(0, order.tobytes())
+    auditor.settled(0, town.send(one, two, 20_000, 5, DAY).tobytes())
+    assert complaints(auditor) == [f"account {one} went from sequence 0 to 5"]
+
+
+def test_the_auditor_sees_an_order_that_its_payer_has_not_signed():
+    town, auditor, order, rival = audited()
+    order["signature"] = rival["signature"]
+    auditor.settled(0, order.tobytes())
+    assert complaints(auditor) == [
+        f"the order in slot {(town.people[0], 0)} is not signed by its payer"
+    ]
+    auditor.settled(0, town.send(town.people[1], BANK, 20_000, 0, DAY).tobytes())
+    assert len(auditor.violations) == 1, "her own signature is enough for an auditor"
+
+
+def test_the_auditor_sees_an_order_that_breaks_a_rule_whatever_happens():
+    _, auditor, order, _ = audited()
+    auditor.forbidden.add(order.tobytes()[:64])
+    auditor.settled(0, order.tobytes())
+    assert "breaks a rule" in auditor.violations[0]
+
+
+def test_the_auditor_sees_what_a_restart_has_lost():
+    town, auditor, order, _ = audited()
+    one = town.people[0]
+    opened = {opening.number: (opening.cents, 0) for opening in town.openings}
+    auditor.settled(0, order.tobytes())
+    auditor.restarted(0, opened, disk_is_whole=False)
+    assert auditor.violations == [], "a disk that has lost something may have lost this"
+    auditor.settled(0, order.tobytes())
+    auditor.restarted(0, opened, disk_is_whole=True)
+    assert complaints(auditor) == [f"slot {(one, 0)} was final before a restart"]
+    auditor.restarted(1, opened | {one: (100_001, 0)}, disk_is_whole=True)
+    assert complaints(auditor)[1] == "money was made or lost by a restart"
+    auditor.restarted(2, opened | {one: (100_000, 3)}, disk_is_whole=True)
+    auditor.settled(2, order.tobytes())
+    assert complaints(auditor)[2] == f"account {one} went from sequence 2 to 0"
+
+
+def test_the_auditor_sees_an_innocent_convicted_and_evidence_that_proves_nothing():
+    _, auditor, _, _ = audited()
+    auditor.convicted(0, 2, b"nothing", may_be=False)
+    assert complaints(auditor) == [
+        "super-agent 2 is honest and was convicted",
+        "its evidence against 2 proves nothing: this is no file of evidence",
+    ]
 
 
 def test_the_auditor_sees_a_lost_payment_and_a_wrong_balance():
     town, auditor, order, _ = audited()
-    auditor.believed(order + bytes(64))
+    auditor.believed(order.tobytes())
     assert auditor.lost() == 1
-    auditor.settled(0, order, 0)
+    auditor.settled(0, order.tobytes())
     assert auditor.lost() == 0
     book = auditor.book()
     assert sum(balance for balance, _ in book.values()) == 0

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def evidence(file: Path | None, target: Path | None, folder: Path, as_json: bool) -> None:
     """Show which super-agents are convicted, and by what.
 
-    Each piece is two blocks that no honest super-agent signs both. The file proves it to anyone
-    who has the network's genesis, without asking anybody.
+    Each piece holds blocks, or heads of blocks, that no honest super-agent signs together. The
+    file proves it to anyone who has the network's genesis, without asking anybody.
 
     \b
     Examples:

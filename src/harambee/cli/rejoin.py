@@ -46,5 +46,10 @@ def rejoin(name: str | None, file: Path | None, folder: Path) -> None:
             config.journal, genesis.network, files.index, genesis.committee.epoch
         )
         with journal:
+            given_up = journal.give_up_damaged()
             journal.re_entering = True
+    if given_up:
+        click.echo(
+            f"Its journal is damaged: the last {given_up} blocks are read from the others again."
+        )
     click.echo(f"{config.name} will come back under a new incarnation when it is started.")

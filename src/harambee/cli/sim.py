@@ -66,9 +66,9 @@ def sim(
     }
     with one_sentence(StoryError, as_json=as_json):
         story = Story() if name is None else find_story(name)
-        if super_agents is not None and super_agents > 16 and name is None:
-            story = story.changed({"pace_ms": 250, "heartbeat_ms": 1_000})
         story = story.changed({key: value for key, value in given.items() if value is not None})
+        if name is None:
+            story = story.sized()
     found = []
     for number in range(seed, seed + seeds):
         run = Run(story, number)

@@ -321,7 +321,9 @@ class Ledger:
 
     def next_sequence(self, number: int) -> int:
         """Return the only sequence that an order of the account may carry; 0 without an account."""
-        return int(self.accounts[number]["next_sequence"]) if self._exists(number) else 0
+        if not 0 <= number < len(self.accounts):
+            return 0
+        return int(self.accounts["next_sequence"][number])
 
     def next_sequences(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """Return `next_sequence` of (n,) accounts, (n,); 0 where there is no account."""
@@ -338,6 +340,13 @@ class Ledger:
         """Return the only sequence that a claim of this alias may carry."""
         found = self.aliases.get(alias)
         return 0 if found is None else found[1]
+
+    def following(self, orders: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
+        """Return the next sequence of each order's slot, (n,): its payer's, or for a claim its alias's."""
+        found = self.next_sequences(orders["payer"])
+        for row in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
+            found[row] = self.alias_next(orders[row]["reference"].tobytes())
+        return found
 
     # -- statements -------------------------------------------------------------------------------
 

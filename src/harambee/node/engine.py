@@ -29,8 +29,8 @@ from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing
-from harambee.protocol.evidence import write_evidence
-from harambee.protocol.messages import BlockArrived, Message, OrdersOffered
+from harambee.protocol.evidence import write_found
+from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
@@ -50,10 +50,22 @@ TOTAL_COST_SHARE: Final = 50
 log: Final = logging.getLogger(__name__)
 
 
+class MemoryDamaged(Exception):  # noqa: N818 - what has happened
+    """The balances in memory do not add up to zero; the journal makes them anew at the next start."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     ask: Callable[[Replica], Any]
     answer: "Future[Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    message: Message
+    peer: int
+    """Whose frame it was; -1 for what is no frame."""
+    size: int
 
 
 @dataclass(slots=True)
@@ -65,7 +77,9 @@ class Turn:
     taken_orders: int
     """How many offered orders were taken from the queue."""
     taken_bytes: dict[int, int]
-    """How many bytes of blocks were taken from the queue, by peer."""
+    """How many bytes of frames were taken from the queue, by peer."""
+    vain_frames: dict[int, int] = field(default_factory=dict)
+    """How many frames brought no new block, by peer."""
 
 
 @dataclass(slots=True)
@@ -106,11 +120,13 @@ class Engine:
         """What ended the thread, if it was not `stop`."""
         self._journal = journal
         self._deliver = deliver
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Told | None] = queue.SimpleQueue()
         """None only wakes the thread up."""
         self._questions: deque[_Question] = deque()
         """Apart, so that an answer waits for one turn and not for all that others have sent."""
         self._stopping = threading.Event()
+        self._linked: dict[int, None] = {}
+        """The peers whose links stood up while the journal was repaired; the replica is told then."""
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
         self._total_due = 0
@@ -126,9 +142,12 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def tell(self, message: Message) -> None:
-        """Let the replica receive something, in its turn. From any thread."""
-        self._inbox.put(message)
+    def tell(self, message: Message, peer: int = -1, size: int = 0) -> None:
+        """Let the replica receive something, in its turn. From any thread.
+
+        A frame of a `peer` takes `size` bytes as long as it waits; `Turn` says when it does no more.
+        """
+        self._inbox.put(_Told(message, peer, size))
 
     def ask(self, question: Callable[[Replica], T]) -> "Future[T]":
         """Ask the replica something, in its turn; from any thread.
@@ -177,7 +196,16 @@ class Engine:
             unanswered.answers.append((self._questions.popleft().answer, None, failed))
         self._deliver(unanswered)
         with contextlib.suppress(queue.Empty):
-            return self._inbox.get(timeout=wait_s)
+            told = self._inbox.get(timeout=wait_s)
+            if told is None:
+                return None
+            if told.peer >= 0:
+                self._deliver(Turn(Effects(), [], 0, {told.peer: told.size}))
+            if isinstance(told.message, PeerUp):
+                self._linked[told.message.peer] = None
+            elif isinstance(told.message, PeerDown):
+                self._linked.pop(told.message.peer, None)
+            return told.message
         return None
 
     def _say(self, outgoing: Outgoing) -> None:
@@ -201,8 +229,7 @@ class Engine:
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
         )
         began = time.monotonic()
-        replica.restore(block for _, block in self._journal.blocks())
-        replica.convicted.update(self._journal.evidence())
+        replica.restore((block for _, block in self._journal.blocks()), self._journal.evidence())
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
@@ -217,8 +244,12 @@ class Engine:
 
     def _loop(self, replica: Replica) -> None:
         wake_at = 0
+        early = Effects()
+        for peer in sorted(self._linked):
+            early.extend(replica.receive(PeerUp(peer), time.time_ns()))
         while not self._stopping.is_set():
-            turn = Turn(Effects(), [], 0, {})
+            turn = Turn(early, [], 0, {})
+            early = Effects()
             taken = self._receive(replica, turn, wake_at)
             now = time.time_ns()
             turn.effects.extend(replica.act(now))
@@ -245,28 +276,28 @@ class Engine:
         rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
         taken = False
         try:
-            message = (
-                self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
-            )
+            told = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
             end = time.time_ns() + TURN_NS
             while True:
-                if message is not None:
+                if told is not None:
                     taken = True
-                    self._count(message, turn)
-                    turn.effects.extend(replica.receive(message, time.time_ns()))
+                    self._take(told, replica, turn)
                 if self._stopping.is_set() or not 0 <= end - time.time_ns() <= TURN_NS:
                     return taken
-                message = self._inbox.get_nowait()
+                told = self._inbox.get_nowait()
         except queue.Empty:
             return taken
 
-    def _count(self, message: Message, turn: Turn) -> None:
-        """Note what a message took off those that wait."""
-        if isinstance(message, OrdersOffered):
-            turn.taken_orders += len(message.orders)
-        elif isinstance(message, BlockArrived):
-            taken = turn.taken_bytes.get(message.peer, 0)
-            turn.taken_bytes[message.peer] = taken + len(message.data)
+    def _take(self, told: _Told, replica: Replica, turn: Turn) -> None:
+        """Let the replica receive one message, and note what it took off those that wait."""
+        before = replica.counters.taken
+        turn.effects.extend(replica.receive(told.message, time.time_ns()))
+        if isinstance(told.message, OrdersOffered):
+            turn.taken_orders += len(told.message.orders)
+        if told.peer >= 0:
+            turn.taken_bytes[told.peer] = turn.taken_bytes.get(told.peer, 0) + told.size
+            if replica.counters.taken == before:
+                turn.vain_frames[told.peer] = turn.vain_frames.get(told.peer, 0) + 1
 
     def _make_durable(self, blocks: list[bytes], questions: list[_Question]) -> bool:
         """Append to the journal, waiting for room if the disk is full; False when told to stop."""
@@ -298,9 +329,8 @@ class Engine:
     def _keep_beside(self, replica: Replica, effects: Effects) -> None:
         """Keep evidence, and that a new incarnation has begun; both follow the blocks they rest on."""
         for item in effects.evidence:
-            held = self._journal.find_digest(item.held)
-            if held is not None:
-                content = write_evidence(replica.network, held, item.other)
+            content = write_found(replica.network, item, self._journal.find_digest)
+            if content is not None:
                 self._journal.keep_evidence(item.culprit, content)
             name = self.files.genesis.committee.members[item.culprit].name
             log.error("%s has signed what no honest super-agent signs: evidence is kept", name)
@@ -316,6 +346,8 @@ class Engine:
         if not self._total_due or now >= self._total_due or now < before.now:
             began = time.perf_counter_ns()
             total = replica.ledger.total_cents()
+            if total:
+                raise MemoryDamaged(f"all balances together are {total} cents, and must be 0")
             self._total_due = now + TOTAL_COST_SHARE * (time.perf_counter_ns() - began)
         self.snapshot = Snapshot(
             now=now,

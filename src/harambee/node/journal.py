@@ -265,6 +265,28 @@ class Journal:
             transaction.put(_POSITION_KEY.pack(position), _sealed(block), db=self._blocks)
         return True
 
+    def give_up_damaged(self) -> int:
+        """Forget the first damaged block and all behind it, which may stand on it; how many blocks that is.
+
+        Its promises are lost with them: only for who comes back under a new incarnation.
+        """
+        with self._environment.begin(write=True) as transaction:
+            whole = 0
+            while whole < self._count and self._block_at(transaction, whole) is not None:
+                whole += 1
+            for position in range(whole, self._count):
+                transaction.delete(_POSITION_KEY.pack(position), db=self._blocks)
+            for table in (self._ids, self._forks):
+                gone = [
+                    key
+                    for key, value in transaction.cursor(db=table)
+                    if _POSITION.unpack_from(value)[0] >= whole
+                ]
+                for key in gone:
+                    transaction.delete(key, db=table)
+        given_up, self._count = self._count - whole, whole
+        return given_up
+
     # -- what is kept beside the blocks -----------------------------------------------------------
 
     def keep_evidence(self, culprit: int, content: bytes) -> None:

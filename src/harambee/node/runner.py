@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvicorn
 
 from harambee.node.config import NodeConfig
-from harambee.node.engine import Engine, Turn
+from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.journal import Journal, JournalError
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
@@ -34,6 +34,14 @@ from harambee.protocol.effects import (
     SendHeads,
     Serve,
     ServeNamed,
+)
+from harambee.protocol.limits import (
+    FRAME_BYTES,
+    SECOND_NS,
+    SERVED_BYTES,
+    SERVED_BYTES_EACH,
+    VAIN_FRAMES,
+    Allowance,
 )
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
@@ -60,7 +68,7 @@ Asgi = Callable[..., Any]
 
 WAITING_BYTES_MAX: Final = 32 << 20
 WAITING_BYTES_LOW: Final = 8 << 20
-"""Blocks of one peer that wait for the engine: beyond the first no more are read, until the second."""
+"""Frames of one peer that wait for the engine: beyond the first no more are read, until the second."""
 SERVE_AT_ONCE_BYTES: Final = 1 << 20
 SERVE_PACE_BYTES: Final = 4 << 20
 """A fetch is answered no faster than the peer takes it."""
@@ -144,6 +152,10 @@ class SuperAgent:
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
+        self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
+        self._rests: list[asyncio.TimerHandle | None] = [None] * self._members
+        """Links from which nothing is read until then: their peers have sent too much that brings nothing."""
+        self._served = [Allowance(SERVED_BYTES) for _ in range(self._members)]
         self._serves: list[deque[Serve | ServeNamed]] = [deque() for _ in range(self._members)]
         self._servers: dict[int, asyncio.Task[None]] = {}
         self._http: _HttpServer | None = None
@@ -185,6 +197,9 @@ class SuperAgent:
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task
+        for rest in self._rests:
+            if rest is not None:
+                rest.cancel()
         for server in self._servers.values():
             server.cancel()
         await asyncio.gather(*self._servers.values(), return_exceptions=True)
@@ -195,15 +210,17 @@ class SuperAgent:
 
     def _on_frame(self, peer: int, kind: int, content: bytes) -> None:
         message = _message_of(peer, kind, content, self._members)
-        if isinstance(message, BlockArrived):
-            self._waiting_bytes[peer] += len(content)
-            if self._waiting_bytes[peer] > WAITING_BYTES_MAX and not self._paused[peer]:
-                self._paused[peer] = True
-                self._links.pause_reading(peer)
-        self._engine.tell(message)
+        size = len(content) + FRAME_BYTES
+        self._waiting_bytes[peer] += size
+        if self._waiting_bytes[peer] > WAITING_BYTES_MAX and not self._paused[peer]:
+            self._paused[peer] = True
+            self._links.pause_reading(peer)
+        self._engine.tell(message, peer, size)
 
     def _on_up(self, peer: int) -> None:
         self._paused[peer] = False
+        if self._rests[peer] is not None:
+            self._links.pause_reading(peer)  # who hangs up and comes back has not rested
         self._engine.tell(PeerUp(peer))
 
     def _on_down(self, peer: int) -> None:
@@ -236,16 +253,39 @@ class SuperAgent:
             self._waiting_bytes[peer] -= count
             if self._paused[peer] and self._waiting_bytes[peer] < WAITING_BYTES_LOW:
                 self._paused[peer] = False
-                self._links.resume_reading(peer)
+                self._resume(peer)
+        for peer, count in turn.vain_frames.items():
+            self._vain[peer].pay(count)
+            self._let_rest(peer)
         if self._engine.failure is not None and not self.failed.done():
             self.failed.set_exception(_in_a_sentence(self._files, self._engine.failure))
+
+    def _let_rest(self, peer: int) -> None:
+        """Read nothing more of a peer for a while that sends too much that brings nothing."""
+        now = self._now()
+        if self._rests[peer] is None and not self._vain[peer].lasts(now):
+            pause_s = (self._vain[peer].back_at() - now) / SECOND_NS
+            self._rests[peer] = self._loop.call_later(pause_s, self._end_rest, peer)
+            self._links.pause_reading(peer)
+
+    def _end_rest(self, peer: int) -> None:
+        self._rests[peer] = None
+        self._resume(peer)
+
+    def _resume(self, peer: int) -> None:
+        if not self._paused[peer] and self._rests[peer] is None:
+            self._links.resume_reading(peer)
+
+    def _now(self) -> int:
+        """Nanoseconds on the loop's clock, which is never set back."""
+        return int(self._loop.time() * SECOND_NS)
 
     def _send(self, outgoing: Outgoing) -> None:
         match outgoing:
             case SendBlock(peer, data):
                 self._send_frame(peer, FrameType.BLOCK, data)
             case SendHeads(peer, heads):
-                self._send_frame(peer, FrameType.HEADS, write_names(heads))
+                self._send_frame(peer, FrameType.HEADS, heads.tobytes())
             case AskHeads(peer):
                 self._send_frame(peer, FrameType.ASK_HEADS, b"")
             case Fetch(peer, ranges):
@@ -282,6 +322,7 @@ class SuperAgent:
         for part in ranges:
             first = part.first
             while first <= part.last and left > 0:
+                await self._until_allowed(peer)
                 blocks = await asyncio.to_thread(
                     self._journal.range_of,
                     part.author,
@@ -294,6 +335,7 @@ class SuperAgent:
                     break
                 for block in blocks:
                     self._links.send(peer, FrameType.BLOCK, block)
+                    self._served[peer].pay(len(block))
                     left -= len(block)
                 first += len(blocks)
                 await self._until_taken(peer)
@@ -301,11 +343,20 @@ class SuperAgent:
     async def _serve_named(self, peer: int, names: tuple[Name, ...]) -> None:
         left = SERVE_BYTES_MAX
         for name in names:
+            await self._until_allowed(peer)
             block = await asyncio.to_thread(self._journal.find_digest, name)
             if block is not None and left > 0:
                 self._links.send(peer, FrameType.BLOCK, block)
+                self._served[peer].pay(len(block))
                 left -= len(block)
                 await self._until_taken(peer)
+
+    async def _until_allowed(self, peer: int) -> None:
+        """Wait while a peer has been served as much as one may; and count one look into the journal."""
+        served = self._served[peer]
+        while not served.lasts(now := self._now()):  # noqa: ASYNC110 - time is what it waits for
+            await asyncio.sleep(max(SERVE_PAUSE_S, (served.back_at() - now) / SECOND_NS))
+        served.pay(SERVED_BYTES_EACH)
 
     async def _until_taken(self, peer: int) -> None:
         """Wait while a peer reads slower than it is served."""
@@ -351,5 +402,7 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
     """Return why an engine ended; what is no expected failure is logged with its traceback."""
     if isinstance(failure, JournalBroken):
         return NodeError(f"{files.config.journal}: {failure}")
+    if isinstance(failure, MemoryDamaged):
+        return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)
     return NodeError(f"{files.config.name} failed: {failure!r}; its log has the traceback")

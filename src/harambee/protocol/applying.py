@@ -9,7 +9,6 @@ cost one attempt each, and not one for each other.
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Applied, Ledger
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 
@@ -80,18 +79,11 @@ class Applier:
     def _take_ready(self) -> list[tuple[Orders, int, Indices]]:
         """Take out those that are next in their slots, together where they lie in one block."""
         orders, positions, indices = map(np.concatenate, zip(*self._waiting, strict=True))
-        ready = self._next_in(orders) == orders["sequence"]
+        ready = self.ledger.following(orders) == orders["sequence"]
         rest = ~ready
         self._waiting = [(orders[rest], positions[rest], indices[rest])] if rest.any() else []
-        return [
-            (orders[here], int(position), indices[here])
-            for position in np.unique(positions[ready])
-            for here in [ready & (positions == position)]
-        ]
-
-    def _next_in(self, orders: Orders) -> npt.NDArray[np.uint32]:
-        """The next sequence of each order's slot, (n,)."""
-        following = self.ledger.next_sequences(orders["payer"]).copy()
-        for row in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
-            following[row] = self.ledger.alias_next(orders[row]["reference"].tobytes())
-        return following
+        taken = []
+        for position in np.unique(positions[ready]).tolist():
+            here = ready & (positions == position)
+            taken.append((orders[here], position, indices[here]))
+        return taken

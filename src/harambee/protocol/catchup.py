@@ -60,10 +60,20 @@ class CatchUp:
         row = self.held_by[peer]
         row[authors] = np.maximum(row[authors], heights)
 
+    def is_claimed(self, author: int, height: int, peers: set[int]) -> bool:
+        """Whether one of these peers is taken to hold the author's chain up to this height."""
+        return bool((self.held_by[sorted(peers), author] >= height).any())
+
     def are_ahead(self, heights: npt.NDArray[np.int64], peers: int) -> npt.NDArray[np.bool_]:
         """Of which authors at least so many peers hold more than these heights, (n,)."""
         ahead: npt.NDArray[np.bool_] = (self.held_by > heights).sum(axis=0) >= peers
         return ahead
+
+    def held_by_enough(self, peers: int) -> npt.NDArray[np.int64]:
+        """The height up to which at least so many peers are known to hold each author's chain, (n,)."""
+        row = self.members - peers
+        heights: npt.NDArray[np.int64] = np.partition(self.held_by, row, axis=0)[row]
+        return heights
 
     def begin(self, author: int, incarnation: int) -> None:
         """The author begins a new chain: what is known of who holds the old one says nothing of it."""
@@ -94,20 +104,22 @@ class CatchUp:
         up: set[int],
         now: int,
         *,
+        ends: npt.NDArray[np.int64],
         eager: bool,
         without: set[int],
     ) -> tuple[list[Fetch], int | None]:
         """What to fetch now, and when to look again (None: when something happens).
 
-        `heads` are the heights up to which each chain is held, parked blocks included; `eager` leaves
+        `heads` are the heights up to which each chain is held, parked blocks included; `ends` those up to
+        which blocks may be fetched now; `eager` leaves
         out the patience, for a replica that knows that it is behind; `without` are convicted authors,
         of whose blocks only those are fetched, by name, that others stand on.
         """
         ranges: dict[int, list[Range]] = {}
         wake: int | None = None
-        self._forget_empty_claims(heads)
+        self._forget_empty_claims(heads, ends)
         peers = sorted(up)
-        best = self.held_by[peers].max(axis=0) if peers else heads
+        best = np.minimum(self.held_by[peers].max(axis=0), ends) if peers else heads
         for author in np.flatnonzero(best > heads).tolist():
             if author in without:
                 continue
@@ -121,7 +133,11 @@ class CatchUp:
                 wake = due if wake is None else min(wake, due)
                 continue
             peer = self._choose(author, int(heads[author]), peers, asked)
-            last = min(int(self.held_by[peer, author]), int(heads[author]) + RANGE_BLOCKS_MAX)
+            last = min(
+                int(self.held_by[peer, author]),
+                int(heads[author]) + RANGE_BLOCKS_MAX,
+                int(ends[author]),
+            )
             first = int(heads[author]) + 1
             self._asked[author] = _Request(peer, first, last, now + ANSWER_NS_MAX)
             ranges.setdefault(peer, []).append(
@@ -133,10 +149,15 @@ class CatchUp:
             self._asked.pop(author, None)
         return [Fetch(peer, tuple(parts)) for peer, parts in sorted(ranges.items())], wake
 
-    def _forget_empty_claims(self, heads: npt.NDArray[np.int64]) -> None:
-        """A peer that has answered and brought nothing new claims more than it holds."""
+    def _forget_empty_claims(
+        self, heads: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> None:
+        """A peer that has answered and brought nothing new claims more than it holds.
+
+        But for what came and was left out, because the author's limits were reached meanwhile.
+        """
         for author, request in self._empty_claims.items():
-            if heads[author] < request.first:
+            if heads[author] < request.first <= ends[author]:
                 self.held_by[request.peer, author] = min(
                     self.held_by[request.peer, author], heads[author]
                 )

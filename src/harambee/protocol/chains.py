@@ -24,6 +24,7 @@ takes nothing for it: it then knows less than is true, which delays finality and
 next blocks reference newer heads, and are counted in full.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -158,6 +159,12 @@ class Chains:
             lane = self.lanes[lane].parent
         return lane
 
+    def line(self, lane: int) -> Iterator[int]:
+        """A lane and those on which it stands, down to the first of its incarnation."""
+        while lane >= 0:
+            yield lane
+            lane = self.lanes[lane].parent
+
     def contains(self, lane: int, height: int, block_lane: int, block_height: int) -> bool:
         """Whether the chain that ends in (lane, height) contains the block (block_lane, block_height)."""
         return block_height <= height and self.owner(lane, block_height) == block_lane
@@ -185,6 +192,13 @@ class Chains:
             return None
         name: bytes = self._digests[lane, height & (self.window - 1)].tobytes()
         return name
+
+    def newest(self, lanes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """The digests of these lanes' newest blocks, (k, 32); zeros for a lane without a block of its own."""
+        heads = self._heads[lanes]
+        digests: npt.NDArray[np.uint8] = self._digests[lanes, heads & (self.window - 1)]
+        digests[heads == self._bases[lanes]] = 0
+        return digests
 
     def find(self, author: int, height: int, digest: bytes, incarnation: int = 0) -> int | None:
         """The lane to which a held block belongs, or None if it is not held (or below the window)."""
@@ -235,6 +249,11 @@ class Chains:
         clocks: Rows = self._rows[CLOCK, self.heads & (self.window - 1), lanes, : len(lanes)]
         clocks[self.heads == self._bases[: len(lanes)]] = 0
         return clocks
+
+    def clock_above(self, lanes: list[int]) -> npt.NDArray[np.int32]:
+        """The clock of a block that references the newest blocks of these lanes, (lanes,)."""
+        clock: npt.NDArray[np.int32] = self.clocks()[lanes].max(axis=0)
+        return clock
 
     def extend(
         self, lane: int, digest: bytes, references: npt.NDArray[np.int64]
@@ -309,6 +328,13 @@ class Chains:
         found = np.zeros(ballots.shape, np.bool_)
         _acknowledging(ballots, clocks, self.author_of, self.members, self.quorum, found)
         return found
+
+    def are_enough(self, ballot: npt.NDArray[np.int32]) -> bool:
+        """Whether q authors vote, in all held blocks; `ballot` (lanes,) is as in `acknowledging`."""
+        cast = int(np.count_nonzero(ballot != NEVER))
+        if cast < self.quorum or len(self.lanes) == self.members:
+            return cast >= self.quorum
+        return len(set(self.author_of[ballot != NEVER].tolist())) >= self.quorum
 
     def first_votes(self, on: int, height: int) -> npt.NDArray[np.int32]:
         """For each lane the block by which it first votes on block (on, height), NEVER if it does not.
@@ -479,6 +505,34 @@ def _first_votes(
 
 
 @njit(cache=True, nogil=True)
+def holds_quorum(
+    ballot: npt.NDArray[np.int32],
+    clock: npt.NDArray[np.int32],
+    author_of: Heights,
+    members: int,
+    quorum: int,
+    counted: npt.NDArray[np.bool_],
+) -> bool:
+    """Whether a past with this clock (lanes,) holds the votes of q authors.
+
+    `counted` (members,) is for the kernel to write to.
+    """
+    lanes = clock.shape[0]
+    count = np.int32(0)
+    for c in range(members):
+        count += np.int32(clock[c] >= ballot[c])
+    if lanes > members and count < quorum:
+        # An author counts once, by whichever of its lanes.
+        counted[:] = False
+        for c in range(members, lanes):
+            author = author_of[c]
+            if clock[c] >= ballot[c] and clock[author] < ballot[author] and not counted[author]:
+                counted[author] = True
+                count += 1
+    return bool(count >= quorum)
+
+
+@njit(cache=True, nogil=True)
 def _acknowledging(
     ballots: Rows,
     clocks: Rows,
@@ -487,24 +541,7 @@ def _acknowledging(
     quorum: int,
     found: npt.NDArray[np.bool_],
 ) -> None:
-    lanes = clocks.shape[0]
     counted = np.zeros(members, np.bool_)
     for k in range(ballots.shape[0]):
-        ballot = ballots[k]
-        for a in range(lanes):
-            count = np.int32(0)
-            for c in range(members):
-                count += np.int32(clocks[a, c] >= ballot[c])
-            if lanes > members:
-                # An author counts once, by whichever of its lanes.
-                counted[:] = False
-                for c in range(members, lanes):
-                    author = author_of[c]
-                    if (
-                        clocks[a, c] >= ballot[c]
-                        and clocks[a, author] < ballot[author]
-                        and not counted[author]
-                    ):
-                        counted[author] = True
-                        count += 1
-            found[k, a] = count >= quorum
+        for a in range(clocks.shape[0]):
+            found[k, a] = holds_quorum(ballots[k], clocks[a], author_of, members, quorum, counted)

@@ -12,7 +12,7 @@ from harambee.crypto.signatures import verify, verify_many
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.committee import Committee
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.wire import Block, block_prefix, read_block
+from harambee.protocol.wire import Block, Glance, block_prefix, glance, read_block
 
 Orders = npt.NDArray[np.void]
 Keys = npt.NDArray[np.uint8]
@@ -30,11 +30,15 @@ class Checking:
         self._order_prefix = signed_prefix(TAG_ORDER, network)
         self._possession_prefix = signed_prefix(TAG_POSSESSION, network)
 
+    def glance(self, data: bytes) -> Glance | Malformed:
+        """Read what a block's fixed head says, and no more."""
+        return glance(data, self._network, self._committee.n)
+
     def read(self, data: bytes) -> Block | Malformed:
         """Parse a block."""
         return read_block(data, self._network, self._committee.n)
 
-    def block_holds(self, block: Block) -> bool:
+    def block_holds(self, block: Block | Glance) -> bool:
         """Whether its author has signed the block."""
         key = self._committee.members[block.author].key
         return verify(key, self._block_prefix + block.digest, block.signature)

@@ -27,6 +27,14 @@ CHAINS: Final = "tests/protocol/test_counting.py::test_whole_chains_count_as_the
 SEEDS: Final = "tests/sim/test_sim.py::test_four_super_agents_one_of_them_lying"
 MODEL: Final = "tests/model/test_slot_model.py::test_the_contract_decides_one_thing_and_decides_it"
 KILLS: Final = "tests/protocol/test_recovery.py::test_kills_during_recovery_keep_every_promise"
+LATE: Final = (
+    "tests/protocol/test_replica.py::test_who_votes_late_votes_for_no_rival_of_what_it_has_locked"
+)
+HISTORY: Final = (
+    "tests/protocol/test_evidence.py::"
+    "test_who_came_back_is_not_convicted_for_referencing_all_of_history"
+)
+BOUNDED: Final = "tests/protocol/test_bounded_work.py::"
 WIPED: Final = (
     "tests/protocol/test_recovery.py::test_who_lost_its_disk_comes_back_under_a_new_incarnation"
 )
@@ -61,10 +69,12 @@ CLAIMS: Final[dict[str, Claim]] = {
         says="An honest author votes for one value in a slot and view, across restarts.",
         because=(
             "In view 0 it locks one order and refuses others; in higher views it looks for its own vote in "
-            "its own chain. Both are read from its own blocks, which are durable before they leave."
+            "its own chain. Both are read from its own blocks, which are durable before they leave. A block "
+            "that was final before one voted on it is no exception: what was not applied from it is judged "
+            "or refused when a reference covers it."
         ),
         rests_on=("durable before it leaves",),
-        shown_by=("tests/protocol/test_replica.py::test_a_restart_keeps_the_locks", KILLS),
+        shown_by=("tests/protocol/test_replica.py::test_a_restart_keeps_the_locks", LATE, KILLS),
     ),
     "durable before it leaves": Claim(
         says="Nothing that was seen outside is forgotten by a crash.",
@@ -168,14 +178,34 @@ CLAIMS: Final[dict[str, Claim]] = {
     "evidence convicts liars only": Claim(
         says="A file of evidence convicts its culprit before anyone with the committee's keys.",
         because=(
-            "Both blocks are signed by the culprit, and an honest one never signs two of one id, nor two "
-            "votes in one slot and view: it continues its one chain, or begins a new incarnation and "
-            "abstains."
+            "What convicts is signed by the culprit, and an honest one never signs two blocks of one id, nor "
+            "two votes in one slot and view: it continues its one chain, or begins a new incarnation and "
+            "abstains. In view 0 it refuses by name every order that it may not vote for, and a ballot shows "
+            "that no earlier reference had done so. Where a new incarnation first references a chain, which "
+            "covers what the old one refused, nothing is held against it."
         ),
         rests_on=("one vote in a view", "a lost disk lies to nobody"),
         shown_by=(
             "tests/protocol/test_evidence.py::test_a_fork_convicts_its_author",
             "tests/protocol/test_evidence.py::test_forged_evidence_convicts_nobody",
+            "tests/protocol/test_evidence.py::test_what_is_no_second_vote_convicts_nobody",
+            HISTORY,
+        ),
+    ),
+    "work is bounded": Claim(
+        says="What f liars make a replica do and keep is bounded, and no limit keeps honest replicas apart.",
+        because=(
+            "What an author pushes is paid from its own allowance, and what is beyond is deferred, not lost. "
+            "A block that w hold was taken by an honest one and is taken without limit; one that another "
+            "author stands on costs an eighth, so who is behind gains on who is ahead. What is kept for an "
+            "undecided slot is counted by chain, over blocks that are held: who takes blocks in the order of "
+            "an honest replica counts no more than that one did."
+        ),
+        rests_on=("finality is monotone",),
+        shown_by=(
+            BOUNDED + "test_blocks_beyond_an_authors_limit_are_not_looked_at_and_fetched_later",
+            BOUNDED + "test_what_w_hold_is_taken_without_a_limit",
+            BOUNDED + "test_what_a_broker_left_undecided_is_taken_up_when_it_is_decided",
         ),
     ),
     "money is conserved": Claim(

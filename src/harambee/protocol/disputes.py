@@ -8,10 +8,11 @@ two replicas that hold the same blocks find the same. What a replica *does* abou
 `recovery.py`.
 
 A vote is kept as the height at which a lane first casts it. Then "the certificate is in the past of a block"
-is: q distinct authors have a lane whose vote stands no higher than that block's clock.
+is: q distinct authors have a lane whose vote stands no higher than that block's clock. What was counted for a
+past stays so: whatever lies in it was held when its block was, so answers about fences are kept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -69,6 +70,74 @@ class ProposalAt:
 
 
 @dataclass(slots=True)
+class Votes:
+    """Who votes for one candidate, and since when."""
+
+    heights: dict[int, int] = field(default_factory=dict)
+    """The height at which a lane first casts its vote, by lane."""
+    _place: Place | None = None
+    """In view 0: where the order lies, for which most lanes vote;"""
+    _elsewhere: dict[int, Place] = field(default_factory=dict)
+    """and where that is another place, by lane."""
+    _row: Clock | None = None
+
+    def __len__(self) -> int:
+        """How many lanes vote for it."""
+        return len(self.heights)
+
+    def cast(self, lane: int, height: int, place: Place | None = None) -> None:
+        """A lane's block votes for it, in view 0 at a place; the lowest block counts."""
+        if height >= self.heights.get(lane, NEVER):
+            return
+        self.heights[lane] = height
+        if self._row is not None and lane < len(self._row):
+            self._row[lane] = height
+        self._place = self._place or place
+        if place is not None and place != self._place:
+            self._elsewhere[lane] = place
+        else:
+            self._elsewhere.pop(lane, None)
+
+    def place_of(self, lane: int) -> Place:
+        """Where the order lies for which a lane votes in view 0."""
+        place = self._elsewhere.get(lane, self._place)
+        assert place is not None, "votes in view 0 are for an order at a place"
+        return place
+
+    def row(self, lanes: int) -> Clock:
+        """The heights as an array (lanes,), NEVER where a lane does not vote; not to be written to."""
+        if self._row is None or len(self._row) < lanes:
+            self._row = np.full(lanes, NEVER, np.int32)
+            self._row[list(self.heights)] = list(self.heights.values())
+        return self._row[:lanes]
+
+    def are_enough(self, chains: Chains) -> bool:
+        """Whether q authors vote for it, in all held blocks."""
+        if len(self.heights) < chains.quorum:
+            return False
+        return chains.are_enough(self.row(len(chains.lanes)))
+
+    def are_enough_in(self, chains: Chains, clock: Clock) -> bool:
+        """Whether the votes of q authors lie in a past with this clock."""
+        if len(self.heights) < chains.quorum:
+            return False
+        voting = np.flatnonzero(self.row(len(clock)) <= clock)
+        if len(chains.lanes) == chains.members or len(voting) < chains.quorum:
+            return len(voting) >= chains.quorum
+        return len(set(chains.author_of[voting].tolist())) >= chains.quorum
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAt:
+    """A disputed order in a block: whoever votes on the block, votes for it."""
+
+    dispute: "Dispute"
+    place: Place
+    votes: Votes
+    """For the order in view 0, wherever it lies."""
+
+
+@dataclass(slots=True)
 class Dispute:
     """Everything that the held blocks say about one slot."""
 
@@ -76,39 +145,55 @@ class Dispute:
     orders: dict[bytes, Orders] = field(default_factory=dict)
     """By order id, ORDER arrays of shape (1,): those that lie in held blocks."""
     places: dict[Place, bytes] = field(default_factory=dict)
-    votes: dict[Candidate, dict[int, int]] = field(default_factory=dict)
-    """The height at which a lane casts its vote, by lane."""
+    votes: dict[Candidate, Votes] = field(default_factory=dict)
     fences: dict[int, list[FenceAt]] = field(default_factory=dict)
     """Ascending, by lane."""
     proposals: dict[int, list[ProposalAt]] = field(default_factory=dict)
     """By view."""
     offered_again: int = 0
     """When this door last put one of its orders into a block again; nanoseconds."""
+    offers: int = 0
+    """How often it has done so."""
+    strays_of: set[int] = field(default_factory=set)
+    """The lanes that speak of recovery here, as long as no order of the slot lies in any held block."""
     _passed: dict[Candidate, int] = field(default_factory=dict)
     """Candidates that cannot become final any more, by how many lanes there were: only a new one matters."""
+    _views: dict[int, int] = field(default_factory=dict)
+    """The highest view that an author has fenced in any lane, abstentions left out."""
+    _before: dict[tuple[int, int, Candidate], bool] = field(default_factory=dict)
+    """By lane and height of a fence: whether the block before it acknowledges a candidate."""
 
     # -- what a chain says ------------------------------------------------------------------------
 
     def fence(self, chains: Chains, lane: int, height: int) -> int:
         """The highest view fenced in the chain that ends in (lane, height), that block included."""
         view = 0
-        while lane >= 0:
+        while lane >= 0 and self.fences:
             for fence in self.fences.get(lane, ()):
-                if fence.height <= height:
-                    view = max(view, fence.view)
+                if fence.height <= height and fence.view > view:
+                    view = fence.view
+            if lane < chains.members:
+                break  # the first lane of its author stands on no other
             height = min(height, chains.lanes[lane].base)
             lane = chains.lanes[lane].parent
         return view
 
-    def fence_views(self, chains: Chains) -> list[int]:
-        """The highest view that each author has fenced in any lane, abstentions left out; (n,)."""
-        views = [0] * chains.members
-        for lane, fences in self.fences.items():
+    def view_of(self, author: int) -> int:
+        """The highest view that an author has fenced, in any lane, abstentions left out."""
+        return self._views.get(author, 0)
+
+    def fenced_by(self, authors: int) -> int:
+        """The highest view that so many authors have fenced, in any lane, abstentions left out."""
+        if len(self._views) < authors:
+            return 0
+        return sorted(self._views.values(), reverse=True)[authors - 1]
+
+    def add_fence(self, chains: Chains, lane: int, fence: FenceAt) -> None:
+        """A block of a lane fences the slot for a view higher than any before in its chain."""
+        self.fences.setdefault(lane, []).append(fence)
+        if fence.view != ABSTAINS:
             author = chains.lanes[lane].author
-            for fence in fences:
-                if fence.view != ABSTAINS:
-                    views[author] = max(views[author], fence.view)
-        return views
+            self._views[author] = max(self._views.get(author, 0), fence.view)
 
     def abstaining(self, chains: Chains) -> set[int]:
         """The authors who will not vote here, for they may have forgotten a promise."""
@@ -118,42 +203,51 @@ class Dispute:
             if any(fence.view == ABSTAINS for fence in fences)
         }
 
-    def comes_by_itself(self, chains: Chains) -> bool:
-        """Whether an order is certified and nobody has fenced the slot: then the next blocks make it final.
+    def comes_by_itself(self, chains: Chains, clock: Clock) -> bool:
+        """Whether nobody has fenced the slot and the next blocks make an order final.
 
-        To open the slot then would only take back acknowledgements that are under way.
+        That is so if its certificate lies in what one's next block will have in its past, `clock`; to open
+        the slot then would only take back acknowledgements that are under way. A certificate that needs the
+        vote of a convict whom nobody references will never be acknowledged.
         """
-        return bool(self.certified(chains)) and not any(self.fence_views(chains))
+        return not self._views and any(
+            votes.are_enough_in(chains, clock) for votes in self.votes.values()
+        )
 
     def vote_of(self, chains: Chains, lane: int, view: int) -> bytes | None:
         """The value that a lane's chain has voted for in a view, or None."""
         for candidate, votes in sorted(self.votes.items()):
             if candidate.view == view and any(
-                lane_ in votes and votes[lane_] <= chains.heads[lane]
-                for lane_ in _line(chains, lane)
+                votes.heights.get(lane_, NEVER) <= chains.heads[lane] for lane_ in chains.line(lane)
             ):
                 return candidate.value
         return None
 
-    # -- what a past says -------------------------------------------------------------------------
+    def voted_twice(self, chains: Chains) -> list[tuple[int, bytes, bytes]]:
+        """(lane, one order id, another) where a lane votes for two orders in view 0.
 
-    def voters(self, chains: Chains, candidate: Candidate, clock: list[int]) -> set[int]:
-        """The authors whose votes for the candidate lie in a past with this clock."""
-        return {
-            chains.lanes[lane].author
-            for lane, height in self.votes.get(candidate, {}).items()
-            if lane < len(clock) and height <= clock[lane]
-        }
+        Branches of one chain are left out: to sign two is evidence already.
+        """
+        if len(self.orders) < 2:
+            return []
+        orders = sorted(c for c, votes in self.votes.items() if c.view == 0 and votes)
+        lanes = len(chains.lanes)
+        times = sum((self.votes[c].row(lanes) != NEVER).astype(np.int32) for c in orders)
+        twice: list[tuple[int, bytes, bytes]] = []
+        for lane in np.flatnonzero(times > 1).tolist():
+            first, *others = [c.value for c in orders if lane in self.votes[c].heights]
+            if chains.lanes[lane].parent < 0:
+                twice += [(lane, first, other) for other in others]
+        return twice
+
+    # -- what a past says -------------------------------------------------------------------------
 
     def certificate(self, chains: Chains, clock: Clock, below: int) -> Candidate | None:
         """The candidate of the highest view less than `below` that q authors voted for in a past."""
-        known = clock.tolist()
         certified = [
             candidate
             for candidate, votes in self.votes.items()
-            if candidate.view < below
-            and len(votes) >= chains.quorum
-            and len(self.voters(chains, candidate, known)) >= chains.quorum
+            if candidate.view < below and votes.are_enough_in(chains, clock)
         ]
         return max(certified, default=None)
 
@@ -161,29 +255,22 @@ class Dispute:
 
     def certified(self, chains: Chains) -> list[Candidate]:
         """What q authors voted for, in all held blocks."""
-        heads = chains.heads.tolist()
-        return [
-            candidate
-            for candidate, votes in sorted(self.votes.items())
-            if len(votes) >= chains.quorum
-            and len(self.voters(chains, candidate, heads)) >= chains.quorum
-        ]
+        return sorted(c for c, votes in self.votes.items() if votes.are_enough(chains))
 
     def may_be_final(self, chains: Chains) -> list[Candidate]:
         """What is certified, and not passed over by too many."""
         lanes = len(chains.lanes)
         return [c for c in self.certified(chains) if self._passed.get(c) != lanes]
 
-    def acknowledging(self, chains: Chains, clocks: Clock, candidate: Candidate) -> set[int]:
+    def acknowledging(
+        self, chains: Chains, seen: npt.NDArray[np.bool_], candidate: Candidate
+    ) -> set[int]:
         """The authors who acknowledge a candidate in some held block.
 
-        `clocks` are `Chains.clocks()`. What a lane acknowledges only grows until it fences a higher view,
-        so its newest block speaks for it, or the one before that fence.
+        `seen` (lanes,) says which lanes' newest blocks see its certificate. What a lane acknowledges only
+        grows until it fences a higher view, so its newest block speaks for it, or the one before that fence.
         """
-        votes = self.votes[candidate]
-        ballot = np.full((1, len(chains.lanes)), NEVER, np.int32)
-        ballot[0, list(votes)] = list(votes.values())
-        seen = chains.acknowledging(clocks, ballot)[0]
+        seen = seen.copy()
         for lane in self._fenced_lanes(chains):
             seen[lane] = self._acknowledged_before(chains, lane, candidate, acknowledges=seen[lane])
         authors = set(chains.author_of[np.flatnonzero(seen)].tolist())
@@ -193,6 +280,8 @@ class Dispute:
 
     def _note_if_passed(self, chains: Chains, candidate: Candidate, authors: set[int]) -> None:
         """Count a candidate no more, once too few are left who have not fenced a higher view."""
+        if len(self.fences) <= chains.members - chains.quorum:
+            return
         may_still = {
             lane.author
             for k, lane in enumerate(chains.lanes)
@@ -218,13 +307,10 @@ class Dispute:
         fence = next((f for f in self.fences.get(lane, ()) if f.view > candidate.view), None)
         if fence is None:
             return acknowledges
-        return len(self.voters(chains, candidate, fence.clock_before.tolist())) >= chains.quorum
-
-
-def _line(chains: Chains, lane: int) -> Iterator[int]:
-    while lane >= 0:
-        yield lane
-        lane = chains.lanes[lane].parent
+        key = lane, fence.height, candidate
+        if key not in self._before:
+            self._before[key] = self.votes[candidate].are_enough_in(chains, fence.clock_before)
+        return self._before[key]
 
 
 class Disputes:
@@ -233,10 +319,11 @@ class Disputes:
     def __init__(self, accounts: int) -> None:
         """`accounts` is the number of account rows."""
         self._by_slot: dict[Slot, Dispute] = {}
-        self._places: dict[int, dict[int, dict[int, Slot]]] = {}
-        """lane -> height -> index -> slot."""
+        self._places: dict[int, dict[int, dict[int, OrderAt]]] = {}
+        """lane -> height -> index -> order."""
         self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
         """How many slots of each account are disputed: the quick way to know that none is."""
+        self._strays: dict[int, int] = {}
         self._aliases = 0
 
     def __len__(self) -> int:
@@ -246,6 +333,10 @@ class Disputes:
     def slots(self) -> list[Slot]:
         """The disputed slots, in the order in which they were opened."""
         return list(self._by_slot)
+
+    def oldest(self) -> Slot | None:
+        """The slot that has been disputed longest."""
+        return next(iter(self._by_slot), None)
 
     def get(self, slot: Slot) -> Dispute | None:
         """The dispute over a slot, if there is one."""
@@ -279,13 +370,29 @@ class Disputes:
             self._marked[slot.payer] = min(255, int(self._marked[slot.payer]) + 1)
         return dispute
 
+    def strays(self, lane: int) -> int:
+        """In how many slots without any order a lane speaks of recovery."""
+        return self._strays.get(lane, 0)
+
+    def note_entry(self, dispute: Dispute, lane: int) -> None:
+        """A block of this lane fences, proposes or votes in the slot."""
+        if not dispute.places and lane not in dispute.strays_of:
+            dispute.strays_of.add(lane)
+            self._strays[lane] = self.strays(lane) + 1
+
+    def _no_stray(self, dispute: Dispute) -> None:
+        for lane in dispute.strays_of:
+            self._strays[lane] -= 1
+        dispute.strays_of.clear()
+
     def add_place(self, dispute: Dispute, place: Place, name: bytes, order: Orders) -> None:
         """An order of the slot lies there."""
+        self._no_stray(dispute)
         dispute.orders.setdefault(name, order.copy())
         dispute.places[place] = name
-        self._places.setdefault(place.lane, {}).setdefault(place.height, {})[place.row] = (
-            dispute.slot
-        )
+        votes = dispute.votes.setdefault(Candidate(0, name), Votes())
+        heights = self._places.setdefault(place.lane, {})
+        heights.setdefault(place.height, {})[place.row] = OrderAt(dispute, place, votes)
 
     def scan_votes(
         self, chains: Chains, dispute: Dispute, place: Place, ignore: tuple[int, int]
@@ -303,13 +410,14 @@ class Disputes:
 
     def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
         """Note votes for a place that were noted elsewhere, by lane."""
-        known = dispute.votes.setdefault(Candidate(0, dispute.places[place]), {})
+        known = dispute.votes[Candidate(0, dispute.places[place])]
         for lane, height in votes.items():
-            known[lane] = min(height, known.get(lane, height))
+            known.cast(lane, height, place)
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
         slot = dispute.slot
+        self._no_stray(dispute)
         del self._by_slot[slot]
         if slot.space == SPACE_ALIAS:
             self._aliases -= 1
@@ -336,7 +444,7 @@ class Disputes:
         chains: Chains,
         lane: int,
         newly: Iterable[tuple[int, int, int]],
-        refused: dict[tuple[int, int], set[int]],
+        refused: dict[tuple[int, int], frozenset[int]],
     ) -> list[Slot]:
         """Note what the newest block of a lane votes for by its references and its own orders.
 
@@ -344,26 +452,28 @@ class Disputes:
         refuses, by (lane, height). Returns the disputed slots that it passed by.
         """
         height = int(chains.heads[lane])
-        passed: list[Slot] = []
+        passed: dict[Slot, None] = {}
         for on, first, last in newly:
             heights = self._places.get(on)
             if not heights:
                 continue
-            inside = (
-                [h for h in heights if first <= h <= last]
-                if len(heights) < last - first
-                else [h for h in range(first, last + 1) if h in heights]
-            )
+            if len(heights) < last - first:
+                inside: Iterable[int] = [at for at in heights if first <= at <= last]
+            else:
+                inside = range(first, last + 1)
             for at in inside:
-                for index, slot in heights[at].items():
-                    passed.append(slot)
-                    if index in refused.get((on, at), ()):
+                orders = heights.get(at)
+                if orders is None:
+                    continue
+                left_out = refused.get((on, at), ())
+                for index, order in orders.items():
+                    dispute, votes = order.dispute, order.votes
+                    passed[dispute.slot] = None
+                    if index in left_out or lane in votes.heights:
                         continue
-                    dispute = self._by_slot[slot]
-                    if dispute.fence(chains, lane, height) == 0:
-                        name = dispute.places[Place(on, at, index)]
-                        dispute.votes.setdefault(Candidate(0, name), {}).setdefault(lane, height)
-        return passed
+                    if not dispute.fences or dispute.fence(chains, lane, height) == 0:
+                        votes.cast(lane, height, order.place)
+        return list(passed)
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:
         """Note a fence in the newest block of a lane; its statement comes with `state`."""
@@ -378,7 +488,7 @@ class Disputes:
             if height > 1
             else np.zeros(len(chains.lanes), np.int32)
         )
-        dispute.fences.setdefault(lane, []).append(FenceAt(height, fence.view, before, None))
+        dispute.add_fence(chains, lane, FenceAt(height, fence.view, before, None))
 
     def state(self, chains: Chains, lane: int, slot: Slot) -> None:
         """Compute the statement of a fence in the newest block of a lane, once its votes are noted."""
@@ -403,11 +513,11 @@ class Disputes:
         twice = None
         for candidate, votes in dispute.votes.items():
             if candidate.view == vote.view and candidate.value != vote.value:
-                for other, at in votes.items():
+                for other, at in votes.heights.items():
                     if chains.lanes[other].author == author:
                         twice = other, at
         candidate = Candidate(vote.view, vote.value)
-        dispute.votes.setdefault(candidate, {}).setdefault(lane, height)
+        dispute.votes.setdefault(candidate, Votes()).cast(lane, height)
         return twice
 
     def propose(self, chains: Chains, lane: int, proposal: Proposal) -> bool:

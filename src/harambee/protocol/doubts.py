@@ -29,6 +29,13 @@ class Group:
     ballot: Ballot
     """(lanes,): the height at which a lane votes for them, NEVER where it does not."""
     rows: list[int]
+    certified: bool = False
+    """Whether q authors vote for them."""
+
+    def is_certified(self, chains: Chains) -> bool:
+        """Whether q authors vote for them, in all held blocks; once they do, they do."""
+        self.certified = self.certified or chains.are_enough(self.ballot[: len(chains.lanes)])
+        return self.certified
 
 
 @dataclass(slots=True)
@@ -66,7 +73,10 @@ class Doubt:
         for row in refused:
             if row in self.refusers:
                 self.refusers[row] |= 1 << lane
-        self._groups = None
+                self._groups = None
+        for group in self._groups or ():
+            if lane < len(group.ballot):
+                group.ballot[lane] = height
 
     def votes_for(self, row: int) -> dict[int, int]:
         """The height at which a lane votes for an order, by lane."""
@@ -75,7 +85,7 @@ class Doubt:
 
     def groups(self, lanes: int) -> list[Group]:
         """Its orders by who refuses them; `lanes` is how many there are by now."""
-        if self._groups is None or len(self._groups[0].ballot) < lanes:
+        if self._groups is None or any(len(group.ballot) < lanes for group in self._groups[:1]):
             everybody = np.full(lanes, NEVER, np.int32)
             everybody[list(self.votes)] = list(self.votes.values())
             found: dict[int, Group] = {}
@@ -154,7 +164,7 @@ class Doubts:
         lane: int,
         height: int,
         votes_on: Iterable[tuple[int, int, int]],
-        refused: dict[tuple[int, int], set[int]],
+        refused: dict[tuple[int, int], frozenset[int]],
     ) -> None:
         """Note what a lane's newest block votes for; `votes_on` are (lane, first, last) of heights."""
         if not self._by_slot:
@@ -163,8 +173,9 @@ class Doubts:
             heights = self._by_place.get(on)
             if not heights:
                 continue
-            for at in [at for at in heights if first <= at <= last]:
-                heights[at].cast(lane, height, refused.get((on, at), ()))
+            for at, doubt in heights.items():
+                if first <= at <= last:
+                    doubt.cast(lane, height, refused.get((on, at), ()))
 
     def drop(self, doubt: Doubt, rows: list[int]) -> None:
         """These orders of a block are decided, or counted elsewhere."""
@@ -179,15 +190,13 @@ class Doubts:
     def certified(self, chains: Chains) -> list[tuple[Doubt, Group]]:
         """What q authors voted for, in all held blocks."""
         lanes = len(chains.lanes)
-        found = []
-        for doubt in self.all():
-            if len(doubt.votes) < chains.quorum:
-                continue
-            for group in doubt.groups(lanes):
-                voters = chains.author_of[group.ballot[:lanes] != NEVER]
-                if len(voters) >= chains.quorum and len(set(voters.tolist())) >= chains.quorum:
-                    found.append((doubt, group))
-        return found
+        return [
+            (doubt, group)
+            for doubt in self.all()
+            if len(doubt.votes) >= chains.quorum
+            for group in doubt.groups(lanes)
+            if group.is_certified(chains)
+        ]
 
 
 def acknowledging(chains: Chains, clocks: Rows, groups: list[Group]) -> npt.NDArray[np.bool_]:

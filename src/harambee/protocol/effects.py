@@ -46,10 +46,10 @@ class SendBlock:
 
 @dataclass(frozen=True, slots=True)
 class SendHeads:
-    """Tell `peer` (or EVERYONE) which heads this replica holds, one for each author."""
+    """Tell `peer` (or EVERYONE) which heads this replica holds: a REFERENCE array, see `Replica.heads`."""
 
     peer: int
-    heads: tuple[Name, ...]
+    heads: npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,27 @@ class Evidence:
     """The other one, whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What shows that an author voted for an order in view 0 (docs/wire.md section 13)."""
+
+    row: int
+    """Where the order stands in its block."""
+    block: Name
+    voting: tuple[Name, ...] = ()
+    """The voter's block that votes, and as many below it as are needed; none if the block is its own."""
+    chain: tuple[Name, ...] = ()
+    """From what the voting block references down to the block above `block`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwoVotes:
+    """An author's votes for two orders of one slot in view 0; all blocks named are in the journal."""
+
+    culprit: int
+    ballots: tuple[Ballot, Ballot]
+
+
 @dataclass(slots=True)
 class Effects:
     """Everything one event leads to. Merge with `extend`; the order of lists is the order of doing."""
@@ -125,7 +146,7 @@ class Effects:
     refused: list[Refused] = field(default_factory=list)
     skipped: list[Slot] = field(default_factory=list)
     """Slots that became final without an order."""
-    evidence: list[Evidence] = field(default_factory=list)
+    evidence: list[Evidence | TwoVotes] = field(default_factory=list)
     """What convicts an author; to be kept durably."""
     wake_at: int | None = None
     """Call `act` no later than this; nanoseconds on the shell's clock."""

@@ -18,10 +18,10 @@ class BlockArrived:
 
 @dataclass(frozen=True, slots=True)
 class HeadsArrived:
-    """`peer` says which heads it holds durably, one for each author."""
+    """`peer` says which heads it holds durably: one for each author, then loose ends (`Replica.heads`)."""
 
     peer: int
-    heads: tuple[Name, ...]
+    heads: npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import ORDER
 from harambee.protocol.chains import Chains
 from harambee.protocol.committee import Committee
-from harambee.protocol.disputes import Candidate, Dispute, Disputes
+from harambee.protocol.disputes import Candidate, Clock, Dispute, Disputes
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
     FENCE_ORDERS_MAX,
@@ -103,11 +103,12 @@ class Rescuer:
         disputes: Disputes,
         is_next: Callable[[Slot], bool],
         passes: Callable[[Dispute, bytes], bool],
+        sees: Callable[[], Clock],
     ) -> None:
         """`pace_ns` is the least time between two of one's own blocks.
 
         `is_next` says whether a slot is the next of its payer here; `passes` whether an order of a dispute
-        passes every check of a voter but lock and view.
+        passes every check of a voter but lock and view; `sees` what one's next block may have in its past.
         """
         self._committee = committee
         self._index = index
@@ -116,6 +117,7 @@ class Rescuer:
         self._disputes = disputes
         self._is_next = is_next
         self._passes = passes
+        self._sees = sees
         self._cases: dict[Slot, _Case] = {}
         self._opened_at: dict[bytes, int] = {}
         self._region_opens: dict[int, int] = {}
@@ -226,23 +228,33 @@ class Rescuer:
             return own
         case = self._cases.get(slot)
         if dispute is not None:
-            views = sorted(dispute.fence_views(self._chains), reverse=True)
-            joined = views[self._committee.w - 1]
+            joined = dispute.fenced_by(self._committee.w)
             if joined > own:
                 return joined
-            if own and views[self._committee.q - 1] >= own:
+            if own and dispute.fenced_by(self._committee.q) >= own:
                 case = self._case(slot)
                 if case is not None and case.timer_view != own:
                     case.timer_view = own
-                    case.timer_due = now + min(own, VIEWS_CAP) * self.view_ns
+                    case.timer_due = self._runs_out(own, now)
                 elif case is not None and now >= case.timer_due:
                     return own + 1
         if own or case is None or not case.is_justified or not self._is_next(slot):
             return own
-        if dispute is not None and dispute.comes_by_itself(self._chains):
+        if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):
             return own
         case.opening = case.opening or self._may_open(slot, now)
         return 1 if case.opening else 0
+
+    def _runs_out(self, view: int, now: int) -> int:
+        """When a view is over that begins now.
+
+        Views at the cap run out together, whichever the slot: however many slots stay undecided, because too
+        few are up, they make for a few blocks in each such time.
+        """
+        lasts = min(view, VIEWS_CAP) * self.view_ns
+        if view < VIEWS_CAP:
+            return now + lasts
+        return -(-(now + lasts) // lasts) * lasts
 
     def _may_open(self, slot: Slot, now: int) -> bool:
         if not 0 <= now - self._window_at < OPEN_AGAIN_NS:

@@ -27,11 +27,11 @@ own block is made, and that block *is* the lock's record: it says which blocks i
 it refuses. So a vote is durable before it leaves, and `restore` finds every promise in one's own chain.
 
 **Liars.** An author that forks, or votes twice, is convicted: evidence goes out with the effects, and this
-replica references it no more. What it said before still counts, in every branch; what honest authors' blocks
-stand on is fetched by name, whatever its author did.
+replica references it no more. What it said before still counts, in every
+branch; what honest authors' blocks stand on is fetched by name, whatever its author did.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,8 +45,9 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
+from harambee.protocol.ballots import ballot_of
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
-from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane, Rows
+from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Dispute, Disputes, Place
@@ -57,6 +58,7 @@ from harambee.protocol.effects import (
     Effects,
     Evidence,
     Fetch,
+    FetchNamed,
     Name,
     Range,
     Refused,
@@ -64,6 +66,18 @@ from harambee.protocol.effects import (
     SendHeads,
     Serve,
     ServeNamed,
+    TwoVotes,
+)
+from harambee.protocol.kept_orders import KeptOrders
+from harambee.protocol.limits import (
+    BLOCK_NS_MIN,
+    FEW_BLOCKS,
+    OFFER_DOUBLINGS_MAX,
+    STRAY_SLOTS_MAX,
+    VOUCHED_SHIFT,
+    AuthorLimits,
+    cost_of,
+    cost_of_forged,
 )
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
@@ -79,6 +93,7 @@ from harambee.protocol.messages import (
     PeerUp,
     Tick,
 )
+from harambee.protocol.offers import HEADS_AGAIN_NS, Offers
 from harambee.protocol.parking import Parking
 from harambee.protocol.placing import Placed, lacks, place
 from harambee.protocol.recovery import Plan, Rescuer
@@ -92,13 +107,19 @@ from harambee.protocol.recovery_entries import (
 from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
+from harambee.protocol.tally import Tally
 from harambee.protocol.wire import (
+    INCARNATIONS_MAX,
+    LOOSE_ENDS_MAX,
     NO_DIGEST,
+    REFERENCE,
     REJECTION_BYTES_MAX,
     SIGNATURE_BYTES,
     Block,
     Draft,
+    Glance,
     block_prefix,
+    names_in,
     write_block,
     write_possession,
     write_rejection,
@@ -113,21 +134,26 @@ ZONE_NS: Final = 3 * 3_600_000_000_000
 PATIENCE_AHEAD_NS: Final = 1_500_000_000
 """How long an order waits at the door for the one before it, which may be final elsewhere already."""
 OFFER_AGAIN_NS: Final = 2_000_000_000
-"""A contested order is put into a block again no sooner than this after the last time."""
+"""A contested order is put into a block again no sooner than this after the first time, and twice as long
+after each further one."""
 INSIST_NS: Final = 2_000_000_000
-"""An order that is offered again so long after it was first offered again, is not getting through."""
+"""An order that is offered again so long after it was first offered again, is not getting through;"""
+INSIST_PACES: Final = 24
+"""and no sooner than so many paces, where people speak rarely: a payment takes about four of them."""
 INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
 RESTORED_AT_ONCE: Final = 64
 """How many blocks of a journal are folded before disputes are decided."""
-PATROL_SLOTS: Final = 256
+PATROL_SLOTS: Final = 32
 """How many disputed slots are looked at in each turn without a reason."""
 READ_FIRST_BLOCKS: Final = 64
 """With so many blocks of an author to catch up with, a replica reads first, and speaks and checks then."""
 REFUSAL_BYTES: Final = REJECTION_BYTES_MAX - (64 << 10)
 """An author votes on no further block in this one of its own, once its refusals take so many bytes."""
+_NONE: Final = -1, 0
+"""As (lane, height): no block."""
 
 
 def day_of(now: int) -> int:
@@ -145,6 +171,18 @@ class Held:
     signatures: npt.NDArray[np.bool_] | None = None
     """Which orders' signatures hold; None while not checked."""
     possessions: npt.NDArray[np.bool_] | None = None
+    apart: set[int] = field(default_factory=set)
+    """Orders that were refused once: they are counted one by one, or lie in decided slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A block that was final before this author voted on it: what a reference to it has to refuse."""
+
+    orders: int
+    """How many orders the block has."""
+    rows: npt.NDArray[np.intp]
+    """Those that were not applied from here: a rival may have this author's vote already."""
 
 
 @dataclass(slots=True)
@@ -167,14 +205,23 @@ class Watch:
 
     hot: dict[Slot, None] = field(default_factory=dict)
     """Something happened to them; in that order."""
-    certified: dict[Slot, None] = field(default_factory=dict)
-    """Something has q votes in them: every block may acknowledge it."""
     patrol: list[Slot] = field(default_factory=list)
     """They have not been looked at for a while."""
-    owes_acknowledgement: bool = False
-    """Whether one's next block would acknowledge something that one's newest does not."""
+    owed: set[Hashable] = field(default_factory=set)
+    """What is certified and not acknowledged by this author: disputed candidates, groups of doubts."""
+    in_vain: set[Hashable] = field(default_factory=set)
+    """What one's newest block did not acknowledge, though it could not have referenced more."""
+    vain_heights: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Up to which height of each lane that was so for whole blocks, (lanes,) as there were then."""
+    convicts: dict[int, int] = field(default_factory=dict)
+    """Up to which height all orders in the lanes of convicted authors are counted one by one."""
     counted_at: int = -1
     """How many blocks were held when certified slots were last counted."""
+
+    @property
+    def owes_acknowledgement(self) -> bool:
+        """Whether one's next block would acknowledge something that one's newest does not."""
+        return not self.owed <= self.in_vain
 
 
 @dataclass(slots=True)
@@ -189,6 +236,10 @@ class Counters:
     malformed: int = 0
     skipped: int = 0
     convictions: int = 0
+    taken: int = 0
+    """Blocks that were news, and were kept."""
+    deferred: int = 0
+    """Blocks beyond a limit of their author's, to be fetched later."""
 
 
 @dataclass(slots=True)
@@ -217,16 +268,14 @@ class Replica:
         `checking` may be shared by the replicas of one network in one process.
         """
         assert committee.members[index].key == key.public, "the key is the one in the genesis"
-        self.network = network
-        self.committee = committee
-        self.index = index
+        self.network, self.committee, self.index = network, committee, index
         self.ledger = ledger
         self.pace = pace or Pace()
-        self.counters = Counters()
-        self.chains = Chains(committee.n, committee.q)
-        self.slots = Slots(len(ledger.accounts))
-        self.disputes = Disputes(len(ledger.accounts))
-        self.doubts = Doubts(len(ledger.accounts))
+        self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
+        self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
+        self._limits = AuthorLimits(committee.n, index)
+        rows = len(ledger.accounts)
+        self.slots, self.disputes, self.doubts = Slots(rows), Disputes(rows), Doubts(rows)
         self.rescuer = Rescuer(
             committee,
             index,
@@ -235,15 +284,17 @@ class Replica:
             self.disputes,
             self._is_next,
             self._passes_in_recovery,
+            lambda: self.chains.clock_above([self.lane, *self._followed()]),
         )
         self.catch_up = CatchUp(committee.n, index)
         self.re_entering = ReEntering(committee, index)
         self.convicted: set[int] = set()
+        """Authors that are referenced no more."""
         self.halted: str | None = None
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
-        self._applier = Applier(ledger)
+        self._applier, self._kept = Applier(ledger), KeptOrders(rows)
         self._key, self._checking = key, checking or Checking(network, committee)
         self._block_prefix = block_prefix(network, committee.epoch)
         self._order_prefix = signed_prefix(TAG_ORDER, network)
@@ -254,25 +305,25 @@ class Replica:
         """Each lane's newest block with orders, final or not."""
         self._applied: list[int] = [0] * committee.n
         """Up to which height each lane's blocks were applied."""
-        self._places: npt.NDArray[np.int32] = np.zeros(len(ledger.accounts), np.int32)
-        """How many orders of each payer lie in blocks that are kept."""
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
+        self._late: list[dict[int, Late]] = [{} for _ in committee.members]
+        """For each lane, by height: blocks whose orders were not judged and are no longer open."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
-        self._parking = Parking(committee.n)
-        self._watch = Watch()
+        self._parking, self._offers = Parking(committee.n), Offers()
+        self._watch, self._tally = Watch(), Tally()
+        self._insist_ns = max(INSIST_NS, INSIST_PACES * self.pace.block_ns)
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
-        self._door: list[Waiting] = []
-        self._ahead: list[Waiting] = []
+        self._door, self._ahead = list[Waiting](), list[Waiting]()
         self._door_orders, self._today = 0, 0
-        self._last_block_at = 0
-        self._was_due = False
-        """Whether something remained to be said at the end of the last turn."""
+        self._last_block_at, self._heads_asked_at, self._was_due = 0, 0, False
+        """When the last block was made and heads were last asked for, and whether something remained to be
+        said at the end of the last turn."""
         self.reading_up = False
         """Whether so much is missing that it reads first, and speaks then."""
-        self._told: dict[int, tuple[Name, ...]] = {}
-        self._told_heads: tuple[int, tuple[Name, ...]] = -1, ()
+        self._told: dict[int, npt.NDArray[np.void]] = {}
+        self._told_heads = -1, np.zeros(0, REFERENCE)
 
     # -- the door ---------------------------------------------------------------------------------
 
@@ -281,23 +332,23 @@ class Replica:
         effects = Effects()
         match message:
             case BlockArrived():
-                self._on_block(message, effects)
+                self._on_block(message, now, effects)
             case OrdersOffered():
                 self._on_orders(message, now, effects)
             case HeadsArrived():
-                self._on_heads(message, effects)
+                self._on_heads(message, now, effects)
             case FetchAsked():
                 effects.send.append(Serve(message.peer, message.ranges))
             case NamedAsked():
                 effects.send.append(ServeNamed(message.peer, message.names))
             case FetchEnded():
                 self.catch_up.answered(message.peer)
-                self._told.setdefault(message.peer, ())
             case HeadsAsked():
                 effects.send.append(SendHeads(message.peer, self.heads()))
             case PeerUp():
                 self.peers_up.add(message.peer)
-                effects.send += [AskHeads(message.peer), SendHeads(message.peer, self.heads())]
+                self._heads_asked_at = now
+                effects.send.append(AskHeads(message.peer))
             case PeerDown():
                 self.peers_up.discard(message.peer)
                 self.catch_up.forget(message.peer)
@@ -319,35 +370,41 @@ class Replica:
         self.reading_up = self._is_far_behind()
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
             rescues = self._rescues_owed(now)
-            due = self._last_block_at + self.pace.block_ns
-            speaks = bool(rescues) or self._has_something_to_say()
+            due = self._last_block_at + self._block_ns
+            speaks = bool(rescues) or self._has_something_to_say(now)
             if now >= due and (speaks or self._heartbeat_due(now)):
-                waited = now - self._last_block_at if self._was_due else self.pace.block_ns
+                waited = now - self._last_block_at if self._was_due else self._block_ns
                 self.rescuer.note_stride(waited)
                 self._speak(now, rescues, effects)
                 self._decide_disputes(effects)
+                self._note_what_was_in_vain()
                 rescues = self._rescues_owed(now)
-                speaks = bool(rescues) or self._has_something_to_say()
+                speaks = bool(rescues) or self._has_something_to_say(now)
             self._was_due = speaks
             effects.wake_at = (
-                max(now + 1, self._last_block_at + self.pace.block_ns)
+                max(now + 1, self._last_block_at + self._block_ns)
                 if speaks
                 else self._last_block_at + self.pace.heartbeat_ns
             )
             timer = self.rescuer.next_timer(now)
             if timer is not None:
                 effects.wake_at = min(effects.wake_at, timer)
-        named, named_wake = self._parking.requests(self._names_to_fetch(), self.peers_up, now)
+        effects.send += [AskHeads(peer) for peer in self._whose_heads_to_ask(now)]
+        named, named_wake = self._parking.requests(self._names_to_fetch(now), self.peers_up, now)
         effects.send += named
+        ends, limit_wake = self._ends_of_fetches(now)
         requests, wake = self.catch_up.requests(
             self._heads_with_parked(),
             self.peers_up,
             now,
+            ends=ends,
             eager=self.reading_up or not self.speaking,
             without=self.convicted,
         )
         effects.send += requests
-        wakes = [at for at in (wake, named_wake, effects.wake_at) if at is not None]
+        if not self.speaking:
+            effects.wake_at = self._heads_asked_at + HEADS_AGAIN_NS
+        wakes = [at for at in (wake, named_wake, limit_wake, effects.wake_at) if at is not None]
         effects.wake_at = min(wakes, default=now + self.pace.heartbeat_ns)
         effects.halted = self.halted
         return effects
@@ -359,8 +416,11 @@ class Replica:
         """
         self.re_entering.phase = Phase.READING
 
-    def restore(self, blocks: Iterable[bytes]) -> None:
+    def restore(self, blocks: Iterable[bytes], convicted: Iterable[int] = ()) -> None:
         """Fold a journal, in its own order, before anything is received. Its blocks were checked then.
+
+        `convicted` are those against whom evidence is kept beside it: what is final only because the orders
+        in a convict's blocks are counted one by one, was told already.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
@@ -385,16 +445,37 @@ class Replica:
                 self._go_on_re_entering()
             if count % RESTORED_AT_ONCE == 0:
                 self._decide_disputes(Effects())
+        self.convicted.update(convicted)
         self._decide_disputes(Effects())
 
     # -- what people may look at ------------------------------------------------------------------
 
-    def heads(self) -> tuple[Name, ...]:
-        """Each author's newest held block, in the lane that is followed."""
+    def heads(self) -> npt.NDArray[np.void]:
+        """Each author's newest held block, in the lane that is followed; then loose ends: a REFERENCE array.
+
+        A loose end is the newest block of another lane on which no block of this author stands: nobody else
+        may ever hear of it. There may be many; each call tells of some of them in turn.
+        """
         if self._told_heads[0] != self._position:
-            heads = tuple(self._head_of(author) for author in range(self.committee.n))
+            lanes = np.array(self.chains.current + self._loose_ends(), np.int64)
+            heads = np.zeros(len(lanes), REFERENCE)
+            heads["author"] = self.chains.author_of[lanes]
+            heads["incarnation"] = [self.chains.lanes[lane].incarnation for lane in lanes.tolist()]
+            heads["height"] = self.chains.heads[lanes]
+            heads["digest"] = self.chains.newest(lanes)
             self._told_heads = self._position, heads
         return self._told_heads[1]
+
+    def _loose_ends(self) -> list[int]:
+        seen = self.chains.head_row(self.lane)[CLOCK]
+        loose = [
+            lane
+            for lane in range(self.committee.n, len(self.chains.lanes))
+            if self.chains.heads[lane] > max(seen[lane], self.chains.lanes[lane].base)
+            and lane not in self.chains.current
+        ]
+        turn = self._position % len(loose) if len(loose) > LOOSE_ENDS_MAX else 0
+        return (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
 
     def _head_of(self, author: int) -> Name:
         lane = self.chains.current[author]
@@ -448,49 +529,109 @@ class Replica:
 
     # -- blocks from others -----------------------------------------------------------------------
 
-    def _on_block(self, message: BlockArrived, effects: Effects) -> None:
+    def _on_block(self, message: BlockArrived, now: int, effects: Effects) -> None:
+        """Take a block, the cheapest checks first: what is known, not wanted or too much costs little."""
+        seen = self._checking.glance(message.data)
+        if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
+            self.counters.malformed += 1
+            return
+        if not self._is_news(seen, message.peer):
+            return
+        free = self._is_held_by_enough(seen)
+        if not free and not self._is_within_limits(seen, now):
+            self.counters.deferred += 1
+            return
+        if not self._checking.block_holds(seen):
+            self.counters.malformed += 1
+            return
+        if seen.author == self.index and not self._may_be_told_of(seen):
+            self.halted = (
+                f"a peer holds block {seen.height} of this super-agent, but its own journal ends at "
+                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
+            )
+            return
         block = self._checking.read(message.data)
         if isinstance(block, Malformed):
             self.counters.malformed += 1
             return
-        if block.epoch != self.committee.epoch:
-            self.counters.malformed += 1
-            return
-        if block.digest in self._parking or self._is_held(block):
-            return
-        wanted = self._parking.is_wanted(block.digest)
+        self._on_signed_block(block, message.peer, effects, free=free)
+
+    def _is_news(self, seen: Glance, peer: int) -> bool:
+        """Whether a block may bring anything: it is not known, and its author is followed or it is wanted."""
+        if seen.digest in self._parking:
+            self._parking.came_again(seen.digest, peer)
+            return False
+        if self._is_held(seen):
+            return False
+        if seen.author in self.convicted and not self._is_wanted(seen.digest):
+            return False
+        self._note_holder(peer, seen)
+        return True
+
+    def _is_wanted(self, digest: bytes) -> bool:
+        """Whether a block is taken whatever its author did: others stand on it, or it was asked for."""
+        return self._parking.is_wanted(digest) or digest in self._offers
+
+    def _on_signed_block(self, block: Block, peer: int, effects: Effects, *, free: bool) -> None:
+        """Take a block that its author has signed; `free` if it costs its author nothing."""
+        vouched = self._parking.is_vouched_for(block.digest)
         beside = self._held_with_id(block)
-        if not wanted and (
-            block.author in self.convicted
-            or not self._parking.has_room_for(block, self._head_of(block.author).height)
-        ):
-            return
-        if not self._checking.block_holds(block):
-            self.counters.malformed += 1
-            return
-        if block.author == self.index and not self._may_be_told_of(block):
-            self.halted = (
-                f"a peer holds block {block.height} of this super-agent, but its own journal ends at "
-                f"{self.height}: this is a lost or an old disk, and its promises are lost with it"
-            )
-            return
         if beside is not None and block.author != self.index:
             self._convict(Evidence(block.author, beside, block.data), effects)
-            if not wanted:
+            if not self._is_wanted(block.digest):
                 return
-        self._note_what_is_held(message.peer, block)
-        self._parking.add(block, message.peer)
-        self._integrate_from(block.digest, effects)
+        self._note_what_is_held(block)
+        if not free:
+            self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))
+        lacking = lacks(self.chains, block)
+        if lacking is None:
+            if self._take(block, effects):
+                self._integrate_parked(self._parking.arrived(block.digest), effects)
+        elif self._parking.add(block, peer, vouched=vouched or free):
+            self._parking.wait(block.digest, lacking)
+        else:
+            self.counters.deferred += 1
+            return
+        self.counters.taken += 1
 
-    def _may_be_told_of(self, block: Block) -> bool:
+    def _is_held_by_enough(self, block: Glance) -> bool:
+        """Whether w super-agents say that they hold a block's height: then an honest one took it."""
+        if block.incarnation != self.catch_up.incarnations[block.author]:
+            return False
+        holders = self.catch_up.held_by[:, block.author] >= block.height
+        return int(holders.sum()) >= self.committee.w
+
+    def _is_within_limits(self, seen: Glance, now: int) -> bool:
+        """Whether a block that its author pushes may be taken now; if not, it is fetched later."""
+        lane = self._lane_before(seen)
+        if seen.orders and self._kept_in(lane) >= self._limits.kept_orders_max:
+            return False
+        if seen.recovery_bytes and self._strays_in(lane) >= STRAY_SLOTS_MAX:
+            return False
+        return self._limits.allowances[seen.author].lasts(now)
+
+    def _lane_before(self, seen: Glance) -> int:
+        """The lane that a block continues; where that is not known yet, the one that is followed."""
+        before = self.chains.find(seen.author, seen.height - 1, seen.previous, seen.incarnation)
+        return self.chains.current[seen.author] if before is None else before
+
+    def _kept_in(self, lane: int) -> int:
+        """How many orders lie in kept blocks of a chain."""
+        return sum(self._limits.kept[part] for part in self.chains.line(lane))
+
+    def _strays_in(self, lane: int) -> int:
+        """In how many slots without any order a chain speaks of recovery."""
+        return sum(self.disputes.strays(part) for part in self.chains.line(lane))
+
+    def _may_be_told_of(self, block: Block | Glance) -> bool:
         """Whether others may hold a block of this author that it does not: from before it re-entered."""
         return self.re_entering.phase == Phase.READING or block.incarnation < self._own_incarnation
 
-    def _is_held(self, block: Block) -> bool:
+    def _is_held(self, block: Block | Glance) -> bool:
         found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
         return found is not None
 
-    def _held_with_id(self, block: Block) -> Name | None:
+    def _held_with_id(self, block: Block | Glance) -> Name | None:
         """A held block with this one's id: another one, for this one is not held."""
         for lane in self.chains.lanes_of[block.author]:
             about = self.chains.lanes[lane]
@@ -500,26 +641,29 @@ class Replica:
                     return Name(block.author, block.incarnation, block.height, digest)
         return None
 
-    def _convict(self, evidence: Evidence, effects: Effects) -> None:
+    def _convict(self, evidence: Evidence | TwoVotes, effects: Effects) -> None:
         if evidence.culprit in self.convicted:
             return
         self.convicted.add(evidence.culprit)
         self.counters.convictions += 1
         effects.evidence.append(evidence)
 
-    def _note_what_is_held(self, peer: int, block: Block) -> None:
+    def _note_holder(self, peer: int, block: Block | Glance) -> None:
+        """Who sends a block holds it, and so does, if it is its, its author."""
+        if block.incarnation == self.chains.followed[1, block.author]:
+            self.catch_up.holds(peer, block.author, block.height)
+
+    def _note_what_is_held(self, block: Block) -> None:
         """A block leaves its author only when its past is durable there: the author holds all it names."""
         incarnations = self.chains.followed[1]
-        if block.incarnation == incarnations[block.author]:
-            for holder in {peer, block.author} - {self.index}:
-                self.catch_up.holds(holder, block.author, block.height)
+        if block.author != self.index:
+            self._note_holder(block.author, block)
         names = block.names
         names = names[names["incarnation"] == incarnations[names["author"]]]
         self.catch_up.holds_all(block.author, names["author"], names["height"])
 
-    def _integrate_from(self, digest: bytes, effects: Effects) -> None:
-        """Integrate a parked block if its past is held, and then whatever has waited for it."""
-        ready = [digest]
+    def _integrate_parked(self, ready: list[bytes], effects: Effects) -> None:
+        """Integrate those of these parked blocks whose past is held, and then what has waited for them."""
         while ready:
             digest = ready.pop()
             block = self._parking.get(digest)
@@ -530,15 +674,20 @@ class Replica:
                 self._parking.wait(digest, lacking)
                 continue
             self._parking.take(digest)
-            placed = place(self.chains, block)
-            if placed is None:
-                self.counters.malformed += 1
-                continue
-            beside = self._held_with_id(block)
-            if beside is not None:
-                self._convict(Evidence(block.author, beside, block.data), effects)
-            self._integrate(block, placed, effects, restoring=False)
-            ready += self._parking.arrived(digest)
+            if self._take(block, effects):
+                ready += self._parking.arrived(digest)
+
+    def _take(self, block: Block, effects: Effects) -> bool:
+        """Integrate a block whose past is held; False if it breaks a rule of chains."""
+        placed = place(self.chains, block)
+        if placed is None:
+            self.counters.malformed += 1
+            return False
+        beside = self._held_with_id(block)
+        if beside is not None:
+            self._convict(Evidence(block.author, beside, block.data), effects)
+        self._integrate(block, placed, effects, restoring=False)
+        return True
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
         heights = self._heights()
@@ -548,18 +697,68 @@ class Replica:
                 heights[author] = reached
         return heights
 
-    def _names_to_fetch(self) -> list[Name]:
-        """What parked blocks lack and catch-up by heights does not bring: branches, and convicted authors."""
-        names = []
-        for name in self._parking.lacking():
-            head = self._head_of(name.author)
-            if (
-                name.author in self.convicted
-                or name.incarnation != head.incarnation
-                or name.height <= head.height
+    def _names_to_fetch(self, now: int) -> list[Name]:
+        """What parked blocks lack and catch-up by heights does not bring.
+
+        Those are blocks of branches and of convicted authors, and what nobody claims to hold: who sent one
+        that stands on it holds it, though it has once ended an answer without it.
+        """
+        names = self._apart(now)
+        if not names:
+            return names
+        for author in sorted({name.author for name in names}):
+            self._parking.look_ahead(author, self._is_named_held, now)
+        return self._apart(now)
+
+    def _apart(self, now: int) -> list[Name]:
+        """What parked blocks lack, of authors whose limits are not reached, and catch-up does not bring."""
+        names = self._parking.lacking()
+        allowances = self._limits.allowances
+        lasting = {
+            author for author in {name.author for name in names} if allowances[author].lasts(now)
+        }
+        return [name for name in names if name.author in lasting and self._is_apart(name)]
+
+    def _is_apart(self, name: Name) -> bool:
+        """Whether catch-up by heights does not bring this block."""
+        head = self._head_of(name.author)
+        return (
+            name.author in self.convicted
+            or name.incarnation != head.incarnation
+            or name.height <= head.height
+            or not self.catch_up.is_claimed(name.author, name.height, self.peers_up)
+        )
+
+    def _is_named_held(self, name: Name) -> bool:
+        found = self.chains.find(name.author, name.height, name.digest, name.incarnation)
+        return found is not None
+
+    def _ends_of_fetches(self, now: int) -> tuple[npt.NDArray[np.int64], int | None]:
+        """Up to which heights each author's blocks may be fetched now, (n,); when that may change by itself.
+
+        What w super-agents hold always may. Beyond that a few, and none while the author's limits are
+        reached: what it pushed then was left out, and is fetched afterwards.
+        """
+        heights = self._heights()
+        ahead = np.flatnonzero(self.catch_up.held_by.max(axis=0) > heights).tolist()
+        if not ahead:
+            return heights, None
+        enough = self.catch_up.held_by_enough(self.committee.w)
+        ends = np.maximum(enough, heights + FEW_BLOCKS)
+        wake: int | None = None
+        for author in ahead:
+            lane = self.chains.current[author]
+            allowance = self._limits.allowances[author]
+            if not allowance.lasts(now):
+                back = max(now + 1, allowance.back_at())
+                wake = back if wake is None else min(wake, back)
+            elif (
+                self._kept_in(lane) < self._limits.kept_orders_max
+                and self._strays_in(lane) < STRAY_SLOTS_MAX
             ):
-                names.append(name)
-        return names
+                continue
+            ends[author] = max(int(enough[author]), int(heights[author]))
+        return ends, wake
 
     def _integrate(
         self, block: Block, placed: Placed, effects: Effects, *, restoring: bool
@@ -575,15 +774,18 @@ class Replica:
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
-            self._count_places(block.orders, 1)
+            self._keep(lane, block)
             if not restoring and block.author != self.index and not self.reading_up:
                 self._check_signatures(held)
+                self._charge_forged(held)
             if lane != self.lane:  # its own block abstains itself
                 self._note_abstentions(block.orders)
         votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
         self._dispute(block, lane, votes_on, effects)
         if restoring and lane == self.lane:
             self._lock_as_voted(block, votes_on)
+        if lane == self.lane:
+            self._forget_late(votes_on)
         self._apply_final(effects)
 
     def _note_abstentions(self, orders: Orders) -> None:
@@ -598,6 +800,14 @@ class Replica:
     def _go_on_re_entering(self) -> None:
         """Take part again, once q others have the new chain in theirs."""
         re_entering = self.re_entering
+        if (
+            re_entering.phase == Phase.READING
+            and self._head_of(self.index).incarnation + 1 >= INCARNATIONS_MAX
+        ):
+            self.halted = (
+                f"this super-agent has begun {INCARNATIONS_MAX} chains in this epoch, and may begin no more: "
+                "the committee has to give it a new place"
+            )
         if re_entering.phase == Phase.NONE and self._own_incarnation:
             re_entering.phase = Phase.ANNOUNCED  # a restart on the way back
         if re_entering.phase == Phase.ANNOUNCED and re_entering.is_recorded(self.chains):
@@ -609,19 +819,29 @@ class Replica:
     def _open_lane(self, about: Lane) -> int:
         lane = self.chains.open_lane(about)
         self._open.append({})
+        self._late.append({})
+        self._limits.kept.append(0)
         self._applied.append(about.base)
         self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
-        if about.incarnation:
+        if about.incarnation > self.catch_up.incarnations[about.author]:
             self.catch_up.begin(about.author, about.incarnation)
-        elif len(self.chains.lanes_of[about.author]) > 1:
-            self.convicted.add(about.author)
+        lanes = (self.chains.lanes[other] for other in self.chains.lanes_of[about.author])
+        if sum(other.incarnation == about.incarnation for other in lanes) > 1:
+            self.convicted.add(about.author)  # a branch: whoever follows it, is read by name
         return lane
 
     def _check_signatures(self, held: Held) -> None:
         orders = held.block.orders
         held.signatures = self._signatures_of(orders)
         held.possessions = self._possessions_of(orders, held.block.possessions)
+
+    def _charge_forged(self, held: Held) -> None:
+        """An honest broker checks at its door who signed an order; one who does not is slowed down."""
+        assert held.signatures is not None
+        forged = int((~held.signatures).sum())
+        if forged:
+            self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
     def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
         keys, known = self.ledger.keys_of(orders["payer"])
@@ -643,42 +863,36 @@ class Replica:
             for at in range(first, last + 1):
                 held = self._open[lane].get(at)
                 if held is not None:
-                    self._lock_accepted(held, refused.get((lane, at), set()))
+                    self._lock_accepted(held, refused.get((lane, at), frozenset()))
 
-    def _refused_by(self, block: Block) -> dict[tuple[int, int], set[int]]:
+    def _refused_by(self, block: Block) -> dict[tuple[int, int], frozenset[int]]:
         """The indices that a held block refuses, by (lane, height) of the block in which they lie."""
         if not block.rejections:
             return {}
         chains = self.chains
+        refusing = {(rejection.author, rejection.incarnation) for rejection in block.rejections}
         tips = {
             (name.author, name.incarnation): chains.find(
                 name.author, name.height, name.digest, name.incarnation
             )
             for name in block.references
+            if (name.author, name.incarnation) in refusing
         }
         refused = {}
         for rejection in block.rejections:
             tip = tips[rejection.author, rejection.incarnation]
             assert tip is not None, "a rejection lies below a reference"
             lane = chains.owner(tip, rejection.height)
-            refused[lane, rejection.height] = set(rejection.indices.tolist())
+            refused[lane, rejection.height] = rejection.rows
         return refused
 
-    def _lock_accepted(self, held: Held, refused: set[int]) -> None:
+    def _lock_accepted(self, held: Held, refused: frozenset[int]) -> None:
         orders = held.block.orders
-        codes = np.where(self._slots_open(orders), 0, int(Outcome.SEQUENCE_STALE)).astype(np.uint8)
+        stale = self.ledger.following(orders) > orders["sequence"]
+        codes = np.where(stale, int(Outcome.SEQUENCE_STALE), 0).astype(np.uint8)
         codes[[index for index in refused if index < len(codes)]] = Outcome.SLOT_TAKEN
         codes[self._fenced_rows(orders)] = Outcome.SLOT_FENCED
         self.slots.lock(orders, self._ids_of(orders), codes)
-
-    def _slots_open(self, orders: Orders) -> npt.NDArray[np.bool_]:
-        """Which of these orders' slots have nothing applied in them yet, (n,)."""
-        following = self.ledger.next_sequences(orders["payer"])
-        open_ = following <= orders["sequence"]
-        for i in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
-            claimed = self.ledger.alias_next(orders[i]["reference"].tobytes())
-            open_[i] = claimed <= int(orders[i]["sequence"])
-        return open_
 
     def _next_in(self, slot: Slot) -> int:
         """The next sequence of a slot's subject here."""
@@ -711,7 +925,7 @@ class Replica:
             self._dispute_refused(on, at, indices, ignore)
         for slot in block.recovery.slots():
             if not self._is_decided(slot):
-                self._open_dispute(slot, ignore)
+                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
                 self._watch.hot[slot] = None
         for slot in self.doubts.doubted(block.orders):
             place_known = self.doubts.place_of(slot)
@@ -742,35 +956,46 @@ class Replica:
             name = Name(block.author, self.chains.lanes[other[0]].incarnation, other[1], digest)
             self._convict(Evidence(block.author, name, block.data), effects)
 
+    def _convict_for_two_orders(self, dispute: Dispute, effects: Effects) -> None:
+        """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
+        for lane, *names in dispute.voted_twice(self.chains):
+            culprit = self.chains.lanes[lane].author
+            if culprit in self.convicted or culprit == self.index:
+                continue
+            one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
+            if one is not None and other is not None:
+                self._convict(TwoVotes(culprit, (one, other)), effects)
+
     def _dispute_refused(
-        self, on: int, at: int, indices: set[int], ignore: tuple[int, int]
+        self, on: int, at: int, indices: frozenset[int], ignore: tuple[int, int]
     ) -> None:
         """From the first refusal on, the orders of a slot are counted one by one."""
         held = self._held_at(on, at)
         if held is None:
             return  # every order in it is applied already
-        for index in sorted(indices):
+        for index in sorted(indices - held.apart):
             if index >= len(held.block.orders):
                 continue
+            held.apart.add(index)
             slot = Slot.of(held.block.orders[index])
-            self.counters.refused_in_blocks += 1
-            if self._is_decided(slot) or self.disputes.get(slot) is not None:
+            if self.disputes.get(slot) is not None or self.doubts.place_of(slot) is not None:
                 continue
-            at_once = Place(on, at, index)
-            if slot.space == SPACE_ACCOUNT and self._places_of(slot) == 1:
-                if self.doubts.place_of(slot) is None:
-                    self.doubts.add(self.chains, at_once, slot, ignore)
+            self.counters.refused_in_blocks += 1
+            if self._is_decided(slot):
+                continue
+            if slot.space == SPACE_ACCOUNT and self._kept.lies_alone(slot):
+                self.doubts.add(self.chains, Place(on, at, index), slot, ignore)
             else:
                 self._open_dispute(slot, ignore)
 
-    def _places_of(self, slot: Slot) -> int:
-        """How many orders of a slot's payer lie in blocks that are kept."""
-        return int(self._places[slot.payer]) if slot.payer < len(self._places) else 0
+    def _keep(self, lane: int, block: Block) -> None:
+        """A block's orders are kept from now on."""
+        self._limits.kept[lane] += len(block.orders)
+        self._kept.add(lane, block.height, block.orders)
 
-    def _count_places(self, orders: Orders, change: int) -> None:
-        """Orders lie in a block that is kept now (1), or kept no longer (-1)."""
-        payers = orders["payer"]
-        np.add.at(self._places, payers[payers < len(self._places)], change)
+    def _keep_no_more(self, lane: int, block: Block) -> None:
+        self._limits.kept[lane] -= len(block.orders)
+        self._kept.drop(lane, block.height, block.orders)
 
     def _let_go(self, lane: int, height: int) -> None:
         """Forget a block that is final, once everything in it is decided."""
@@ -779,7 +1004,7 @@ class Replica:
             return
         if not self.disputes.indices_in(lane, height):
             del self._undecided[lane, height]
-            self._count_places(held.block.orders, -1)
+            self._keep_no_more(lane, held.block)
 
     def _held_at(self, lane: int, height: int) -> Held | None:
         return self._open[lane].get(height) or self._undecided.get((lane, height))
@@ -794,16 +1019,20 @@ class Replica:
         doubted = self.doubts.place_of(slot)
         if doubted is not None:
             self._take_over(dispute, doubted)
-            if self._places_of(slot) == 1:
-                return dispute
-        for lane, open_ in enumerate(self._open):
-            for height, held in open_.items():
-                for row in _rows_in(slot, held.block.orders):
-                    at = Place(lane, height, row)
-                    if at != doubted:
-                        self._add_place(at, held.block.orders[row : row + 1])
-                        self.disputes.scan_votes(self.chains, dispute, at, ignore)
+        for at, order in self._orders_of(slot):
+            if at != doubted:
+                self._add_place(at, order)
+                self.disputes.scan_votes(self.chains, dispute, at, ignore)
         return dispute
+
+    def _orders_of(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
+        """The orders of a slot in blocks that are not final, and where they lie."""
+        for at in self._kept.places(slot):
+            held = self._open[at.lane].get(at.height)
+            if held is not None:
+                order = held.block.orders[at.row : at.row + 1]
+                if slot.space == SPACE_ACCOUNT or Slot.of(order[0]) == slot:
+                    yield at, order
 
     def _take_over(self, dispute: Dispute, at: Place) -> None:
         """A doubted order becomes part of a dispute, with the votes that are known."""
@@ -841,16 +1070,48 @@ class Replica:
                 if held is None:
                     continue
                 indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                apart = self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+                apart = self._apart_in(lane, height)
+                self._note_if_late(lane, height, held.block.orders, apart)
                 if apart:
                     self._undecided[lane, height] = held
                     indices = np.delete(indices, apart)
                 else:
-                    self._count_places(held.block.orders, -1)
+                    self._keep_no_more(lane, held.block)
                 self._apply(held.block.orders[indices], held.position, indices, effects)
             self._applied[lane] = int(final[lane])
         self._apply_waiting(effects)
         self._dispute_what_is_old()
+
+    def _apart_in(self, lane: int, height: int) -> list[int]:
+        """The orders of a block that are counted one by one."""
+        return self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+
+    def _note_if_late(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
+        """A block is final before this author has voted on it, and about to be applied.
+
+        A reference votes for whatever it does not refuse, and soon nobody will know what lay here. So note
+        what is not applied from here: what is counted apart, and what comes too late for its slot. This
+        author may have voted for a rival of it.
+        """
+        author = self.chains.lanes[lane].author
+        may_be_referenced = author != self.index and self.chains.current[author] == lane
+        if not may_be_referenced or height <= self.chains.head_row(self.lane)[VOTED, lane]:
+            return
+        refuse = self.ledger.following(orders) > orders["sequence"]
+        locked = self.slots.locked_rows(orders)
+        if len(locked):
+            mine = [self.slots.holder(Slot.of(orders[row])) for row in locked.tolist()]
+            ids = self._ids_of(orders[locked])
+            refuse[locked] = [name != id_.tobytes() for name, id_ in zip(mine, ids, strict=True)]
+        refuse[apart] = True
+        if refuse.any():
+            self._late[lane][height] = Late(len(orders), np.flatnonzero(refuse))
+
+    def _forget_late(self, votes_on: list[tuple[int, int, int]]) -> None:
+        """One's own newest block votes on these heights: it says what it refuses."""
+        for lane, _, last in votes_on:
+            for height in [height for height in self._late[lane] if height <= last]:
+                del self._late[lane][height]
 
     def _dispute_what_is_old(self) -> None:
         """Count one by one what stays undecided so long that rows begin to be forgotten.
@@ -868,7 +1129,7 @@ class Replica:
                     for order in held.block.orders:
                         slot = Slot.of(order)
                         if not self._is_decided(slot):
-                            self._open_dispute(slot, (-1, 0))
+                            self._open_dispute(slot, _NONE)
 
     def _apply(
         self, orders: Orders, position: int, indices: npt.NDArray[np.uint32], effects: Effects
@@ -889,34 +1150,56 @@ class Replica:
 
     def _decide_disputes(self, effects: Effects) -> None:
         """Count the disputed slots; apply what is final, and forget those that are decided."""
-        owed, self._watch.owes_acknowledgement = self._watch.owes_acknowledgement, False
+        self._dispute_convicts()
+        watch = self._watch
+        news = self._position != watch.counted_at
+        if news or not (len(self.disputes) or len(self.doubts)):
+            watch.owed = set()
         if not len(self.disputes) and not len(self.doubts):
             return
-        news = self._position != self._watch.counted_at
-        certified = self._watch.certified if news else {}
-        self._watch.counted_at = self._position
-        if not news:
-            self._watch.owes_acknowledgement = owed
-        if not self._watch.patrol:
-            self._watch.patrol = self.disputes.slots()
-        patrol, self._watch.patrol = (
-            self._watch.patrol[:PATROL_SLOTS],
-            self._watch.patrol[PATROL_SLOTS:],
-        )
+        watch.counted_at = self._position
+        if not watch.patrol:
+            watch.patrol = self.disputes.slots()
+        patrol = dict.fromkeys(watch.patrol[:PATROL_SLOTS])
+        del watch.patrol[:PATROL_SLOTS]
         clocks = self.chains.clocks()
         if news and len(self.doubts):
             self._decide_doubts(clocks, effects)
-        for slot in {**certified, **self._watch.hot, **dict.fromkeys(patrol)}:
+        stirred = self._tally.stirred(self.chains, clocks) if news else ()
+        for slot in {**dict.fromkeys(stirred), **watch.hot, **patrol}:
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
-            if not self._is_decided(slot):
-                self._count(dispute, clocks, effects)
-            if self._is_decided(slot):
+            self._convict_for_two_orders(dispute, effects)
+            if self._is_decided(slot) or (
+                self._count(dispute, clocks, effects) and self._is_decided(slot)
+            ):
                 self._close(dispute)
             elif slot in patrol:
-                self._watch.hot[slot] = None
+                watch.hot[slot] = None
+        watch.owed |= {
+            (slot, candidate)
+            for slot, candidate in self._tally.unseen_by(self.lane)
+            if self._own_fence(slot) <= candidate.view
+        }
         self._apply_waiting(effects)
+
+    def _dispute_convicts(self) -> None:
+        """Count one by one what lies in blocks of convicted authors.
+
+        One order may lie in two branches, with half of the votes on either: no branch alone makes it final.
+        """
+        for author in sorted(self.convicted):
+            for lane in self.chains.lanes_of[author]:
+                done = self._watch.convicts.get(lane, 0)
+                if self._newest_open[lane] <= done:
+                    continue
+                self._watch.convicts[lane] = int(self._newest_open[lane])
+                for height, held in list(self._open[lane].items()):
+                    for order in held.block.orders if height > done else ():
+                        slot = Slot.of(order)
+                        if not self._is_decided(slot):
+                            self._open_dispute(slot, _NONE)
 
     def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
         """Count the doubted orders, group by group; apply what is final."""
@@ -926,7 +1209,8 @@ class Replica:
         found = acknowledging(self.chains, clocks, [group for _, group in certified])
         for (doubt, group), authors in zip(certified, found, strict=True):
             if int(authors.sum()) < self.committee.q:
-                self._watch.owes_acknowledgement |= not authors[self.index]
+                if not authors[self.index]:
+                    self._watch.owed.add((doubt.lane, doubt.height, group.rows[0]))
                 continue
             held = self._held_at(doubt.lane, doubt.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
@@ -936,30 +1220,43 @@ class Replica:
             self._apply(held.block.orders[indices], held.position, indices, effects)
             self._let_go(doubt.lane, doubt.height)
 
-    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> None:
+    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> bool:
         """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
-        for candidate in dispute.may_be_final(self.chains):
-            self._watch.certified[dispute.slot] = None
-            authors = dispute.acknowledging(self.chains, clocks, candidate)
+        candidates = dispute.may_be_final(self.chains)
+        self._tally.keep(dispute.slot, candidates)
+        for candidate in candidates:
+            ballot = dispute.votes[candidate].row(len(self.chains.lanes))
+            seen = self._tally.put(dispute.slot, candidate, ballot, clocks, self.chains)
+            authors = dispute.acknowledging(self.chains, seen, candidate)
             if len(authors) >= self.committee.q:
                 if candidate.value == SKIP:
                     self._skip(dispute.slot, effects)
                 else:
                     self._settle(dispute, candidate.value, effects)
-                return
-            if self.index not in authors and self._own_fence(dispute.slot) <= candidate.view:
-                self._watch.owes_acknowledgement = True
+                return True
+        return False
 
     def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
-        """Apply the order that is final in a disputed slot."""
+        """Apply the order that is final in a disputed slot.
+
+        Its id leaves the signature out: of several copies, the first that its payer signed stands for it.
+        """
         found = []
         for at, lies_there in dispute.places.items():
             held = self._held_at(at.lane, at.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
             if lies_there == name:
-                found.append((held.position, at.row))
-        position, row = min(found)
-        self._apply(dispute.orders[name], position, np.array([row], np.uint32), effects)
+                found.append((held.position, at.row, held))
+        found.sort(key=lambda place: place[:2])
+        position, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
+        order = held.block.orders[row : row + 1]
+        self._apply(order, position, np.array([row], np.uint32), effects)
+
+    def _is_signed(self, held: Held, row: int) -> bool:
+        if held.signatures is None:
+            self._check_signatures(held)
+        assert held.signatures is not None
+        return bool(held.signatures[row])
 
     def _skip(self, slot: Slot, effects: Effects) -> None:
         """Burn a slot: the sequence goes on, and nothing else happens."""
@@ -972,7 +1269,7 @@ class Replica:
     def _close(self, dispute: Dispute) -> None:
         self.rescuer.forget(dispute.slot)
         self._watch.hot.pop(dispute.slot, None)
-        self._watch.certified.pop(dispute.slot, None)
+        self._tally.drop(dispute.slot)
         self._insistent.pop(dispute.slot, None)
         for at in self.disputes.close(dispute):
             self._let_go(*at)
@@ -1052,17 +1349,19 @@ class Replica:
             slot = Slot.of(orders[row])
             if not self._is_next(slot):
                 continue
-            dispute = self.disputes.get(slot)
-            if self.doubts.place_of(slot) is not None:
-                dispute = self._open_dispute(slot, (-1, 0))
-            if dispute is not None and now >= dispute.offered_again + OFFER_AGAIN_NS:
+            is_doubted = self.doubts.place_of(slot) is not None
+            dispute = self._open_dispute(slot, _NONE) if is_doubted else self.disputes.get(slot)
+            if dispute is not None and now >= dispute.offered_again + (
+                OFFER_AGAIN_NS << min(dispute.offers, OFFER_DOUBLINGS_MAX)
+            ):
                 dispute.offered_again = now
+                dispute.offers += 1
                 known[row] = Offer.NEW
             if not self._are_enough_in_reach(dispute):
                 self._insistent[slot] = now
-            elif not 0 <= now - self._insistent.setdefault(slot, now) < INSIST_NS:
+            elif not 0 <= now - self._insistent.setdefault(slot, now) < self._insist_ns:
                 name = ids[row].tobytes()
-                self._open_dispute(slot, (-1, 0))
+                self._open_dispute(slot, _NONE)
                 self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
                 self._watch.hot[slot] = None
         while len(self._insistent) > INSISTENT_MAX:
@@ -1095,12 +1394,9 @@ class Replica:
             for row in _rows_in(slot, waiting.orders):
                 if waiting.ids[row].tobytes() == name:
                     return name, waiting.orders[row : row + 1]
-        for open_ in self._open:
-            for held in open_.values():
-                for row in _rows_in(slot, held.block.orders):
-                    order = held.block.orders[row : row + 1]
-                    if self._ids_of(order)[0].tobytes() == name:
-                        return name, order
+        for _, order in self._orders_of(slot):
+            if self._ids_of(order)[0].tobytes() == name:
+                return name, order
         return None
 
     def _refuse(
@@ -1113,51 +1409,79 @@ class Replica:
 
     # -- speaking ---------------------------------------------------------------------------------
 
-    def _on_heads(self, message: HeadsArrived, effects: Effects) -> None:
-        for name in message.heads[: self.committee.n]:
-            followed = self.catch_up.incarnations[name.author]
-            if name.incarnation == followed:
-                self.catch_up.holds(message.peer, name.author, name.height)
-            elif name.incarnation > followed and (
-                name.author != self.index or self.re_entering.phase == Phase.READING
-            ):
-                last = min(name.height, RANGE_BLOCKS_MAX)
-                if last:
-                    begun = Range(name.author, 1, last, name.incarnation)
-                    effects.send.append(Fetch(message.peer, (begun,)))
+    def _on_heads(self, message: HeadsArrived, now: int, effects: Effects) -> None:
+        heads = message.heads[: self.committee.n]
+        followed = self.chains.followed[1]
+        same = heads["incarnation"] == followed
+        self.catch_up.holds_all(message.peer, heads["author"][same], heads["height"][same])
+        for newer in np.flatnonzero(
+            (heads["incarnation"] > followed) & (heads["height"] > 0)
+        ).tolist():
+            if newer != self.index or self.re_entering.phase == Phase.READING:
+                last = min(int(heads["height"][newer]), RANGE_BLOCKS_MAX)
+                begun = Range(newer, 1, last, int(heads["incarnation"][newer]))
+                effects.send.append(Fetch(message.peer, (begun,)))
+        beside = names_in(message.heads[self._are_beside(message.heads)])
+        if asked := self._offers.take(message.peer, beside, now):
+            effects.send.append(FetchNamed(message.peer, asked))
         self._told[message.peer] = message.heads
+
+    def _are_beside(self, heads: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which of these a peer holds as the newest of a lane that catch-up by heights never brings.
+
+        They lie in another branch than the one followed here, or their author is convicted. Where that is too
+        long ago to say, they are left.
+        """
+        authors, heights = heads["author"], heads["height"].astype(np.int64)
+        held = self._heights()[authors]
+        convicted = np.zeros(self.committee.n, np.bool_)
+        convicted[list(self.convicted)] = True
+        beside: npt.NDArray[np.bool_] = (
+            (authors != self.index)
+            & (heads["incarnation"] == self.chains.followed[1][authors])
+            & (heights > 0)
+            & (held - heights < self.chains.window)
+            & ((heights <= held) | convicted[authors])
+        )
+        beside[beside] = self.chains.find_all(heads[beside]) < 0
+        return beside
+
+    def _whose_heads_to_ask(self, now: int) -> list[int]:
+        """Everybody's, where a dispute goes on; and while it may not speak, theirs who have not answered."""
+        if self._offers.are_due(self.disputes.oldest(), now):
+            return sorted(self.peers_up)
+        if self.speaking or 0 <= now - self._heads_asked_at < HEADS_AGAIN_NS:
+            return []
+        self._heads_asked_at = now
+        return sorted(self.peers_up - self._told.keys())
 
     def _begin_to_speak(self) -> None:
         """Speak only once q authors, itself included, have told how far this author's chain goes."""
         if self.speaking or self.halted is not None:
             return
         reading = self.re_entering.phase == Phase.READING
-        heard = [
-            heads for heads in self._told.values() if heads and (reading or self._knows_own(heads))
-        ]
+        heard = [heads for heads in self._told.values() if reading or self._knows_own(heads)]
         # Who has lost its own word counts for nothing itself.
         if len(heard) + (not reading) < self.committee.q:
             return
-        heights = self._heights()
-        for author in range(self.committee.n):
-            if author in self.convicted:
-                continue
-            followed = self.catch_up.incarnations[author]
-            claimed = sorted(
-                (heads[author].height for heads in heard if heads[author].incarnation == followed),
-                reverse=True,
-            )
-            # The w-th highest claim is at most what an honest peer holds: liars cannot delay a start.
-            believed = claimed[self.committee.f] if len(claimed) > self.committee.f else 0
-            if (author != self.index or reading) and believed > heights[author]:
+        # The w-th highest claim is at most what an honest peer holds: liars cannot delay a start.
+        if len(heard) > self.committee.f:
+            told = np.stack([heads[: self.committee.n] for heads in heard])
+            same = told["incarnation"] == self.chains.followed[1]
+            claimed = np.sort(np.where(same, told["height"].astype(np.int64), 0), axis=0)[::-1]
+            behind = claimed[self.committee.f] > self._heights()
+            behind[list(self.convicted)] = False
+            if not reading:
+                behind[self.index] = False
+            if behind.any():
                 return
         self.speaking = True
 
-    def _knows_own(self, heads: tuple[Name, ...]) -> bool:
+    def _knows_own(self, heads: npt.NDArray[np.void]) -> bool:
         """Whether a peer's word about this author's own chain is no more than is held here."""
-        mine = self._head_of(self.index)
         theirs = heads[self.index]
-        return (theirs.incarnation, theirs.height) <= (mine.incarnation, mine.height)
+        said = int(theirs["incarnation"]), int(theirs["height"])
+        return said <= (self._own_incarnation, self.height)
 
     def _is_far_behind(self) -> bool:
         """Whether w peers hold so much more that this replica should read first.
@@ -1173,11 +1497,12 @@ class Replica:
     def _heartbeat_due(self, now: int) -> bool:
         return now >= self._last_block_at + self.pace.heartbeat_ns
 
-    def _has_something_to_say(self) -> bool:
+    def _has_something_to_say(self, now: int) -> bool:
         if not self.takes_part:
             return False
         return (
-            bool(self._door or self._ahead)
+            bool(self._ahead)
+            or (bool(self._door) and self._room_for_orders(now) > 0)
             or self.re_entering.has_something_to_say
             or self._watch.owes_acknowledgement
             or self._owes_a_vote()
@@ -1215,11 +1540,23 @@ class Replica:
         if not len(newer):
             return False
         certified = self.chains.certified_if_referenced()
+        vain = self._watch.vain_heights
+        mine = np.maximum(mine, np.pad(vain, (0, len(mine) - len(vain))))
         return any(
             mine[lane] < height <= certified[lane]
             for lane in newer[certified[newer] > mine[newer]].tolist()
             for height in self._open[lane]
         )
+
+    def _note_what_was_in_vain(self) -> None:
+        """What one's newest block leaves owed is no reason for another one.
+
+        It rests on the word of somebody whom this author references no more. As soon as others' blocks
+        bring more, it is owed for that; and a heartbeat looks again.
+        """
+        if not self._owes_a_vote():
+            self._watch.in_vain = set(self._watch.owed)
+            self._watch.vain_heights = self.chains.certified_if_referenced()
 
     def _rescues_owed(self, now: int) -> list[Slot]:
         """The slots about which one's next block has a fence, a proposal or a vote to say."""
@@ -1271,6 +1608,7 @@ class Replica:
         placed = place(self.chains, block)
         assert placed is not None, "an honest author's block keeps the rules"
         self._last_block_at = now
+        self._limits.allowances[self.index].pay(*cost_of(block))
         effects.send.append(SendBlock(EVERYONE, block.data))
         self._integrate(block, placed, effects, restoring=False)
 
@@ -1303,13 +1641,18 @@ class Replica:
         for lane in self._followed():
             about = self.chains.lanes[lane]
             reached = int(self.chains.heads[lane])
-            for height, held in self._open[lane].items():
+            for height in sorted({*self._open[lane], *self._late[lane]}):
                 if height <= voted[lane]:
                     continue
                 if len(refusals) > REFUSAL_BYTES:
                     reached = height - 1
                     break
-                codes = self._judge(held, plan, today)
+                held = self._open[lane].get(height)
+                codes = (
+                    self._judge_late(lane, height, plan, today)
+                    if held is None
+                    else self._judge(held, plan, today)
+                )
                 refused = np.flatnonzero(codes)
                 if len(refused):
                     refusals += write_rejection(
@@ -1336,6 +1679,17 @@ class Replica:
         self.slots.lock(orders, ids, codes)
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
             self._note_rival(orders[row : row + 1], ids[row].tobytes())
+        return codes
+
+    def _judge_late(self, lane: int, height: int, plan: Plan, today: int) -> Codes:
+        """What to refuse of a block that was final before this author voted on it."""
+        late = self._late[lane][height]
+        codes = np.zeros(late.orders, np.uint8)
+        codes[late.rows] = Outcome.SEQUENCE_STALE
+        held = self._undecided.get((lane, height))
+        if held is not None:
+            apart = self._apart_in(lane, height)
+            codes[apart] = self._judge(held, plan, today)[apart]
         return codes
 
     def _check_held(self, held: Held, today: int) -> Codes:
@@ -1369,11 +1723,12 @@ class Replica:
         taken: list[bytes] = []
         attachments: list[bytes] = []
         count = 0
-        while self._door and count < BLOCK_ORDERS:
+        room = self._room_for_orders(now)
+        while self._door and count < room:
             waiting = self._door.pop(0)
-            if len(waiting.orders) > BLOCK_ORDERS - count:
-                self._door.insert(0, _part(waiting, slice(BLOCK_ORDERS - count, None)))
-                waiting = _part(waiting, slice(None, BLOCK_ORDERS - count))
+            if len(waiting.orders) > room - count:
+                self._door.insert(0, _part(waiting, slice(room - count, None)))
+                waiting = _part(waiting, slice(None, room - count))
             orders = waiting.orders
             self._door_orders -= len(orders)
             possessions = np.zeros(len(orders), np.bool_)
@@ -1407,6 +1762,13 @@ class Replica:
             count += len(accepted)
         taken += [order.tobytes() for order in plan.orders]
         return b"".join(taken), b"".join(attachments)
+
+    def _room_for_orders(self, now: int) -> int:
+        """How many orders this author may put into its next block: well below what others take from it."""
+        mine = self._limits.allowances[self.index]
+        if not mine.lasts(now) or self._kept_in(self.lane) >= self._limits.kept_orders_max // 2:
+            return 0
+        return min(BLOCK_ORDERS, mine.left() >> VOUCHED_SHIFT)
 
     def _abstain_at_door(self, orders: Orders, codes: Codes, plan: Plan) -> list[int]:
         """Abstain in the slots of those orders that need it; their codes say that nothing is locked.

@@ -37,6 +37,9 @@ _TAKEN: Final = int(Outcome.SLOT_TAKEN)
 _BUSY: Final = int(Outcome.BROKER_BUSY)
 
 
+_NO_CLAIM: Final = (b"", False)
+
+
 class Offer(IntEnum):
     """What the door finds in the slot of an order that keeps every rule."""
 
@@ -150,6 +153,21 @@ class Slots:
             return False
         entry = int(self._open[payer])
         return bool(entry and self._pool[entry]["sequence"] == sequence)
+
+    def locked_rows(self, orders: Orders) -> npt.NDArray[np.intp]:
+        """Which of these orders lie in slots where this replica has locked one, whichever it is."""
+        payers = orders["payer"]
+        inside = payers < len(self._open)
+        entries = np.zeros(len(orders), np.uint32)
+        entries[inside] = self._open[payers[inside]]
+        held = self._pool[entries]
+        locked = (entries > 0) & (held["locked"] == 1) & (held["sequence"] == orders["sequence"])
+        claims = orders["kind"] == _CLAIM
+        locked[claims] = [
+            self._claims.get((order["reference"].tobytes(), int(order["sequence"])), _NO_CLAIM)[1]
+            for order in orders[claims]
+        ]
+        return np.flatnonzero(locked)
 
     def holder(self, slot: Slot) -> bytes | None:
         """The id of the order that waits or is locked here in a slot."""

@@ -18,9 +18,12 @@ from harambee.ledger.records import (
 )
 from harambee.ledger.warm import warm_up as warm_up_ledger
 from harambee.protocol.committee import Committee, Member
+from harambee.protocol.disputes import Candidate
 from harambee.protocol.doubts import Group, acknowledging
 from harambee.protocol.messages import OrdersOffered
 from harambee.protocol.replica import Pace, Replica
+from harambee.protocol.slot import Slot
+from harambee.protocol.tally import Tally
 
 _SECOND_NS = 1_000_000_000
 
@@ -54,3 +57,7 @@ def warm_up() -> None:
     chains = replica.chains
     group = Group(chains.first_votes(0, 1), [0])
     acknowledging(chains, chains.clocks(), [group])
+    tally = Tally()
+    slot = Slot.of(orders[0])
+    tally.put(slot, Candidate(0, bytes(32)), group.ballot, chains.clocks(), chains)
+    assert list(tally.stirred(chains, chains.clocks())) == [], "it was counted when it was put"

@@ -24,6 +24,8 @@ REJECTION_BYTES_MAX: Final = 1 << 20
 RECOVERY_BYTES_MAX: Final = 1 << 20
 ATTACHMENT_BYTES_MAX: Final = 1 << 20
 MEMBERS_MAX: Final = 1_024
+INCARNATIONS_MAX: Final = 8
+"""How often an author may begin a chain in one epoch: everybody keeps rows for each of them."""
 SIGNATURE_BYTES: Final = 64
 NO_DIGEST: Final = bytes(32)
 
@@ -75,6 +77,7 @@ FETCH: Final = np.dtype(
     [("author", "<u2"), ("incarnation", "<u2"), ("first", "<u4"), ("last", "<u4")]
 )
 assert FETCH.itemsize == 12
+LOOSE_ENDS_MAX: Final = 64
 FETCH_RANGES_MAX: Final = 256
 
 
@@ -89,6 +92,8 @@ class Rejection:
     """How many orders that block has."""
     indices: npt.NDArray[np.intp]
     outcomes: npt.NDArray[np.uint8]
+    rows: frozenset[int]
+    """`indices`, to look one up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,22 +135,37 @@ def block_prefix(network: bytes, epoch: int) -> bytes:
     return signed_prefix(TAG_BLOCK, network) + epoch.to_bytes(4, "little")
 
 
-def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
-    """Parse `data`; `members` is the size of the committee, which bounds authors and references."""
-    if len(data) < HEAD_BYTES + SIGNATURE_BYTES:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Where the parts of a block begin; the sizes are within their limits and add up."""
+
+    rejections: int
+    recovery: int
+    orders: int
+    attachments: int
+    end: int
+
+
+def _measure(
+    data: bytes, least: int, network: bytes, members: int
+) -> tuple[np.void, _Parts] | Malformed:
+    """A block's fixed head, and where the parts begin of which it tells; `least` is how long it must be."""
+    if len(data) < least:
         return Malformed("the block is shorter than its head")
-    if len(data) > BLOCK_BYTES_MAX:
-        return Malformed("the block is longer than 4 MiB")
     head = np.frombuffer(data, HEAD, 1)[0]
     if head["format"] != FORMAT:
         return Malformed(f"block format {head['format']} is not known")
     if bytes(head["network"]) != network:
         return Malformed("the block is of another network")
+    if head["zero"] or head["zeros"].any():
+        return Malformed("reserved bytes are not zero")
+    if head["author"] >= members or head["height"] == 0:
+        return Malformed("no such author or height")
+    if head["incarnation"] >= INCARNATIONS_MAX:
+        return Malformed("no author has so many lives in one epoch")
     references, orders = int(head["references"]), int(head["orders"])
     rejection_bytes, recovery_bytes = int(head["rejection_bytes"]), int(head["recovery_bytes"])
     attachment_bytes = int(head["attachment_bytes"])
-    if head["zero"] or head["zeros"].any():
-        return Malformed("reserved bytes are not zero")
     if (
         references >= members
         or orders > BLOCK_ORDERS_MAX
@@ -159,17 +179,121 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     at_orders = at_recovery + recovery_bytes
     at_attachments = at_orders + orders * ORDER_BYTES
     end = at_attachments + attachment_bytes
-    if end + SIGNATURE_BYTES != len(data):
+    return head, _Parts(at_rejections, at_recovery, at_orders, at_attachments, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the fixed head of a block says, before anything that takes longer is looked at."""
+
+    author: int
+    epoch: int
+    height: int
+    incarnation: int
+    previous: bytes
+    digest: bytes
+    orders: int
+    """How many."""
+    recovery_bytes: int
+    parts: _Parts
+    data: bytes
+
+    @property
+    def signature(self) -> bytes:
+        """The author's, over `block_prefix` and the digest."""
+        return self.data[-SIGNATURE_BYTES:]
+
+
+def glance(data: bytes, network: bytes, members: int) -> Glance | Malformed:
+    """The cheap part of `read_block`: enough to know whose block it is, and to check its signature."""
+    if len(data) > BLOCK_BYTES_MAX:
+        return Malformed("the block is longer than 4 MiB")
+    measured = _measure(data, HEAD_BYTES + SIGNATURE_BYTES, network, members)
+    if isinstance(measured, Malformed):
+        return measured
+    head, parts = measured
+    if parts.end + SIGNATURE_BYTES != len(data):
         return Malformed("the parts of the block do not add up to its length")
-    author, height = int(head["author"]), int(head["height"])
-    if author >= members or height == 0:
-        return Malformed("no such author or height")
-    if digest(data[at_orders:end]) != bytes(head["body_digest"]):
+    return Glance(
+        author=int(head["author"]),
+        epoch=int(head["epoch"]),
+        height=int(head["height"]),
+        incarnation=int(head["incarnation"]),
+        previous=bytes(head["previous"]),
+        digest=digest(data[: parts.orders]),
+        orders=int(head["orders"]),
+        recovery_bytes=int(head["recovery_bytes"]),
+        parts=parts,
+        data=data,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A block as far as its digest covers it: what proves votes after bodies are pruned."""
+
+    author: int
+    epoch: int
+    height: int
+    incarnation: int
+    previous: bytes
+    digest: bytes
+    references: tuple[Name, ...]
+    rejections: tuple[Rejection, ...]
+    recovery: Recovery
+
+
+def head_bytes(data: bytes) -> bytes:
+    """The head of a block that is well formed."""
+    head = np.frombuffer(data, HEAD, 1)[0]
+    references = int(head["references"]) * REFERENCE_BYTES
+    return data[
+        : HEAD_BYTES + references + int(head["rejection_bytes"]) + int(head["recovery_bytes"])
+    ]
+
+
+def read_head(data: bytes, network: bytes, members: int) -> Head | Malformed:
+    """Parse a block's head that stands alone."""
+    measured = _measure(data, HEAD_BYTES, network, members)
+    if isinstance(measured, Malformed):
+        return measured
+    head, parts = measured
+    if parts.orders != len(data):
+        return Malformed("the parts of the head do not add up to its length")
+    refs = _read_references(data[HEAD_BYTES : parts.rejections], int(head["author"]), members)
+    rejections = _read_rejections(data[parts.rejections : parts.recovery])
+    recovery = read_recovery(data[parts.recovery :], members)
+    for part in (refs, rejections, recovery):
+        if isinstance(part, Malformed):
+            return part
+    assert not isinstance(refs, Malformed)
+    assert not isinstance(rejections, Malformed)
+    assert not isinstance(recovery, Malformed)
+    return Head(
+        author=int(head["author"]),
+        epoch=int(head["epoch"]),
+        height=int(head["height"]),
+        incarnation=int(head["incarnation"]),
+        previous=bytes(head["previous"]),
+        digest=digest(data),
+        references=refs,
+        rejections=rejections,
+        recovery=recovery,
+    )
+
+
+def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
+    """Parse `data`; `members` is the size of the committee, which bounds authors and references."""
+    seen = glance(data, network, members)
+    if isinstance(seen, Malformed):
+        return seen
+    head, parts = np.frombuffer(data, HEAD, 1)[0], seen.parts
+    if digest(data[parts.orders : parts.end]) != bytes(head["body_digest"]):
         return Malformed("the body is not the one that the head names")
-    refs = _read_references(data[HEAD_BYTES:at_rejections], author, members)
-    rejections = _read_rejections(data[at_rejections:at_recovery])
-    recovery = read_recovery(data[at_recovery:at_orders], members)
-    possessions = _read_possessions(data[at_attachments:end], orders)
+    refs = _read_references(data[HEAD_BYTES : parts.rejections], seen.author, members)
+    rejections = _read_rejections(data[parts.rejections : parts.recovery])
+    recovery = read_recovery(data[parts.recovery : parts.orders], members)
+    possessions = _read_possessions(data[parts.attachments : parts.end], seen.orders)
     for part in (refs, rejections, recovery, possessions):
         if isinstance(part, Malformed):
             return part
@@ -178,18 +302,18 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     assert not isinstance(recovery, Malformed)
     assert not isinstance(possessions, Malformed)
     return Block(
-        author=author,
-        epoch=int(head["epoch"]),
-        height=height,
-        incarnation=int(head["incarnation"]),
+        author=seen.author,
+        epoch=seen.epoch,
+        height=seen.height,
+        incarnation=seen.incarnation,
         time_ms=int(head["time_ms"]),
         network=network,
-        previous=bytes(head["previous"]),
-        digest=digest(data[:at_orders]),
+        previous=seen.previous,
+        digest=seen.digest,
         references=refs,
         rejections=rejections,
         recovery=recovery,
-        orders=np.frombuffer(data, ORDER, orders, at_orders),
+        orders=np.frombuffer(data, ORDER, seen.orders, parts.orders),
         possessions=possessions,
         data=data,
     )
@@ -197,11 +321,7 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
 
 def digest_of(data: bytes) -> bytes:
     """The digest of a block that is well formed."""
-    head = np.frombuffer(data, HEAD, 1)[0]
-    references = int(head["references"]) * REFERENCE_BYTES
-    return digest(
-        data[: HEAD_BYTES + references + int(head["rejection_bytes"]) + int(head["recovery_bytes"])]
-    )
+    return digest(head_bytes(data))
 
 
 def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...] | Malformed:
@@ -211,10 +331,12 @@ def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...]
         return Malformed("the references are not in ascending order of author")
     if (authors >= members).any() or (authors == author).any() or (rows["height"] == 0).any():
         return Malformed("a reference names nobody, or its own author")
-    return _names(part, rows)
+    return names_in(rows)
 
 
-def _names(part: bytes, rows: npt.NDArray[np.void]) -> tuple[Name, ...]:
+def names_in(rows: npt.NDArray[np.void]) -> tuple[Name, ...]:
+    """Return the blocks that a REFERENCE array (k,) names."""
+    part = rows.tobytes()
     return tuple(
         Name(a, i, h, part[at + 8 : at + REFERENCE_BYTES])
         for a, i, h, at in zip(
@@ -248,7 +370,8 @@ def _read_rejections(part: bytes) -> tuple[Rejection, ...] | Malformed:
         outcomes = np.frombuffer(part, np.uint8, refused, at + bitmap)
         if len(indices) != refused or (refused and indices[-1] >= orders) or not outcomes.all():
             return Malformed("a rejection's bitmap does not fit its counts")
-        entries.append(Rejection(*key, orders, indices, outcomes))
+        rows = frozenset(indices.tolist())
+        entries.append(Rejection(*key, orders, indices, outcomes, rows))
         at += bitmap + refused
         last = key
     return tuple(entries)
@@ -351,14 +474,20 @@ def write_names(names: tuple[Name, ...]) -> bytes:
     )
 
 
-def read_heads(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
-    """Return the newest block of each author in a frame of heads, or why it is none."""
-    if len(content) != members * REFERENCE_BYTES:
+def read_heads(content: bytes, members: int) -> npt.NDArray[np.void] | Malformed:
+    """Return a frame of heads as a REFERENCE array, or why it is none.
+
+    The newest block of each author, in their order, and then loose ends.
+    """
+    count, rest = divmod(len(content), REFERENCE_BYTES)
+    if rest or not members <= count <= members + LOOSE_ENDS_MAX:
         return Malformed("heads are not as many as the super-agents")
     rows = np.frombuffer(content, REFERENCE)
-    if (rows["author"] != np.arange(members)).any():
+    if (rows["author"][:members] != np.arange(members)).any():
         return Malformed("heads are not in the order of the super-agents")
-    return _names(content, rows)
+    if (rows["author"] >= members).any():
+        return Malformed("a loose end is nobody's")
+    return rows
 
 
 def read_named(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
@@ -369,7 +498,7 @@ def read_named(content: bytes, members: int) -> tuple[Name, ...] | Malformed:
     rows = np.frombuffer(content, REFERENCE)
     if (rows["author"] >= members).any() or (rows["height"] == 0).any():
         return Malformed("a fetch names nobody")
-    return _names(content, rows)
+    return names_in(rows)
 
 
 def write_fetch(ranges: tuple[Range, ...]) -> bytes:

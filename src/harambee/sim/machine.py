@@ -1,31 +1,42 @@
 """One simulated super-agent: a replica, its disk and its clock, driven by the loop that ships.
 
 As in `node.engine`, what has come is received, then the replica acts once, then the new blocks are made
-durable, and only then anything of it is seen outside. A crash can come at every point of that.
+durable, and only then anything of it is seen outside. A crash can come at every point of that. A disk that
+has damaged blocks is mended as `node.mending` does it, before the replica reads it. A ledger whose balances
+do not add up to zero ends the super-agent, which then reads its journal anew.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harambee.ledger.records import BODY_BYTES
-from harambee.protocol.effects import Effects, Outgoing
+from harambee.ledger.records import BODY_BYTES, NOBODY
+from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing, TwoVotes
+from harambee.protocol.evidence import write_found
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.messages import Message, OrdersOffered
+from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Replica
+from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.sim.auditor import SKIPPED
+from harambee.sim.disk import Disk
+from harambee.sim.marks import note_recovery
 
 if TYPE_CHECKING:
     from harambee.sim.world import World
 
 MS: Final = 1_000_000
-TURN_NS: Final = 1 * MS
-"""How long messages are gathered before the replica acts on them."""
 FULL_RETRY_NS: Final = 50 * MS
 OPERATOR_NS: Final = 400 * MS
 """How long an operator takes to see that a super-agent has stopped, and to let it rejoin."""
+ASK_NS: Final = 1_000 * MS
+"""How long a peer has to give a damaged block back, before another one is asked."""
+MENDING_ROUNDS_MAX: Final = 30
+"""After so many the operator is told that nobody has the block."""
+ADD_UP_NS: Final = 250 * MS
+"""How often the sum of all balances is looked at."""
 
 
 class Machine:
@@ -37,7 +48,19 @@ class Machine:
         """`index` is its place in the committee."""
         self.world = world
         self.index = index
-        self.disk: list[bytes] = []
+        self.disk = Disk(world.checking.read)
+        self.damaged: dict[int, Name] = {}
+        """The blocks on the disk that do not match their checksums, by position, and what they were."""
+        self.evidence: dict[int, bytes] = {}
+        """Against whom the disk keeps proof."""
+        self.forgot = False
+        """Whether its disk has ever lost a promise: it counts among the f, and may convict itself."""
+        self._has_lost = False
+        """Whether it has done so since it started."""
+        self.flawed = False
+        """Whether its memory has changed by itself since it started: its words count for nothing."""
+        self.build = 0
+        """Which version of the software it runs."""
         self.up = True
         self.full = False
         self.skew_ns = 0
@@ -49,10 +72,12 @@ class Machine:
         self._waiting = Effects()
         self._busy = False
         self._turn_at = -1
+        self._turn_ns = world.story.turn_ms * MS
+        self._mending: _Mending | None = None
 
     def make_replica(self) -> Replica:
         """A replica that has read nothing."""
-        return self.world.make_replica(self.index, Replica)
+        return self.world.make_replica(self.index, Replica, self.build)
 
     # -- what comes -------------------------------------------------------------------------------
 
@@ -60,11 +85,14 @@ class Machine:
         """Something comes over a link, or to the door."""
         if not self.up:
             return
+        if self._mending is not None:
+            self._mend(self._mending, message)
+            return
         if self._busy:
             self._inbox.append(message)
             return
         self._waiting.extend(self.replica.receive(message, self.now))
-        self.act_at(self.world.now + TURN_NS)
+        self.act_at(self.world.now + self._turn_ns)
 
     @property
     def now(self) -> int:
@@ -74,7 +102,7 @@ class Machine:
     def act_at(self, at: int) -> None:
         """Let the replica act then, unless it acts before."""
         at = max(at, self.world.now)
-        if not self._busy and (self._turn_at < 0 or at < self._turn_at):
+        if self._mending is None and not self._busy and (self._turn_at < 0 or at < self._turn_at):
             self._turn_at = at
             self.world.later(at, self._turn, self.life, at)
 
@@ -98,7 +126,7 @@ class Machine:
         if self.full:
             self.world.later(self.world.now + FULL_RETRY_NS, self._synced, life, effects)
             return
-        self.disk += effects.persist
+        self.disk.extend(effects.persist)
         self._busy = False
         self._done(effects)
         inbox, self._inbox = self._inbox, []
@@ -117,26 +145,28 @@ class Machine:
         self._look(effects)
         wake = effects.wake_at
         if wake is not None:
-            self.act_at(max(wake - self.skew_ns, self.world.now + TURN_NS))
+            self.act_at(max(wake - self.skew_ns, self.world.now + self._turn_ns))
 
     def _tell_decided(self, effects: Effects) -> None:
         """Each account's slots in their order: a skipped one may come before one that was paid."""
-        decided: list[tuple[int, int, np.void | None]] = [
-            (slot.payer, slot.sequence, None) for slot in effects.skipped
-        ]
+        decided: list[tuple[Slot, np.void | None]] = [(slot, None) for slot in effects.skipped]
         for orders in effects.settled:
-            payers, sequences = orders["payer"].tolist(), orders["sequence"].tolist()
-            decided += zip(payers, sequences, orders, strict=True)
-        for payer, sequence, order in sorted(decided, key=lambda told: told[:2]):
+            decided += [(Slot.of(order), order) for order in orders]
+        if not decided:
+            return
+        for slot, order in sorted(decided, key=lambda told: told[0]):
             if order is None:
-                self.skip(payer, sequence)
+                self.skip(slot)
             else:
                 self.settle(order)
+        if self.honest and not self.flawed:
+            accounts = self.replica.ledger.accounts
+            self.world.auditor.looked(self.index, lambda number: int(accounts[number]["balance"]))
 
     def _look(self, effects: Effects) -> None:
         marks = self.world.marks
-        if effects.evidence:
-            marks.hit("a super-agent was convicted", len(effects.evidence))
+        for item in effects.evidence:
+            self._keep(item)
         if len(self.replica.chains.lanes) > self.world.story.super_agents and any(
             lane.parent >= 0 or (lane.incarnation == 0 and index >= self.world.story.super_agents)
             for index, lane in enumerate(self.replica.chains.lanes)
@@ -144,6 +174,25 @@ class Machine:
             marks.hit("both branches of a fork were held")
         if effects.halted is not None:
             self.world.later(self.world.now + OPERATOR_NS, self._rejoin, self.life)
+
+    def _keep(self, item: Evidence | TwoVotes) -> None:
+        """Keep evidence beside the journal, and let a stranger look at it."""
+        content = write_found(self.world.town.network, item, self._find)
+        if content is None:
+            assert isinstance(item, TwoVotes), "evidence of a fork names a block that is held"
+            return  # its file would be too large
+        if isinstance(item, TwoVotes):
+            self.world.marks.hit("a super-agent was convicted of two votes in view 0")
+        self.world.marks.hit("a super-agent was convicted")
+        self.evidence.setdefault(item.culprit, content)
+        if self.honest:
+            culprit = self.world.machines[item.culprit]
+            may_be = not culprit.honest or culprit.forgot
+            self.world.auditor.convicted(self.index, item.culprit, content, may_be=may_be)
+
+    def _find(self, name: Name) -> bytes | None:
+        position = self.disk.with_digest(name.digest)
+        return None if position is None else self.disk[position]
 
     def _rejoin(self, life: int) -> None:
         """The operator sees that it has stopped, and lets it come back."""
@@ -156,34 +205,50 @@ class Machine:
 
     def settle(self, order: np.void) -> None:
         """An order became final here."""
-        payer = int(order["payer"])
-        balance = int(self.replica.ledger.accounts[payer]["balance"])
-        self.world.auditor.settled(self.index, order.tobytes()[:BODY_BYTES], balance)
+        if not self.flawed:
+            self.world.auditor.settled(self.index, order.tobytes())
+        if self.world.on_settled is not None:
+            self.world.on_settled(self, order)
 
-    def skip(self, payer: int, sequence: int) -> None:
+    def skip(self, slot: Slot) -> None:
         """A slot was closed without an order here."""
         self.world.marks.hit("a slot was skipped")
-        self.world.auditor.skipped(self.index, payer, sequence)
+        if not self.flawed:
+            subject = slot.payer if slot.space == SPACE_ACCOUNT else slot.subject
+            self.world.auditor.skipped(self.index, subject, slot.sequence)
 
     def send(self, outgoing: Outgoing) -> None:
         """Something leaves."""
+        if self.honest:
+            note_recovery(self.world.marks, self.replica, self.world.checking, outgoing)
         self.world.send(self, outgoing)
 
     def says(self, payer: int, sequence: int) -> bytes | None:
         """What it would tell a customer of a slot: a body, SKIPPED, or None for not decided."""
         ledger = self.replica.ledger
-        if not self.up or sequence >= ledger.next_sequence(payer):
+        if not self.serves or sequence >= ledger.next_sequence(payer):
             return None
         entry = ledger.entry_of_slot(payer, sequence)
         if entry is None:
             return SKIPPED
         place = ledger.entries[entry]
-        if int(place["position"]) >= len(self.disk):
-            return None  # not durable yet
+        if int(place["position"]) >= len(self.disk) or int(place["position"]) in self.damaged:
+            return None  # not durable yet, or damaged: it does not say what it cannot show
         block = self.world.checking.read(self.disk[int(place["position"])])
         assert not isinstance(block, Malformed), "it was read before"
         body: bytes = block.orders[int(place["index"])].tobytes()[:BODY_BYTES]
         return body
+
+    def names(self, alias: bytes) -> tuple[int, int] | None:
+        """What it would tell a customer of an alias: the account it names, and its next sequence."""
+        if not self.serves or not self.replica.ledger.alias_next(alias):
+            return None
+        return self.replica.ledger.alias(alias) or (NOBODY, 1)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it answers anybody."""
+        return self.up and self._mending is None
 
     def offer(self, ticket: int, orders: np.ndarray) -> None:
         """A handset brings orders."""
@@ -195,39 +260,146 @@ class Machine:
         """`kill -9`: what was not durable is gone, and of what was under way all or nothing is."""
         self.up = False
         self.life += 1
+        self._mending = None
         self._inbox, self._waiting, self._busy, self._turn_at = [], Effects(), False, -1
         self.world.link_down(self.index)
 
     def forget(self, blocks: int) -> None:
         """The disk has lost its newest blocks, which it had promised to keep."""
-        del self.disk[max(0, len(self.disk) - blocks) :]
+        self.disk.truncate(max(0, len(self.disk) - blocks))
+        self._lose()
+
+    def wipe(self) -> None:
+        """The disk is empty."""
+        self.disk.truncate(0)
+        self.evidence.clear()
+        self._lose()
+
+    def _lose(self) -> None:
+        self.damaged = {p: name for p, name in self.damaged.items() if p < len(self.disk)}
+        self.forgot = self._has_lost = True
+
+    def damage(self, position: int, spoil: Callable[[bytes], bytes]) -> None:
+        """The disk gives other bytes back for a block than it was given, and their checksum tells so."""
+        block = self.world.checking.read(self.disk[position])
+        if not isinstance(block, Malformed):
+            name = Name(block.author, block.incarnation, block.height, block.digest)
+            self.damaged[position] = name
+            self.disk.replace(position, spoil(self.disk[position]))
+
+    def flip(self, account: int) -> None:
+        """A bit of a balance in memory changes by itself."""
+        self.flawed = True
+        self.replica.ledger.accounts[account]["balance"] ^= 1 << 20
+        self.world.later(self.world.now + ADD_UP_NS, self._add_up, self.life)
+
+    def _add_up(self, life: int) -> None:
+        """The sum of all balances is not zero: it ends, and somebody starts it again."""
+        if life == self.life and self.up and self.replica.ledger.total_cents():
+            self.world.marks.hit("a flipped bit in memory was noticed")
+            self.crash()
+            self.world.later(self.world.now + OPERATOR_NS, self.restart)
 
     def restart(self, *, re_enter: bool = False) -> None:
-        """Start again from the disk."""
+        """Start again from the disk, once that is whole."""
         if self.up:
             return
-        self.replica = self.make_replica()
-        self.replica.restore(self.disk)
-        if re_enter:
-            self.replica.re_enter()
         self.up = True
-        if self.honest:
-            self.world.auditor.restarted(self.index)
+        self.flawed = False
+        if self.damaged:
+            self.world.marks.hit("a damaged block was noticed")
+            self._mending = _Mending()
+            self.world.later(self.world.now + ASK_NS, self._ask, self.life)
+        else:
+            self._open(re_enter=re_enter)
         self.world.link_up(self.index)
         self.act_at(self.world.now)
+
+    def _open(self, *, re_enter: bool) -> None:
+        """Read the journal."""
+        self.replica = self.make_replica()
+        self.replica.restore(self.disk, self.evidence)
+        if re_enter:
+            self.replica.re_enter()
+        if self.honest:
+            whole, self._has_lost = not self._has_lost, False
+            self.world.auditor.restarted(self.index, self.accounts(), disk_is_whole=whole)
+
+    def accounts(self) -> dict[int, tuple[int, int]]:
+        """(balance, next sequence) of everybody who has had an account from the beginning."""
+        rows = self.replica.ledger.accounts[[o.number for o in self.world.town.openings]]
+        pairs = zip(rows["balance"].tolist(), rows["next_sequence"].tolist(), strict=True)
+        numbers = (opening.number for opening in self.world.town.openings)
+        return dict(zip(numbers, pairs, strict=True))
+
+    # -- a damaged disk ---------------------------------------------------------------------------
+
+    def _mend(self, mending: "_Mending", message: Message) -> None:
+        """Say nothing, serve nothing; take the damaged blocks back from whoever has them."""
+        match message:
+            case PeerUp(peer):
+                mending.up[peer] = None
+                if len(mending.up) == 1:
+                    self._ask(self.life, again=False)
+            case PeerDown(peer):
+                mending.up.pop(peer, None)
+            case BlockArrived(_, data):
+                block = self.world.checking.read(data)
+                if isinstance(block, Malformed) or not self.world.checking.block_holds(block):
+                    return
+                for position, name in list(self.damaged.items()):
+                    if name.digest == block.digest:
+                        self.disk.replace(position, data)
+                        del self.damaged[position]
+                        self.world.marks.hit("a damaged block was mended")
+        if not self.damaged:
+            self._mending = None
+            self._open(re_enter=False)
+            for peer in sorted(mending.up):
+                self.receive(PeerUp(peer))
+            self.act_at(self.world.now)
+
+    def _ask(self, life: int, *, again: bool = True) -> None:
+        """Ask one peer after another; after many rounds the operator gives up what is damaged."""
+        mending = self._mending
+        if life != self.life or mending is None:
+            return
+        if again:
+            self.world.later(self.world.now + ASK_NS, self._ask, life)
+        if mending.rounds == MENDING_ROUNDS_MAX:
+            self.world.marks.hit("a damaged block was given up")
+            self.crash()
+            self.forget(len(self.disk) - min(self.damaged))
+            self.restart(re_enter=True)
+        elif mending.up:
+            up = sorted(mending.up)
+            peer = up[mending.rounds % len(up)]
+            mending.rounds += 1
+            self.world.send(self, FetchNamed(peer, tuple(self.damaged.values())))
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it takes part, whatever has befallen it."""
+        phase = self.replica.re_entering.phase
+        return (
+            self.serves and self.replica.halted is None and phase in (Phase.NONE, Phase.ABSTAINING)
+        )
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing is open here."""
         replica = self.replica
         return (
-            self.up
-            and replica.halted is None
-            and replica.re_entering.phase in (Phase.NONE, Phase.ABSTAINING)
+            self.is_back
             and not len(replica.disputes)
             and not len(replica.doubts)
             and not replica.queued
         )
 
 
-Maker = Callable[["World", int], Machine]
+@dataclass(slots=True)
+class _Mending:
+    """What a super-agent knows while it repairs its journal."""
+
+    up: dict[int, None] = field(default_factory=dict)
+    rounds: int = 0

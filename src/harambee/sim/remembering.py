@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from harambee.protocol.checking import Checking, Keys, Orders
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.wire import Block
+from harambee.protocol.wire import Block, Glance
 
 REMEMBERED_MAX = 1 << 15
 
@@ -27,7 +27,7 @@ class RememberingChecking(Checking):
             _forget_oldest(self._read)
         return found
 
-    def block_holds(self, block: Block) -> bool:
+    def block_holds(self, block: Block | Glance) -> bool:
         """Whether its author has signed the block."""
         found = self._signed.get(block.data)
         if found is None:

@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from harambee.protocol.slot import Slot
 from harambee.sim.customers import Crowd
-from harambee.sim.machine import Machine
 from harambee.sim.story import Story
 from harambee.sim.world import SECOND, START_NS, World
 
 STEP_S: Final = 0.25
 REST_STEPS: Final = 8
 """For how many steps everything must have been at rest."""
+AGREED_STEPS: Final = 24
+"""For how many all must have agreed, where orders that nobody will ever accept keep slots open."""
 
 
 class Run:
@@ -45,23 +47,30 @@ class Run:
                 progress((self.world.now - START_NS) / SECOND, self.crowd.final)
 
     def _note_views(self) -> None:
+        certified: dict[Slot, int] = {}
         for machine in self.world.honest:
             for slot in machine.replica.disputes.slots()[:64]:
                 dispute = machine.replica.disputes.get(slot)
-                view = 0 if dispute is None else max(dispute.fence_views(machine.replica.chains))
+                view = 0 if dispute is None else dispute.fenced_by(1)
+                if dispute is not None and view and dispute.certified(machine.replica.chains):
+                    certified[slot] = certified.get(slot, 0) + 1
                 if view == 1:
                     self.world.marks.hit("a slot went to view 1")
                 elif view > 1:
                     self.world.marks.hit("a slot went to view 2 or higher")
+        if 1 in certified.values():
+            self.world.marks.hit("a certificate was known to one alone")
 
     def _come_to_rest(self, progress: Callable[[float, int], None] | None) -> None:
         world = self.world
         end = world.now + int(self.story.settle_seconds * SECOND)
-        still = 0
-        while world.now < end and still < REST_STEPS:
+        still = agreed = 0
+        while world.now < end and still < REST_STEPS and agreed < AGREED_STEPS:
             self._go_on(STEP_S, progress)
-            rests = not self.crowd.open and all(machine.at_rest for machine in world.honest)
-            still = still + 1 if rests and self._agree() else 0
+            serve = all(machine.is_back for machine in world.honest)
+            agreed = agreed + 1 if serve and not self.crowd.open and self._agree() else 0
+            rests = agreed and all(machine.at_rest for machine in world.honest)
+            still = still + 1 if rests else 0
 
     def _agree(self) -> bool:
         return len({machine.replica.ledger.digest() for machine in self.world.honest}) <= 1
@@ -73,7 +82,8 @@ class Run:
         for machine in world.honest:
             conserved &= machine.replica.ledger.total_cents() == 0
             if self._agree():
-                conserved &= not auditor.disagreements(machine.index, _accounts(machine))
+                conserved &= not auditor.disagreements(machine.index, machine.accounts())
+                auditor.hold_numbers(machine.index, machine.replica.ledger.alias)
         latencies = sorted(crowd.latencies_ms)
         simulated = (world.now - START_NS) / SECOND
         world.remember("ends", auditor.decided, auditor.violations)
@@ -88,6 +98,8 @@ class Run:
             "digests_equal": self._agree(),
             "stuck": crowd.stuck,
             "undecided": crowd.open,
+            "claimed": crowd.claimed,
+            "skipped_honest": auditor.skipped_honest,
             "violations": auditor.violations[:20],
             "within_bounds": within,
             "seconds": round(seconds, 3),
@@ -111,17 +123,6 @@ class Run:
             and not auditor.violations
         )
         return verdict
-
-
-def _accounts(machine: Machine) -> dict[int, tuple[int, int]]:
-    accounts = machine.replica.ledger.accounts
-    return {
-        opening.number: (
-            int(accounts[opening.number]["balance"]),
-            int(accounts[opening.number]["next_sequence"]),
-        )
-        for opening in machine.world.town.openings
-    }
 
 
 def _share(ascending: list[float], share: float) -> float:

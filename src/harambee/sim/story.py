@@ -13,6 +13,9 @@ import msgspec
 from harambee.sim.traitors import STRATEGIES
 
 SUPER_AGENTS_MAX: Final = 100
+CROWDED: Final = 16
+"""More super-agents than this speak more rarely."""
+PEOPLE_MAX: Final = 100_000
 ACTS: Final = (
     "crash",
     "restart",
@@ -25,6 +28,11 @@ ACTS: Final = (
     "room",
     "skew",
     "pause",
+    "tear",
+    "rot",
+    "flip",
+    "upgrade",
+    "night",
 )
 """What can be done to super-agents; `docs/simulation.md` says what each is."""
 
@@ -46,11 +54,13 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: tuple[int, ...] = ()
     """For `cut`: only the links to these."""
     blocks: int = 5
-    """For `forget`: how many of the newest blocks the disk loses."""
+    """For `forget`: how many of the newest blocks the disk loses; for `rot`: how many it damages."""
+    own: bool = False
+    """For `tear`: it is its newest block of its own that is torn, which maybe nobody else has."""
     hours: float = 0
-    """For `skew`: how far the clock is set."""
+    """For `skew`: how far the clock is set; for `night`: how long it is."""
     seconds: Seconds = 1
-    """For `pause`: how long."""
+    """For `pause` and `upgrade`: how long."""
 
 
 class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,13 +69,27 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     title: str = "An ordinary day, with liars and bad luck"
     super_agents: Annotated[int, msgspec.Meta(ge=1, le=SUPER_AGENTS_MAX)] = 4
     traitors: Annotated[int, msgspec.Meta(ge=0, le=SUPER_AGENTS_MAX)] = 1
+    traitors_at: tuple[int, ...] = ()
+    """Which super-agents they are; by the seed, where this is empty."""
     strategies: tuple[str, ...] = STRATEGIES
     """What traitors do; each takes one of them, by the seed."""
-    people: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 40
+    people: Annotated[int, msgspec.Meta(ge=2, le=PEOPLE_MAX)] = 40
     crooks: Share = 0.1
     """The share of people who sign two orders for one slot."""
     to_one_till: bool = False
     """Everybody pays the first person, who pays out all the time."""
+    doors_at_once: Annotated[int, msgspec.Meta(ge=1, le=SUPER_AGENTS_MAX)] = 1
+    """To how many doors an honest payer brings her order at once."""
+    spenders: Share = 0
+    """The share of people who spend what they receive at the first door that says it is theirs."""
+    patient: Share = 0
+    """The share of people who do not cancel a refused order before the day after."""
+    news: Share = 0
+    """The share of payments of a kind that only newer software knows."""
+    strays: int = 0
+    """How many orders are brought that break a rule, whatever happens."""
+    claims: int = 0
+    """How many phone numbers two super-agents claim for two people at once."""
     orders: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200
     seconds: Seconds = 8
     """For how long orders are brought."""
@@ -75,6 +99,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     most_cents: Annotated[int, msgspec.Meta(ge=10_000, le=10**11)] = 300_000
     """The largest amount that is sent."""
     pace_ms: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    turn_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    """How long a super-agent gathers messages before it acts on them, as one does that is busy."""
     heartbeat_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 500
     delay_ms: tuple[float, float] = (1, 40)
     loss: Share = 0.01
@@ -88,12 +114,18 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """How many times in a second some are cut off, for a moment."""
     skew_hours: float = 0
     """How far the clocks of super-agents may be apart."""
+    midnight_at: Seconds | None = None
+    """When midnight passes; the story else happens at noon or so."""
     acts: tuple[Act, ...] = ()
 
     def checked(self) -> "Story":
         """Return itself; StoryError if it cannot be told."""
         if self.traitors > self.super_agents:
             raise StoryError("there are more traitors than super-agents")
+        if self.traitors_at and len(set(self.traitors_at)) != self.traitors:
+            raise StoryError("traitors_at does not name as many as there are traitors")
+        if any(not 0 <= who < self.super_agents for who in self.traitors_at):
+            raise StoryError("traitors_at names a super-agent that there is not")
         for name in self.strategies:
             if name not in STRATEGIES:
                 known = ", ".join(STRATEGIES)
@@ -107,6 +139,32 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             if not 0 <= low <= high:
                 raise StoryError(f"{name} is no range")
         return self
+
+    def sized(self) -> "Story":
+        """Return the story paced for its size, as a network of so many would be run.
+
+        With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
+        larger; and there are enough people that each order finds a payer who has none in flight. What happens
+        by chance is as rare in the whole network as in a small one: one person in five hundred is a crook,
+        who brings rival orders to every door at once. Where a third lies already, nobody crashes and nothing
+        parts by chance: either would stop everything until it is over, and acts can still say so.
+        """
+        if self.super_agents <= CROWDED:
+            return self
+        spare = self.traitors < (self.super_agents - 1) // 3
+        people = min(PEOPLE_MAX, max(self.people, self.orders // 4))
+        return self.changed(
+            {
+                "pace_ms": 500,
+                "heartbeat_ms": 2_000,
+                "turn_ms": 50,
+                "people": people,
+                "crooks": min(self.crooks, 0.002),
+                "crashes": min(self.crashes, 0.1) if spare else 0.0,
+                "partitions": min(self.partitions, 0.05) if spare else 0.0,
+                "loss": min(self.loss, 0.001),
+            }
+        )
 
     def changed(self, changes: dict[str, object]) -> "Story":
         """Return the story with some fields changed; StoryError if it cannot be told."""

@@ -27,6 +27,12 @@ Orders = npt.NDArray[np.void]
 
 FIRST_PERSON: Final = 32
 BANK: Final = account_number(0, 20)
+DESKS_MAX: Final = 8
+"""So many super-agents have a desk that claims phone numbers for people."""
+DESKS: Final = tuple(account_number(0, 21 + i) for i in range(DESKS_MAX))
+NEWER_KIND: Final = 63
+"""A kind of order that only newer software knows: it pays without a fee."""
+assert NEWER_KIND not in set(OrderKind)
 REVENUE: Final = account_number(0, POSITION_REVENUE)
 
 
@@ -43,8 +49,10 @@ class Opening:
 class Town:
     """A network before its first block."""
 
-    def __init__(self, seed: int, super_agents: int, people: int, opening_cents: int) -> None:
-        """`people` are customers; each begins with `opening_cents`."""
+    def __init__(
+        self, seed: int, super_agents: int, people: int, opening_cents: int, *, till: bool = False
+    ) -> None:
+        """`people` are customers, the first one a merchant if there is a `till`; each has `opening_cents`."""
         self._seed = seed.to_bytes(8, "little")
         self.network = digest(b"harambee sim", self._seed)
         self.keys = [self._key(b"super-agent", i) for i in range(super_agents)]
@@ -62,7 +70,18 @@ class Town:
             Opening(REVENUE, 0, AccountKind.REVENUE, self._key(b"revenue", 0)),
             Opening(BANK, -people * opening_cents, AccountKind.BANK, self._key(b"bank", 0)),
             *(
-                Opening(number, opening_cents, AccountKind.CUSTOMER, self._key(b"person", number))
+                Opening(desk, 0, AccountKind.ENROLMENT, key)
+                for desk, key in zip(DESKS, self.keys, strict=False)
+            ),
+            *(
+                Opening(
+                    number,
+                    opening_cents,
+                    AccountKind.MERCHANT
+                    if till and number == self.people[0]
+                    else AccountKind.CUSTOMER,
+                    self._key(b"person", number),
+                )
                 for number in self.people
             ),
         ]
@@ -72,9 +91,15 @@ class Town:
     def _key(self, role: bytes, number: int) -> KeyPair:
         return from_seed(digest(role, self._seed, number.to_bytes(4, "little")))
 
-    def ledger(self) -> Ledger:
-        """A replica's ledger with the openings in it."""
+    def ledger(self, build: int = 0) -> Ledger:
+        """A replica's ledger with the openings in it; of a build above 0, it knows the newer kind."""
         ledger = Ledger(1, (self.tariff,))
+        if build:
+            kinds = ledger._kinds.copy()  # noqa: SLF001 - what a release of the software would change
+            kinds[NEWER_KIND] = kinds[OrderKind.SEND]
+            kinds[NEWER_KIND]["fee_table"] = FeeTable.NONE
+            kinds.setflags(write=False)
+            ledger._kinds = kinds  # noqa: SLF001
         rows = np.zeros(len(self.openings), OPENING)
         for row, opening in zip(rows, self.openings, strict=True):
             row["number"], row["balance"] = opening.number, opening.cents
@@ -83,16 +108,38 @@ class Town:
         ledger.open_accounts(rows, {BANK: self._limit})
         return ledger
 
-    def fee_cents(self, amount: int) -> int:
-        """What the tariff takes for sending `amount` cents."""
-        return self.tariff.fee_cents(FeeTable.SEND, amount)
+    def key_of(self, account: int) -> bytes | None:
+        """The public key of an account, or None where there is none."""
+        key = self._secrets.get(account)
+        return None if key is None else key.public
 
-    def send(self, payer: int, payee: int, amount: int, sequence: int, day: int) -> Orders:
+    def fee_cents(self, amount: int, kind: int = OrderKind.SEND) -> int:
+        """What the tariff takes for sending `amount` cents, or for another kind of payment."""
+        table = FeeTable.SEND if kind == OrderKind.SEND else FeeTable.NONE
+        return self.tariff.fee_cents(table, amount)
+
+    def send(
+        self,
+        payer: int,
+        payee: int,
+        amount: int,
+        sequence: int,
+        day: int,
+        kind: int = OrderKind.SEND,
+    ) -> Orders:
         """A signed order, ORDER array of shape (1,)."""
         order = np.zeros(1, ORDER)
         order["payer"], order["payee"], order["amount"] = payer, payee, amount
-        order["fee"] = self.fee_cents(amount)
-        order["sequence"], order["kind"], order["day"] = sequence, OrderKind.SEND, day
+        order["fee"] = self.fee_cents(amount, kind)
+        order["sequence"], order["kind"], order["day"] = sequence, kind, day
+        return self._signed(order)
+
+    def claim(self, desk: int, owner: int, alias: bytes, sequence: int, day: int) -> Orders:
+        """A claim of an alias by the desk of super-agent `desk`, ORDER array of shape (1,)."""
+        order = np.zeros(1, ORDER)
+        order["payer"], order["payee"], order["sequence"] = DESKS[desk], owner, sequence
+        order["kind"], order["day"] = OrderKind.CLAIM, day
+        order["reference"] = np.frombuffer(alias, np.uint8)
         return self._signed(order)
 
     def cancel(self, payer: int, sequence: int, day: int) -> Orders:
@@ -104,8 +151,16 @@ class Town:
 
     def _signed(self, order: Orders) -> Orders:
         order["tariff"] = self.tariff.version
+        return self.sign(order)
+
+    def sign(self, order: Orders, tag: bytes = TAG_ORDER, network: bytes | None = None) -> Orders:
+        """Let the payer sign an order as it stands; with the tag of another role, or for another network."""
         key = self._secrets[int(order["payer"][0])]
-        prefix = signed_prefix(TAG_ORDER, self.network)
+        prefix = signed_prefix(tag, network or self.network)
         signature = sign(key, prefix + order.tobytes()[:BODY_BYTES])
         order["signature"] = np.frombuffer(signature, np.uint8)
         return order
+
+    def seed_of(self, account: int) -> bytes:
+        """The secret from which an account's owner makes her key."""
+        return self._secrets[account].seed

@@ -22,7 +22,6 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
-from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
     BlockArrived,
     FetchAsked,
@@ -34,7 +33,7 @@ from harambee.protocol.messages import (
     PeerDown,
     PeerUp,
 )
-from harambee.protocol.replica import Pace, Replica, day_of
+from harambee.protocol.replica import DAY_NS, ZONE_NS, Pace, Replica, day_of
 from harambee.sim.auditor import Auditor
 from harambee.sim.machine import MS, Machine
 from harambee.sim.marks import Marks
@@ -42,7 +41,7 @@ from harambee.sim.remembering import RememberingChecking
 from harambee.sim.story import Act, Story
 from harambee.sim.timeline import Timeline
 from harambee.sim.town import Town
-from harambee.sim.traitors import MAKERS
+from harambee.sim.traitors import MAKERS, author_of
 
 START_NS: Final = 1_790_000_000_000_000_000
 SECOND: Final = 1_000 * MS
@@ -60,9 +59,15 @@ class World:
         self.now = START_NS
         self.marks = Marks()
         self.timeline = Timeline(story.super_agents, START_NS)
-        self.town = Town(seed, story.super_agents, story.people, story.opening_cents)
+        self.town = Town(
+            seed, story.super_agents, story.people, story.opening_cents, till=story.to_one_till
+        )
         self.checking = RememberingChecking(self.town.network, self.town.committee)
         self.auditor = Auditor(self.town)
+        self.offset_ns = 0
+        """How far everybody's clocks, people's too, are from the time that is simulated."""
+        self.on_settled: Callable[[Machine, Any], None] | None = None
+        """Hears of every order that becomes final on an honest super-agent."""
         self.killed = 0
         self.calm = False
         """Chance has done its worst; the network may come to rest."""
@@ -73,34 +78,38 @@ class World:
         self._cut: set[tuple[int, int]] = set()
         self._up_links: set[tuple[int, int]] = set()
         self.machines: list[Machine] = []
-        traitors = sorted(self.dice.sample(range(story.super_agents), story.traitors))
+        lying = sorted(story.traitors_at) or sorted(
+            self.dice.sample(range(story.super_agents), story.traitors)
+        )
         for index in range(story.super_agents):
             maker: type[Machine] = Machine
-            if index in traitors:
+            if index in lying:
                 strategy = self.dice.choice(story.strategies)
                 maker = MAKERS[strategy]
                 self.timeline.label(index, strategy)
             self.machines.append(maker(self, index))
+        self.honest = [machine for machine in self.machines if machine.honest]
+        """The super-agents that keep the rules."""
+        self.traitors = [machine for machine in self.machines if not machine.honest]
         for machine in self.machines:
             hours = self.dice.uniform(-1, 1) * story.skew_hours
             machine.skew_ns = int(hours * 3_600 * SECOND)
             if hours:
                 self.marks.hit("a clock was set apart")
+        if story.midnight_at is not None:
+            midnight = START_NS + int(story.midnight_at * SECOND)
+            self._let_pass(-(midnight + ZONE_NS) % DAY_NS)
+            self.later(midnight, self.marks.hit, "midnight passed")
         for index in range(story.super_agents):
             self.link_up(index)
 
     @property
-    def honest(self) -> list[Machine]:
-        """The super-agents that keep the rules."""
-        return [machine for machine in self.machines if machine.honest]
-
-    @property
     def today(self) -> int:
         """The day that people's clocks show."""
-        return day_of(self.now)
+        return day_of(self.now + self.offset_ns)
 
-    def make_replica(self, index: int, kind: type[Replica]) -> Replica:
-        """A replica that has read nothing, with the ledger as the genesis has it."""
+    def make_replica(self, index: int, kind: type[Replica], build: int = 0) -> Replica:
+        """A replica that has read nothing, with the ledger as the genesis has it, and of some version."""
         town, story = self.town, self.story
         pace = Pace(story.pace_ms * MS, story.heartbeat_ms * MS)
         return kind(
@@ -108,7 +117,7 @@ class World:
             town.committee,
             index,
             town.keys[index],
-            town.ledger(),
+            town.ledger(build),
             pace,
             self.checking,
         )
@@ -160,21 +169,16 @@ class World:
                     self._serve(sender, outgoing)
 
     def _serve(self, server: Machine, asked: Serve | ServeNamed) -> None:
-        wanted: set[bytes] = set()
-        ranges: list[tuple[int, int, int, int]] = []
+        disk = server.disk
+        found: set[int] = set()
         if isinstance(asked, Serve):
-            ranges = [(r.author, r.incarnation, r.first, r.last) for r in asked.ranges]
+            for r in asked.ranges:
+                found.update(disk.in_range(r.author, r.incarnation, r.first, r.last))
         else:
-            wanted = {name.digest for name in asked.names}
-        for data in server.disk:
-            block = self.checking.read(data)
-            assert not isinstance(block, Malformed), "it was read before"
-            if block.digest in wanted or any(
-                (author, incarnation) == (block.author, block.incarnation)
-                and first <= block.height <= last
-                for author, incarnation, first, last in ranges
-            ):
-                self.travel(server.index, asked.peer, BlockArrived(server.index, data))
+            named = (disk.with_digest(name.digest) for name in asked.names)
+            found.update(position for position in named if position is not None)
+        for position in sorted(found):
+            self.travel(server.index, asked.peer, BlockArrived(server.index, disk[position]))
         if isinstance(asked, Serve):
             self.travel(server.index, asked.peer, FetchEnded(server.index))
 
@@ -270,9 +274,17 @@ class World:
                 self.cut(list(act.who), outside, both_ways=True)
             case "heal":
                 self.heal()
+            case "night":
+                self._let_pass(int(act.hours * 3_600 * SECOND))
             case _:
                 for index in act.who:
                     self._befall(self.machines[index], act)
+
+    def _let_pass(self, hours_ns: int) -> None:
+        """Time in which nothing happens: everybody's clock goes on."""
+        self.offset_ns += hours_ns
+        for machine in self.machines:
+            machine.skew_ns += hours_ns
 
     def _befall(self, machine: Machine, act: Act) -> None:
         match act.do:
@@ -280,20 +292,13 @@ class World:
                 self.kill(machine)
             case "restart":
                 machine.restart()
-            case "wipe":
+            case "flip":
+                machine.flip(self.dice.choice(self.town.people))
+            case "upgrade":
                 self.kill(machine)
-                machine.disk.clear()
-                self.marks.hit("a disk was wiped")
-                machine.restart(re_enter=True)
-                self.marks.hit("a super-agent came back under a new incarnation")
-            case "forget":
-                self.kill(machine)
-                machine.forget(act.blocks)
-                self.marks.hit("a disk forgot what it had promised")
-                machine.restart()
-            case "fill" | "room":
-                machine.full = act.do == "fill"
-                self.marks.hit("a disk was full")
+                machine.build += 1
+                self.marks.hit("a super-agent was upgraded")
+                self.later(self.now + int(act.seconds * SECOND), self._come_back, machine.index)
             case "skew":
                 machine.skew_ns += int(act.hours * 3_600 * SECOND)
                 self.marks.hit("a clock was set apart")
@@ -304,6 +309,35 @@ class World:
                     both_ways=True,
                 )
                 self.later(self.now + int(act.seconds * SECOND), self.heal)
+            case _:
+                self._befall_disk(machine, act)
+
+    def _befall_disk(self, machine: Machine, act: Act) -> None:
+        match act.do:
+            case "wipe":
+                self.kill(machine)
+                machine.wipe()
+                self.marks.hit("a disk was wiped")
+                machine.restart(re_enter=True)
+                self.marks.hit("a super-agent came back under a new incarnation")
+            case "forget":
+                self.kill(machine)
+                machine.forget(act.blocks)
+                self.marks.hit("a disk forgot what it had promised")
+                machine.restart()
+            case "tear":
+                self.kill(machine)
+                last = len(machine.disk) - 1
+                while act.own and last and author_of(machine.disk[last]) != machine.index:
+                    last -= 1
+                machine.damage(last, lambda data: data[: len(data) >> 1])
+                machine.restart()
+            case "rot":
+                for _ in range(act.blocks):
+                    machine.damage(self.dice.randrange(len(machine.disk)), _with_flipped_bit)
+            case "fill" | "room":
+                machine.full = act.do == "fill"
+                self.marks.hit("a disk was full")
 
     def kill(self, machine: Machine) -> None:
         """`kill -9`, if it runs."""
@@ -363,3 +397,8 @@ class World:
         for machine in self.machines:
             machine.full = False
             machine.restart()
+
+
+def _with_flipped_bit(data: bytes) -> bytes:
+    middle = len(data) >> 1
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]

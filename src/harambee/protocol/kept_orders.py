@@ -1,0 +1,104 @@
+"""Where the orders of kept blocks lie, found by slot: arrays over all of them, one pass for each question.
+
+A slot becomes disputed long after its orders came, and one order may lie in as many blocks as there are
+doors. To look through every kept block then would cost more than all the counting.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.ledger.kinds import OrderKind
+from harambee.protocol.disputes import Place
+from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+
+Orders = npt.NDArray[np.void]
+
+KEPT: Final = np.dtype(
+    [
+        ("payer", "<u4"),
+        ("sequence", "<u4"),
+        ("claim", "?"),
+        ("lane", "<i4"),
+        ("height", "<i4"),
+        ("row", "<i4"),
+    ],
+    align=True,
+)
+ROOM: Final = 4_096
+_CLAIM: Final = int(OrderKind.CLAIM)
+
+
+class KeptOrders:
+    """The orders of kept blocks. Not thread-safe; belongs to one replica."""
+
+    def __init__(self, accounts: int) -> None:
+        """`accounts` is the number of account rows."""
+        self._rows = np.zeros(ROOM, KEPT)
+        self._used = 0
+        self._gone: set[tuple[int, int]] = set()
+        """Blocks that are kept no longer and whose rows still stand here, (lane, height)."""
+        self._gone_rows = 0
+        self._counts: npt.NDArray[np.int32] = np.zeros(accounts, np.int32)
+        """How many orders of each payer are kept."""
+
+    def add(self, lane: int, height: int, orders: Orders) -> None:
+        """A block is kept from now on."""
+        used = self._used + len(orders)
+        if used > len(self._rows):
+            self._make_room(used)
+            used = self._used + len(orders)
+        new = self._rows[self._used : used]
+        new["payer"], new["sequence"] = orders["payer"], orders["sequence"]
+        new["claim"] = orders["kind"] == _CLAIM
+        new["lane"], new["height"], new["row"] = lane, height, np.arange(len(orders))
+        self._used = used
+        self._count(orders, 1)
+
+    def drop(self, lane: int, height: int, orders: Orders) -> None:
+        """A block is kept no longer."""
+        self._gone.add((lane, height))
+        self._gone_rows += len(orders)
+        self._count(orders, -1)
+
+    def of_payer(self, payer: int) -> int:
+        """How many kept orders a payer has."""
+        return int(self._counts[payer]) if payer < len(self._counts) else 0
+
+    def lies_alone(self, slot: Slot) -> bool:
+        """Whether one kept order lies in a payer's slot, and no second one."""
+        return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
+
+    def places(self, slot: Slot) -> list[Place]:
+        """Where orders of a payer's or an alias's sequence lie, in the order in which they came.
+
+        Of claims those of any alias: which one a claim is of, stands in the order itself.
+        """
+        rows = self._rows[: self._used]
+        if slot.space == SPACE_ACCOUNT:
+            if not self.of_payer(slot.payer):
+                return []
+            same = (rows["payer"] == slot.payer) & (rows["sequence"] == slot.sequence)
+            same &= ~rows["claim"]
+        else:
+            same = rows["claim"] & (rows["sequence"] == slot.sequence)
+        found = rows[same][["lane", "height", "row"]].tolist()
+        return [Place(*place) for place in found if place[:2] not in self._gone]
+
+    def _count(self, orders: Orders, change: int) -> None:
+        payers = orders["payer"]
+        np.add.at(self._counts, payers[payers < len(self._counts)], change)
+
+    def _make_room(self, used: int) -> None:
+        """Leave out the rows of blocks that are gone; where too few are, take twice the room."""
+        rows = self._rows[: self._used]
+        if self._gone_rows > self._used // 2:
+            places = rows[["lane", "height"]].tolist()
+            rows = rows[[place not in self._gone for place in places]]
+            used -= self._used - len(rows)
+            self._gone.clear()
+            self._gone_rows = 0
+        self._rows = np.zeros(max(ROOM, 2 * used), KEPT)
+        self._rows[: len(rows)] = rows
+        self._used = len(rows)

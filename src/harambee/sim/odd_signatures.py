@@ -1,0 +1,78 @@
+"""Signatures on which implementations differ, as a customer can craft them who holds her own key.
+
+The arithmetic of the curve is written out as in RFC 8032, slowly, in whole numbers: libsodium makes none of
+these. Each variant is one that some verifier accepts somewhere: S above the order of the group, a nonce with
+torsion (holds where the equation is multiplied by the cofactor), a nonce of small order, points that are not
+written in their one canonical way.
+"""
+
+import hashlib
+from typing import Final
+
+from harambee.crypto.signatures import from_seed, sign
+
+P: Final = 2**255 - 19
+L: Final = 2**252 + 27742317777372353535851937790883648493
+D: Final = -121665 * pow(121666, -1, P) % P
+NONCE: Final = 12345678901234567
+NEUTRAL: Final = (0, 1)
+
+Point = tuple[int, int]
+
+
+def _add(p: Point, q: Point) -> Point:
+    (a, b), (c, d) = p, q
+    k = D * a * b * c * d % P
+    return (a * d + b * c) * pow(1 + k, -1, P) % P, (b * d + a * c) * pow(1 - k, -1, P) % P
+
+
+def _times(n: int, p: Point) -> Point:
+    result = NEUTRAL
+    while n:
+        if n & 1:
+            result = _add(result, p)
+        p, n = _add(p, p), n >> 1
+    return result
+
+
+def _encode(point: Point) -> bytes:
+    x, y = point
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+BASE: Final[Point] = (
+    15112221349535400772501151409588531511454012693041857206046113283949847762202,
+    46316835694926478169428394003475163141307993866256225615783033603165251855960,
+)
+ORDER_FOUR: Final[Point] = (pow(2, (P - 1) >> 2, P), 0)
+"""A point that is the neutral one four times over: the square root of -1, and 0."""
+assert _times(2, ORDER_FOUR) == (0, P - 1)
+
+
+def variants(seed: bytes, message: bytes) -> dict[str, bytes]:
+    """Signatures of a message by the key of this seed that one pinned rule refuses, by what is odd."""
+    key = from_seed(seed)
+    good = sign(key, message)
+    r, s = good[:32], int.from_bytes(good[32:], "little")
+    digits = bytearray(hashlib.sha512(seed).digest()[:32])
+    digits[0] &= 248
+    digits[31] = digits[31] & 127 | 64
+    scalar = int.from_bytes(digits, "little")
+
+    def craft(nonce_point: bytes, nonce: int) -> bytes:
+        hashed = hashlib.sha512(nonce_point + key.public + message).digest()
+        challenge = int.from_bytes(hashed, "little") % L
+        return nonce_point + ((nonce + challenge * scalar) % L).to_bytes(32, "little")
+
+    twisted = _add(_times(NONCE, BASE), ORDER_FOUR)
+    return {
+        "S and the order of the group": r + (s + L).to_bytes(32, "little"),
+        "S and the order of the group, many times": r + (s + 14 * L).to_bytes(32, "little"),
+        "a nonce with torsion": craft(_encode(twisted), NONCE),
+        "a nonce of small order": craft(_encode(ORDER_FOUR), 0),
+        "the neutral point as a nonce": craft(_encode(NEUTRAL), 0),
+        "a nonce that is not canonical": craft((P + 1).to_bytes(32, "little"), 0),
+        "the sign of nothing": craft((1 | 1 << 255).to_bytes(32, "little"), 0),
+        "a bit flipped": bytes([good[0] ^ 1]) + good[1:],
+        "nothing at all": bytes(64),
+    }
