@@ -72,7 +72,7 @@ def sim(
     found = []
     for number in range(seed, seed + seeds):
         run = Run(story, number)
-        verdict = _told(run, as_json=as_json)
+        verdict = _told(run)
         found.append(verdict)
         if timeline is not None:
             with one_sentence(OSError, as_json=as_json):
@@ -86,13 +86,13 @@ def sim(
     _judge(found)
 
 
-def _told(run: Any, *, as_json: bool) -> dict[str, Any]:
+def _told(run: Any) -> dict[str, Any]:
     """Tell the story, with a bar on a terminal."""
     import sys
 
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    if as_json or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         verdict: dict[str, Any] = run.tell()
         return verdict
     from rich.console import Console

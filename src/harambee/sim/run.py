@@ -1,5 +1,6 @@
 """Telling a story: build the world, let it happen, let it come to rest, and judge."""
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ class Run:
 
     def __init__(self, story: Story, seed: int) -> None:
         """Nothing happens yet."""
+        # The world of the run before is a web of references with large arrays, which its collector does not
+        # weigh: a night of seeds would fill the memory before it looks.
+        gc.collect()
         self.story = story.checked()
         self.seed = seed
         self.world = World(story, seed)
