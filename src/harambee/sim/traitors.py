@@ -348,10 +348,13 @@ class Bender(Carrier):
                 self.smuggle(bent)
 
     def _orders_in(self, message: Message) -> Orders:
-        """Some of the orders in a block that arrives."""
+        """Some of the orders in a block that arrives from a door that checks what it carries.
+
+        Two that answer each other's copies with copies would drown everybody, which is no story of theirs.
+        """
         if isinstance(message, BlockArrived):
             block = self.world.checking.read(message.data)
-            if not isinstance(block, Malformed):
+            if not isinstance(block, Malformed) and self.world.machines[block.author].honest:
                 return block.orders[:2]
         return np.zeros(0, ORDER)
 
