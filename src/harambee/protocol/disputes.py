@@ -449,7 +449,8 @@ class Disputes:
         """Note what the newest block of a lane votes for by its references and its own orders.
 
         `newly` is what `Chains.extend` returned, with the block itself; `refused` are the indices it
-        refuses, by (lane, height). Returns the disputed slots that it passed by.
+        refuses, by (lane, height). Returns the disputed slots that it passed by and that are worth counting:
+        a single order that nobody fenced comes to nothing before it has the votes of a quorum.
         """
         height = int(chains.heads[lane])
         passed: dict[Slot, None] = {}
@@ -468,11 +469,18 @@ class Disputes:
                 left_out = refused.get((on, at), ())
                 for index, order in orders.items():
                     dispute, votes = order.dispute, order.votes
-                    passed[dispute.slot] = None
-                    if index in left_out or lane in votes.heights:
-                        continue
-                    if not dispute.fences or dispute.fence(chains, lane, height) == 0:
+                    if (
+                        index not in left_out
+                        and lane not in votes.heights
+                        and not (dispute.fences and dispute.fence(chains, lane, height))
+                    ):
                         votes.cast(lane, height, order.place)
+                    if (
+                        len(votes.heights) >= chains.quorum
+                        or dispute.fences
+                        or len(dispute.orders) > 1
+                    ):
+                        passed[dispute.slot] = None
         return list(passed)
 
     def fence(self, chains: Chains, lane: int, fence: Fence) -> None:
