@@ -51,6 +51,8 @@ GARBAGE_FRAMES: Final = 3
 SLOTS_AT_ONCE: Final = 16
 SMUGGLED_AT_ONCE: Final = 64
 SMUGGLED_MAX: Final = 512
+COPIES_AT_ONCE: Final = 16
+"""How many copies of others' orders wait for one block: where hundreds speak, there would be no end of them."""
 FORGED_SHARE: Final = 0.7
 """Of each super-agent's blocks a forger makes others of so many, divided by the size of the network."""
 HEARD_MAX: Final = 200
@@ -352,7 +354,8 @@ class Bender(Carrier):
 
         Two that answer each other's copies with copies would drown everybody, which is no story of theirs.
         """
-        if isinstance(message, BlockArrived):
+        assert isinstance(self.replica, _Carrier)
+        if isinstance(message, BlockArrived) and len(self.replica.smuggled) < COPIES_AT_ONCE:
             block = self.world.checking.read(message.data)
             if not isinstance(block, Malformed) and self.world.machines[block.author].honest:
                 return block.orders[:2]
