@@ -52,7 +52,7 @@ SLOTS_AT_ONCE: Final = 16
 SMUGGLED_AT_ONCE: Final = 64
 SMUGGLED_MAX: Final = 512
 COPIES_AT_ONCE: Final = 16
-"""How many copies of others' orders wait for one block: where hundreds speak, there would be no end of them."""
+"""How many copies of others' orders wait for one block; where hundreds speak there would be no end."""
 FORGED_SHARE: Final = 0.7
 """Of each super-agent's blocks a forger makes others of so many, divided by the size of the network."""
 HEARD_MAX: Final = 200
