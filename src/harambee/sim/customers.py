@@ -33,6 +33,8 @@ PATIENCE_PACES: Final = 8
 """A handset waits for as long as a payment may well take, where super-agents speak rarely."""
 DOORS_DOUBLINGS_MAX: Final = 3
 """Each time that it has waited in vain it goes to twice as many further doors, up to eight."""
+CANCEL_DOORS: Final = 16
+"""To how many doors at once a cancel goes: each puts it into a block, and one honest one is enough."""
 CLAIM_LOOKS: Final = 4
 """After so many looks a claim goes to the next door."""
 CLAIM_TICKETS: Final = 1 << 20
@@ -348,10 +350,19 @@ class Crowd:
         order = payment.orders[-1]
         doors = [(payment.door + k) % world.story.super_agents for k in range(1, more + 1)]
         payment.door = doors[-1]
-        if payment.refused_by or payment.refused_on:
+        if payment.cancelled:
+            doors = self._doors_for_cancel(payment)
+        elif payment.refused_by or payment.refused_on:
             doors = list(range(world.story.super_agents))
         for door in doors:
             self._bring(payment.number, order, door)
+
+    def _doors_for_cancel(self, payment: Payment) -> list[int]:
+        """All doors; where they are many, the next ones."""
+        doors = self.world.story.super_agents
+        if doors <= CANCEL_DOORS:
+            return list(range(doors))
+        return [(payment.door + k) % doors for k in range(1, CANCEL_DOORS + 1)]
 
     def _cancel(self, payment: Payment) -> None:
         world = self.world
@@ -360,7 +371,7 @@ class Crowd:
         cancel = world.town.cancel(payment.payer, payment.sequence, world.today)
         payment.orders.append(cancel)
         world.auditor.contested.add((payment.payer, payment.sequence))
-        for door in range(world.story.super_agents):
+        for door in self._doors_for_cancel(payment):
             self._bring(payment.number, cancel, door)
 
     def _close(self, payment: Payment, said: bytes, wished: bytes) -> None:
