@@ -384,6 +384,13 @@ def test_a_bad_story_is_refused_in_a_sentence(text, why):
         read_story(text)
 
 
+def test_a_crowd_has_a_second_for_each_thousand_orders_unless_somebody_says_otherwise():
+    crowded = Story(super_agents=100, traitors=33, orders=20_000)
+    assert crowded.sized().seconds == 20
+    assert crowded.changed({"orders": 500}).sized().seconds == crowded.seconds
+    assert Story(orders=20_000).sized().seconds == Story().seconds
+
+
 def test_a_story_that_is_not_there_is_said_so(tmp_path):
     with pytest.raises(StoryError, match="there is no story"):
         find_story(str(tmp_path / "none.toml"))

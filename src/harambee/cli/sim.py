@@ -69,6 +69,7 @@ def sim(
         story = story.changed({key: value for key, value in given.items() if value is not None})
         if name is None:
             story = story.sized()
+            story = story if seconds is None else story.changed({"seconds": seconds})
     found = []
     for number in range(seed, seed + seeds):
         run = Run(story, number)

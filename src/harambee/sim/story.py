@@ -15,6 +15,8 @@ from harambee.sim.traitors import STRATEGIES
 SUPER_AGENTS_MAX: Final = 100
 CROWDED: Final = 16
 """More super-agents than this speak more rarely."""
+CROWDED_ORDERS: Final = 1_000
+"""How many orders a second people bring to them at most, where nobody says for how long."""
 PEOPLE_MAX: Final = 100_000
 ACTS: Final = (
     "crash",
@@ -144,9 +146,9 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Return the story paced for its size, as a network of so many would be run.
 
         With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
-        larger; and there are enough people that each order finds a payer who has none in flight. What happens
-        by chance is as rare in the whole network as in a small one: one person in five hundred is a crook,
-        who brings rival orders to every door at once. Where a third lies already, nobody crashes and nothing
+        larger; there are enough people that each order finds a payer who has none in flight, and a second for
+        each thousand orders. What happens by chance is as rare in the whole network as in a small one: one
+        person in five hundred is a crook, who brings rival orders to every door at once. Where a third lies already, nobody crashes and nothing
         parts by chance: either would stop everything until it is over, and acts can still say so.
         """
         if self.super_agents <= CROWDED:
@@ -159,6 +161,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 "heartbeat_ms": 2_000,
                 "turn_ms": 50,
                 "people": people,
+                "seconds": max(self.seconds, self.orders / CROWDED_ORDERS),
                 "crooks": min(self.crooks, 0.002),
                 "crashes": min(self.crashes, 0.1) if spare else 0.0,
                 "partitions": min(self.partitions, 0.05) if spare else 0.0,
