@@ -148,8 +148,9 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         With more than sixteen super-agents everybody hears hundreds of blocks a second, so they are fewer and
         larger; there are enough people that each order finds a payer who has none in flight, and a second for
         each thousand orders. What happens by chance is as rare in the whole network as in a small one: one
-        person in five hundred is a crook, who brings rival orders to every door at once. Where a third lies already, nobody crashes and nothing
-        parts by chance: either would stop everything until it is over, and acts can still say so.
+        person in five hundred is a crook, who brings rival orders to every door at once. Where a third lies
+        already, nobody crashes and nothing parts by chance: either would stop everything until it is over,
+        and acts can still say so.
         """
         if self.super_agents <= CROWDED:
             return self
