@@ -45,7 +45,10 @@ MUTATIONS = {
         DEFINITION,
     ),
     "a fence does not stop votes in view 0": Mutation(
-        "disputes", " and dispute.fence(chains, lane, height) == 0:", ":", DEFINITION
+        "disputes",
+        "and not (dispute.fences and dispute.fence(chains, lane, height))",
+        "",
+        DEFINITION,
     ),
     "a vote counts in any view": Mutation(
         "disputes",
