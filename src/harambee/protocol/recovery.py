@@ -34,9 +34,10 @@ from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 
 Orders = npt.NDArray[np.void]
 
+VIEW_BLOCKS: Final = 20
+"""How many paces view 1 may take; view v may take v times as long, up to the cap."""
 VIEW_STRIDES: Final = 8
-"""How many of one's own blocks view 1 may take, at the speed at which they really follow each other: twice
-as many as it needs. View v may take v times as long, up to the cap."""
+"""How many of one's own blocks view 1 may take, at the speed at which they really follow each other."""
 STRIDE_NS_MAX: Final = 4_000_000_000
 VIEW_NS_MIN: Final = 400_000_000
 VIEWS_CAP: Final = 16
@@ -136,7 +137,7 @@ class Rescuer:
     @property
     def view_ns(self) -> int:
         """How long view 1 may take; nanoseconds."""
-        return max(VIEW_NS_MIN, VIEW_STRIDES * self._stride_ns)
+        return max(VIEW_BLOCKS * self._pace_ns, VIEW_NS_MIN, VIEW_STRIDES * self._stride_ns)
 
     def note_order(self, slot: Slot, name: bytes, order: Orders, *, insisted: bool = False) -> None:
         """An order with a valid signature was seen in a slot that another one occupies.
