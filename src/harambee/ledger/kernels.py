@@ -869,25 +869,17 @@ def apply_orders(
             _credit(accounts, payee, received)
             region = (payer >> POSITION_BITS) << POSITION_BITS
             if kept != 0:
-                revenue = region + POSITION_REVENUE
-                _credit(accounts, revenue, kept)
-                pages[revenue >> PAGE_BITS] = PAGE_DIRTY
-                if revenue not in (payer, payee):
-                    entry["revenue_previous"] = accounts[revenue]["last_entry"]
-                    accounts[revenue]["last_entry"] = number
+                entry["revenue_previous"] = _credit_share(
+                    accounts, pages, region + POSITION_REVENUE, kept, payer, payee, number
+                )
             if tax != 0:
-                excise = region + POSITION_EXCISE
-                _credit(accounts, excise, tax)
-                pages[excise >> PAGE_BITS] = PAGE_DIRTY
-                if excise not in (payer, payee):
-                    entry["excise_previous"] = accounts[excise]["last_entry"]
-                    accounts[excise]["last_entry"] = number
+                entry["excise_previous"] = _credit_share(
+                    accounts, pages, region + POSITION_EXCISE, tax, payer, payee, number
+                )
             if head_office_part != 0:
-                _credit(accounts, head_office, head_office_part)
-                pages[head_office >> PAGE_BITS] = PAGE_DIRTY
-                if head_office not in (payer, payee):
-                    entry["head_office_previous"] = accounts[head_office]["last_entry"]
-                    accounts[head_office]["last_entry"] = number
+                entry["head_office_previous"] = _credit_share(
+                    accounts, pages, head_office, head_office_part, payer, payee, number
+                )
         if touches_payee:
             entry["payee_previous"] = accounts[payee]["last_entry"]
             accounts[payee]["last_entry"] = number
@@ -899,6 +891,29 @@ def apply_orders(
 def _credit(accounts: Records, number: Whole, cents: Whole) -> None:
     accounts[number]["balance"] += np.int64(cents)
     accounts[number]["credited"] += np.uint64(cents)
+
+
+@njit(nogil=True, cache=True)
+def _credit_share(
+    accounts: Records,
+    pages: Bytes,
+    number: Whole,
+    cents: Whole,
+    payer: Whole,
+    payee: Whole,
+    entry: np.uint64,
+) -> np.uint64:
+    """Credit an account beside the payee, and put the entry on its statement: the one before it there.
+
+    Nothing is put there, and 0 returned, where the account is a party and has the order already.
+    """
+    _credit(accounts, number, cents)
+    pages[number >> PAGE_BITS] = PAGE_DIRTY
+    if number in (payer, payee):
+        return np.uint64(0)
+    before = np.uint64(accounts[number]["last_entry"])
+    accounts[number]["last_entry"] = entry
+    return before
 
 
 @njit(nogil=True, cache=True)
@@ -968,22 +983,16 @@ def apply_bulk(
     pages[payer >> PAGE_BITS] = PAGE_DIRTY
     _debit(one, payer, accounts)
     region = (payer >> POSITION_BITS) << POSITION_BITS
-    revenue = region + POSITION_REVENUE
-    excise = region + POSITION_EXCISE
     tax = excise_of(np.int64(one["fee"]), terms[tariff, EXCISE])
     kept = np.int64(one["fee"]) - tax
     if kept != 0:
-        _credit(accounts, revenue, kept)
-        pages[revenue >> PAGE_BITS] = PAGE_DIRTY
-        if revenue != payer:
-            entry["revenue_previous"] = accounts[revenue]["last_entry"]
-            accounts[revenue]["last_entry"] = number
+        entry["revenue_previous"] = _credit_share(
+            accounts, pages, region + POSITION_REVENUE, kept, payer, payer, number
+        )
     if tax != 0:
-        _credit(accounts, excise, tax)
-        pages[excise >> PAGE_BITS] = PAGE_DIRTY
-        if excise != payer:
-            entry["excise_previous"] = accounts[excise]["last_entry"]
-            accounts[excise]["last_entry"] = number
+        entry["excise_previous"] = _credit_share(
+            accounts, pages, region + POSITION_EXCISE, tax, payer, payer, number
+        )
     for k in range(table.shape[0]):
         payee = np.int64(table[k]["payee"])
         _credit(accounts, payee, np.int64(table[k]["amount"]))
