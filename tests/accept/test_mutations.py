@@ -57,9 +57,9 @@ MUTATIONS = {
         DEFINITION,
     ),
     "branches are counted, not authors": Mutation(
-        "disputes",
-        "return len(set(chains.author_of[voting].tolist())) >= chains.quorum",
-        "return len(voting) >= chains.quorum",
+        "chains",
+        "return len(set(self.author_of[lanes].tolist())) >= self.quorum",
+        "return len(lanes) >= self.quorum",
         DEFINITION,
     ),
     "the votes of those who fork are not counted": Mutation(

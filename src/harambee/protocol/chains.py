@@ -329,12 +329,12 @@ class Chains:
         _acknowledging(ballots, clocks, self.author_of, self.members, self.quorum, found)
         return found
 
-    def are_enough(self, ballot: npt.NDArray[np.int32]) -> bool:
-        """Whether q authors vote, in all held blocks; `ballot` (lanes,) is as in `acknowledging`."""
-        cast = int(np.count_nonzero(ballot != NEVER))
-        if cast < self.quorum or len(self.lanes) == self.members:
-            return cast >= self.quorum
-        return len(set(self.author_of[ballot != NEVER].tolist())) >= self.quorum
+    def are_enough(self, voting: npt.NDArray[np.bool_]) -> bool:
+        """Whether these lanes are of q authors; `voting` (k,) is of the first k lanes."""
+        lanes = np.flatnonzero(voting)
+        if len(lanes) < self.quorum or len(self.lanes) == self.members:
+            return len(lanes) >= self.quorum
+        return len(set(self.author_of[lanes].tolist())) >= self.quorum
 
     def first_votes(self, on: int, height: int) -> npt.NDArray[np.int32]:
         """For each lane the block by which it first votes on block (on, height), NEVER if it does not.

@@ -115,16 +115,13 @@ class Votes:
         """Whether q authors vote for it, in all held blocks."""
         if len(self.heights) < chains.quorum:
             return False
-        return chains.are_enough(self.row(len(chains.lanes)))
+        return chains.are_enough(self.row(len(chains.lanes)) != NEVER)
 
     def are_enough_in(self, chains: Chains, clock: Clock) -> bool:
         """Whether the votes of q authors lie in a past with this clock."""
         if len(self.heights) < chains.quorum:
             return False
-        voting = np.flatnonzero(self.row(len(clock)) <= clock)
-        if len(chains.lanes) == chains.members or len(voting) < chains.quorum:
-            return len(voting) >= chains.quorum
-        return len(set(chains.author_of[voting].tolist())) >= chains.quorum
+        return chains.are_enough(self.row(len(clock)) <= clock)
 
 
 @dataclass(frozen=True, slots=True)

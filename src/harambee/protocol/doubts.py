@@ -34,7 +34,8 @@ class Group:
 
     def is_certified(self, chains: Chains) -> bool:
         """Whether q authors vote for them, in all held blocks; once they do, they do."""
-        self.certified = self.certified or chains.are_enough(self.ballot[: len(chains.lanes)])
+        ballot = self.ballot[: len(chains.lanes)]
+        self.certified = self.certified or chains.are_enough(ballot != NEVER)
         return self.certified
 
 
@@ -85,7 +86,7 @@ class Doubt:
 
     def groups(self, lanes: int) -> list[Group]:
         """Its orders by who refuses them; `lanes` is how many there are by now."""
-        if self._groups is None or any(len(group.ballot) < lanes for group in self._groups[:1]):
+        if self._groups is None or len(self._groups[0].ballot) < lanes:
             everybody = np.full(lanes, NEVER, np.int32)
             everybody[list(self.votes)] = list(self.votes.values())
             found: dict[int, Group] = {}
