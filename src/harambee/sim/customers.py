@@ -348,7 +348,7 @@ class Crowd:
         payment.offers += 1
         world.marks.hit("an order was brought to another door")
         order = payment.orders[-1]
-        doors = [(payment.door + k) % world.story.super_agents for k in range(1, more + 1)]
+        doors = self._next_doors(payment, more)
         payment.door = doors[-1]
         if payment.cancelled:
             doors = self._doors_for_cancel(payment)
@@ -360,9 +360,12 @@ class Crowd:
     def _doors_for_cancel(self, payment: Payment) -> list[int]:
         """All doors; where they are many, the next ones."""
         doors = self.world.story.super_agents
-        if doors <= CANCEL_DOORS:
-            return list(range(doors))
-        return [(payment.door + k) % doors for k in range(1, CANCEL_DOORS + 1)]
+        return (
+            list(range(doors)) if doors <= CANCEL_DOORS else self._next_doors(payment, CANCEL_DOORS)
+        )
+
+    def _next_doors(self, payment: Payment, count: int) -> list[int]:
+        return [(payment.door + k) % self.world.story.super_agents for k in range(1, count + 1)]
 
     def _cancel(self, payment: Payment) -> None:
         world = self.world
