@@ -706,8 +706,7 @@ class Replica:
         names = self._apart(now)
         if not names:
             return names
-        for author in sorted({name.author for name in names}):
-            self._parking.look_ahead(author, self._is_named_held, now)
+        self._parking.look_ahead({name.author for name in names}, self._is_named_held, now)
         return self._apart(now)
 
     def _apart(self, now: int) -> list[Name]:
