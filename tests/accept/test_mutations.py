@@ -63,9 +63,9 @@ MUTATIONS = {
         DEFINITION,
     ),
     "the votes of those who fork are not counted": Mutation(
-        "disputes",
-        "voting = np.flatnonzero(self.row(len(clock)) <= clock)",
-        "voting = np.flatnonzero((self.row(len(clock)) <= clock)[: chains.members])",
+        "chains",
+        "lanes = np.flatnonzero(voting)",
+        "lanes = np.flatnonzero(voting[: self.members])",
         DEFINITION,
     ),
     "the lowest certificate is stated": Mutation(

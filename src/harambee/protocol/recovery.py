@@ -34,7 +34,7 @@ from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 
 Orders = npt.NDArray[np.void]
 
-VIEW_BLOCKS: Final = 20
+VIEW_BLOCKS: Final = 10
 """How many paces view 1 may take; view v may take v times as long, up to the cap."""
 VIEW_STRIDES: Final = 8
 """How many of one's own blocks view 1 may take, at the speed at which they really follow each other."""
