@@ -444,6 +444,7 @@ def test_a_final_pay_out_waits_for_the_slot_before_it_with_its_table():
     later, table = pay_out(MORE, 1)
     tables = {table_digest(table): np.frombuffer(table, PAYEE)}
     assert not len(applier.apply(later, 0, at, tables))
+    assert not len(applier.apply(later, 2, at, tables)), "it lies in another block too"
     assert len(applier) == 1
     earlier = make_order(EMPLOYER, EMPLOYER, 0, 0, kind=OrderKind.CANCEL)
     assert len(applier.apply(earlier, 1, at)) == 1

@@ -75,10 +75,14 @@ class Applier:
             self._tables[Slot.of(order)] = tables[order["reference"].tobytes()].copy()
 
     def _tables_of(self, orders: Orders) -> Tables:
-        """Return the kept payee tables of orders that waited."""
+        """Return the kept payee tables of orders that waited.
+
+        There is none where an order waited in two blocks and was applied from the other one just now.
+        """
         return {
             order["reference"].tobytes(): self._tables[Slot.of(order)]
             for order in orders[orders["kind"] == _BULK]
+            if Slot.of(order) in self._tables
         }
 
     def skip(self, slot: Slot) -> bool:
