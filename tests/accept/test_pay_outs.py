@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from urllib.request import urlopen
 
 import pytest
 from tests.accept.quiet_network import get, ledger_of, request, until
@@ -142,6 +143,12 @@ def test_with_one_super_agent_dead_and_every_door_asked_ten_times_it_is_one_effe
         for place, worker in enumerate(employer.workers, 1):
             (line,) = statement(url, worker)
             assert (line["change_cents"], line["balance_cents"]) == (table[worker], expected[place])
+        with urlopen(f"{url}/v1/finals?after=0&limit=7", timeout=30) as answer:
+            assert answer.read() == payment.order, "an order is told once, not for each payee"
+            after = int(answer.headers["Harambee-Next"])
+        with urlopen(f"{url}/v1/finals?after={after}&limit=7", timeout=30) as answer:
+            assert answer.read() == b""
+            assert int(answer.headers["Harambee-Next"]) == 1 + WORKERS
         told = get(url, f"/v1/orders/{employer.account}/0/payees").document["payees"]
         assert told == spelled
 

@@ -57,13 +57,14 @@ def pay_out(
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
     from harambee.cli.parties import PartyError
-    from harambee.handset.pay_outs import PayOuts, RowsError, read_rows
+    from harambee.handset.pay_outs import FILE_BYTES_MAX, PayOuts, RowsError, read_rows
     from harambee.handset.telephone import TelephoneError
 
     with handset_errors(as_json=as_json), one_sentence(RowsError, OSError, as_json=as_json):
         known, parties = read_parties(folder)
         wallet = parties.wallet(payer)
-        rows = read_rows(file.read_bytes())
+        with file.open("rb") as opened:
+            rows = read_rows(opened.read(FILE_BYTES_MAX + 1))
         with _progress() as tell:
             paid = with_handset(
                 known,
