@@ -154,9 +154,13 @@ class FakeDoor:
         self.truth.tables.append(table)
         return await self.offer(order, wait_ms)
 
-    async def kinds(self, numbers):
+    async def standings(self, numbers):
         found = (self.truth.accounts.get(number) for number in numbers)
-        return bytes(0 if account is None else account.kind for account in found)
+        return tuple(0 if account is None else int(account.kind) for account in found)
+
+    async def balances(self, numbers):
+        found = (self.truth.accounts.get(number) for number in numbers)
+        return tuple(0 if account is None else account.balance_cents for account in found)
 
     async def slot(self, payer, sequence, name, wait_ms):
         while (payer, sequence) not in self.truth.final:

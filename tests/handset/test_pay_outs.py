@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import AccountKind
+from harambee.money.tariff import shipped_tariff
 
 PAYEE, SHOP, EMPLOYER = 17, 18, 19
 WORKERS = range(100, 130)
@@ -280,6 +282,30 @@ def test_rows_that_no_voter_would_accept_are_refused_before_anything_is_signed(
     assert problem in str(refused.value)
     assert not office.truth.seen
     assert not office.handset().wallet.state().orders
+
+
+def fill(office, number):
+    view = office.truth.accounts[number]
+    full = shipped_tariff(2).limits_of(0)[2]
+    office.truth.accounts[number] = replace(view, balance_cents=full)
+
+
+def test_an_account_that_is_full_is_refused_with_its_line(office):
+    fill(office, 101)
+    with pytest.raises(RowsError, match="line 3: The account would hold more than it may"):
+        office.pay(WAGES)
+    assert not office.truth.seen
+
+
+def test_a_door_that_lies_makes_no_account_full(scene):
+    office = Office(scene)
+    full = shipped_tariff(2).limits_of(0)[2]
+
+    async def lie(numbers):
+        return (full,) * len(numbers)
+
+    office.stage.doors[0].balances = lie
+    assert office.pay(WAGES).status is PaymentStatus.FINAL
 
 
 def test_a_balance_that_does_not_cover_all_orders_is_refused_before_the_first(office, monkeypatch):

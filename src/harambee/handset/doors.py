@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from harambee.handset.network_file import DoorAddress
 from harambee.handset.orders import PAYEE_ROW
@@ -21,8 +23,6 @@ from harambee.ledger.records import ACCOUNT, AccountKind
 
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
-assert ACCOUNT.fields is not None
-FLAGS_AT: Final = int(ACCOUNT.fields["flags"][1])
 ANSWER_BYTES_MAX: Final = 1 << 20
 CONNECT_S: Final = 2
 ANSWER_S: Final = 5
@@ -133,8 +133,11 @@ class Door(Protocol):
     async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
         """Bring a signed bulk pay-out and its payee table."""
 
-    async def kinds(self, numbers: tuple[int, ...]) -> bytes:
-        """Return kind and status of many accounts, one byte each as in their flags; 0 for none."""
+    async def standings(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return kind, status and tier of many accounts, as in their flags; 0 where there is none."""
+
+    async def balances(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what many accounts hold, in cents."""
 
     async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
         """Ask whether that order is final in the slot."""
@@ -264,14 +267,20 @@ class HttpDoor:
         ]
         return await self._offer({"bytes": order.hex(), "payees": payees}, wait_ms)
 
-    async def kinds(self, numbers: tuple[int, ...]) -> bytes:
-        """Return kind and status of many accounts, one byte each as in their flags; 0 for none."""
+    async def standings(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return kind, status and tier of many accounts, as in their flags; 0 where there is none."""
+        return tuple((await self._records(numbers))["flags"].astype(np.uint16).tolist())
+
+    async def balances(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what many accounts hold, in cents."""
+        return tuple((await self._records(numbers))["balance"].tolist())
+
+    async def _records(self, numbers: tuple[int, ...]) -> npt.NDArray[np.void]:
         asked = struct.pack(f"<{len(numbers)}I", *numbers)
         answer = await self._send("POST", "/v1/accounts/query", asked, OCTETS)
         if len(answer) != len(numbers) * ACCOUNT.itemsize:
             raise self._nonsense()
-        flags_at = slice(FLAGS_AT, None, ACCOUNT.itemsize)
-        return answer[flags_at]
+        return np.frombuffer(answer, ACCOUNT)
 
     async def _offer(self, order: dict[str, Any], wait_ms: int) -> Offered:
         path = f"/v1/orders?wait_ms={wait_ms}"

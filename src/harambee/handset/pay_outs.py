@@ -10,6 +10,7 @@ payee's account by the word of w super-agents, the tariff's price, the amounts a
 """
 
 import asyncio
+import contextlib
 import csv
 import io
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from harambee.handset.agreement import DisagreementError
+from harambee.handset.doors import DoorError
 from harambee.handset.handset import (
     Handset,
     HandsetError,
@@ -27,7 +29,16 @@ from harambee.handset.handset import (
 )
 from harambee.handset.orders import OrderError, fee_of
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
-from harambee.ledger.records import KIND_MASK, PAYEES_MAX, STATUS_SHIFT, AccountKind, Status
+from harambee.ledger.records import (
+    KIND_MASK,
+    PAYEES_MAX,
+    STATUS_MASK,
+    STATUS_SHIFT,
+    TIER_MASK,
+    TIER_SHIFT,
+    AccountKind,
+    Status,
+)
 from harambee.money.amounts import AmountError, format_cents, parse_cents
 
 FILE_BYTES_MAX: Final = 64 << 20
@@ -222,12 +233,18 @@ class PayOuts:
     async def _checked(self, rows: Sequence[Row]) -> list[Paying]:
         """Return the rows with their payees' accounts and fees; RowsError with all that is wrong."""
         numbers = await self._numbers_of(rows)
-        kinds = await self._kinds_of(sorted({n for n in numbers if isinstance(n, int)}))
+        known = sorted({n for n in numbers if isinstance(n, int)})
+        standings = await self._standings_of(known)
+        held = await self._least_held(known)
         problems: list[Problem] = []
         paying: list[Paying] = []
         lines: dict[int, int] = {}
         for row, number in zip(rows, numbers, strict=True):
-            found = number if isinstance(number, str) else self._judged(row, number, kinds, lines)
+            found: Paying | str
+            if isinstance(number, str):
+                found = number
+            else:
+                found = self._judged(row, number, standings[number], held.get(number, 0), lines)
             if isinstance(found, str):
                 problems.append(Problem(row.line, found))
             else:
@@ -237,23 +254,29 @@ class PayOuts:
         return paying
 
     def _judged(
-        self, row: Row, number: int, kinds: dict[int, int], lines: dict[int, int]
+        self, row: Row, number: int, standing: int, held_cents: int, lines: dict[int, int]
     ) -> Paying | str:
-        """Return a row that can be paid, or a sentence that says why it cannot."""
+        """Return a row that can be paid, or a sentence that says why it cannot.
+
+        `standing` are the account's flags, `lines` where each account was paid first.
+        """
         first = lines.setdefault(number, row.line)
         if first != row.line:
             return f"Line {first} pays the same account; put the two together, or take one out."
         if number == self.handset.wallet.account:
             return "This is the paying account itself."
-        kind, status = kinds[number] & KIND_MASK, kinds[number] >> STATUS_SHIFT
+        kind, status = standing & KIND_MASK, standing >> STATUS_SHIFT & STATUS_MASK
         if kind == AccountKind.NONE:
             return "There is no such account."
         if kind not in MOVEMENTS[OrderKind.BULK_PAY_OUT].payees:
             return f"An account of kind {AccountKind(kind).name.lower()} cannot be paid so."
         if status != Status.ACTIVE:
             return "The account is frozen or closed."
+        tariff = self.handset.genesis.tariffs[-1]
+        _, _, balance_cents_max = tariff.limits_of(standing >> TIER_SHIFT & TIER_MASK)
+        if held_cents + row.amount_cents > balance_cents_max:
+            return "The account would hold more than it may."
         try:
-            tariff = self.handset.genesis.tariffs[-1]
             fee = fee_of(tariff, OrderKind.BULK_PAY_OUT, row.amount_cents)
         except OrderError as error:
             return str(error)
@@ -289,22 +312,41 @@ class PayOuts:
         await _at_once(LOOK_UPS_AT_ONCE, [look_up(*pair) for pair in telephones.items()])
         return [found[row.payee] for row in rows]
 
-    async def _kinds_of(self, numbers: Sequence[int]) -> dict[int, int]:
-        """Return what w super-agents say of these accounts: kind and status, 0 where there is none."""
-        kinds: dict[int, int] = {}
+    async def _standings_of(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Return the flags that w super-agents tell of these accounts, 0 where there is none."""
+        standings: dict[int, int] = {}
         for at in range(0, len(numbers), ACCOUNTS_AT_ONCE):
             part = tuple(numbers[at : at + ACCOUNTS_AT_ONCE])
             try:
                 said = await believed(
                     self.handset.genesis,
                     self.handset.doors,
-                    lambda door, part=part: door.kinds(part),  # type: ignore[misc]
+                    lambda door, part=part: door.standings(part),  # type: ignore[misc]
                 )
             except DisagreementError as error:
                 raise HandsetError(str(error)) from error
-            kinds.update(zip(part, said, strict=True))
-            self.tell("Checking accounts", len(kinds), len(numbers))
-        return kinds
+            standings.update(zip(part, said, strict=True))
+            self.tell("Checking accounts", len(standings), len(numbers))
+        return standings
+
+    async def _least_held(self, numbers: Sequence[int]) -> dict[int, int]:
+        """Return the least that any of w super-agents says that these accounts hold, in cents.
+
+        Balances change while one asks; so this is no belief, and a door that lies makes no account full
+        that an honest one sees empty. Nothing is said where too few answer.
+        """
+        held: dict[int, int] = {}
+        needed = self.handset.genesis.committee.w
+        for at in range(0, len(numbers), ACCOUNTS_AT_ONCE):
+            part = tuple(numbers[at : at + ACCOUNTS_AT_ONCE])
+            said: list[tuple[int, ...]] = []
+            for door in self.handset.doors:
+                with contextlib.suppress(DoorError):
+                    said.append(await door.balances(part))
+                if len(said) == needed:
+                    held.update(zip(part, map(min, zip(*said, strict=True)), strict=True))
+                    break
+        return held
 
     async def _check_balance(self, left: Sequence[Paying]) -> None:
         """Refuse what the balance cannot cover, before the first of several orders is paid."""
