@@ -254,6 +254,24 @@ MUTATIONS = {
         "self._waiting = [(orders[waits], where, indices[waits])]",
         "tests/protocol/test_applying.py",
     ),
+    "a bulk pay-out may come without its table": Mutation(
+        "wire",
+        "    if len(tabled) != len(bulk):\n",
+        "    if False:\n",
+        "tests/protocol/test_bulk.py",
+    ),
+    "a table need not be the one that its order names": Mutation(
+        "wire",
+        'orders[index]["reference"].tobytes() != name',
+        "False",
+        "tests/protocol/test_bulk.py",
+    ),
+    "a table that waits with its order is forgotten": Mutation(
+        "applying",
+        "            self._keep_tables(orders[waits], tables)\n",
+        "",
+        "tests/protocol/test_bulk.py",
+    ),
 }
 
 

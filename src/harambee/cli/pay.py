@@ -102,7 +102,7 @@ def _tell(
 ) -> None:
     """Print what became of a payment; FailureError unless that is what was wanted."""
     if as_json:
-        print_json(_document(payment, known))
+        print_json(payment_document(payment, known))
     if payment.status not in wanted:
         raise FailureError(payment.sentence)
     if not as_json:
@@ -124,7 +124,8 @@ def _line(payment: "Payment", known: "KnownNetwork") -> str:
     )
 
 
-def _document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+def payment_document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+    """Return what became of a payment, for programs."""
     return {
         "status": str(payment.status),
         "sentence": payment.sentence,

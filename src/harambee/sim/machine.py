@@ -255,7 +255,7 @@ class Machine:
 
     def offer(self, ticket: int, orders: np.ndarray) -> None:
         """A handset brings orders."""
-        self.receive(OrdersOffered(ticket, orders))
+        self.receive(OrdersOffered(ticket, orders, tables=self.world.town.tables_of(orders)))
 
     # -- what befalls it --------------------------------------------------------------------------
 
