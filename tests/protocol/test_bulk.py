@@ -343,6 +343,20 @@ def test_a_rival_that_lies_in_no_block_is_carried_with_its_table():
     network.assert_same()
 
 
+def test_a_table_that_came_with_one_order_serves_another_that_names_it_too():
+    """Else the broker, for whom the table is there, would write the other one into a block without it."""
+    network = Town(seed=4)
+    one, table = pay_out(WAGES)
+    other, _ = pay_out(WAGES, payer=FARM)
+    network._later(0, 0, OrdersOffered(0, np.concatenate([one, other]), {}, {0: table}))
+    network.run(2)
+    assert network.is_final(one)
+    assert network.is_final(other)
+    assert gains(network, 3) == paid([(who, 2 * cents) for who, cents in WAGES])
+    network.assert_sound()
+    network.assert_same()
+
+
 def test_a_refused_pay_out_takes_no_lock_and_a_cancel_ends_it():
     network = Town()
     dear = network.known([(who, 24_900_000) for who in OTHERS[:21]])

@@ -1880,15 +1880,14 @@ def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:
 
 
 def _tables_in(message: OrdersOffered) -> dict[int, bytes]:
-    """The payee tables of an offer, by row: those that are the ones that their orders name."""
-    orders = message.orders
-    return {
-        row: table
-        for row, table in message.tables.items()
-        if orders[row]["kind"] == OrderKind.BULK_PAY_OUT
-        and len(table) <= TABLE_BYTES_MAX
-        and table_digest(table) == orders[row]["reference"].tobytes()
-    }
+    """The payee tables of an offer, by row: each bulk pay-out has the one that it names, if that came at all.
+
+    The ledger finds tables by their digests, so one that came with another order counts for this one too.
+    """
+    came = {table_digest(table): table for table in message.tables.values()}
+    bulk = np.flatnonzero(message.orders["kind"] == OrderKind.BULK_PAY_OUT).tolist()
+    named = {row: came.get(message.orders[row]["reference"].tobytes()) for row in bulk}
+    return {row: table for row, table in named.items() if table and len(table) <= TABLE_BYTES_MAX}
 
 
 def _part(waiting: Waiting, rows: "slice | npt.NDArray[np.intp]") -> Waiting:
