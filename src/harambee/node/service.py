@@ -24,6 +24,7 @@ from harambee.ledger.records import (
     account_number,
 )
 from harambee.ledger.rules import Order, credits_of
+from harambee.ledger.shares import other_side, shares_of
 from harambee.money.tariff import Tariff
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
@@ -55,6 +56,8 @@ BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
 """How many newer lines are read to know the running balance at the start of a page."""
+PAGES_REMEMBERED: Final = 4_096
+"""Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
@@ -76,6 +79,8 @@ class Service:
         self._refused = 0
         self._rates: deque[tuple[float, int]] = deque()
         self._enrolling = asyncio.Lock()
+        self._page_ends: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """(account, entry) -> its balance before that entry, in cents."""
         network = files.genesis.network
         epoch = files.genesis.committee.epoch.to_bytes(4, "little")
         self._receipt_prefix = signed_prefix(TAG_RECEIPT, network) + epoch
@@ -219,15 +224,22 @@ class Service:
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
 
+        begun = None if before is None else self._page_ends.get((number, before))
+
         def question(replica: Replica) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]:
             ledger = replica.ledger
             account = ledger.account(number)
             if account is None:
                 return 0, np.zeros(0, np.int64), np.zeros(0, ENTRY)
+            if begun is not None:
+                found = ledger.entries_of(number, limit, before)
+                return begun, found, ledger.entries[found]
             walked = limit if before is None else STATEMENT_WALK_MAX
             found = ledger.entries_of(number, walked)
             if before is not None:
                 newer = int((found >= before).sum())
+                if newer == STATEMENT_WALK_MAX:
+                    raise UnavailableError("This page is too far back to begin with; read from the newest.")
                 found = found[: newer + limit]
             return int(account["balance"]), found, ledger.entries[found]
 
@@ -238,12 +250,25 @@ class Service:
         for entry, order, place in zip(numbers.tolist(), orders, entries, strict=True):
             change = change_cents(number, order, tariffs)
             if before is None or entry < before:
-                author, time_ms = await self._archive.told_by(int(place["position"]))
-                lines.append(
-                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance)
+                line = StatementLine(
+                    entry,
+                    order.tobytes(),
+                    *await self._archive.told_by(int(place["position"])),
+                    change,
+                    balance,
+                    *_seen_by(number, order, tariffs),
                 )
+                lines.append(line)
             balance -= change
+        if lines:
+            self._remember_page(number, lines[-1].entry, balance)
         return lines
+
+    def _remember_page(self, number: int, entry: int, balance_cents: int) -> None:
+        self._page_ends[number, entry] = balance_cents
+        self._page_ends.move_to_end((number, entry))
+        while len(self._page_ends) > PAGES_REMEMBERED:
+            self._page_ends.popitem(last=False)
 
     async def alias(self, alias: bytes) -> int | None:
         """Return the account that a keyed hash names."""
@@ -481,6 +506,17 @@ def change_cents(number: int, record: np.void, tariffs: Mapping[int, Tariff]) ->
     assert credited is not None, "it was applied"
     change = sum(cents for payee, cents in credited.all if payee == number)
     return change - (order.amount_cents + order.fee_cents if number == order.payer else 0)
+
+
+def _seen_by(
+    number: int, record: np.void, tariffs: Mapping[int, Tariff]
+) -> tuple[int | None, int, int]:
+    """Return whom an account's line of an applied order is about, its charge and its commission."""
+    order = Order.of(record)
+    other = other_side(number, order)
+    if int(record["kind"]) not in _PAYMENTS:
+        return other, 0, 0
+    return other, *shares_of(number, order, tariffs[order.tariff])
 
 
 def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:
