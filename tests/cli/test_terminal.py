@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 
+from harambee.cli.accounts import EAST_AFRICA
 from harambee.cli.main import COMMANDS, main
 from harambee.cli.terminal import FailureError, network_words, one_sentence, program
 
@@ -78,6 +80,63 @@ def test_a_payment_beyond_the_balance_is_refused_and_the_next_one_works(served):
     assert served.run("pay", "customer-1", "customer-2", "100").exit_code == 0
     lines = last_json(served.run("statement", "customer-1", "--json"))["lines"]
     assert [line["order"]["kind"] for line in lines] == ["send", "cancel"]
+
+
+def paid_twice(served):
+    assert served.run("pay", "customer-1", "customer-2", "100").exit_code == 0
+    assert served.run("pay", "customer-1", "customer-3", "200").exit_code == 0
+
+
+def test_a_whole_statement_as_text(served):
+    paid_twice(served)
+    shown = served.run("statement", "customer-1", "--format", "text")
+    assert shown.exit_code == 0, shown.stderr
+    assert "Opening Balance  Ksh 5,000.00\n" in shown.stdout
+    assert "Customer Transfer to customer-3" in shown.stdout
+    balance = last_json(served.run("balance", "customer-1", "--json"))["balance_cents"]
+    assert f"Closing Balance  Ksh {balance // 100:,}.{balance % 100:02d}\n" in shown.stdout
+    received = served.run("statement", "customer-2", "--format", "text").stdout
+    assert "Funds Received from customer-1" in received
+
+
+def test_a_whole_statement_as_csv_and_pdf(served, tmp_path):
+    paid_twice(served)
+    shown = served.run("statement", "customer-1", "--format", "csv")
+    assert shown.stdout_bytes.startswith(b"Receipt No.,Completion Time,Details,")
+    assert shown.stdout_bytes.count(b"\r\n") == 6
+    file = tmp_path / "statement.pdf"
+    made = served.run("statement", "customer-1", "--format", "pdf", "-o", str(file), "--json")
+    assert made.exit_code == 0, made.stderr
+    assert last_json(made)["rows"] == 3
+    assert file.read_bytes().startswith(b"%PDF-")
+    to_nowhere = served.run("statement", "customer-1", "-o", str(tmp_path))
+    assert to_nowhere.exit_code == 2
+    assert served.run("statement", "customer-1", "-o", str(file / "x")).exit_code == 1
+
+
+def test_a_statement_of_a_period(served):
+    paid_twice(served)
+    today = datetime.now(UTC).astimezone(EAST_AFRICA).date()
+    assert "Customer" in served.run("statement", "customer-1", "--from", str(today)).stdout
+    before = served.run("statement", "customer-1", "--to", str(today - timedelta(days=1))).stdout
+    assert "Nothing moved the account in this period." in before
+    assert "Closing Balance  Ksh 5,000.00" in before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--format", "pdf", "--limit", "5"], "--limit is for the short list"),
+        (["--from", "2026-03-01", "--before", "5"], "--before is for the short list"),
+        (["--format", "csv", "--json"], "-o FILE"),
+        (["--from", "2026-03-02", "--to", "2026-03-01"], "ends before it begins"),
+        (["--from", "1/3/2026"], "does not match the format"),
+    ],
+)
+def test_statements_that_cannot_be_asked_for(served, words, sentence):
+    result = served.run("statement", "customer-1", *words)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
 
 
 def test_somebody_registers_is_paid_and_pays(served):

@@ -58,8 +58,6 @@ CASES = {
 @pytest.mark.parametrize(("said", "seen"), CASES.values(), ids=CASES)
 def test_the_shares_of_an_order(said, seen):
     kind, payer, payee, cents, fee, options = said
-    order = Order(
-        int(kind), payer, payee, cents, fee, tariff=2, options=bytes([options, 0, 0])
-    )
+    order = Order(int(kind), payer, payee, cents, fee, tariff=2, options=bytes([options, 0, 0]))
     found = {n: (shares_of(n, order, TARIFF), other_side(n, order)) for n in seen}
     assert found == seen

@@ -223,7 +223,6 @@ class Service:
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
-
         begun = None if before is None else self._page_ends.get((number, before))
 
         def question(replica: Replica) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]:
@@ -234,12 +233,14 @@ class Service:
             if begun is not None:
                 found = ledger.entries_of(number, limit, before)
                 return begun, found, ledger.entries[found]
-            walked = limit if before is None else STATEMENT_WALK_MAX
+            walked = limit if before is None else STATEMENT_WALK_MAX + limit
             found = ledger.entries_of(number, walked)
             if before is not None:
                 newer = int((found >= before).sum())
-                if newer == STATEMENT_WALK_MAX:
-                    raise UnavailableError("This page is too far back to begin with; read from the newest.")
+                if newer > STATEMENT_WALK_MAX:
+                    raise UnavailableError(
+                        "This page is too far back to begin with; read from the newest."
+                    )
                 found = found[: newer + limit]
             return int(account["balance"]), found, ledger.entries[found]
 
@@ -250,15 +251,11 @@ class Service:
         for entry, order, place in zip(numbers.tolist(), orders, entries, strict=True):
             change = change_cents(number, order, tariffs)
             if before is None or entry < before:
-                line = StatementLine(
-                    entry,
-                    order.tobytes(),
-                    *await self._archive.told_by(int(place["position"])),
-                    change,
-                    balance,
-                    *_seen_by(number, order, tariffs),
+                author, time_ms = await self._archive.told_by(int(place["position"]))
+                seen = _seen_by(number, order, tariffs)
+                lines.append(
+                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance, *seen)
                 )
-                lines.append(line)
             balance -= change
         if lines:
             self._remember_page(number, lines[-1].entry, balance)
@@ -516,7 +513,8 @@ def _seen_by(
     other = other_side(number, order)
     if int(record["kind"]) not in _PAYMENTS:
         return other, 0, 0
-    return other, *shares_of(number, order, tariffs[order.tariff])
+    charge, commission = shares_of(number, order, tariffs[order.tariff])
+    return other, charge, commission
 
 
 def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:
