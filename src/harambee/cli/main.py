@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "pay": ("pay", "Pay somebody; final within a second or so."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
+    "texts": ("texts", "Show what was texted to customers."),
     "register": ("register", "Open an account of your own."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),

@@ -202,6 +202,20 @@ class Handset:
             raise HandsetError("The network has no account of this number.")
         return Balance(number, view.balance_cents, agreed=True)
 
+    async def balance_after(self, payment: Payment) -> int | None:
+        """Return what the own account holds after a final payment, in cents; None if that is not sure.
+
+        Only those are asked who signed receipts: the others may not have applied it yet.
+        """
+        signed = {receipt.super_agent for receipt in payment.receipts}
+        doors = [door for door in self.doors if door.index in signed]
+        number = self.wallet.account
+        try:
+            view = await believed(self.genesis, doors, lambda door: door.account(number))
+        except (HandsetError, DisagreementError):
+            return None
+        return None if view is None else view.balance_cents
+
     async def statement(self, limit: int = 20, before: int | None = None) -> Statement:
         """Return a page of the own statement, as the first door that answers tells it."""
         said = "No super-agent can be reached."
