@@ -7,8 +7,10 @@ from tests.node.test_runner import WAIT_MS, journey, make_folder, payment, peopl
 
 from harambee.ledger.records import region_of
 from harambee.node import courier as couriers
+from harambee.node import runner
 from harambee.node.courier import Courier, Style
 from harambee.node.outbox import OutboxReader
+from harambee.node.port import State
 from harambee.node.texts import TextPortError
 from harambee.texts.languages import Language
 from harambee.texts.parties import Party
@@ -195,7 +197,7 @@ def test_a_courier_that_runs_goes_on_after_every_failure(tmp_path, monkeypatch):
         port.broken = True
         running_courier = asyncio.create_task(courier.run())
         await service.submit(payment(folder, ann, ben, 10_100, 0), {}, WAIT_MS)
-        courier.wake()
+        courier.wake(1)
         async with asyncio.timeout(20):
             for broken in (True, True, True, False):
                 port.broken = broken
@@ -205,6 +207,41 @@ def test_a_courier_that_runs_goes_on_after_every_failure(tmp_path, monkeypatch):
         assert courier.failed >= 3
         running_courier.cancel()
         await asyncio.gather(running_courier, return_exceptions=True)
+
+    journey(tmp_path, story)
+
+
+class StuckPort:
+    """Takes texts and never says that it has."""
+
+    def __init__(self):
+        self.asked = asyncio.Event()
+
+    async def send(self, texts):
+        self.asked.set()
+        await asyncio.get_running_loop().create_future()
+
+
+def test_a_port_that_is_stuck_holds_up_no_payment(tmp_path, monkeypatch):
+    stuck = []
+
+    def make(*_):
+        stuck.append(StuckPort())
+        return stuck[-1]
+
+    monkeypatch.setattr(runner, "Outbox", make)
+
+    async def story(folder, ports):
+        ann, ben = people(folder)[:2]
+        home = region_of(ann.account)
+        for sequence in range(20):
+            found = await ports[home].submit(
+                payment(folder, ann, ben, 10_100, sequence), {}, WAIT_MS
+            )
+            assert found.states.tolist() == [State.FINAL]
+        await stuck[home].asked.wait()
+        assert ports[home].status()["texts_waiting"] >= 20
+        assert ports[home].status()["texts_sent"] == 0
 
     journey(tmp_path, story)
 

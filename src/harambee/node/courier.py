@@ -44,6 +44,8 @@ T = TypeVar("T")
 WINDOW: Final = 4_096
 """Entries looked at in one step."""
 TEXTS_AT_ONCE: Final = 128
+COMPOSED_AT_ONCE: Final = 16
+"""Texts composed before whoever pays has a turn."""
 PAUSE_S: Final = 0.2
 """Between two steps, so that a backlog is worked off beside the payments and not before them."""
 IDLE_S: Final = 5.0
@@ -140,8 +142,9 @@ class Courier:
             "texts_waiting": max(0, self._applied - done),
         }
 
-    def wake(self) -> None:
-        """Something became final."""
+    def wake(self, orders: int) -> None:
+        """So many orders became final."""
+        self._applied += orders
         self._news.set()
 
     async def run(self) -> None:
@@ -243,12 +246,14 @@ class Courier:
                 oldest.setdefault(errand.account, errand.entry)
         read = await _all(self._lines(number, entry) for number, entry in oldest.items())
         lines = dict(zip(oldest, read, strict=True))
-        told = [
-            self._text(known[errand.account], errand, lines[errand.account])
-            for errand in errands
-            if errand.account in known
-        ]
-        return [text for text in told if text is not None]
+        texts: list[Text] = []
+        for count, errand in enumerate(errands):
+            if count % COMPOSED_AT_ONCE == COMPOSED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            if errand.account in known:
+                text = self._text(known[errand.account], errand, lines[errand.account])
+                texts += [] if text is None else [text]
+        return texts
 
     async def _lines(self, number: int, entry: int) -> dict[int, StatementLine]:
         """Return an account's lines by entry, at least back to one."""

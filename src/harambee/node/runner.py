@@ -273,7 +273,7 @@ class SuperAgent:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)
         if self._courier is not None and turn.effects.settled:
-            self._courier.wake()
+            self._courier.wake(sum(map(len, turn.effects.settled)))
         self.service.inbox_orders -= turn.taken_orders
         for peer, count in turn.taken_bytes.items():
             self._waiting_bytes[peer] -= count

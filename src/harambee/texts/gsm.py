@@ -14,6 +14,7 @@ _BASIC: Final = frozenset(
 _EXTENDED: Final = frozenset("^{}\\[~]|€")
 """Each of these is sent as an escape and a character."""
 assert len(_BASIC) == 127, "and the escape"
+_SHOWN: Final = (_BASIC | _EXTENDED) - {"\n", "\r"}
 
 SEPTETS_ALONE: Final = 160
 SEPTETS_OF_SEVERAL: Final = 153
@@ -36,7 +37,9 @@ _LIKE: Final = str.maketrans(
 
 def fold(text: str) -> str:
     """Return the text in the alphabet, on one line: "Wanjikũ" is "Wanjiku", an unknown sign "?"."""
-    return " ".join("".join(map(_folded, text.translate(_LIKE))).split())
+    if not set(text) <= _SHOWN:
+        text = "".join(map(_folded, text.translate(_LIKE)))
+    return " ".join(text.split())
 
 
 def _folded(character: str) -> str:
