@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from dataclasses import replace
 
 import pytest
 
@@ -247,6 +248,25 @@ def test_a_statement_comes_from_the_first_door_that_answers(scene):
     assert asyncio.run(scene("dead honest honest honest").handset().statement()).lines == []
     with pytest.raises(HandsetError, match="cannot be reached"):
         asyncio.run(scene("dead dead dead dead").handset().statement())
+
+
+def test_the_balance_after_a_payment_is_that_of_those_who_signed(scene):
+    """Two others that have not applied it yet agree on the balance before, and are not asked."""
+    stage = scene("honest honest honest honest")
+    payment = pay(stage, PAYEE, 5_000)
+    signed = {receipt.super_agent for receipt in payment.receipts}
+    before = replace(stage.truth.accounts[PAYER], balance_cents=100_000)
+
+    async def slow(number):
+        return before
+
+    for door in stage.doors:
+        if door.index not in signed:
+            door.account = slow
+    after = 100_000 - 5_000 - payment.fee_cents
+    assert asyncio.run(stage.handset().balance_after(payment)) == after
+    stage.doors[min(signed)].account = slow
+    assert asyncio.run(stage.handset().balance_after(payment)) is None
 
 
 def told_in_pages(door, entries, page=500):

@@ -37,6 +37,10 @@ def courier_of(service, port, file, **more):
     return Courier(service, port, file, STYLE, lambda: 0, **more)
 
 
+async def named(accounts):
+    return {number: Party(number, f"NAME {number}") for number in accounts}
+
+
 async def all_steps(courier):
     while await courier.step():
         pass
@@ -95,9 +99,7 @@ def test_a_port_that_fails_makes_texts_late_and_loses_none(tmp_path):
     async def story(folder, ports):
         ann, ben = people(folder)[:2]
         service, port = ports[region_of(ann.account)], Port()
-        courier = courier_of(
-            service, port, tmp_path / "cursor.json", party=lambda n: Party(n, f"NAME {n}")
-        )
+        courier = courier_of(service, port, tmp_path / "cursor.json", parties=named)
         assert not await courier.step()
         port.broken = True
         for sequence in range(3):

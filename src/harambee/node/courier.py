@@ -10,7 +10,7 @@ questions at a bounded rate, and nothing that pays waits for it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -83,6 +83,16 @@ class Source(Protocol):
         """The newest lines of an account."""
 
 
+Parties = Callable[[Sequence[int]], Awaitable[Mapping[int, Party]]]
+"""Says what texts may show of accounts: what it knows, in bounded time, and it raises nothing."""
+
+
+async def nameless(accounts: Sequence[int]) -> Mapping[int, Party]:
+    """Know nobody: texts then show account numbers."""
+    del accounts
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How this super-agent's texts are written."""
@@ -110,10 +120,10 @@ class Courier:
         file: Path,
         style: Style,
         journal_blocks: Callable[[], int],
-        party: Callable[[int], Party] = Party,
+        parties: Parties = nameless,
         language: Callable[[int], Language | None] = lambda _: None,
     ) -> None:
-        """`file` is the cursor's; `party` says what a text may show of an account, `language` its choice."""
+        """`file` is the cursor's; `language` says what an account has chosen, None for the style's."""
         self.sent = 0
         self.failed = 0
         """How often the port did not take texts; they were brought again."""
@@ -124,7 +134,7 @@ class Courier:
         self._style = style
         self._journal_blocks = journal_blocks
         self._blocks_at_start = journal_blocks()
-        self._party = party
+        self._parties = parties
         self._language = language
         self._cursor: TextCursor | None = None
         self._applied = 0
@@ -246,12 +256,13 @@ class Courier:
                 oldest.setdefault(errand.account, errand.entry)
         read = await _all(self._lines(number, entry) for number, entry in oldest.items())
         lines = dict(zip(oldest, read, strict=True))
+        shown = await self._parties(_others(errands, lines))
         texts: list[Text] = []
         for count, errand in enumerate(errands):
             if count % COMPOSED_AT_ONCE == COMPOSED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             if errand.account in known:
-                text = self._text(known[errand.account], errand, lines[errand.account])
+                text = self._text(known[errand.account], errand, lines[errand.account], shown)
                 texts += [] if text is None else [text]
         return texts
 
@@ -266,7 +277,11 @@ class Courier:
             limit *= 8
 
     def _text(
-        self, record: np.void, errand: _Errand, lines: dict[int, StatementLine]
+        self,
+        record: np.void,
+        errand: _Errand,
+        lines: dict[int, StatementLine],
+        shown: Mapping[int, Party],
     ) -> Text | None:
         """Return what to tell an account of an entry, or None for what is not told."""
         line = lines.get(errand.entry)
@@ -282,7 +297,9 @@ class Courier:
             self.too_old += 1
             return None
         language = self._language(errand.account) or self._style.language
-        facts = self._facts(record, line, order, errand.account)
+        number = _other_of(line, errand.account)
+        other = shown.get(number, Party(number))
+        facts = self._facts(record, line, order, other, paid=errand.account == int(order["payer"]))
         return Text(
             account=errand.account,
             language=language,
@@ -292,17 +309,17 @@ class Courier:
             text=confirmation(kind, facts, language, self._style.brand),
         )
 
-    def _facts(self, record: np.void, line: StatementLine, order: np.void, account: int) -> Facts:
+    def _facts(
+        self, record: np.void, line: StatementLine, order: np.void, other: Party, *, paid: bool
+    ) -> Facts:
         payer, day = int(order["payer"]), int(order["day"])
         regions = self._source.genesis.regions
-        other = account if line.other is None else line.other
-        paid = account == payer
         # A payee of a table is told his own row, and an agent what he earned, not what was shared.
         own_row = int(order["kind"]) in {OrderKind.BULK_PAY_OUT, OrderKind.DEPOSIT_COMMISSION}
         return Facts(
             code=receipt_code(payer, int(order["sequence"]), day, regions),
             time_ms=line.time_ms,
-            other=self._party(other),
+            other=other,
             amount_cents=line.change_cents if own_row and not paid else int(order["amount"]),
             balance_cents=line.balance_cents,
             cost_cents=line.charge_cents,
@@ -324,6 +341,23 @@ class Courier:
 def _window(replica: Replica, at: int) -> tuple[int, npt.NDArray[np.void]]:
     ledger = replica.ledger
     return ledger.entry_count, ledger.entries[at : at + WINDOW].copy()
+
+
+def _other_of(line: StatementLine, account: int) -> int:
+    """Return whom a text is about; a cancel and a bulk pay-out are about nobody else."""
+    return account if line.other is None else line.other
+
+
+def _others(
+    errands: Sequence[_Errand], lines: Mapping[int, Mapping[int, StatementLine]]
+) -> list[int]:
+    """Return whom the texts of these errands are about, each once."""
+    found = {
+        _other_of(line, errand.account)
+        for errand in errands
+        if (line := lines.get(errand.account, {}).get(errand.entry)) is not None
+    }
+    return sorted(found)
 
 
 def _told_to(order: np.void, account: int) -> TextKind | None:

@@ -25,6 +25,8 @@ LEADING: Final = 9
 """Points, as all lengths here."""
 MARGIN: Final = 36
 PADDING: Final = 3
+AMOUNT_PADDING: Final = 9
+"""After what is set to the right, so that the next column does not touch it."""
 SUMMARY_LABEL: Final = 90
 ENCODING: Final = "cp1252"
 
@@ -162,7 +164,7 @@ class _Page:
             width = self._width(column)
             for at, line in enumerate(lines, 1):
                 if column.is_amount:
-                    self.canvas.drawRightString(x + width - PADDING, y - at * LEADING, line)
+                    self.canvas.drawRightString(x + width - AMOUNT_PADDING, y - at * LEADING, line)
                 else:
                     self.canvas.drawString(x, y - at * LEADING, line)
             x += width
