@@ -114,6 +114,7 @@ def statement_adds_up(network, tmp_path, account, rows):
     balance = document(network, "balance", "anna")["balance_cents"]
     text = harambee(network, "statement", "anna", "--format", "text").decode()
     assert f"Closing Balance  Ksh {shillings(balance)}\n" in text
+    assert "Name             anna\n" in text
     assert "Funds Received from account" in text
     assert "Customer Transfer Charge" in text
 

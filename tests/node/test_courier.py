@@ -1,11 +1,14 @@
 """Texts of four super-agents in one process: each to its own accounts, once, and late rather than lost."""
 
 import asyncio
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 from tests.node.test_runner import WAIT_MS, journey, make_folder, payment, people, running
 
-from harambee.ledger.records import region_of
+from harambee.ledger.records import ENTRY, ROW_OF_TABLE, region_of
 from harambee.node import courier as couriers
 from harambee.node import runner
 from harambee.node.courier import Courier, Style
@@ -211,6 +214,65 @@ def test_a_courier_that_runs_goes_on_after_every_failure(tmp_path, monkeypatch):
         await asyncio.gather(running_courier, return_exceptions=True)
 
     journey(tmp_path, story)
+
+
+@dataclass
+class Ledgerless:
+    """A super-agent of the first region, for questions that need no ledger."""
+
+    genesis: Any
+    index: int = 0
+
+
+OURS, OTHERS = 16, (1 << 20) + 16
+
+# Payer, payee, mark in the place of the revenue account's entry; then who of ours is told.
+ERRANDS = {
+    "ours pays another's": ((OURS, OTHERS, 0), [OURS]),
+    "another's pays ours": ((OTHERS, OURS, 0), [OURS]),
+    "both are ours": ((OURS, OURS + 1, 0), [OURS, OURS + 1]),
+    "neither is": ((OTHERS, OTHERS + 1, 0), []),
+    "a cancel, or a bulk pay-out: to itself": ((OURS, OURS, 0), [OURS]),
+    "a row of a table tells its payee": ((OTHERS, OURS, ROW_OF_TABLE), [OURS]),
+    "and not its payer again": ((OURS, OTHERS, ROW_OF_TABLE), []),
+    "a row that pays its own region": ((OURS, OURS + 1, ROW_OF_TABLE), [OURS + 1]),
+}
+
+
+def entries_of(*rows):
+    found = np.zeros(len(rows), ENTRY)
+    for row, (payer, payee, mark) in zip(found, rows, strict=True):
+        row["payer"], row["payee"], row["revenue_previous"] = payer, payee, mark
+    return found
+
+
+def errands(tmp_path, entries, told, at=100):
+    async def ask():
+        source = Ledgerless(make_folder(tmp_path).genesis)
+        courier = courier_of(source, Port(), tmp_path / "cursor.json")
+        found, done = courier._errands(at, entries, np.array(told, np.bool_))
+        return [(errand.entry, errand.account) for errand in found], done
+
+    return asyncio.run(ask())
+
+
+def test_whom_an_entry_concerns(tmp_path):
+    entries = entries_of(*(row for row, _ in ERRANDS.values()))
+    wanted = [(100 + at, n) for at, (_, told) in enumerate(ERRANDS.values()) for n in told]
+    assert errands(tmp_path, entries, [False] * len(entries)) == (wanted, len(entries))
+
+
+def test_what_was_told_is_passed_over(tmp_path):
+    entries = entries_of(*[(OTHERS, OURS, 0)] * 3)
+    assert errands(tmp_path, entries, [True, False, True]) == ([(101, OURS)], 3)
+
+
+def test_a_step_has_so_many_texts_and_no_entry_by_halves(tmp_path):
+    count = couriers.TEXTS_AT_ONCE
+    entries = entries_of((OTHERS, OURS, 0), *[(OURS, OURS + 1, 0)] * count)
+    found, done = errands(tmp_path, entries, [False] * len(entries))
+    assert len(found) == 1 + 2 * (done - 1)
+    assert count <= len(found) <= count + 1
 
 
 class StuckPort:

@@ -55,7 +55,8 @@ def tell(
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         wallet = parties.wallet(who)
-        names = {row.account: row.name for row in parties.demo()}
+        names = {wallet.account: wallet.folder.name}
+        names |= {row.account: row.name for row in parties.demo()}
         found = with_handset(
             known, wallet, None, lambda handset: handset.whole_statement(period.since_ms)
         )
