@@ -170,10 +170,10 @@ class Service:
 
     async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
         """Say what is final in a slot; wait for it at most `wait_ms`."""
-        place, state = await self.ask(_slot_question(payer, sequence))
+        place, state = await self._ask(_slot_question(payer, sequence))
         if state in (State.PENDING, State.UNKNOWN) and wait_ms:
             await self._tickets.watch(payer, sequence, wait_ms / 1_000)
-            place, state = await self.ask(_slot_question(payer, sequence))
+            place, state = await self._ask(_slot_question(payer, sequence))
         if place is None:
             return Slot(state, None)
         return Slot(State.FINAL, (await self._archive.orders(place)).tobytes())
@@ -197,7 +197,7 @@ class Service:
             found = ledger.entries[[entry for entry in entries if entry is not None]]
             return rows, found, skipped
 
-        rows, entries, skipped = await self.ask(question)
+        rows, entries, skipped = await self._ask(question)
         found = np.zeros(len(keys), ORDER)
         found[rows] = await self._archive.orders(entries)
         found["kind"][skipped] = SKIPPED_KIND
@@ -207,7 +207,7 @@ class Service:
 
     async def finals(self, after: int, limit: int) -> tuple[Orders, int]:
         """Return final orders in the order of applying, from entry `after` on, and what follows."""
-        entries = await self.ask(
+        entries = await self._ask(
             lambda replica: replica.ledger.entries[after : after + limit].copy()
         )
         return await self._archive.orders(entries), after + len(entries)
@@ -221,7 +221,7 @@ class Service:
 
     async def accounts(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.void]:
         """Return ACCOUNT records of many numbers; zero rows where there is none."""
-        return await self.ask(lambda replica: replica.ledger.records(numbers))
+        return await self._ask(lambda replica: replica.ledger.records(numbers))
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
@@ -246,7 +246,7 @@ class Service:
                 found = found[: newer + limit]
             return int(account["balance"]), found, ledger.entries[found]
 
-        balance, numbers, entries = await self.ask(question)
+        balance, numbers, entries = await self._ask(question)
         orders = await self._archive.orders(entries)
         tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
         lines: list[StatementLine] = []
@@ -271,7 +271,7 @@ class Service:
 
     async def alias(self, alias: bytes) -> int | None:
         """Return the account that a keyed hash names."""
-        found = await self.ask(lambda replica: replica.ledger.alias(alias))
+        found = await self._ask(lambda replica: replica.ledger.alias(alias))
         return None if found is None else found[0]
 
     def alias_of(self, msisdn: str) -> bytes:
@@ -286,7 +286,7 @@ class Service:
         if not regions:
             raise EnrolmentError("This super-agent has no region in which to open accounts.")
         payer = account_number(regions[0], POSITION_ENROLMENT)
-        return payer, await self.ask(lambda replica: replica.ledger.next_sequence(payer))
+        return payer, await self._ask(lambda replica: replica.ledger.next_sequence(payer))
 
     async def enrol(
         self, order_body: bytes, possession: bytes, msisdn: str | None, wait_ms: int
@@ -350,7 +350,7 @@ class Service:
                 "accounts": ledger.account_count,
             }
 
-        return await self.ask(question)
+        return await self._ask(question)
 
     async def evidence(self) -> dict[int, bytes]:
         """Return the evidence that this super-agent keeps, by culprit."""
@@ -433,6 +433,9 @@ class Service:
 
     async def ask(self, question: Callable[[Replica], T]) -> T:
         """Ask the replica something; UnavailableError where nothing can be made durable."""
+        return await self._ask(question)
+
+    async def _ask(self, question: Callable[[Replica], T]) -> T:
         self._demand_service()
         return await asyncio.wrap_future(self._engine.ask(question))
 
