@@ -43,6 +43,10 @@ class Ledger:
                 record[name] = opening[name]
             self.accounts[int(opening["number"])] = record
 
+    def opened(self, number):
+        balances = [o["balance"] for o in self.network.openings if o["number"] == number]
+        return int(balances[0]) if balances else 0
+
     def judge(self, row):
         slot = int(row["payer"]), int(row["sequence"])
         payer = self.accounts[slot[0]]
@@ -90,8 +94,21 @@ class LedgerPort:
         return self.ledger.accounts.get(number)
 
     async def statement(self, number, limit, before):
-        orders = [o for (p, _), o in self.ledger.final.items() if p == number]
-        return [StatementLine(n, o, 0, 0, -100, 100) for n, o in enumerate(orders)][::-1][:limit]
+        balance = self.ledger.opened(number)
+        lines = []
+        for entry, order in enumerate(self.ledger.final.values()):
+            row = np.frombuffer(order, ORDER)[0]
+            payer, payee = int(row["payer"]), int(row["payee"])
+            if number not in (payer, payee):
+                continue
+            fee = int(row["fee"])
+            change = -int(row["amount"]) - fee if number == payer else int(row["amount"])
+            balance += change
+            sides = (payee, fee) if number == payer else (payer, 0)
+            time_ms = int(row["day"]) * 86_400_000
+            lines.append(StatementLine(entry, order, 0, time_ms, change, balance, *sides))
+        older = [line for line in lines[::-1] if before is None or line.entry < before]
+        return older[:limit]
 
     async def alias(self, alias):
         return self.ledger.numbers.get(alias)

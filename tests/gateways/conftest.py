@@ -105,7 +105,9 @@ class FakePort:
     async def statement(self, number, limit, before):
         entries = range(1, len(self.finals_held) + 1)
         chosen = [e for e in reversed(entries) if before is None or e < before][:limit]
-        return [StatementLine(e, self.finals_held[e - 1], 1, 5, -100, 900) for e in chosen]
+        return [
+            StatementLine(e, self.finals_held[e - 1], 1, 5, -100, 900, PAYEE, 7, 2) for e in chosen
+        ]
 
     async def alias(self, alias):
         return PAYEE if alias == self.alias_of(NUMBER) else None

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "pay-out": ("pay_out", "Pay everybody in a file."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
+    "texts": ("texts", "Show what was texted to customers."),
     "register": ("register", "Open an account of your own."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),

@@ -14,8 +14,9 @@ from harambee.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from harambee.handset.handset import Payment
+    from harambee.handset.handset import Handset, Payment
     from harambee.handset.network_file import KnownNetwork
+    from harambee.ledger.kinds import OrderKind
 
 KINDS = (
     "send",
@@ -63,6 +64,7 @@ def pay(
     again, and ten tries are one payment.
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.cli.payment_text import payee_shown, payment_text
     from harambee.ledger.kinds import OrderKind
     from harambee.money.amounts import AmountError, parse_cents
 
@@ -73,10 +75,21 @@ def pay(
         wallet = parties.wallet(payer)
         target = parties.payee(payee)
         movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
-        payment = with_handset(
-            known, wallet, via, lambda handset: handset.pay(target, cents, movement)
+        payment, balance = with_handset(
+            known, wallet, via, lambda handset: _paid(handset, target, cents, movement)
         )
-    _tell(payment, known, as_json=as_json, wanted=("final",))
+        names = {row.account: row.name for row in parties.demo()}
+    other = payee_shown(payment.payee, payee, names.get(payment.payee))
+    text = payment_text(payment, other, balance_cents=balance)
+    _tell(payment, known, text, as_json=as_json, wanted=("final",))
+
+
+async def _paid(
+    handset: "Handset", payee: int | str, cents: int, movement: "OrderKind | None"
+) -> "tuple[Payment, int | None]":
+    """Pay, and ask for the balance that the text tells."""
+    payment = await handset.pay(payee, cents, movement)
+    return payment, await handset.balance_after(payment) if payment.receipts else None
 
 
 @click.command()
@@ -90,37 +103,43 @@ def cancel(payer: str, folder: Path, as_json: bool) -> None:
     cancelled, or as final if it had become so meanwhile; then the next payment can be made.
     """
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.cli.payment_text import payment_text
+    from harambee.texts.parties import Party
 
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         payment = with_handset(known, parties.wallet(payer), None, lambda handset: handset.cancel())
-    _tell(payment, known, as_json=as_json, wanted=("cancelled", "refused"))
+    text = payment_text(payment, Party(payment.payee))
+    _tell(payment, known, text, as_json=as_json, wanted=("cancelled", "refused"))
 
 
 def _tell(
-    payment: "Payment", known: "KnownNetwork", *, as_json: bool, wanted: tuple[str, ...]
+    payment: "Payment",
+    known: "KnownNetwork",
+    text: str | None,
+    *,
+    as_json: bool,
+    wanted: tuple[str, ...],
 ) -> None:
-    """Print what became of a payment; FailureError unless that is what was wanted."""
+    """Print what became of a payment, its text last; FailureError unless that is what was wanted."""
     if as_json:
         print_json(payment_document(payment, known))
     if payment.status not in wanted:
         raise FailureError(payment.sentence)
     if not as_json:
         click.echo(_line(payment, known))
+        if text is not None:
+            click.echo(text)
 
 
 def _line(payment: "Payment", known: "KnownNetwork") -> str:
-    from harambee.money.amounts import format_cents
-
     if payment.status != "final":
         return payment.sentence
     names = [known.doors[receipt.super_agent].name for receipt in payment.receipts]
-    earlier = "  This was your earlier payment; run the command again to pay once more.\n"
+    earlier = "This was your earlier payment; run the command again to pay once more.\n"
     return (
-        f"{payment.receipt_code} Confirmed. {format_cents(payment.amount_cents)} paid to account "
-        f"{payment.payee}, fee {format_cents(payment.fee_cents)}.\n"
         f"{earlier if payment.resumed else ''}"
-        f"  Final after {payment.latency_ms} ms, on the signed receipts of {' and '.join(names)}."
+        f"Final after {payment.latency_ms} ms, on the signed receipts of {' and '.join(names)}."
     )
 
 

@@ -95,6 +95,12 @@ class Line(msgspec.Struct, frozen=True):
     change_cents: int
     balance_cents: int
     order: dict[str, Any]
+    other: int | None = None
+    """The account on the other side, if there is one."""
+    charge_cents: int = 0
+    """What the account bore of the charge, inside the change."""
+    commission_cents: int = 0
+    """What the account earned, inside the change."""
 
 
 class Statement(msgspec.Struct, frozen=True):

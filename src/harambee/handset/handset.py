@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import msgspec
@@ -64,6 +65,11 @@ ROUNDS: Final = 5
 ROUND_PAUSE_S: Final = 0.1
 """Honest doors differ while a payment travels; a moment later they agree."""
 ENROLMENT_TRIES: Final = 4
+PAGE_LINES: Final = 500
+LINES_MAX: Final = 1_000_000
+"""A statement of more is to be asked for in periods; a door that pages for ever is left."""
+CLOCKS_DIFFER_MS: Final = 86_400_000
+"""Lines stand in the order of applying, and their authors' clocks may differ by so much."""
 
 T = TypeVar("T", bound=Hashable)
 
@@ -128,6 +134,14 @@ class Balance:
     cents: int
     agreed: bool
     """Whether w super-agents say so; a very busy account may differ from door to door."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeStatement:
+    """All that one door tells of an account; lines newest first."""
+
+    account: AccountView
+    lines: list[Line]
 
 
 @dataclass(frozen=True)
@@ -243,6 +257,20 @@ class Handset:
             raise HandsetError("The network has no account of this number.")
         return Balance(number, view.balance_cents, agreed=True)
 
+    async def balance_after(self, payment: Payment) -> int | None:
+        """Return what the own account holds after a final payment, in cents; None if that is not sure.
+
+        Only those are asked who signed receipts: the others may not have applied it yet.
+        """
+        signed = {receipt.super_agent for receipt in payment.receipts}
+        doors = [door for door in self.doors if door.index in signed]
+        number = self.wallet.account
+        try:
+            view = await believed(self.genesis, doors, lambda door: door.account(number))
+        except (HandsetError, DisagreementError):
+            return None
+        return None if view is None else view.balance_cents
+
     async def statement(self, limit: int = 20, before: int | None = None) -> Statement:
         """Return a page of the own statement, as the first door that answers tells it."""
         said = "No super-agent can be reached."
@@ -250,6 +278,20 @@ class Handset:
             try:
                 await _check_network(door, self.genesis)
                 return await door.statement(self.wallet.account, limit, before)
+            except DoorError as error:
+                said = str(error)
+        raise HandsetError(said)
+
+    async def whole_statement(self, since_ms: int | None = None) -> WholeStatement:
+        """Return all lines of the own statement, at least back to a time if one is given.
+
+        All pages are one door's, whose entries are its own; if it fails, the next one begins anew.
+        """
+        said = "No super-agent can be reached."
+        for door in self.doors:
+            try:
+                await _check_network(door, self.genesis)
+                return await _read_pages(door, self.wallet.account, since_ms)
             except DoorError as error:
                 said = str(error)
         raise HandsetError(said)
@@ -362,6 +404,29 @@ class Handset:
 
     async def _believed(self, ask: Callable[[Door], Awaitable[T]]) -> T:
         return await believed(self.genesis, self.doors, ask)
+
+
+async def _read_pages(door: Door, number: int, since_ms: int | None) -> WholeStatement:
+    """Turn the pages of a statement; DoorError where they do not go back and back."""
+    account = await door.account(number)
+    if account is None:
+        raise DoorError(f"{door.name} has no account of this number.")
+    lines: list[Line] = []
+    before: int | None = None
+    while True:
+        page = await door.statement(number, PAGE_LINES, before)
+        oldest = [line.entry for line in page.lines]
+        older = [above > below for above, below in pairwise(oldest)]
+        if not all(older) or (before is not None and oldest and oldest[0] >= before):
+            raise DoorError(f"{door.name} tells a statement whose lines are in no order.")
+        lines += page.lines
+        before = page.next_before
+        if before is None or not page.lines:
+            return WholeStatement(account, lines)
+        if since_ms is not None and page.lines[-1].time_ms < since_ms - CLOCKS_DIFFER_MS:
+            return WholeStatement(account, lines)
+        if len(lines) > LINES_MAX:
+            raise DoorError(f"The statement has more than {LINES_MAX:,} lines: ask for a period.")
 
 
 async def find_telephone(genesis: Genesis, doors: Sequence[Door], text: str) -> int:

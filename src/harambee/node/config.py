@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from harambee.texts.languages import Language
+
 PORT_MAX: Final = 65_535
 FILE_BYTES_MAX: Final = 64 * 1024
 
@@ -48,6 +50,8 @@ class Address(NamedTuple):
 LogLevel = Literal["debug", "info", "warning", "error"]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+TextAdapter = Literal["outbox", "off"]
+Brand = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -70,6 +74,10 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pace_ms: Milliseconds = 20
     heartbeat_ms: Milliseconds = 1_000
     log_level: LogLevel = "info"
+    texts: TextAdapter = "outbox"
+    texts_folder: Text = "texts"
+    texts_language: Language = Language.ENGLISH
+    texts_brand: Brand = "Harambee"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,14 @@ class NodeConfig:
     heartbeat_ms: int
     """The time between two blocks when there is not."""
     log_level: LogLevel
+    texts: TextAdapter = "off"
+    """Where confirmations to this super-agent's accounts go."""
+    texts_folder: Path = Path("texts")
+    """Of the outbox, and of the note how far texts were sent."""
+    texts_language: Language = Language.ENGLISH
+    """Of accounts that have chosen none."""
+    texts_brand: str = "Harambee"
+    """How texts call the network."""
 
 
 def read_config(file: Path) -> NodeConfig:
@@ -144,6 +160,10 @@ def read_config(file: Path) -> NodeConfig:
         pace_ms=document.pace_ms,
         heartbeat_ms=document.heartbeat_ms,
         log_level=document.log_level,
+        texts=document.texts,
+        texts_folder=folder / document.texts_folder,
+        texts_language=document.texts_language,
+        texts_brand=document.texts_brand,
     )
 
 

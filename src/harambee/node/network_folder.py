@@ -117,6 +117,10 @@ listen_peer = "{peer}"
 pace_ms = 20
 heartbeat_ms = 1000
 
+# Confirmations to the accounts of its region: "outbox" appends them to texts/outbox.jsonl, "off" writes none.
+texts = "outbox"
+texts_language = "en"
+
 log_level = "info"
 """
 

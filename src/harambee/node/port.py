@@ -65,6 +65,12 @@ class StatementLine:
     change_cents: int
     balance_cents: int
     """Running balance after the order."""
+    other: int | None = None
+    """Whom the line is about: the account on the other side, if there is one."""
+    charge_cents: int = 0
+    """What the account bore of the charge, inside the change."""
+    commission_cents: int = 0
+    """What the account earned, inside the change."""
 
 
 class Port(Protocol):
@@ -116,7 +122,10 @@ class Port(Protocol):
         """ACCOUNT records of many numbers; all-zero rows where there is none."""
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
-        """The newest `limit` entries of an account, older than entry `before` if given."""
+        """The newest `limit` entries of an account, older than entry `before` if given.
+
+        Entries are this super-agent's own: `before` is what it told itself since it was started.
+        """
 
     async def alias(self, alias: bytes) -> int | None:
         """The account that a keyed hash names."""

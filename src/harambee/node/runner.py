@@ -14,10 +14,12 @@ from typing import Any, Final
 import uvicorn
 
 from harambee.node.config import NodeConfig
+from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.journal import Journal, JournalError
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
+from harambee.node.outbox import Outbox
 from harambee.node.port import Port
 from harambee.node.service import Service
 from harambee.node.tickets import Tickets
@@ -158,6 +160,8 @@ class SuperAgent:
         self._served = [Allowance(SERVED_BYTES) for _ in range(self._members)]
         self._serves: list[deque[Serve | ServeNamed]] = [deque() for _ in range(self._members)]
         self._servers: dict[int, asyncio.Task[None]] = {}
+        self._courier = self._make_courier(files)
+        self._courier_task: asyncio.Task[None] | None = None
         self._http: _HttpServer | None = None
         self._http_task: asyncio.Task[None] | None = None
 
@@ -172,6 +176,8 @@ class SuperAgent:
             listener.close()
             raise
         self._engine.start()
+        if self._courier is not None:
+            self._courier_task = asyncio.create_task(self._courier.run())
         configuration = uvicorn.Config(
             gateway(self.service),
             # h11 bounds what a stranger may send as a head; httptools does not.
@@ -189,6 +195,21 @@ class SuperAgent:
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 
+    def _make_courier(self, files: NodeFiles) -> Courier | None:
+        """Return who sends this super-agent's texts, or None where its configuration has none sent."""
+        config = files.config
+        if config.texts == "off":
+            return None
+        courier = Courier(
+            self.service,
+            Outbox(config.texts_folder),
+            config.texts_folder / "cursor.json",
+            Style(config.texts_brand, config.texts_language),
+            lambda: self._journal.count,
+        )
+        self.service.text_facts = courier.facts
+        return courier
+
     def _addresses(self) -> tuple[str, str]:
         return str(self._files.config.listen_http), str(self._links.address)
 
@@ -197,6 +218,9 @@ class SuperAgent:
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task
+        if self._courier_task is not None:
+            self._courier_task.cancel()
+            await asyncio.gather(self._courier_task, return_exceptions=True)
         for rest in self._rests:
             if rest is not None:
                 rest.cancel()
@@ -248,6 +272,8 @@ class SuperAgent:
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)
+        if self._courier is not None and turn.effects.settled:
+            self._courier.wake(sum(map(len, turn.effects.settled)))
         self.service.inbox_orders -= turn.taken_orders
         for peer, count in turn.taken_bytes.items():
             self._waiting_bytes[peer] -= count

@@ -28,6 +28,7 @@ from harambee.ledger.records import (
     account_number,
 )
 from harambee.ledger.rules import Order, Payment, credits_of
+from harambee.ledger.shares import other_side, shares_of
 from harambee.money.tariff import Tariff
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
@@ -60,6 +61,8 @@ BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
 """How many newer lines are read to know the running balance at the start of a page."""
+PAGES_REMEMBERED: Final = 4_096
+"""Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
@@ -71,6 +74,8 @@ class Service:
     ) -> None:
         self.inbox_orders = 0
         """Room of orders on their way to the replica; the runner takes off what has arrived."""
+        self.text_facts: Callable[[], dict[str, int]] = dict
+        """What the status shows of the texts; nothing where none are sent."""
         self._files = files
         self._engine = engine
         self._journal = journal
@@ -81,6 +86,8 @@ class Service:
         self._refused = 0
         self._rates: deque[tuple[float, int]] = deque()
         self._enrolling = asyncio.Lock()
+        self._page_ends: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """(account, entry) -> its balance before that entry, in cents."""
         network = files.genesis.network
         epoch = files.genesis.committee.epoch.to_bytes(4, "little")
         self._receipt_prefix = signed_prefix(TAG_RECEIPT, network) + epoch
@@ -248,16 +255,24 @@ class Service:
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
+        begun = None if before is None else self._page_ends.get((number, before))
 
         def question(replica: Replica) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]:
             ledger = replica.ledger
             account = ledger.account(number)
             if account is None:
                 return 0, np.zeros(0, np.int64), np.zeros(0, ENTRY)
-            walked = limit if before is None else STATEMENT_WALK_MAX
+            if begun is not None:
+                found = ledger.entries_of(number, limit, before)
+                return begun, found, ledger.entries[found]
+            walked = limit if before is None else STATEMENT_WALK_MAX + limit
             found = ledger.entries_of(number, walked)
             if before is not None:
                 newer = int((found >= before).sum())
+                if newer > STATEMENT_WALK_MAX:
+                    raise UnavailableError(
+                        "This page is too far back to begin with; read from the newest."
+                    )
                 found = found[: newer + limit]
             return int(account["balance"]), found, ledger.entries[found]
 
@@ -272,11 +287,20 @@ class Service:
             change = change_cents(number, order, tariffs, table)
             if before is None or entry < before:
                 author, time_ms = await self._archive.told_by(int(place["position"]))
+                seen = _seen_by(number, order, tariffs)
                 lines.append(
-                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance)
+                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance, *seen)
                 )
             balance -= change
+        if lines:
+            self._remember_page(number, lines[-1].entry, balance)
         return lines
+
+    def _remember_page(self, number: int, entry: int, balance_cents: int) -> None:
+        self._page_ends[number, entry] = balance_cents
+        self._page_ends.move_to_end((number, entry))
+        while len(self._page_ends) > PAGES_REMEMBERED:
+            self._page_ends.popitem(last=False)
 
     async def alias(self, alias: bytes) -> int | None:
         """Return the account that a keyed hash names."""
@@ -399,6 +423,7 @@ class Service:
             "signatures_checked": facts.signatures,
             "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
             "rss_bytes": _rss_bytes(),
+            **self.text_facts(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
         }
 
@@ -438,6 +463,10 @@ class Service:
     def _demand_service(self) -> None:
         if self._engine.trouble is not None:
             raise UnavailableError(self._engine.trouble)
+
+    async def ask(self, question: Callable[[Replica], T]) -> T:
+        """Ask the replica something; UnavailableError where nothing can be made durable."""
+        return await self._ask(question)
 
     async def _ask(self, question: Callable[[Replica], T]) -> T:
         self._demand_service()
@@ -541,6 +570,18 @@ def change_cents(
     assert credited is not None, "it was applied"
     change += sum(cents for payee, cents in credited.all if payee == number)
     return change - (order.amount_cents + order.fee_cents if number == order.payer else 0)
+
+
+def _seen_by(
+    number: int, record: np.void, tariffs: Mapping[int, Tariff]
+) -> tuple[int | None, int, int]:
+    """Return whom an account's line of an applied order is about, its charge and its commission."""
+    order = Order.of(record)
+    other = other_side(number, order)
+    if int(record["kind"]) not in _PAYMENTS:
+        return other, 0, 0
+    charge, commission = shares_of(number, order, tariffs[order.tariff])
+    return other, charge, commission
 
 
 def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:
