@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
     "register": ("register", "Open an account of your own."),
+    "name": ("name", "Show whose number it is, before you pay."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),
