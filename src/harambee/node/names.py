@@ -106,6 +106,7 @@ class NameDesk:
     checks_daily: int
     """How many questions a day may stay without a payment to the payee."""
     now_us: Callable[[], int] = lambda: time.time_ns() // 1_000
+    retry_s: float = RETRY_S
     errands: Errands = field(init=False)
     _asking: set[int] = field(default_factory=set)
     """Askers of whom one question is under way: a second one waits for nobody."""
@@ -208,7 +209,7 @@ class NameDesk:
                 left = True
             if left:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(RETRY_S):
+                    async with asyncio.timeout(self.retry_s):
                         await wake.wait()
                 wake.set()
 
@@ -261,16 +262,30 @@ class NameDesk:
             refused = await self._refuse_question(question, signed)
             if refused is not None:
                 return NameAnswer(refused)
-            for holder in counted_by:
-                # Those before in the order count if they can be reached: so there is one count.
-                if holder == self.index:
-                    return await self._count_and_find(question, signed)
-                answer = await self._ask_name(holder, Errand.CHECK_NAME, signed, CHECK_S)
-                if answer.status is not NameStatus.UNAVAILABLE:
-                    return answer
-            return NameAnswer(NameStatus.UNAVAILABLE)
+            # One at a time of an asker: a storm of hers must not crowd her questions out of the
+            # home's sight and have them counted by an alternate.
+            if question.asker in self._asking:
+                return NameAnswer(NameStatus.BUSY)
+            self._asking.add(question.asker)
+            try:
+                return await self._answer_by(counted_by, question, signed)
+            finally:
+                self._asking.discard(question.asker)
         finally:
             self._checking -= 1
+
+    async def _answer_by(
+        self, counted_by: tuple[int, ...], question: Question, signed: bytes
+    ) -> NameAnswer:
+        """Let the first holder of the asker's that can be reached count, and answer."""
+        for holder in counted_by:
+            # Nobody counts while one before it in this order can: so there is one count.
+            if holder == self.index:
+                return await self._count_and_find(question, signed)
+            answer = await self._ask_name(holder, Errand.CHECK_NAME, signed, CHECK_S)
+            if answer.status is not NameStatus.UNAVAILABLE:
+                return answer
+        return NameAnswer(NameStatus.UNAVAILABLE)
 
     async def _refuse_question(self, question: Question, signed: bytes) -> NameStatus | None:
         record = await self.ledger.account(question.asker)
@@ -293,34 +308,28 @@ class NameDesk:
             # What it has yet to read may be the payments that followed the earlier questions.
             return NameAnswer(NameStatus.UNAVAILABLE)
         asker, payee = question.asker, question.payee
-        if asker in self._asking:
-            return NameAnswer(NameStatus.BUSY)
-        self._asking.add(asker)
-        try:
-            day = _day(question.time_us)
-            before = await asyncio.to_thread(self.store.checks, day, asker)
-            since = min((sequence for _, sequence in before.payees), default=0)
-            following, paid = await self.ledger.paid_since(asker, since)
-            counted = await asyncio.to_thread(
-                self.store.count_check,
-                day,
-                asker,
-                payee,
-                question.time_us,
-                following,
-                paid,
-                self.checks_daily,
-            )
-            if counted is Counted.LOCKED:
-                return NameAnswer(NameStatus.LOCKED)
-            if counted is Counted.REPLAYED:
-                return NameAnswer(NameStatus.REPLAYED)
-            answer = await self._find(question, signed)
-            if answer.status is not NameStatus.KNOWN and counted is Counted.NEW:
-                await asyncio.to_thread(self.store.uncount_check, day, asker, payee)
-            return answer
-        finally:
-            self._asking.discard(asker)
+        day = _day(question.time_us)
+        before = await asyncio.to_thread(self.store.checks, day, asker)
+        since = min((sequence for _, sequence in before.payees), default=0)
+        following, paid = await self.ledger.paid_since(asker, since)
+        counted = await asyncio.to_thread(
+            self.store.count_check,
+            day,
+            asker,
+            payee,
+            question.time_us,
+            following,
+            paid,
+            self.checks_daily,
+        )
+        if counted is Counted.LOCKED:
+            return NameAnswer(NameStatus.LOCKED)
+        if counted is Counted.REPLAYED:
+            return NameAnswer(NameStatus.REPLAYED)
+        answer = await self._find(question, signed)
+        if answer.status is not NameStatus.KNOWN and counted is Counted.NEW:
+            await asyncio.to_thread(self.store.uncount_check, day, asker, payee)
+        return answer
 
     async def _find(self, question: Question, signed: bytes) -> NameAnswer:
         """Return the payee's name from the first of its holders that has it."""
