@@ -35,7 +35,7 @@ OWNER, OTHER = from_seed(b"o" * 32), from_seed(b"x" * 32)
 NETWORK = b"n" * 32
 PROFILE = Profile(17, 1, "Given Middle Family", "+254712345678")
 
-WORDS = st.text(st.characters(categories=("L",), max_codepoint=0x24F), min_size=1, max_size=9)
+WORDS = st.text(st.characters(categories=["L"], max_codepoint=0x24F), min_size=1, max_size=9)
 NAMES = (
     st.lists(WORDS, min_size=1, max_size=4)
     .map(" ".join)
@@ -43,7 +43,7 @@ NAMES = (
 )
 DOCUMENTS = st.builds(
     ProfileDocument,
-    st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=20),
+    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=20),
     st.binary(max_size=300),
 )
 U32 = st.integers(0, 2**32 - 1)
