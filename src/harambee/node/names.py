@@ -138,6 +138,16 @@ class NameDesk:
         if peer in self._wakes:
             self._wakes[peer].set()
 
+    def facts(self) -> dict[str, int | None]:
+        """Return counts for the status page and metrics; None where the store cannot be read."""
+        try:
+            return {
+                "profiles": self.store.count(),
+                "profiles_undelivered": self.store.undelivered_count(),
+            }
+        except ProfileStoreError:
+            return {"profiles": None, "profiles_undelivered": None}
+
     # -- profiles ---------------------------------------------------------------------------------
 
     async def keep_profile(self, signed: bytes, sender: int | None = None) -> ProfileStatus:

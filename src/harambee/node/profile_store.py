@@ -205,8 +205,11 @@ class ProfileStore:
 
     def count(self) -> int:
         """Return how many profiles are kept."""
-        with self._reading(self._profiles) as transaction:
-            return int(transaction.stat(self._profiles)["entries"])
+        return self._rows(self._profiles)
+
+    def undelivered_count(self) -> int:
+        """Return how often a profile has yet to be confirmed by an alternate."""
+        return self._rows(self._outbox)
 
     def undelivered(self, peer: int, limit: int, after: int = -1) -> list[tuple[int, int]]:
         """Return (account, version) that a super-agent has yet to confirm, by account."""
@@ -279,8 +282,11 @@ class ProfileStore:
 
     def rows_of_checks(self) -> int:
         """Return how many askers the table remembers."""
-        with self._reading(self._checks) as transaction:
-            return int(transaction.stat(self._checks)["entries"])
+        return self._rows(self._checks)
+
+    def _rows(self, table: Any) -> int:
+        with self._reading(table) as transaction:
+            return int(transaction.stat(table)["entries"])
 
     def _sweep(self, transaction: Any, day: int) -> None:
         """Take away some rows of past days; yesterday's stays, for clocks that are set back."""

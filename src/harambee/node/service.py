@@ -408,6 +408,7 @@ class Service:
             "signatures_checked": facts.signatures,
             "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
             "rss_bytes": _rss_bytes(),
+            **self.names.facts(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
         }
 

@@ -30,6 +30,13 @@ _OWN: Final = (
     ("balances_sum_cents", "gauge", "total_cents", "Sum of all balances; always zero."),
     ("signatures_checked_total", "counter", "signatures_checked", "Signatures checked."),
     ("journal_fsync_p50_milliseconds", "gauge", "fsync_ms_p50", "One group commit, median."),
+    ("profiles", "gauge", "profiles", "Profiles held here, sealed."),
+    (
+        "profiles_undelivered",
+        "gauge",
+        "profiles_undelivered",
+        "Profiles that alternates have yet to confirm.",
+    ),
     ("resident_memory_bytes", "gauge", "rss_bytes", "Memory of this process."),
 )
 _PEERS: Final = (
