@@ -18,7 +18,6 @@ from harambee.node.profile_store import (
     ProfileStoreError,
     older_key_file,
     open_vault,
-    write_sealing_key,
 )
 
 NETWORK = b"n" * 32
@@ -177,16 +176,16 @@ def test_a_new_key_seals_everything_again(store, tmp_path):
         ]
 
 
-def test_a_key_file_is_made_once_and_never_again(tmp_path):
+def test_a_key_is_made_once_and_replaced_only_where_the_older_one_is_kept(tmp_path):
     key, folder = tmp_path / "profile.key", tmp_path / "profiles"
     vault = open_vault(key, folder)
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     with ProfileStore.open(folder, NETWORK, 0, vault) as store:
         store.put(17, 1, SECRET)
-    key.rename(older_key_file(key))
+    key.rename(tmp_path / "elsewhere")
     with pytest.raises(ProfileStoreError, match="there is no key file"):
         open_vault(key, folder)
-    write_sealing_key(key, "the next one")
+    (tmp_path / "elsewhere").rename(older_key_file(key))
     with ProfileStore.open(folder, NETWORK, 0, open_vault(key, folder)) as store:
         assert store.get(17) == SECRET
     older_key_file(key).unlink()

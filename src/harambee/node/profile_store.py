@@ -15,7 +15,6 @@ Keys are big-endian, values little-endian, accounts u32. Every write is durable 
 returns, so calls that write belong into a thread; they may come from any.
 """
 
-import os
 import struct
 import threading
 from collections.abc import Iterable, Mapping
@@ -411,16 +410,17 @@ def _in_a_sentence(error: lmdb.Error) -> ProfileStoreError:
 def open_vault(key_file: Path, store: Path) -> Vault:
     """Return the vault of this super-agent's key file, and of an older key beside it.
 
-    Makes the key where neither it nor the store exists yet. A lost key is never replaced silently:
-    what it sealed is lost with it. ProfileStoreError says so.
+    Makes the key where the store does not exist yet, and where the older key is all there is: so
+    a key is replaced. A lost key is never replaced silently: what it sealed is lost with it, and
+    ProfileStoreError says that it is missing.
     """
+    older = older_key_file(key_file)
     try:
-        if not key_file.exists() and not (store / "data.mdb").exists():
-            write_sealing_key(key_file, "")
         files = [key_file]
-        older = older_key_file(key_file)
-        if os.path.lexists(older):
+        if older.exists():
             files.append(older)
+        if not key_file.exists() and (older.exists() or not (store / "data.mdb").exists()):
+            write_sealing_key(key_file, "")
         seeds = [read_key_file(file, KIND_SEALING).keypair.seed for file in files]
     except KeyFileError as error:
         raise ProfileStoreError(str(error)) from error
