@@ -1,6 +1,7 @@
 """Four real processes: a name given at one is shown at each other one, to who may ask, and lies nowhere."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -167,6 +168,22 @@ def test_an_alternate_that_was_dead_gets_the_name_when_it_comes_back(quiet, tmp_
     quiet.running.restart(quiet.names[FIRST])
     quiet.running.wait_ready((quiet.names[FIRST],))
     until(lambda: delivered(quiet), lambda: "the alternate does not get the profile")
+    loses_its_profiles(quiet, FIRST)
     quiet.running.kill(quiet.names[HOME])
     becomes_known(quiet, (OUTSIDE, FIRST, SECOND), asker, payee)
     nothing_in_clear(quiet)
+
+
+def loses_its_profiles(quiet, holder):
+    """Take a super-agent's profiles away, and wait until the others have given it all back."""
+    name, url = quiet.names[holder], quiet.urls[holder]
+    held = get(url, "/v1/status").document["profiles"]
+    assert held
+    quiet.running.kill(name)
+    shutil.rmtree(quiet.running.folder.node(holder).profiles)
+    quiet.running.restart(name)
+    quiet.running.wait_ready((name,))
+    until(
+        lambda: get(url, "/v1/status").document["profiles"] == held,
+        lambda: "it does not get its profiles back",
+    )

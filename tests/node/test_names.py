@@ -5,6 +5,7 @@ The links are a fake that delivers at once; stores are real.
 
 import asyncio
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from harambee.handset.name_checks import Question, sign_question
 from harambee.handset.profiles import Language, Profile, sign_profile
 from harambee.ledger.records import ACCOUNT, AccountKind, Status, account_flags, account_number
 from harambee.node.errands import Errand
-from harambee.node.holders import holders
+from harambee.node.holders import co_holders, holders
 from harambee.node.names import CLOCK_US_MAX, NameDesk, read_answer, write_answer
 from harambee.node.port import NameAnswer, NameStatus, ProfileStatus
 from harambee.node.profile_store import ProfileStore
@@ -94,6 +95,7 @@ class Scene:
         self.desks = {}
         self.stores = {}
         self._asked = 0
+        self.ask_back_every_s = 600
 
     def start(self, index):
         vault = Vault(SealingKey(bytes([index]) * 32))
@@ -108,6 +110,7 @@ class Scene:
             LIMIT,
             lambda: self.now_us,
             retry_s=0.001,
+            ask_back_every_s=self.ask_back_every_s,
         )
         self.stores[index], self.desks[index] = store, desk
         desk.start()
@@ -163,7 +166,7 @@ def scene(tmp_path):
 
 def play(scene, story):
     async def whole():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(30):
             for index in range(4):
                 scene.start(index)
             try:
@@ -179,6 +182,9 @@ def test_everybody_computes_who_holds_a_profile():
     assert holders(COMMITTEE, account_number(1, 17)) == (1, 2, 3)
     assert holders(COMMITTEE, account_number(7, 17)) == (3, 0, 1)
     assert holders(COMMITTEE, account_number(8, 17)) == ()
+    assert co_holders(COMMITTEE, 0) == {1, 2, 3}
+    seven = Committee(0, tuple(Member(str(i), bytes([i]), bytes(32), (i,)) for i in range(7)))
+    assert co_holders(seven, 0) == {5, 6, 1, 2}
     two = Committee(0, COMMITTEE.members[:2])
     assert holders(two, account_number(1, 17)) == (1, 0)
     assert holders(Committee(0, COMMITTEE.members[:1]), 17) == (0,)
@@ -260,16 +266,22 @@ def test_versions_only_go_up_and_a_name_stays(scene):
     play(scene, story())
 
 
-def test_an_alternate_takes_a_profile_from_its_home_alone(scene):
+def test_a_holder_takes_a_copy_from_those_who_hold_it_too_alone(scene):
     async def story():
-        signed = scene.signed()
-        assert await scene.desks[2].keep_profile(signed, 3) is ProfileStatus.NOT_HELD_HERE
-        assert await scene.desks[2].keep_profile(signed, 0) is ProfileStatus.NOT_HELD_HERE
-        assert await scene.desks[0].keep_profile(signed, 1) is ProfileStatus.NOT_HELD_HERE
-        forged = scene.signed(key=STRANGER)
-        assert await scene.desks[2].keep_profile(forged, 1) is ProfileStatus.UNSIGNED
-        assert await scene.desks[2].keep_profile(signed, 1) is ProfileStatus.KEPT
-        assert await scene.desks[2].keep_profile(signed[:-1], 1) is ProfileStatus.INVALID
+        signed, forged = scene.signed(), scene.signed(key=STRANGER)
+        second = scene.desks[2]
+        assert await second.keep_copy(signed, 0) is ProfileStatus.NOT_HELD_HERE
+        assert await scene.desks[0].keep_copy(signed, 1) is ProfileStatus.NOT_HELD_HERE
+        assert await second.keep_profile(signed, 1) is ProfileStatus.NOT_HELD_HERE
+        for sender in (1, 3):
+            assert await second.keep_copy(forged, sender) is ProfileStatus.UNSIGNED
+        assert await second.keep_copy(signed, 1) is ProfileStatus.KEPT
+        assert await second.keep_copy(signed, 3) is ProfileStatus.SAME
+        assert await second.keep_copy(signed[:-1], 1) is ProfileStatus.INVALID
+        renamed = scene.signed(version=2, name="Power Company")
+        assert await second.keep_copy(renamed, 3) is ProfileStatus.NAME_FIXED
+        far = scene.signed(account_number(9, 1))
+        assert await second.keep_copy(far, 1) is ProfileStatus.NOT_HELD_HERE
 
     play(scene, story())
 
@@ -308,6 +320,38 @@ def test_a_home_that_lost_its_store_does_not_hide_the_name(scene):
         with scene.stores[1]._writing() as transaction:
             transaction.drop(scene.stores[1]._profiles, delete=False)
         assert (await scene.ask()).name == "GIVEN F."
+
+    play(scene, story())
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_who_has_lost_its_store_gets_everything_back_from_the_others(scene, lost):
+    scene.ask_back_every_s = 0
+
+    async def story():
+        await name_the_crowd(scene)
+        await scene.desks[1].keep_profile(scene.signed())
+        await scene.settled()
+        before = {account: scene.stores[lost].get(account) for account in (*CROWD, PAYEE)}
+        assert any(before.values())
+        await scene.stop(lost)
+        shutil.rmtree(scene.folder / str(lost))
+        scene.start(lost)
+        while before != {account: scene.stores[lost].get(account) for account in before}:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    play(scene, story())
+
+
+def test_everything_is_sent_again_to_one_that_shares_it_and_not_too_often(scene):
+    async def story():
+        await name_the_crowd(scene)
+        for peer in range(3):
+            while not scene.stores[peer].has_asked(3):  # noqa: ASYNC110 - a thread writes it
+                await asyncio.sleep(0.001)
+        again = await scene.desks[0].errands.ask(3, Errand.SEND_PROFILES, b"", 60)
+        assert again == bytes([ProfileStatus.UNAVAILABLE])
+        assert scene.stores[3].undelivered_count() == 0
 
     play(scene, story())
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from harambee.handset.profiles import Profile, sign_profile
 from harambee.node.development import DemoAccount
-from harambee.node.holders import holders
+from harambee.node.holders import co_holders, holders
 from harambee.node.profile_store import ProfileStore, open_vault
 from harambee.protocol.genesis import Genesis
 
@@ -33,6 +33,8 @@ def write_demo_profiles(homes: Path, genesis: Genesis, people: Sequence[DemoAcco
         vault = open_vault(home / "profile.key", folder)
         with ProfileStore.open(folder, genesis.network, holder, vault) as store:
             store.put_all(profiles)
+            for peer in co_holders(genesis.committee, holder):
+                store.note_asked(peer)
 
 
 def _profile_of(person: DemoAccount) -> Profile:

@@ -40,11 +40,16 @@ _ANSWER: Final = struct.Struct("<I")
 class Errand(IntEnum):
     """What is asked; codes stand on the wire."""
 
-    KEEP_PROFILE = 1
+    TAKE_PROFILE = 1
+    """Of the home: its owner brings this profile."""
     CHECK_NAME = 2
     """Of a holder of the asker's: count the question, and find the name."""
     TELL_NAME = 3
     """Of a holder of the payee's, by one of the asker's: say the name."""
+    SEND_PROFILES = 4
+    """Of a super-agent that holds profiles with the one that asks: it has lost them, perhaps."""
+    KEEP_PROFILE = 5
+    """Of a holder, by another holder: here is a profile that you should hold too."""
 
 
 class ErrandError(Exception):

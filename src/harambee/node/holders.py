@@ -19,6 +19,12 @@ def holders(committee: Committee, account: int) -> tuple[int, ...]:
     return circle(committee, homes[0]) if homes else ()
 
 
+def co_holders(committee: Committee, index: int) -> frozenset[int]:
+    """Return the super-agents that hold some profile together with this one."""
+    circles = [circle(committee, home) for home in range(committee.n)]
+    return frozenset(peer for ring in circles if index in ring for peer in ring) - {index}
+
+
 def circle(committee: Committee, home: int) -> tuple[int, ...]:
     """Return a super-agent and its alternates; fewer where the committee is smaller."""
     count = min(1 + ALTERNATES, committee.n)

@@ -1,8 +1,9 @@
 """Names: who holds which profile, and how a payer is told a payee's name before the money goes.
 
 Three super-agents hold the profile of an account (`holders`): the one that enrolled it and two
-alternates. The home takes it from the owner, whose key signs it; the alternates take it from the
-home alone, and the home goes on until both have it. Any other super-agent passes a profile on.
+alternates. The home takes it from the owner, whose key signs it; the alternates take it from
+the home, and the home goes on until both have it. Any other super-agent passes a profile on. Who has
+lost its store asks the others who hold a profile with it, once each.
 
 A question for a name is signed by the asker and goes two ways. First to a holder *of the asker's*
 profile, which counts it: so however many doors somebody asks, and whomever she asks for, her
@@ -42,7 +43,7 @@ from harambee.ledger.records import (
     Status,
 )
 from harambee.node.errands import Errand, ErrandError, Errands
-from harambee.node.holders import circle, holders
+from harambee.node.holders import co_holders, holders
 from harambee.node.port import NameAnswer, NameStatus, ProfileStatus, UnavailableError
 from harambee.node.profile_store import Counted, Kept, ProfileStore, ProfileStoreError
 from harambee.protocol.committee import Committee
@@ -53,6 +54,9 @@ TELL_S: Final = 0.8
 CHECK_S: Final = 3.5
 KEEP_S: Final = 5.0
 RETRY_S: Final = 2.0
+ASK_BACK_S: Final = 60.0
+ASK_BACK_EVERY_S: Final = 600.0
+"""A peer that loses its store again and again is sent everything no oftener than this."""
 HANDED_OVER_AT_ONCE: Final = 32
 CHECKS_AT_ONCE_MAX: Final = 1_024
 """Questions under way at one super-agent."""
@@ -62,7 +66,12 @@ _ENROLLED: Final = TRADES | {AccountKind.CUSTOMER}
 _NAME: Final = struct.Struct("<BHB")
 _DONE: Final = frozenset({ProfileStatus.KEPT, ProfileStatus.SAME, ProfileStatus.OLDER})
 _IN_VAIN: Final = frozenset(
-    {ProfileStatus.INVALID, ProfileStatus.UNSIGNED, ProfileStatus.NOT_HELD_HERE}
+    {
+        ProfileStatus.INVALID,
+        ProfileStatus.UNSIGNED,
+        ProfileStatus.NAME_FIXED,
+        ProfileStatus.NOT_HELD_HERE,
+    }
 )
 _KEPT: Final = {
     Kept.NEW: ProfileStatus.KEPT,
@@ -107,18 +116,21 @@ class NameDesk:
     """How many questions a day may stay without a payment to the payee."""
     now_us: Callable[[], int] = lambda: time.time_ns() // 1_000
     retry_s: float = RETRY_S
+    ask_back_every_s: float = ASK_BACK_EVERY_S
     errands: Errands = field(init=False)
     _asking: set[int] = field(default_factory=set)
     """Askers of whom one question is under way: a second one waits for nobody."""
     _checking: int = 0
     _keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wakes: dict[int, asyncio.Event] = field(default_factory=dict)
+    _sent_at: dict[int, float] = field(default_factory=dict)
+    """When a peer was last promised everything that it should hold."""
     _couriers: list["asyncio.Task[None]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.errands = Errands(self.committee.n, self.send, self._serve)
-        _, *alternates = circle(self.committee, self.index)
-        self._wakes = {peer: asyncio.Event() for peer in alternates}
+        peers = sorted(co_holders(self.committee, self.index))
+        self._wakes = {peer: asyncio.Event() for peer in peers}
 
     def start(self) -> None:
         """Begin to hand over what alternates have yet to confirm."""
@@ -151,7 +163,7 @@ class NameDesk:
     # -- profiles ---------------------------------------------------------------------------------
 
     async def keep_profile(self, signed: bytes, sender: int | None = None) -> ProfileStatus:
-        """Keep a signed profile, or pass it on to its home; `sender` is the peer that brings it."""
+        """Take in what an owner brings, to this door or by way of a peer's (`sender`)."""
         try:
             profile = read_profile(signed)
         except ProfileError:
@@ -159,17 +171,23 @@ class NameDesk:
         held_by = holders(self.committee, profile.account)
         if not held_by:
             return ProfileStatus.ACCOUNT_UNKNOWN
-        if held_by[0] == self.index:
-            return await self._keep_at_home(profile, signed, held_by[1:])
-        if sender is None:
-            return await self._bring_home(held_by[0], signed)
-        if sender != held_by[0] or self.index not in held_by:
+        home, *alternates = held_by
+        if home == self.index:
+            return await self._keep_at_home(profile, signed, tuple(alternates))
+        if sender is not None:
             return ProfileStatus.NOT_HELD_HERE
-        refused = await self._refuse_profile(profile, signed)
-        if refused is not None:
-            return refused
-        kept = await asyncio.to_thread(self.store.put, profile.account, profile.version, signed)
-        return _KEPT[kept]
+        return await self._bring_home(home, signed)
+
+    async def keep_copy(self, signed: bytes, sender: int) -> ProfileStatus:
+        """Keep what another holder of the same profile hands over."""
+        try:
+            profile = read_profile(signed)
+        except ProfileError:
+            return ProfileStatus.INVALID
+        held_by = holders(self.committee, profile.account)
+        if sender not in held_by or self.index not in held_by:
+            return ProfileStatus.NOT_HELD_HERE
+        return await self._keep(profile, signed, ())
 
     async def _keep_at_home(
         self, profile: Profile, signed: bytes, alternates: tuple[int, ...]
@@ -181,14 +199,21 @@ class NameDesk:
             named = await self.ledger.alias(self.ledger.alias_of(profile.number))
             if named != profile.account:
                 return ProfileStatus.NUMBER_WRONG
+        return await self._keep(profile, signed, alternates)
+
+    async def _keep(self, profile: Profile, signed: bytes, tell: tuple[int, ...]) -> ProfileStatus:
+        """Keep a profile that its owner signed, under the name that is known, and tell others."""
+        refused = await self._refuse_profile(profile, signed)
+        if refused is not None:
+            return refused
         async with self._keeping:
             before = await asyncio.to_thread(self.store.get, profile.account)
             if before is not None and read_profile(before).name != profile.name:
                 return ProfileStatus.NAME_FIXED
             kept = await asyncio.to_thread(
-                self.store.put, profile.account, profile.version, signed, alternates
+                self.store.put, profile.account, profile.version, signed, tell
             )
-        for peer in alternates:
+        for peer in tell:
             self._wakes[peer].set()
         return _KEPT[kept]
 
@@ -202,18 +227,19 @@ class NameDesk:
 
     async def _bring_home(self, home: int, signed: bytes) -> ProfileStatus:
         try:
-            answer = await self.errands.ask(home, Errand.KEEP_PROFILE, signed, KEEP_S)
+            answer = await self.errands.ask(home, Errand.TAKE_PROFILE, signed, KEEP_S)
             return ProfileStatus(answer[0])
         except (ErrandError, IndexError, ValueError):
             return ProfileStatus.UNAVAILABLE
 
     async def _hand_over_to(self, peer: int, wake: asyncio.Event) -> None:
-        """Bring an alternate what it has yet to confirm, for as long as it takes."""
+        """Bring a peer what it has yet to confirm, for as long as it takes."""
         while True:
             await wake.wait()
             wake.clear()
             try:
-                left = await self._hand_over_all(peer)
+                asked = await self._ask_back(peer)
+                left = await self._hand_over_all(peer) or not asked
             except ProfileStoreError as error:
                 log.error("profiles cannot be handed over: %s", error)  # noqa: TRY400 - a full disk
                 left = True
@@ -222,6 +248,34 @@ class NameDesk:
                     async with asyncio.timeout(self.retry_s):
                         await wake.wait()
                 wake.set()
+
+    async def _ask_back(self, peer: int) -> bool:
+        """Ask a peer for what this store may have lost, unless it was asked; says whether it was."""
+        if await asyncio.to_thread(self.store.has_asked, peer):
+            return True
+        try:
+            answer = await self.errands.ask(peer, Errand.SEND_PROFILES, b"", ASK_BACK_S)
+        except ErrandError:
+            return False
+        if answer != bytes([ProfileStatus.KEPT]):
+            return False
+        await asyncio.to_thread(self.store.note_asked, peer)
+        return True
+
+    async def _serve_lost(self, peer: int, content: bytes) -> bytes:
+        """Promise a peer everything that lies here and belongs to it too."""
+        del content
+        if peer not in self._wakes:
+            return bytes([ProfileStatus.NOT_HELD_HERE])
+        now = asyncio.get_running_loop().time()
+        if now - self._sent_at.get(peer, float("-inf")) < self.ask_back_every_s:
+            return bytes([ProfileStatus.UNAVAILABLE])
+        self._sent_at[peer] = now
+        await asyncio.to_thread(
+            self.store.owe, peer, lambda account: peer in holders(self.committee, account)
+        )
+        self._wakes[peer].set()
+        return bytes([ProfileStatus.KEPT])
 
     async def _hand_over_all(self, peer: int) -> bool:
         """Offer everything once; says whether something is left for later."""
@@ -388,20 +442,27 @@ class NameDesk:
         """Answer a peer; what goes wrong here is "unavailable" there."""
         serve: Callable[[int, bytes], Awaitable[bytes]]
         match what:
+            case Errand.TAKE_PROFILE:
+                serve, failed = self._serve_owner, bytes([ProfileStatus.UNAVAILABLE])
             case Errand.KEEP_PROFILE:
-                serve, failed = self._serve_profile, bytes([ProfileStatus.UNAVAILABLE])
+                serve, failed = self._serve_copy, bytes([ProfileStatus.UNAVAILABLE])
             case Errand.CHECK_NAME:
                 serve, failed = self._serve_check, write_answer(_UNAVAILABLE)
             case Errand.TELL_NAME:
                 serve, failed = self._serve_tell, write_answer(_UNAVAILABLE)
+            case Errand.SEND_PROFILES:
+                serve, failed = self._serve_lost, bytes([ProfileStatus.UNAVAILABLE])
         try:
             return await serve(peer, content)
         except (ProfileStoreError, UnavailableError) as error:
             log.warning("a profile or a name cannot be served: %s", error)
             return failed
 
-    async def _serve_profile(self, peer: int, content: bytes) -> bytes:
+    async def _serve_owner(self, peer: int, content: bytes) -> bytes:
         return bytes([await self.keep_profile(content, peer)])
+
+    async def _serve_copy(self, peer: int, content: bytes) -> bytes:
+        return bytes([await self.keep_copy(content, peer)])
 
     async def _serve_check(self, peer: int, content: bytes) -> bytes:
         return write_answer(await self.check_name(content, peer))

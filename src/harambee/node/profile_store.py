@@ -10,6 +10,7 @@ profile is sealed (`harambee.crypto.vault`), bound to this network, its account 
 | `outbox` | super-agent u16, account | version u32 that this super-agent has yet to confirm |
 | `checks` | day u16, asker | when it last asked, whether it is locked, and whom it asked for |
 | `meta` | `format`, `network`, `author` | the folder belongs to this one |
+| `meta` | `asked`, super-agent u16 | this super-agent was asked for what lies here too |
 
 Keys are big-endian, values little-endian, accounts u32. Every write is durable when the call
 returns, so calls that write belong into a thread; they may come from any.
@@ -17,7 +18,7 @@ returns, so calls that write belong into a thread; they may come from any.
 
 import struct
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -39,7 +40,9 @@ CHECKS_DAILY_MAX: Final = 100
 """The most that a configuration may allow; a row of the table stays small."""
 SWEPT_AT_ONCE: Final = 64
 """Rows of past days that one check takes away, so that the table does not grow."""
-RESEALED_AT_ONCE: Final = 1_000
+ROWS_AT_ONCE: Final = 1_000
+"""Rows that one transaction goes through, where all are gone through."""
+ACCOUNT_MAX: Final = (1 << 32) - 1
 
 _AAD: Final = struct.Struct("<16s32sII")
 _VERSION: Final = struct.Struct("<I")
@@ -48,6 +51,7 @@ _OUTBOX: Final = struct.Struct(">HI")
 _CHECKS: Final = struct.Struct(">HI")
 _CHECKS_HEAD: Final = struct.Struct("<QBB")
 _CHECKED: Final = struct.Struct("<II")
+_ASKED: Final = b"asked"
 _AAD_TAG: Final = b"hrb1:at rest\0\0\0\0"
 assert len(_AAD_TAG) == 16
 
@@ -113,6 +117,7 @@ class ProfileStore:
         self._vault = vault
         self._profiles = environment.open_db(b"profiles")
         self._outbox = environment.open_db(b"outbox")
+        self._meta = environment.open_db(b"meta")
         self._checks = environment.open_db(b"checks")
 
     @classmethod
@@ -215,7 +220,7 @@ class ProfileStore:
         found: list[tuple[int, int]] = []
         with self._reading(self._outbox) as transaction:
             cursor = transaction.cursor()
-            more = after < 0xFFFF_FFFF and cursor.set_range(_OUTBOX.pack(peer, after + 1))
+            more = after < ACCOUNT_MAX and cursor.set_range(_OUTBOX.pack(peer, after + 1))
             while more and len(found) < limit:
                 owner, account = _OUTBOX.unpack(cursor.key())
                 if owner != peer:
@@ -230,6 +235,35 @@ class ProfileStore:
         with self._writing() as transaction:
             if transaction.get(key, db=self._outbox) == _VERSION.pack(version):
                 transaction.delete(key, db=self._outbox)
+
+    def owe(self, peer: int, belongs: Callable[[int], bool]) -> None:
+        """Put every profile whose account belongs to a super-agent into its outbox."""
+        after = -1
+        while True:
+            rows: list[tuple[int, bytes]] = []
+            with self._reading(self._profiles) as transaction:
+                cursor = transaction.cursor()
+                more = after < ACCOUNT_MAX and cursor.set_range(_ACCOUNT.pack(after + 1))
+                while more and len(rows) < ROWS_AT_ONCE:
+                    (after,) = _ACCOUNT.unpack(cursor.key())
+                    rows.append((after, bytes(cursor.value()[: _VERSION.size])))
+                    more = cursor.next()
+            with self._writing() as transaction:
+                for account, version in rows:
+                    if belongs(account):
+                        transaction.put(_OUTBOX.pack(peer, account), version, db=self._outbox)
+            if not more:
+                return
+
+    def has_asked(self, peer: int) -> bool:
+        """Say whether a super-agent was asked for what this store may have lost."""
+        with self._reading(self._meta) as transaction:
+            return transaction.get(_ASKED + peer.to_bytes(2, "big")) is not None
+
+    def note_asked(self, peer: int) -> None:
+        """A super-agent will send what this store may have lost."""
+        with self._writing() as transaction:
+            transaction.put(_ASKED + peer.to_bytes(2, "big"), b"1", db=self._meta)
 
     # -- questions for names ----------------------------------------------------------------------
 
@@ -320,7 +354,7 @@ class ProfileStore:
             with self._reading(self._profiles) as transaction:
                 cursor = transaction.cursor()
                 more = cursor.set_range(after) if after else cursor.first()
-                while more and len(found) < RESEALED_AT_ONCE:
+                while more and len(found) < ROWS_AT_ONCE:
                     key, value = bytes(cursor.key()), bytes(cursor.value())
                     after = key + b"\0"
                     if not self._vault.is_newest(value[_VERSION.size :]):
