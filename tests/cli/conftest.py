@@ -88,7 +88,7 @@ class LedgerPort:
     def ready(self):
         return None
 
-    async def submit(self, orders, possessions, wait_ms):
+    async def submit(self, orders, possessions, wait_ms, tables=None):
         outcomes = np.array([self.ledger.judge(row) for row in orders], np.uint8)
         states = np.where(outcomes == 0, State.FINAL, State.REFUSED).astype(np.uint8)
         return Submission(states, outcomes)

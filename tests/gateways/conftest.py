@@ -12,6 +12,7 @@ from harambee.crypto.signatures import from_seed, sign
 from harambee.gateways.http.app import HttpGateway
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
+from harambee.ledger.records import PAYEE as PAYEE_ROW
 from harambee.money.tariff import shipped_tariff
 from harambee.node.port import (
     EnrolmentError,
@@ -52,6 +53,7 @@ class FakePort:
     state: State = State.FINAL
     not_ready: str | None = None
     submitted: list[Any] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
     fails: bool = False
     digests: int = 0
@@ -77,10 +79,11 @@ class FakePort:
     def ready(self):
         return self.not_ready
 
-    async def submit(self, orders, possessions, wait_ms):
+    async def submit(self, orders, possessions, wait_ms, tables=None):
         if self.fails:
             raise RuntimeError("a bug")
         self.submitted.append((orders, possessions))
+        self.tables.append(tables)
         self.waits.append(wait_ms)
         outcomes = np.full(len(orders), self.outcome, np.uint8)
         return Submission(np.full(len(orders), self.state, np.uint8), outcomes)
@@ -92,6 +95,9 @@ class FakePort:
             if (row["payer"], row["sequence"]) == (payer, sequence):
                 return Slot(State.FINAL, order)
         return Slot(State.UNKNOWN, None)
+
+    async def payees(self, payer, sequence):
+        return np.array([(PAYEE, 700)], PAYEE_ROW) if (payer, sequence) == (PAYER, 7) else None
 
     async def slots(self, keys):
         found = np.zeros(len(keys), ORDER)

@@ -16,6 +16,7 @@ import harambee
 COMMANDS: Final = {
     "up": ("up", "Start a network of super-agents on this machine."),
     "pay": ("pay", "Pay somebody; final within a second or so."),
+    "pay-out": ("pay_out", "Pay everybody in a file."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
     "register": ("register", "Open an account of your own."),

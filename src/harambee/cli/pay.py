@@ -159,7 +159,7 @@ def _tell(
             "payee_name": None if name is None else name.name,
             "payee_number": None if name is None else name.number,
         }
-        print_json(_document(payment, known) | named)
+        print_json(payment_document(payment, known) | named)
     if payment.status not in wanted:
         raise FailureError(payment.sentence)
     if not as_json:
@@ -181,7 +181,8 @@ def _line(payment: "Payment", known: "KnownNetwork") -> str:
     )
 
 
-def _document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+def payment_document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+    """Return what became of a payment, for programs."""
     return {
         "status": str(payment.status),
         "sentence": payment.sentence,

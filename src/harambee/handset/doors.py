@@ -4,6 +4,7 @@ An answer that is late, too long or not as agreed is a DoorError, which means "a
 never more. Nothing here decides whether an answer is true; that is for receipts and for agreement.
 """
 
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from harambee.handset.network_file import DoorAddress
+from harambee.handset.orders import PAYEE_ROW
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import AccountKind
+from harambee.ledger.records import ACCOUNT, AccountKind
 
+JSON: Final = "application/json"
+OCTETS: Final = "application/octet-stream"
 ANSWER_BYTES_MAX: Final = 1 << 20
 CONNECT_S: Final = 2
 ANSWER_S: Final = 5
@@ -134,6 +140,15 @@ class Door(Protocol):
 
     async def offer(self, order: bytes, wait_ms: int) -> Offered:
         """Bring a signed order."""
+
+    async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
+        """Bring a signed bulk pay-out and its payee table."""
+
+    async def standings(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return kind, status and tier of many accounts, as in their flags; 0 where there is none."""
+
+    async def balances(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what many accounts hold, in cents."""
 
     async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
         """Ask whether that order is final in the slot."""
@@ -264,9 +279,33 @@ class HttpDoor:
 
     async def offer(self, order: bytes, wait_ms: int) -> Offered:
         """Bring a signed order."""
+        return await self._offer({"bytes": order.hex()}, wait_ms)
+
+    async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
+        """Bring a signed bulk pay-out and its payee table."""
+        payees = [
+            {"payee": payee, "amount_cents": cents} for payee, cents in PAYEE_ROW.iter_unpack(table)
+        ]
+        return await self._offer({"bytes": order.hex(), "payees": payees}, wait_ms)
+
+    async def standings(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return kind, status and tier of many accounts, as in their flags; 0 where there is none."""
+        return tuple((await self._records(numbers))["flags"].astype(np.uint16).tolist())
+
+    async def balances(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what many accounts hold, in cents."""
+        return tuple((await self._records(numbers))["balance"].tolist())
+
+    async def _records(self, numbers: tuple[int, ...]) -> npt.NDArray[np.void]:
+        asked = struct.pack(f"<{len(numbers)}I", *numbers)
+        answer = await self._send("POST", "/v1/accounts/query", asked, OCTETS)
+        if len(answer) != len(numbers) * ACCOUNT.itemsize:
+            raise self._nonsense()
+        return np.frombuffer(answer, ACCOUNT)
+
+    async def _offer(self, order: dict[str, Any], wait_ms: int) -> Offered:
         path = f"/v1/orders?wait_ms={wait_ms}"
-        body = {"orders": [{"bytes": order.hex()}]}
-        fates = (await self._ask("POST", path, _Fates, body, wait_ms)).orders
+        fates = (await self._ask("POST", path, _Fates, {"orders": [order]}, wait_ms)).orders
         if len(fates) != 1:
             raise self._nonsense()
         (fate,) = fates
@@ -332,9 +371,19 @@ class HttpDoor:
         self, method: str, path: str, kind: type[T], body: Any = None, wait_ms: int = 0
     ) -> T:
         """Send one request and decode its answer as `kind`."""
-        timeout = aiohttp.ClientTimeout(total=wait_ms // 1000 + ANSWER_S, sock_connect=CONNECT_S)
         content = None if body is None else msgspec.json.encode(body)
-        headers = {} if body is None else {"content-type": "application/json"}
+        answer = await self._send(method, path, content, JSON, wait_ms)
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise self._nonsense() from error
+
+    async def _send(
+        self, method: str, path: str, content: bytes | None, content_type: str, wait_ms: int = 0
+    ) -> bytes:
+        """Send one request and return its answer's body, if it is no problem."""
+        timeout = aiohttp.ClientTimeout(total=wait_ms // 1000 + ANSWER_S, sock_connect=CONNECT_S)
+        headers = {} if content is None else {"content-type": content_type}
         try:
             async with self._session.request(
                 method,
@@ -351,10 +400,7 @@ class HttpDoor:
             raise DoorError(f"{self.name} cannot be reached.") from error
         if status >= 400:
             raise self._problem(status, answer)
-        try:
-            return msgspec.json.decode(answer, type=kind)
-        except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            raise self._nonsense() from error
+        return answer
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces = bytearray()

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
+import msgspec
+
 from harambee.crypto.signatures import KeyPair
 from harambee.handset.agreement import DisagreementError, NoDoorError, agreed
 from harambee.handset.doors import (
@@ -29,6 +31,7 @@ from harambee.handset.doors import (
     WrongNetworkError,
 )
 from harambee.handset.orders import (
+    PAYEE_ROW,
     OrderBody,
     OrderError,
     cancel_of,
@@ -46,6 +49,7 @@ from harambee.handset.telephone import TelephoneError, telephone
 from harambee.handset.wallet import Wallet, WalletState
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     BODY_BYTES,
     POSITION_ENROLMENT,
@@ -160,6 +164,57 @@ class Handset:
                     )
             return await self._pay(payee, amount_cents, kind)
 
+    async def pay_table(
+        self, name: str, payments: Sequence[tuple[int, int]], fee_cents: int
+    ) -> Payment:
+        """Pay accounts so many cents each by one bulk order, under a name; see `pay_outs.py`.
+
+        `fee_cents` is that of them all. HandsetError, and nothing is signed, where an earlier payment
+        is still on its way, or one of them was paid under this name already.
+        """
+        with self.wallet.locked():
+            state = self.wallet.state()
+            paid = self.wallet.paid_under(name)
+            if state.orders or any(payee in paid for payee, _ in payments):
+                raise HandsetError(
+                    "Another payment of this account came in between; run the same command again."
+                )
+            own = await self._own_account()
+            table = b"".join(PAYEE_ROW.pack(*payment) for payment in sorted(payments))
+            body = OrderBody(
+                payer=self.wallet.account,
+                payee=self.wallet.account,
+                amount_cents=sum(cents for _, cents in payments),
+                fee_cents=fee_cents,
+                sequence=max(own.next_sequence, state.next_sequence),
+                kind=OrderKind.BULK_PAY_OUT,
+                tariff=self.genesis.tariffs[-1].version,
+                day=self.day(),
+                reference=table_digest(table),
+            )
+            try:
+                order = sign_order(self.wallet.keypair, self.genesis.network, body)
+            except OrderError as error:
+                raise HandsetError(str(error)) from error
+            state = WalletState(body.sequence, (order.hex(),), table=table.hex(), pay_out=name)
+            self.wallet.write_state(state)
+            return await self._finish(state)
+
+    async def _own_account(self) -> AccountView:
+        payer = self.wallet.account
+        try:
+            own = await self._believed(lambda door: _lasting(door, payer))
+        except DisagreementError as error:
+            raise HandsetError(str(error)) from error
+        return self._checked_own(own)
+
+    def _checked_own(self, own: AccountView | None) -> AccountView:
+        if own is None:
+            raise HandsetError("The paying account does not exist.")
+        if own.key != self.wallet.keypair.public:
+            raise HandsetError("The key of this wallet is not the key of the paying account.")
+        return own
+
     async def resume(self) -> Payment | None:
         """Go on with the payment that an earlier run left open; None if there is none."""
         with self.wallet.locked():
@@ -215,10 +270,7 @@ class Handset:
             )
         except DisagreementError as error:
             raise HandsetError(str(error)) from error
-        if own is None:
-            raise HandsetError("The paying account does not exist.")
-        if own.key != self.wallet.keypair.public:
-            raise HandsetError("The key of this wallet is not the key of the paying account.")
+        own = self._checked_own(own)
         if payer == payee:
             raise HandsetError("Payer and payee are the same account.")
         if other is None:
@@ -277,7 +329,7 @@ class Handset:
         body = OrderBody.from_bytes(state.pending[0])
         network = self.genesis.network
         orders = {order_id(network, order): order for order in state.pending}
-        slot = SlotOfOrders(body.payer, body.sequence, orders)
+        slot = SlotOfOrders(body.payer, body.sequence, orders, state.payees)
         return await Settlement(self.genesis, self.doors, slot).decide(self.patience_s)
 
     def _conclude(self, state: WalletState, decision: Decision, began_ns: int) -> Payment:
@@ -287,6 +339,8 @@ class Handset:
         name = order_id(self.genesis.network, order)
         reason = Outcome.ACCEPTED if state.refused_by is None else Outcome[state.refused_by]
         status = _status(decision, name, reason)
+        if decision.final_id == name and body.kind is OrderKind.BULK_PAY_OUT:
+            self.wallet.note_paid(state)
         if decision.final_id is not None or decision.foreign or decision.skipped:
             self.wallet.write_state(WalletState(next_sequence=body.sequence + 1))
         return Payment(
@@ -437,10 +491,10 @@ def replace_state(
     state: WalletState, orders: tuple[str, ...] | None = None, refused_by: Outcome | None = None
 ) -> WalletState:
     """Return the state with other pending orders or a reason."""
-    return WalletState(
-        state.next_sequence,
-        state.orders if orders is None else orders,
-        state.refused_by if refused_by is None else refused_by.name,
+    return msgspec.structs.replace(
+        state,
+        orders=state.orders if orders is None else orders,
+        refused_by=state.refused_by if refused_by is None else refused_by.name,
     )
 
 

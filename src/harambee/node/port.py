@@ -4,8 +4,10 @@ Gateways translate; they hold no rule and reach no replica. Every method answers
 of the ledger and only with what is durable here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -15,6 +17,9 @@ from harambee.protocol.genesis import Genesis
 
 SKIPPED_KIND: Final = 255
 """The kind, no order has it, by which `Port.slots` says that a slot was closed without an order."""
+
+
+NO_TABLES: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
 class State(IntEnum):
@@ -126,9 +131,17 @@ class Port(Protocol):
         """None when this super-agent serves; otherwise a sentence that says why not yet."""
 
     async def submit(
-        self, orders: npt.NDArray[np.void], possessions: dict[int, bytes], wait_ms: int
+        self,
+        orders: npt.NDArray[np.void],
+        possessions: dict[int, bytes],
+        wait_ms: int,
+        tables: Mapping[int, bytes] = NO_TABLES,
     ) -> Submission:
-        """Offer orders (ORDER array (n,)); waits at most `wait_ms` for them all to be decided."""
+        """Offer orders (ORDER array (n,)); waits at most `wait_ms` for them all to be decided.
+
+        `possessions` are what enrolments bring along, and `tables` the PAYEE rows of bulk pay-outs,
+        each by the index of its order.
+        """
 
     async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
         """What is final in a slot; waits for it at most `wait_ms`."""
@@ -138,6 +151,9 @@ class Port(Protocol):
 
         A slot that was closed without an order has its payer and sequence, and kind SKIPPED_KIND.
         """
+
+    async def payees(self, payer: int, sequence: int) -> npt.NDArray[np.void] | None:
+        """The PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
 
     async def account(self, number: int) -> npt.NDArray[np.void] | None:
         """The ACCOUNT record, shape (1,), or None where there is no such account."""

@@ -5,6 +5,7 @@ import resource
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,15 +16,18 @@ from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_
 from harambee.crypto.signatures import sign
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import (
     BODY_BYTES,
     ENTRY,
     KIND_MASK,
+    NOBODY,
     ORDER,
     POSITION_ENROLMENT,
+    ROW_OF_TABLE,
     account_number,
 )
-from harambee.ledger.rules import Order, credits_of
+from harambee.ledger.rules import Order, Payment, credits_of
 from harambee.money.tariff import Tariff
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
@@ -32,6 +36,7 @@ from harambee.node.links import Links
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import (
+    NO_TABLES,
     SKIPPED_KIND,
     EnrolmentError,
     NameAnswer,
@@ -54,7 +59,7 @@ T = TypeVar("T")
 Orders = npt.NDArray[np.void]
 
 INBOX_ORDERS_MAX: Final = 1 << 16
-"""Orders that wait to be looked at; beyond it new ones are refused as BROKER_BUSY."""
+"""Room of orders, tables included, that wait to be looked at; beyond it BROKER_BUSY refuses new ones."""
 BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
@@ -74,7 +79,7 @@ class Service:
         self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
     ) -> None:
         self.inbox_orders = 0
-        """Orders on their way to the replica; the runner takes off what has arrived."""
+        """Room of orders on their way to the replica; the runner takes off what has arrived."""
         self._files = files
         self._engine = engine
         self._journal = journal
@@ -134,7 +139,11 @@ class Service:
     # -- orders -----------------------------------------------------------------------------------
 
     async def submit(
-        self, orders: Orders, possessions: dict[int, bytes], wait_ms: int
+        self,
+        orders: Orders,
+        possessions: dict[int, bytes],
+        wait_ms: int,
+        tables: Mapping[int, bytes] = NO_TABLES,
     ) -> Submission:
         """Offer orders (ORDER array (n,)); wait at most `wait_ms` for them all to be decided."""
         reason = self.ready()
@@ -142,12 +151,13 @@ class Service:
             # The next door takes the order at once; here it would wait for this super-agent's return.
             raise UnavailableError(reason)
         count = len(orders)
-        if self.inbox_orders + count > INBOX_ORDERS_MAX:
+        offer = OrdersOffered(0, orders, possessions, dict(tables))
+        if self.inbox_orders + offer.room > INBOX_ORDERS_MAX:
             busy = np.full(count, Outcome.BROKER_BUSY, np.uint8)
             return Submission(np.full(count, State.REFUSED, np.uint8), busy)
         ticket = self._tickets.open(orders)
-        self.inbox_orders += count
-        self._engine.tell(OrdersOffered(ticket.number, orders, possessions))
+        self.inbox_orders += offer.room
+        self._engine.tell(replace(offer, ticket=ticket.number))
         try:
             async with asyncio.timeout(wait_ms / 1_000):
                 await ticket.decided
@@ -208,11 +218,31 @@ class Service:
         return found
 
     async def finals(self, after: int, limit: int) -> tuple[Orders, int]:
-        """Return final orders in the order of applying, from entry `after` on, and what follows."""
-        entries = await self._ask(
-            lambda replica: replica.ledger.entries[after : after + limit].copy()
-        )
-        return await self._archive.orders(entries), after + len(entries)
+        """Return final orders in the order of applying, from entry `after` on, and what follows.
+
+        None are returned only where there are none left.
+        """
+
+        def question(replica: Replica) -> tuple[npt.NDArray[np.void], int]:
+            entries = replica.ledger.entries
+            at, found = after, entries[:0]
+            while at < len(entries) and not len(found):
+                part = entries[at : at + limit]
+                at += len(part)
+                # An order is told once, however many payees have an entry of it.
+                found = part[part["revenue_previous"] != ROW_OF_TABLE]
+            return found.copy(), at
+
+        entries, following = await self._ask(question)
+        return await self._archive.orders(entries), following
+
+    async def payees(self, payer: int, sequence: int) -> PayeeTable | None:
+        """Return the PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
+        place, _ = await self._ask(_slot_question(payer, sequence))
+        if place is None:
+            return None
+        (table,) = await self._archive.tables(place)
+        return table
 
     # -- accounts ---------------------------------------------------------------------------------
 
@@ -242,10 +272,13 @@ class Service:
 
         balance, numbers, entries = await self._ask(question)
         orders = await self._archive.orders(entries)
+        tables = await self._archive.tables(entries)
         tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
         lines: list[StatementLine] = []
-        for entry, order, place in zip(numbers.tolist(), orders, entries, strict=True):
-            change = change_cents(number, order, tariffs)
+        for entry, order, place, table in zip(
+            numbers.tolist(), orders, entries, tables, strict=True
+        ):
+            change = change_cents(number, order, tariffs, table)
             if before is None or entry < before:
                 author, time_ms = await self._archive.told_by(int(place["position"]))
                 lines.append(
@@ -472,6 +505,16 @@ class _Archive:
             found[rows] = block.orders[entries["index"][rows]]
         return found
 
+    async def tables(self, entries: npt.NDArray[np.void]) -> list[PayeeTable | None]:
+        """Return the PAYEE table of each ENTRY (n,) whose order is a bulk pay-out, None for others."""
+        found: list[PayeeTable | None] = []
+        for position, index in entries[["position", "index"]].tolist():
+            block = await self._block(position)
+            order = block.orders[index]
+            is_bulk = order["kind"] == OrderKind.BULK_PAY_OUT
+            found.append(block.tables[order["reference"].tobytes()] if is_bulk else None)
+        return found
+
     async def told_by(self, position: int) -> tuple[int, int]:
         """Return (author, milliseconds since 1970) of a block."""
         block = await self._block(position)
@@ -515,14 +558,31 @@ def _bodies(orders: Orders) -> npt.NDArray[np.uint8]:
     return rows[:, :BODY_BYTES]
 
 
-def change_cents(number: int, record: np.void, tariffs: Mapping[int, Tariff]) -> int:
-    """Return what an applied order changed in an account's balance, in cents."""
+def change_cents(
+    number: int,
+    record: np.void,
+    tariffs: Mapping[int, Tariff],
+    table: PayeeTable | None = None,
+) -> int:
+    """Return what an applied order changed in an account's balance, in cents.
+
+    `table` is the payee table of a bulk pay-out. Its payees ascend, so one of ten thousand is found
+    without looking at the others.
+    """
     if int(record["kind"]) not in _PAYMENTS:
         return 0
     order = Order.of(record)
-    credited = credits_of(order, tariffs[order.tariff])
+    change = 0
+    payments: tuple[Payment, ...] | None = None
+    if table is not None and MOVEMENTS[OrderKind(order.kind)].by_table:
+        row = int(np.searchsorted(table["payee"], number))
+        if row < len(table) and int(table["payee"][row]) == number:
+            change += int(table["amount"][row])
+        # Whoever is paid by a row is no payee of the order itself; what others get, is not the rows'.
+        payments = (Payment(NOBODY, order.amount_cents),)
+    credited = credits_of(order, tariffs[order.tariff], payments)
     assert credited is not None, "it was applied"
-    change = sum(cents for payee, cents in credited.all if payee == number)
+    change += sum(cents for payee, cents in credited.all if payee == number)
     return change - (order.amount_cents + order.fee_cents if number == order.payer else 0)
 
 
