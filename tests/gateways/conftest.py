@@ -14,7 +14,16 @@ from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
 from harambee.ledger.records import PAYEE as PAYEE_ROW
 from harambee.money.tariff import shipped_tariff
-from harambee.node.port import EnrolmentError, Slot, State, StatementLine, Submission
+from harambee.node.port import (
+    EnrolmentError,
+    NameAnswer,
+    NameStatus,
+    ProfileStatus,
+    Slot,
+    State,
+    StatementLine,
+    Submission,
+)
 from harambee.protocol.genesis import Genesis, GenesisDocument, MemberDocument
 
 TODAY = 20_781
@@ -49,6 +58,12 @@ class FakePort:
     fails: bool = False
     digests: int = 0
     kept_evidence: dict[int, bytes] = field(default_factory=dict)
+    profiles: list[bytes] = field(default_factory=list)
+    profile_status: ProfileStatus = ProfileStatus.KEPT
+    questions: list[bytes] = field(default_factory=list)
+    name_answer: NameAnswer = field(
+        default_factory=lambda: NameAnswer(NameStatus.KNOWN, "GIVEN F.", "0712***678")
+    )
 
     def __post_init__(self):
         for number in (PAYER, PAYEE):
@@ -122,6 +137,14 @@ class FakePort:
         if msisdn is not None:
             raise EnrolmentError("This number is registered already.")
         return (1 << 20) + 40
+
+    async def keep_profile(self, signed):
+        self.profiles.append(signed)
+        return self.profile_status
+
+    async def check_name(self, question):
+        self.questions.append(question)
+        return self.name_answer
 
     async def finals(self, after, limit):
         chosen = self.finals_held[after : after + limit]

@@ -33,6 +33,7 @@ def test_defaults_listen_on_loopback_only(write, tmp_path):
     config = read_config(write(GOOD))
     assert config.listen_http == Address("127.0.0.1", 8401)
     assert config.listen_peer == Address("127.0.0.1", 9401)
+    assert (config.name_checks_daily, config.profiles) == (5, tmp_path / "profiles")
     assert (config.pace_ms, config.heartbeat_ms, config.log_level) == (20, 1000, "info")
     assert config.journal == tmp_path.resolve() / "journal"
 
@@ -57,6 +58,8 @@ def test_paths_are_relative_to_the_file_and_may_be_absolute(write, tmp_path):
     ("text", "sentence"),
     [
         ("", "missing required field `name`"),
+        (GOOD + "name_checks_daily = -1", "name_checks_daily: expected `int` >= 0"),
+        (GOOD + "name_checks_daily = 101", "name_checks_daily: expected `int` <= 100"),
         (GOOD + "pace_ms = 0", "pace_ms: expected `int` >= 1"),
         (GOOD + 'pace_ms = "20"', "pace_ms: expected `int`, got `str`"),
         (GOOD + "pace_ms = 20.5", "pace_ms: expected `int`, got `float`"),

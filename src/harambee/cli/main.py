@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "statement": ("accounts", "Show what moved an account, newest first."),
     "texts": ("texts", "Show what was texted to customers."),
     "register": ("register", "Open an account of your own."),
+    "name": ("name", "Show whose number it is, before you pay."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),

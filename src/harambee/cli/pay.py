@@ -1,5 +1,6 @@
 """`harambee pay` and `harambee cancel`: money leaves, or does not, and says so in one line."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from harambee.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from harambee.handset.doors import NameView
     from harambee.handset.handset import Handset, Payment
     from harambee.handset.network_file import KnownNetwork
+    from harambee.handset.wallet import Wallet
     from harambee.ledger.kinds import OrderKind
 
 KINDS = (
@@ -38,6 +41,7 @@ KINDS = (
     "--kind", type=click.Choice(KINDS), help="Default: the only one there is between the two."
 )
 @click.option("--via", metavar="NAME", help="The super-agent to try first; any will do.")
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal whether this is the payee.")
 @network_option
 @json_option
 def pay(
@@ -46,6 +50,7 @@ def pay(
     amount: str,
     kind: str | None,
     via: str | None,
+    yes: bool,
     folder: Path,
     as_json: bool,
 ) -> None:
@@ -59,6 +64,8 @@ def pay(
       harambee pay customer-1 customer-2 100
       harambee pay customer-1 0700000002 1,000.50
       harambee pay customer-1 customer-2 100 --via baraka
+
+    On a terminal the payee's masked name is shown first, and nothing is sent without a Yes.
 
     If no super-agent answers in time, run the same command again: the same signed order is sent
     again, and ten tries are one payment.
@@ -75,13 +82,21 @@ def pay(
         wallet = parties.wallet(payer)
         target = parties.payee(payee)
         movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
+        name = None
+        asks = not (yes or as_json) and _is_terminal()
+        if asks or as_json:
+            target = with_handset(known, wallet, via, lambda handset: handset.payee_number(target))
+            name = _name_of(known, wallet, via, target, aloud=asks)
+            if asks and name is not None and not click.confirm(_question(cents, name, kind)):
+                raise FailureError("Nothing was sent.")
         payment, balance = with_handset(
             known, wallet, via, lambda handset: _paid(handset, target, cents, movement)
         )
         names = {row.account: row.name for row in parties.demo()}
-    other = payee_shown(payment.payee, payee, names.get(payment.payee))
+    known_as = names.get(payment.payee) if name is None else name.name
+    other = payee_shown(payment.payee, payee, known_as)
     text = payment_text(payment, other, balance_cents=balance)
-    _tell(payment, known, text, as_json=as_json, wanted=("final",))
+    _tell(payment, known, text, as_json=as_json, wanted=("final",), name=name)
 
 
 async def _paid(
@@ -110,7 +125,41 @@ def cancel(payer: str, folder: Path, as_json: bool) -> None:
         known, parties = read_parties(folder)
         payment = with_handset(known, parties.wallet(payer), None, lambda handset: handset.cancel())
     text = payment_text(payment, Party(payment.payee))
-    _tell(payment, known, text, as_json=as_json, wanted=("cancelled", "refused"))
+    _tell(payment, known, text, as_json=as_json, wanted=("cancelled", "refused"), name=None)
+
+
+def _is_terminal() -> bool:
+    """Say whether somebody reads the question and can answer it."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _name_of(
+    known: "KnownNetwork", wallet: "Wallet", via: str | None, payee: int, *, aloud: bool
+) -> "NameView | None":
+    """Return the payee's masked name and number; None, and why if that is to be said, if unknown."""
+    from harambee.cli.handset_use import name_of
+    from harambee.handset.naming import NoNameError
+
+    try:
+        return name_of(known, wallet, via, payee)
+    except NoNameError as error:
+        if aloud:
+            click.echo(f"No name can be shown: {error}")
+        return None
+
+
+def _question(cents: int, name: "NameView", kind: str | None) -> str:
+    from harambee.cli.name import shown
+    from harambee.money.amounts import format_cents
+
+    amount, who = format_cents(cents), shown(name)
+    match kind:
+        case "withdraw":
+            return f"Withdraw {amount} from {who}?"
+        case "buy-goods":
+            return f"Pay {amount} to {who}?"
+        case _:
+            return f"Send {amount} to {who}?"
 
 
 def _tell(
@@ -120,10 +169,15 @@ def _tell(
     *,
     as_json: bool,
     wanted: tuple[str, ...],
+    name: "NameView | None",
 ) -> None:
     """Print what became of a payment, its text last; FailureError unless that is what was wanted."""
     if as_json:
-        print_json(payment_document(payment, known))
+        named = {
+            "payee_name": None if name is None else name.name,
+            "payee_number": None if name is None else name.number,
+        }
+        print_json(payment_document(payment, known) | named)
     if payment.status not in wanted:
         raise FailureError(payment.sentence)
     if not as_json:

@@ -27,6 +27,10 @@ ANSWER_BYTES_MAX: Final = 1 << 20
 CONNECT_S: Final = 2
 ANSWER_S: Final = 5
 """How much longer than asked to wait an answer may take."""
+NAME_WAIT_MS: Final = 8_000
+"""A door asks others for a name, and some of them may be dead."""
+SHOWN_MAX: Final = 256
+"""Characters of a name that fit a screen."""
 
 T = TypeVar("T")
 
@@ -85,6 +89,13 @@ class EnrolmentView:
     sequence: int
     account: int
     day: int
+
+
+class NameView(msgspec.Struct, frozen=True):
+    """What one door says of a payee: a name and a telephone number, both masked."""
+
+    name: str
+    number: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -148,6 +159,12 @@ class Door(Protocol):
     async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
         """Ask whether that order is final in the slot."""
 
+    async def name_of(self, question: bytes) -> NameView:
+        """Return a payee's masked name, to the account that signed the question."""
+
+    async def keep_profile(self, signed: bytes) -> None:
+        """Bring a signed profile to those who hold it."""
+
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""
 
@@ -201,6 +218,10 @@ class _Slot(msgspec.Struct):
     state: str
     order: _OrderName | None = None
     receipt: _Receipt | None = None
+
+
+class _Kept(msgspec.Struct):
+    version: int
 
 
 class _Enrolment(msgspec.Struct):
@@ -307,6 +328,19 @@ class HttpDoor:
         except ValueError as error:
             raise self._nonsense() from error
         return SlotView(found.state, other, self._receipt(found.receipt))
+
+    async def name_of(self, question: bytes) -> NameView:
+        """Return a payee's masked name, to the account that signed the question."""
+        body = {"question": question.hex()}
+        view = await self._ask("POST", "/v1/names", NameView, body, NAME_WAIT_MS)
+        if len(view.name) > SHOWN_MAX or not f"{view.name}{view.number or ''}".isprintable():
+            raise self._nonsense()
+        return view
+
+    async def keep_profile(self, signed: bytes) -> None:
+        """Bring a signed profile to those who hold it."""
+        body = {"profile": signed.hex()}
+        await self._ask("POST", "/v1/profiles", _Kept, body, NAME_WAIT_MS)
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""

@@ -166,7 +166,7 @@ class Handset:
         same payment, that is the answer, and nothing more is paid.
         """
         with self.wallet.locked():
-            payee = await self._payee_number(payee)
+            payee = await self.payee_number(payee)
             earlier = await self._finish_earlier()
             if earlier is not None:
                 if (earlier.payee, earlier.amount_cents) == (payee, amount_cents):
@@ -276,7 +276,7 @@ class Handset:
         said = "No super-agent can be reached."
         for door in self.doors:
             try:
-                await _check_network(door, self.genesis)
+                await check_network(door, self.genesis)
                 return await door.statement(self.wallet.account, limit, before)
             except DoorError as error:
                 said = str(error)
@@ -290,13 +290,14 @@ class Handset:
         said = "No super-agent can be reached."
         for door in self.doors:
             try:
-                await _check_network(door, self.genesis)
+                await check_network(door, self.genesis)
                 return await _read_pages(door, self.wallet.account, since_ms)
             except DoorError as error:
                 said = str(error)
         raise HandsetError(said)
 
-    async def _payee_number(self, payee: int | str) -> int:
+    async def payee_number(self, payee: int | str) -> int:
+        """Return the account of a payee, as w super-agents say where it is a telephone number."""
         if isinstance(payee, int):
             return payee
         return await find_telephone(self.genesis, self.doors, payee)
@@ -467,7 +468,7 @@ async def _enrolled(
     for turn in range(ENROLMENT_TRIES):
         for door in doors:
             try:
-                await _check_network(door, genesis)
+                await check_network(door, genesis)
                 return await _enrol_at(door, genesis, keypair, msisdn)
             except DoorProblemError as problem:
                 said = str(problem)
@@ -524,7 +525,7 @@ async def believed(
     """
 
     async def ask_checked(door: Door) -> T:
-        await _check_network(door, genesis)
+        await check_network(door, genesis)
         return await ask(door)
 
     for turn in range(ROUNDS):
@@ -539,7 +540,8 @@ async def believed(
     raise AssertionError("the last round has returned or raised")
 
 
-async def _check_network(door: Door, genesis: Genesis) -> None:
+async def check_network(door: Door, genesis: Genesis) -> None:
+    """Raise WrongNetworkError if the door serves another network, DoorError if it does not answer."""
     if await door.network() != genesis.network.hex():
         raise WrongNetworkError(f"{door.name} serves another network than this handset's.")
 

@@ -49,6 +49,7 @@ class Address(NamedTuple):
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
+NameChecks = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 TextAdapter = Literal["outbox", "off"]
 Brand = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
@@ -69,6 +70,9 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tls_key: Text
     tls_certificate: Text
     journal: Text = "journal"
+    profile_key: Text = "profile.key"
+    profiles: Text = "profiles"
+    name_checks_daily: NameChecks = 5
     listen_http: Text = "127.0.0.1:8401"
     listen_peer: Text = "127.0.0.1:9401"
     pace_ms: Milliseconds = 20
@@ -102,6 +106,12 @@ class NodeConfig:
     tls_certificate: Path
     journal: Path
     """The journal's folder."""
+    profile_key: Path
+    """The key that seals profiles on this super-agent's disk."""
+    profiles: Path
+    """The folder of the profiles that it holds."""
+    name_checks_daily: int
+    """How many checks of a name a day may stay without a payment to the payee."""
     listen_http: Address
     listen_peer: Address
     pace_ms: int
@@ -155,6 +165,9 @@ def read_config(file: Path) -> NodeConfig:
         tls_key=folder / document.tls_key,
         tls_certificate=folder / document.tls_certificate,
         journal=folder / document.journal,
+        profile_key=folder / document.profile_key,
+        profiles=folder / document.profiles,
+        name_checks_daily=document.name_checks_daily,
         listen_http=_address(file, "listen_http", document.listen_http),
         listen_peer=_address(file, "listen_peer", document.listen_peer),
         pace_ms=document.pace_ms,

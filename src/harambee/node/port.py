@@ -5,7 +5,7 @@ of the ledger and only with what is durable here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -71,6 +71,52 @@ class StatementLine:
     """What the account bore of the charge, inside the change."""
     commission_cents: int = 0
     """What the account earned, inside the change."""
+
+
+class ProfileStatus(IntEnum):
+    """What became of a profile; codes travel between super-agents."""
+
+    KEPT = 0
+    SAME = 1
+    """It is kept already."""
+    OLDER = 2
+    """Another one of this or a higher version is kept."""
+    INVALID = 3
+    UNSIGNED = 4
+    NUMBER_WRONG = 5
+    NAME_FIXED = 6
+    ACCOUNT_UNKNOWN = 7
+    """There is no such account, or not yet at this super-agent."""
+    UNAVAILABLE = 8
+    NOT_HELD_HERE = 9
+
+
+class NameStatus(IntEnum):
+    """What became of a question for a name; codes travel between super-agents."""
+
+    KNOWN = 0
+    NONE = 1
+    """The payee has given no name."""
+    LOCKED = 2
+    REPLAYED = 3
+    CLOCK_WRONG = 4
+    UNSIGNED = 5
+    ASKER_UNKNOWN = 6
+    PAYEE_UNKNOWN = 7
+    BUSY = 8
+    UNAVAILABLE = 9
+    NOT_HELD_HERE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NameAnswer:
+    """What an asker is told of a payee. Its text never shows the person."""
+
+    status: NameStatus
+    name: str | None = field(default=None, repr=False)
+    """Masked, where the status is KNOWN."""
+    number: str | None = field(default=None, repr=False)
+    """Masked; None where there is none, and for whoever trades."""
 
 
 class Port(Protocol):
@@ -143,6 +189,12 @@ class Port(Protocol):
 
         Returns the account number. Raises EnrolmentError with one sentence.
         """
+
+    async def keep_profile(self, signed: bytes) -> ProfileStatus:
+        """Keep a signed profile at the super-agents that hold it (`harambee.handset.profiles`)."""
+
+    async def check_name(self, question: bytes) -> NameAnswer:
+        """Answer a signed question for a payee's name (`harambee.handset.name_checks`)."""
 
     async def finals(self, after: int, limit: int) -> tuple[npt.NDArray[np.void], int]:
         """Final orders (ORDER array) in this replica's order of applying, from entry `after` on.

@@ -18,9 +18,11 @@ from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.journal import Journal, JournalError
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
 from harambee.node.outbox import Outbox
 from harambee.node.port import Port
+from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.service import Service
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
@@ -121,9 +123,9 @@ async def _running(
         )
     except (NetworkFolderError, JournalError) as error:
         raise NodeError(str(error)) from error
-    with journal:
+    with journal, _open_profiles(files) as profiles:
         try:
-            agent = SuperAgent(files, journal)
+            agent = SuperAgent(files, journal, profiles)
         except TlsError as error:
             raise NodeError(str(error)) from error
         try:
@@ -137,10 +139,19 @@ async def _running(
             await agent.stop()
 
 
+def _open_profiles(files: NodeFiles) -> ProfileStore:
+    config = files.config
+    try:
+        vault = open_vault(config.profile_key, config.profiles)
+        return ProfileStore.open(config.profiles, files.genesis.network, files.index, vault)
+    except ProfileStoreError as error:
+        raise NodeError(str(error)) from error
+
+
 class SuperAgent:
     """One super-agent that runs."""
 
-    def __init__(self, files: NodeFiles, journal: Journal) -> None:
+    def __init__(self, files: NodeFiles, journal: Journal, profiles: ProfileStore) -> None:
         """Make its parts; nothing runs yet. TlsError if its certificates are no good."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Raises NodeError when this super-agent cannot go on."""
@@ -152,6 +163,15 @@ class SuperAgent:
         self._engine = Engine(files, journal, self._deliver)
         self._tickets = Tickets()
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
+        self._names = self.service.names = NameDesk(
+            files.genesis.committee,
+            files.genesis.network,
+            files.index,
+            profiles,
+            self.service,
+            self._links.send,
+            files.config.name_checks_daily,
+        )
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -178,6 +198,7 @@ class SuperAgent:
         self._engine.start()
         if self._courier is not None:
             self._courier_task = asyncio.create_task(self._courier.run())
+        self._names.start()
         configuration = uvicorn.Config(
             gateway(self.service),
             # h11 bounds what a stranger may send as a head; httptools does not.
@@ -221,6 +242,7 @@ class SuperAgent:
         if self._courier_task is not None:
             self._courier_task.cancel()
             await asyncio.gather(self._courier_task, return_exceptions=True)
+        await self._names.stop()
         for rest in self._rests:
             if rest is not None:
                 rest.cancel()
@@ -233,6 +255,9 @@ class SuperAgent:
     # -- what comes in ----------------------------------------------------------------------------
 
     def _on_frame(self, peer: int, kind: int, content: bytes) -> None:
+        if kind in (FrameType.ERRAND, FrameType.ERRAND_ANSWER):
+            self._names.errands.take(peer, kind, content)
+            return
         message = _message_of(peer, kind, content, self._members)
         size = len(content) + FRAME_BYTES
         self._waiting_bytes[peer] += size
@@ -246,10 +271,12 @@ class SuperAgent:
         if self._rests[peer] is not None:
             self._links.pause_reading(peer)  # who hangs up and comes back has not rested
         self._engine.tell(PeerUp(peer))
+        self._names.link_up(peer)
 
     def _on_down(self, peer: int) -> None:
         self._serves[peer].clear()
         self._engine.tell(PeerDown(peer))
+        self._names.errands.lost(peer)
 
     # -- what goes out ----------------------------------------------------------------------------
 

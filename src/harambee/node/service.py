@@ -34,17 +34,21 @@ from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.journal import Journal, JournalDamaged
 from harambee.node.links import Links
+from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import (
     NO_TABLES,
     SKIPPED_KIND,
     EnrolmentError,
+    NameAnswer,
+    ProfileStatus,
     Slot,
     State,
     StatementLine,
     Submission,
     UnavailableError,
 )
+from harambee.node.profile_store import ProfileStoreError
 from harambee.node.tickets import Tickets
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
@@ -63,11 +67,16 @@ STATEMENT_WALK_MAX: Final = 100_000
 """How many newer lines are read to know the running balance at the start of a page."""
 PAGES_REMEMBERED: Final = 4_096
 """Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
+PAID_WALK_MAX: Final = 4_096
+"""How many of an account's newest entries are read to see whom it paid."""
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
 class Service:
     """Implements `harambee.node.port.Port`. Belongs to the event loop's thread."""
+
+    names: NameDesk
+    """Whoever makes the service gives it its names."""
 
     def __init__(
         self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
@@ -368,6 +377,39 @@ class Service:
         if state is not State.FINAL:
             raise EnrolmentError("The network did not confirm it in time; ask again.")
 
+    # -- names ------------------------------------------------------------------------------------
+
+    async def keep_profile(self, signed: bytes) -> ProfileStatus:
+        """Keep a signed profile at the super-agents that hold it."""
+        try:
+            return await self.names.keep_profile(signed)
+        except ProfileStoreError as error:
+            raise UnavailableError(f"This super-agent cannot keep profiles: {error}.") from error
+
+    async def check_name(self, question: bytes) -> NameAnswer:
+        """Answer a signed question for a payee's name."""
+        try:
+            return await self.names.check_name(question)
+        except ProfileStoreError as error:
+            raise UnavailableError(f"This super-agent cannot look names up: {error}.") from error
+
+    async def paid_since(self, payer: int, sequence: int) -> tuple[int, dict[int, int]]:
+        """Return the payer's next sequence, and the highest one in which it paid each payee.
+
+        Only of its newest PAID_WALK_MAX entries, and of sequences from `sequence` on.
+        """
+
+        def question(replica: Replica) -> tuple[int, dict[int, int]]:
+            ledger = replica.ledger
+            entries = ledger.entries[ledger.entries_of(payer, PAID_WALK_MAX)]
+            own = entries[(entries["payer"] == payer) & (entries["sequence"] >= sequence)]
+            paid: dict[int, int] = {}
+            for payee, at in zip(own["payee"].tolist(), own["sequence"].tolist(), strict=True):
+                paid[payee] = max(at, paid.get(payee, -1))
+            return ledger.next_sequence(payer), paid
+
+        return await self._ask(question)
+
     # -- the whole --------------------------------------------------------------------------------
 
     async def digest(self) -> dict[str, Any]:
@@ -424,6 +466,7 @@ class Service:
             "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
             "rss_bytes": _rss_bytes(),
             **self.text_facts(),
+            **self.names.facts(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
         }
 

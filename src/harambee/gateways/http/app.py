@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
 
-from harambee.gateways.http import accounts, evidence, metrics, network, orders, pay_outs
+from harambee.gateways.http import accounts, evidence, metrics, names, network, orders, pay_outs
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
@@ -69,6 +69,8 @@ class HttpGateway:
             ("v1", "accounts", ANY): {"GET": accounts.account},
             ("v1", "accounts", ANY, "statement"): {"GET": accounts.statement},
             ("v1", "directory"): {"POST": accounts.directory},
+            ("v1", "profiles"): {"POST": names.keep},
+            ("v1", "names"): {"POST": names.check},
             ("v1", "enrolment"): {"GET": accounts.enrolment},
             ("v1", "network"): {"GET": self._network},
             ("v1", "digest"): {"GET": desk.digest},

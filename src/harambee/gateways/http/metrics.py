@@ -34,6 +34,13 @@ _OWN: Final = (
     ("texts_failed_total", "counter", "texts_failed", "Times that it did not; they come again."),
     ("texts_too_old_total", "counter", "texts_too_old", "Texts not sent any more, days late."),
     ("texts_waiting", "gauge", "texts_waiting", "Final orders whose texts are still to be sent."),
+    ("profiles", "gauge", "profiles", "Profiles held here, sealed."),
+    (
+        "profiles_undelivered",
+        "gauge",
+        "profiles_undelivered",
+        "Profiles that alternates have yet to confirm.",
+    ),
     ("resident_memory_bytes", "gauge", "rss_bytes", "Memory of this process."),
 )
 _PEERS: Final = (
