@@ -18,18 +18,17 @@ from harambee.handset.name_checks import (
 from harambee.handset.profiles import (
     NAME_CHARACTERS_MAX,
     PROFILE_BYTES_MAX,
-    Language,
     Profile,
     ProfileDocument,
     ProfileError,
     checked_name,
     is_signed,
     masked_name,
-    masked_number,
     read_profile,
     sign_profile,
 )
 from harambee.ledger.records import AccountKind
+from harambee.texts.languages import Language
 
 OWNER, OTHER = from_seed(b"o" * 32), from_seed(b"x" * 32)
 NETWORK = b"n" * 32
@@ -167,10 +166,6 @@ def test_of_a_persons_last_name_one_letter_is_shown(name):
     shown = masked_name(name, AccountKind.CUSTOMER)
     first, *rest = name.upper().split()
     assert shown == (f"{first} {rest[-1][0]}." if rest else first)
-
-
-def test_a_number_is_shown_in_part():
-    assert masked_number("+254712345678") == "0712***678"
 
 
 @given(U32, U32, st.integers(0, 2**64 - 1))

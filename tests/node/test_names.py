@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harambee.crypto.signatures import from_seed
 from harambee.crypto.vault import SealingKey, Vault
 from harambee.handset.name_checks import Question, sign_question
-from harambee.handset.profiles import Language, Profile, sign_profile
+from harambee.handset.profiles import Profile, sign_profile
 from harambee.ledger.records import ACCOUNT, AccountKind, Status, account_flags, account_number
 from harambee.node.errands import Errand
 from harambee.node.holders import co_holders, holders
@@ -23,6 +23,8 @@ from harambee.node.names import CLOCK_US_MAX, NameDesk, read_answer, write_answe
 from harambee.node.port import NameAnswer, NameStatus, ProfileStatus
 from harambee.node.profile_store import ProfileStore
 from harambee.protocol.committee import Committee, Member
+from harambee.texts.languages import Language
+from harambee.texts.parties import Party
 
 NETWORK = b"n" * 32
 COMMITTEE = Committee(
@@ -188,6 +190,22 @@ def test_everybody_computes_who_holds_a_profile():
     two = Committee(0, COMMITTEE.members[:2])
     assert holders(two, account_number(1, 17)) == (1, 0)
     assert holders(Committee(0, COMMITTEE.members[:1]), 17) == (0,)
+
+
+def test_texts_name_those_whose_profiles_lie_here_in_the_language_they_chose(scene):
+    async def story():
+        signed = scene.signed(language=Language.SWAHILI)
+        assert await scene.desks[0].keep_profile(signed) is ProfileStatus.KEPT
+        await scene.settled()
+        for index, desk in scene.desks.items():
+            known = await desk.parties([PAYEE, ASKER, 99])
+            shown = Party(PAYEE, "GIVEN F.", NUMBER, Language.SWAHILI)
+            assert known == ({PAYEE: shown} if index in holders(COMMITTEE, PAYEE) else {})
+        scene.ledger.numbers[NUMBER] = SHOP
+        moved = await scene.desks[holders(COMMITTEE, PAYEE)[0]].parties([PAYEE])
+        assert moved[PAYEE].number is None
+
+    play(scene, story())
 
 
 @pytest.mark.parametrize("door", range(4))

@@ -109,13 +109,14 @@ class _Owner:
     ) -> None:
         from harambee.cli.name import read_documents
         from harambee.handset.handset import HandsetError
-        from harambee.handset.profiles import Language, Profile, ProfileError, documents_of
+        from harambee.handset.profiles import Profile, ProfileError, documents_of
         from harambee.handset.telephone import TelephoneError
         from harambee.handset.telephone import telephone as canonical
+        from harambee.texts.languages import Language
 
         try:
             number = None if telephone is None else canonical(telephone)
-            spoken = Language.SWAHILI if language == "sw" else Language.ENGLISH
+            spoken = Language(language)
             read = documents_of(read_documents(documents))
             self._profile = Profile(0, FIRST_VERSION, person.strip(), number, spoken, read)
             self._profile.to_bytes()

@@ -9,13 +9,13 @@ import struct
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final
 
 from harambee.crypto.hashing import TAG_PROFILE, signed_prefix
 from harambee.crypto.signatures import KeyPair, sign, verify
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.ledger.records import AccountKind
+from harambee.texts.languages import Language
 
 FORMAT: Final = 1
 SIGNATURE_BYTES: Final = 64
@@ -27,6 +27,9 @@ LABEL_BYTES_MAX: Final = 64
 PROFILE_BYTES_MAX: Final = 128 << 10
 """A whole signed profile. Photographs are made smaller before they are sent."""
 U32_MAX: Final = (1 << 32) - 1
+
+LANGUAGES: Final = (Language.ENGLISH, Language.SWAHILI)
+"""By their codes in profiles."""
 
 _HEAD: Final = struct.Struct("<HIIBBBB")
 _DOCUMENT: Final = struct.Struct("<BI")
@@ -48,13 +51,6 @@ class ProfileError(ValueError):
     """This is no profile; the message is one sentence and repeats nothing of what was sent."""
 
 
-class Language(IntEnum):
-    """In which language the owner is written to; codes stand in profiles."""
-
-    ENGLISH = 0
-    SWAHILI = 1
-
-
 @dataclass(frozen=True, slots=True)
 class ProfileDocument:
     """A document that shows who somebody is, or a description of one."""
@@ -74,6 +70,7 @@ class Profile:
     number: str | None = field(default=None, repr=False)
     """In the form +254712345678."""
     language: Language = Language.ENGLISH
+    """In which the owner is written to."""
     documents: tuple[ProfileDocument, ...] = field(default=(), repr=False)
 
     def to_bytes(self) -> bytes:
@@ -88,7 +85,7 @@ class Profile:
             FORMAT,
             self.account,
             self.version,
-            self.language,
+            LANGUAGES.index(self.language),
             len(name),
             len(number),
             len(self.documents),
@@ -117,7 +114,7 @@ def read_profile(signed: bytes) -> Profile:
     )
     if format_ != FORMAT:
         raise ProfileError(f"This is no profile of format {FORMAT}.")
-    if language not in iter(Language):
+    if language >= len(LANGUAGES):
         raise ProfileError("A profile's language is 0 (English) or 1 (Swahili).")
     if documents > DOCUMENTS_MAX:
         raise ProfileError(f"A profile has at most {DOCUMENTS_MAX} documents.")
@@ -128,7 +125,7 @@ def read_profile(signed: bytes) -> Profile:
         label_bytes, content_bytes = _DOCUMENT.unpack(reader.take(_DOCUMENT.size))
         found.append(ProfileDocument(reader.text(label_bytes), reader.take(content_bytes)))
     reader.end()
-    profile = Profile(account, version, name, number, Language(language), tuple(found))
+    profile = Profile(account, version, name, number, LANGUAGES[language], tuple(found))
     if profile.to_bytes() != signed[:-SIGNATURE_BYTES]:
         raise ProfileError("This profile is not written as a profile is.")
     return profile
@@ -166,12 +163,6 @@ def masked_name(name: str, kind: AccountKind) -> str:
         return " ".join(words)
     first, last = words[0], words[-1]
     return f"{first} {last[0]}." if last[0].isalpha() else f"{first} {last}"
-
-
-def masked_number(msisdn: str) -> str:
-    """Return what others see of a telephone number: "0712***678" of "+254712345678"."""
-    local = "0" + msisdn.removeprefix("+254")
-    return f"{local[:4]}***{local[-3:]}"
 
 
 def documents_of(files: Sequence[tuple[str, bytes]]) -> tuple[ProfileDocument, ...]:

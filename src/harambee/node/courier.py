@@ -121,9 +121,8 @@ class Courier:
         style: Style,
         journal_blocks: Callable[[], int],
         parties: Parties = nameless,
-        language: Callable[[int], Language | None] = lambda _: None,
     ) -> None:
-        """`file` is the cursor's; `language` says what an account has chosen, None for the style's."""
+        """`file` is the cursor's; who has chosen no language gets the style's."""
         self.sent = 0
         self.failed = 0
         """How often the port did not take texts; they were brought again."""
@@ -135,7 +134,6 @@ class Courier:
         self._journal_blocks = journal_blocks
         self._blocks_at_start = journal_blocks()
         self._parties = parties
-        self._language = language
         self._cursor: TextCursor | None = None
         self._applied = 0
         self._news = asyncio.Event()
@@ -256,7 +254,7 @@ class Courier:
                 oldest.setdefault(errand.account, errand.entry)
         read = await _all(self._lines(number, entry) for number, entry in oldest.items())
         lines = dict(zip(oldest, read, strict=True))
-        shown = await self._parties(_others(errands, lines))
+        shown = await self._parties(sorted({*known, *_others(errands, lines)}))
         texts: list[Text] = []
         for count, errand in enumerate(errands):
             if count % COMPOSED_AT_ONCE == COMPOSED_AT_ONCE - 1:
@@ -296,7 +294,8 @@ class Courier:
         if self._source.today() - int(order["day"]) > DAYS_LATE_MAX:
             self.too_old += 1
             return None
-        language = self._language(errand.account) or self._style.language
+        own = shown.get(errand.account)
+        language = (None if own is None else own.language) or self._style.language
         number = _other_of(line, errand.account)
         other = shown.get(number, Party(number))
         facts = self._facts(record, line, order, other, paid=errand.account == int(order["payer"]))
@@ -350,14 +349,13 @@ def _other_of(line: StatementLine, account: int) -> int:
 
 def _others(
     errands: Sequence[_Errand], lines: Mapping[int, Mapping[int, StatementLine]]
-) -> list[int]:
-    """Return whom the texts of these errands are about, each once."""
-    found = {
+) -> set[int]:
+    """Return whom the texts of these errands are about."""
+    return {
         _other_of(line, errand.account)
         for errand in errands
         if (line := lines.get(errand.account, {}).get(errand.entry)) is not None
     }
-    return sorted(found)
 
 
 def _told_to(order: np.void, account: int) -> TextKind | None:

@@ -20,7 +20,7 @@ import contextlib
 import logging
 import struct
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -32,7 +32,6 @@ from harambee.handset.profiles import (
     ProfileError,
     is_signed,
     masked_name,
-    masked_number,
     read_profile,
 )
 from harambee.ledger.records import (
@@ -47,6 +46,7 @@ from harambee.node.holders import co_holders, holders
 from harambee.node.port import NameAnswer, NameStatus, ProfileStatus, UnavailableError
 from harambee.node.profile_store import Counted, Kept, ProfileStore, ProfileStoreError
 from harambee.protocol.committee import Committee
+from harambee.texts.parties import Party, masked_telephone
 
 CLOCK_US_MAX: Final = 300_000_000
 """How far an asker's clock may be off: five minutes."""
@@ -414,19 +414,27 @@ class NameDesk:
 
     async def _tell(self, payee: int) -> NameAnswer:
         """Return what the profile that lies here lets others see."""
-        record = await self.ledger.account(payee)
-        if record is None:
+        if await self.ledger.account(payee) is None:
             return NameAnswer(NameStatus.PAYEE_UNKNOWN)
-        signed = await asyncio.to_thread(self.store.get, payee)
-        if signed is None:
+        party = await self._party(payee)
+        if party is None:
             return NameAnswer(NameStatus.NONE)
+        number = None if party.number is None else masked_telephone(party.number)
+        return NameAnswer(NameStatus.KNOWN, party.name, number)
+
+    async def _party(self, account: int) -> Party | None:
+        """Return what others may see of the owner of an account; None if no profile lies here."""
+        record = await self.ledger.account(account)
+        signed = await asyncio.to_thread(self.store.get, account)
+        if record is None or signed is None:
+            return None
         profile = read_profile(signed)
         kind = AccountKind(int(record["flags"][0]) & KIND_MASK)
         number = None
         if profile.number is not None and kind not in TRADES:
             named = await self.ledger.alias(self.ledger.alias_of(profile.number))
-            number = masked_number(profile.number) if named == payee else None
-        return NameAnswer(NameStatus.KNOWN, masked_name(profile.name, kind), number)
+            number = profile.number if named == account else None
+        return Party(account, masked_name(profile.name, kind), number, profile.language)
 
     async def _ask_name(
         self, holder: int, what: Errand, signed: bytes, patience_s: float
@@ -435,6 +443,15 @@ class NameDesk:
             return read_answer(await self.errands.ask(holder, what, signed, patience_s))
         except ErrandError:
             return NameAnswer(NameStatus.UNAVAILABLE)
+
+    async def parties(self, accounts: Sequence[int]) -> dict[int, Party]:
+        """Return what texts may show of these accounts' owners: of those whose profiles lie here."""
+        try:
+            found = await asyncio.gather(*map(self._party, accounts))
+        except (ProfileStoreError, UnavailableError) as error:
+            log.warning("texts name nobody for now: %s", error)
+            return {}
+        return {party.account: party for party in found if party is not None}
 
     # -- errands of others ------------------------------------------------------------------------
 

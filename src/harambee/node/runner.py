@@ -227,6 +227,7 @@ class SuperAgent:
             config.texts_folder / "cursor.json",
             Style(config.texts_brand, config.texts_language),
             lambda: self._journal.count,
+            self._names.parties,
         )
         self.service.text_facts = courier.facts
         return courier

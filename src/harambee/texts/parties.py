@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harambee.texts.gsm import fold
+from harambee.texts.languages import Language
 
 NAME_MAX: Final = 32
 """Characters of a name or a reference that a text shows, so that it stays within its segments."""
@@ -21,6 +22,8 @@ class Party:
     name: str | None = None
     number: str | None = None
     """In the form that the directory hashes: "+254712345678", "till:123456", "agent:12345"."""
+    language: Language | None = None
+    """In which it wants to be written to, if that is known."""
 
 
 def shown_name(name: str) -> str:
