@@ -14,6 +14,7 @@ from tests.protocol.network import (
 )
 
 from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import POSITION_ENROLMENT, account_number
 from harambee.protocol.chains import VOTED
 from harambee.protocol.messages import BlockArrived, HeadsArrived
@@ -116,6 +117,51 @@ def test_a_cancel_beside_an_order_frees_the_slot():
     assert not is_decided(network, ANN, 0)
     network.cut = set()
     network.until(lambda: is_decided(network, ANN, 0))
+    network.run(1)
+    network.assert_sound()
+    network.assert_same()
+    network.pay(1, make_order(ANN, BEN, 10_000, 1))
+
+
+def refusing(replica, order, outcome):
+    """Let a replica's ledger refuse an order that others may accept, as one does that has seen less."""
+    check = replica.ledger.check
+
+    def refuse(orders, *rest):
+        codes = check(orders, *rest)
+        codes[[row.tobytes() == order[0].tobytes() for row in orders]] = outcome
+        return codes
+
+    replica.ledger.check = refuse
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_two_signed_orders_in_blocks_are_enough_to_open_a_slot(forged):
+    """Two have voted for the order, which three refused; these vote for the cancel, that comes once.
+
+    Neither has a quorum, and those who may not vote for the one that came later are too few to open the slot.
+    """
+    network = Network(n=7)
+    for index in (5, 6):
+        network.kill(index)
+    network.run(1)
+    order = make_order(ANN, BEN, 10_000, 0)
+    for index in (2, 3, 4):
+        refusing(network.nodes[index].replica, order, Outcome.PAYEE_BALANCE_ABOVE_LIMIT)
+    network.offer(0, order)
+    network.run(0.5)
+    cancel = make_order(ANN, ANN, 0, 0, kind=OrderKind.CANCEL)
+    if forged:
+        cancel["signature"][0, 0] ^= 1
+        carrier, _ = make_block(5, 1, NO_DIGEST, orders=cancel)
+        for index in range(5):
+            network._later(0, index, BlockArrived(5, carrier))
+        network.run(5)
+        assert len(network.nodes[0].replica.disputes.get(Slot.of(order[0])).orders) == 2
+        assert not fenced_by(network, order), "a liar cannot open an honest payer's slot"
+        return
+    network.offer(2, cancel)
+    network.until(lambda: is_decided(network, ANN, 0), seconds=3)
     network.run(1)
     network.assert_sound()
     network.assert_same()

@@ -6,7 +6,9 @@ read from one's own chain, so a restart finds every promise again.
 
 A slot is *opened* (fenced from view 0 to 1) of one's own accord only for a payer's next sequence, with two
 signed orders in hand, or one that was offered again without success; and only so often for each payer and
-region. *Joining* w others is never limited: at least one of them is honest.
+region. Who is shown the second of two after a vote for the first opens it at once; who merely sees both in
+blocks gives view 0 the time of a view first: a cancel of what everybody refused is final before that.
+*Joining* w others is never limited: at least one of them is honest.
 """
 
 from collections.abc import Callable
@@ -88,6 +90,8 @@ class _Case:
     """The rate limits let it be opened; it will be, whatever comes."""
     timer_view: int = 0
     timer_due: int = 0
+    rivals_due: int = 0
+    """When view 0 is over in which two signed orders lie; 0 as long as they do not."""
 
     @property
     def is_justified(self) -> bool:
@@ -107,12 +111,14 @@ class Rescuer:
         disputes: Disputes,
         is_next: Callable[[Slot], bool],
         passes: Callable[[Dispute, bytes], bool],
+        is_signed: Callable[[Dispute, bytes], bool],
         sees: Callable[[], Clock],
     ) -> None:
         """`pace_ns` is the least time between two of one's own blocks.
 
         `is_next` says whether a slot is the next of its payer here; `passes` whether an order of a dispute
-        passes every check of a voter but lock and view; `sees` what one's next block may have in its past.
+        passes every check of a voter but lock and view; `is_signed` whether its payer signed it; `sees` what
+        one's next block may have in its past.
         """
         self._committee = committee
         self._index = index
@@ -121,6 +127,7 @@ class Rescuer:
         self._disputes = disputes
         self._is_next = is_next
         self._passes = passes
+        self._is_signed = is_signed
         self._sees = sees
         self._cases: dict[Slot, _Case] = {}
         self._tables: dict[bytes, bytes] = {}
@@ -188,12 +195,13 @@ class Rescuer:
             slot
             for slot, case in self._cases.items()
             if (case.timer_due and now >= case.timer_due)
-            or (case.is_justified and not case.timer_view)
+            or ((case.is_justified or 0 < case.rivals_due <= now) and not case.timer_view)
         ]
 
     def next_timer(self, now: int) -> int | None:
         """When the next view runs out that has not yet; None if none runs."""
-        return min((c.timer_due for c in self._cases.values() if c.timer_due > now), default=None)
+        timers = (t for c in self._cases.values() for t in (c.timer_due, c.rivals_due) if t > now)
+        return min(timers, default=None)
 
     # -- what is to be said -----------------------------------------------------------------------
 
@@ -265,12 +273,28 @@ class Rescuer:
                     case.timer_due = self._runs_out(own, now)
                 elif case is not None and now >= case.timer_due:
                     return own + 1
-        if own or case is None or not case.is_justified or not self._is_next(slot):
+        if own or not self._is_next(slot):
+            return own
+        if dispute is not None and len(dispute.orders) > 1:
+            case = self._with_rivals(dispute, now)
+        if case is None or not case.is_justified:
             return own
         if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):
             return own
         case.opening = case.opening or self._may_open(slot, now)
         return 1 if case.opening else 0
+
+    def _with_rivals(self, dispute: Dispute, now: int) -> _Case | None:
+        """The case of a slot in which several orders lie: two signed ones are in hand when view 0 is over."""
+        case = self._case(dispute.slot)
+        if case is None or case.is_justified or now < case.rivals_due:
+            return case
+        signed = [name for name in dispute.orders if self._is_signed(dispute, name)]
+        if len(signed) >= FENCE_ORDERS_MAX and case.rivals_due:
+            case.known = {name: dispute.orders[name] for name in signed[:FENCE_ORDERS_MAX]}
+        elif len(signed) >= FENCE_ORDERS_MAX:
+            case.rivals_due = now + self.view_ns
+        return case
 
     def _runs_out(self, view: int, now: int) -> int:
         """When a view is over that begins now.

@@ -305,6 +305,7 @@ class Replica:
             self.disputes,
             self._is_next,
             self._passes_in_recovery,
+            self._is_signed_anywhere,
             lambda: self.chains.clock_above([self.lane, *self._followed()]),
         )
         self.catch_up = CatchUp(committee.n, index)
@@ -1269,6 +1270,12 @@ class Replica:
         found.sort(key=lambda place: place[:2])
         _, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
         self._apply(held, np.array([row], np.uint32), effects)
+
+    def _is_signed_anywhere(self, dispute: Dispute, name: bytes) -> bool:
+        """Whether a block carries this order as its payer signed it."""
+        lying = (at for at, lies_there in dispute.places.items() if lies_there == name)
+        found = ((self._held_at(at.lane, at.height), at.row) for at in lying)
+        return any(held is not None and self._is_signed(held, row) for held, row in found)
 
     def _is_signed(self, held: Held, row: int) -> bool:
         if held.signatures is None:
