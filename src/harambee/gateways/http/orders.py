@@ -157,6 +157,7 @@ def order_document(port: Port, order: bytes) -> dict[str, Any]:
         "kind": _KIND_NAMES.get(kind, str(kind)),
         "tariff": int(row["tariff"]),
         "day": day,
+        "options": row["options"].tobytes().hex(),
         "reference": row["reference"].tobytes().hex(),
         "receipt_code": receipt_code(payer, sequence, day, port.genesis.regions),
     }
