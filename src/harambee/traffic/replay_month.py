@@ -6,12 +6,13 @@ offered, each payer's one after the other, while the commissions of the day befo
 became final is what the load was told; from that alone the books are closed, and every super-agent
 must hold what they say.
 
-**Time is short.** A month goes by in minutes, and all orders carry the date of the day on which they
-are sent. So there are as many agents as belong to the part of the month, whose floats live through
-it, but half as many customers as transactions, whose limits are those of a day. A super-agent's own
-accounts have one order in flight, as any payer has; so that paying 46,000 commissions does not take
-hours, each super-agent has several regions, with accounts of its own in each. For the same reason
-there are many employers, and most salaries are in the opening balances.
+**Time is short.** A month goes by in minutes, and all orders carry the date of the day on which
+they are sent. So there are as many agents as belong to the part of the month, whose floats live
+through it, but half as many customers as transactions, whose limits are those of a day. A
+super-agent's own accounts have one order in flight, as any payer has; so that paying 46,000
+commissions does not take half an hour, each super-agent has several regions, with accounts of its
+own in each. For the same reason there are many employers, and most salaries are in the opening
+balances.
 """
 
 import asyncio
@@ -72,7 +73,7 @@ REGIONS_EACH_MAX: Final = 16
 """Of one super-agent."""
 FUNDING_CENTS: Final = FLOAT_CENTS // 4
 """What each commission account begins with, out of its super-agent's float."""
-PACE: Final = Pace(batch=128, in_flight=8)
+PACE: Final = Pace()
 
 
 def nation_for(month: Sequence[Profile], super_agents: int, seed: int) -> Nation:
