@@ -93,6 +93,9 @@ SPOILT = [
     (f"{HOME}/signing.key", garble, "signing.key"),
     (f"{HOME}/enrolment.key", Path.unlink, "enrolment.key"),
     (f"{HOME}/treasury.key", Path.unlink, "treasury.key"),
+    (f"{HOME}/profile.key", Path.unlink, "profile.key"),
+    (f"{HOME}/profile.key", cut, "profile.key"),
+    (f"{HOME}/profiles/data.mdb", garble, "profiles"),
     (f"{HOME}/tls.key", Path.unlink, "tls.key"),
     (f"{HOME}/tls.key", garble, "tls.key"),
     (f"{HOME}/tls.crt", garble, "tls.crt"),
@@ -111,6 +114,9 @@ def test_a_super_agent_does_not_start_from_a_spoilt_folder(network, name, spoil,
     one_sentence(node(network), words)
     after = everything_in(network)
     journal = network / HOME / "journal"
+    readers = network / HOME / "profiles" / "lock.mdb"  # who reads now: no content of anybody
+    for seen in (before, after):
+        seen.pop(readers)
     assert {file: data for file, data in after.items() if journal not in file.parents} == before
 
 

@@ -63,9 +63,9 @@ MUTATIONS = {
         DEFINITION,
     ),
     "the votes of those who fork are not counted": Mutation(
-        "disputes",
-        "voting = np.flatnonzero(self.row(len(clock)) <= clock)",
-        "voting = np.flatnonzero((self.row(len(clock)) <= clock)[: chains.members])",
+        "chains",
+        "lanes = np.flatnonzero(voting)",
+        "lanes = np.flatnonzero(voting[: self.members])",
         DEFINITION,
     ),
     "the lowest certificate is stated": Mutation(
@@ -253,6 +253,24 @@ MUTATIONS = {
         "self._waiting.append((orders[waits], where, indices[waits]))",
         "self._waiting = [(orders[waits], where, indices[waits])]",
         "tests/protocol/test_applying.py",
+    ),
+    "a bulk pay-out may come without its table": Mutation(
+        "wire",
+        "    if len(tabled) != len(bulk):\n",
+        "    if False:\n",
+        "tests/protocol/test_bulk.py",
+    ),
+    "a table need not be the one that its order names": Mutation(
+        "wire",
+        'orders[index]["reference"].tobytes() != name',
+        "False",
+        "tests/protocol/test_bulk.py",
+    ),
+    "a table that waits with its order is forgotten": Mutation(
+        "applying",
+        "            self._keep_tables(orders[waits], tables)\n",
+        "",
+        "tests/protocol/test_bulk.py",
     ),
 }
 

@@ -1,6 +1,7 @@
 """A network that a terminal can use: real files, keys and HTTP servers over a ledger of one dict."""
 
 import asyncio
+import os
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -15,13 +16,23 @@ from harambee.cli.main import main
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import sign
 from harambee.gateways.http.app import HttpGateway
+from harambee.handset.name_checks import is_asked_by, read_question
 from harambee.handset.orders import today
+from harambee.handset.profiles import is_signed, read_profile
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
 from harambee.node.directory import alias_of
 from harambee.node.network_folder import create_network, load_node
-from harambee.node.port import Slot, State, StatementLine, Submission
+from harambee.node.port import (
+    NameAnswer,
+    NameStatus,
+    ProfileStatus,
+    Slot,
+    State,
+    StatementLine,
+    Submission,
+)
 
 
 @dataclass
@@ -31,6 +42,10 @@ class Ledger:
     network: Any
     accounts: dict[int, Any] = field(default_factory=dict)
     final: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    names: dict[int, NameAnswer] = field(default_factory=dict)
+    asked: list[Any] = field(default_factory=list)
+    profiles: list[Any] = field(default_factory=list)
+    profile_status: ProfileStatus = ProfileStatus.KEPT
 
     def __post_init__(self):
         self.directory_key = self.network.directory_key()
@@ -42,6 +57,10 @@ class Ledger:
             for name in ("key", "balance", "flags", "next_sequence"):
                 record[name] = opening[name]
             self.accounts[int(opening["number"])] = record
+
+    def opened(self, number):
+        balances = [o["balance"] for o in self.network.openings if o["number"] == number]
+        return int(balances[0]) if balances else 0
 
     def judge(self, row):
         slot = int(row["payer"]), int(row["sequence"])
@@ -74,7 +93,7 @@ class LedgerPort:
     def ready(self):
         return None
 
-    async def submit(self, orders, possessions, wait_ms):
+    async def submit(self, orders, possessions, wait_ms, tables=None):
         outcomes = np.array([self.ledger.judge(row) for row in orders], np.uint8)
         states = np.where(outcomes == 0, State.FINAL, State.REFUSED).astype(np.uint8)
         return Submission(states, outcomes)
@@ -90,8 +109,21 @@ class LedgerPort:
         return self.ledger.accounts.get(number)
 
     async def statement(self, number, limit, before):
-        orders = [o for (p, _), o in self.ledger.final.items() if p == number]
-        return [StatementLine(n, o, 0, 0, -100, 100) for n, o in enumerate(orders)][::-1][:limit]
+        balance = self.ledger.opened(number)
+        lines = []
+        for entry, order in enumerate(self.ledger.final.values()):
+            row = np.frombuffer(order, ORDER)[0]
+            payer, payee = int(row["payer"]), int(row["payee"])
+            if number not in (payer, payee):
+                continue
+            fee = int(row["fee"])
+            change = -int(row["amount"]) - fee if number == payer else int(row["amount"])
+            balance += change
+            sides = (payee, fee) if number == payer else (payer, 0)
+            time_ms = int(row["day"]) * 86_400_000
+            lines.append(StatementLine(entry, order, 0, time_ms, change, balance, *sides))
+        older = [line for line in lines[::-1] if before is None or line.entry < before]
+        return older[:limit]
 
     async def alias(self, alias):
         return self.ledger.numbers.get(alias)
@@ -112,6 +144,22 @@ class LedgerPort:
             self.ledger.numbers[self.alias_of(msisdn)] = int(row["payee"])
         return int(row["payee"])
 
+    async def check_name(self, question):
+        asked = read_question(question)
+        key = self.ledger.accounts[asked.asker]["key"].tobytes()
+        if not is_asked_by(question, self.genesis.network, key):
+            return NameAnswer(NameStatus.UNSIGNED)
+        self.ledger.asked.append(asked)
+        return self.ledger.names.get(asked.payee, NameAnswer(NameStatus.NONE))
+
+    async def keep_profile(self, signed):
+        profile = read_profile(signed)
+        key = self.ledger.accounts[profile.account]["key"].tobytes()
+        if not is_signed(signed, self.genesis.network, key):
+            return ProfileStatus.UNSIGNED
+        self.ledger.profiles.append(profile)
+        return self.ledger.profile_status
+
     def receipt(self, order_id):
         prefix = signed_prefix(TAG_RECEIPT, self.genesis.network) + bytes(4)
         return sign(self.key, prefix + order_id + b"\0")
@@ -126,7 +174,10 @@ class LedgerPort:
 
 def free_ports(count):
     """The first of so many free ports in a row."""
-    for base in range(21_000, 31_000, count):
+    places = 10_000 // count
+    for turn in range(places):
+        # Two runs of the tests at once begin their search in different places.
+        base = 21_000 + (os.getpid() + turn) % places * count
         held = []
         try:
             held += [socket.create_server(("127.0.0.1", base + n)) for n in range(count)]

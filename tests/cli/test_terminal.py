@@ -1,14 +1,21 @@
 """What a person at the terminal types, reads and gets back as an exit status."""
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 
+from harambee.cli.accounts import EAST_AFRICA
 from harambee.cli.main import COMMANDS, main
 from harambee.cli.terminal import FailureError, network_words, one_sentence, program
+from harambee.node.outbox import Outbox
+from harambee.node.texts import Text
+from harambee.texts.languages import Language
 
 
 def run(*words):
@@ -49,8 +56,13 @@ def test_paying_is_quick_to_start_with():
 def test_a_payment_is_final_and_says_so(served):
     result = served.run("pay", "customer-1", "customer-2", "100")
     assert result.exit_code == 0, result.stderr
-    assert "Confirmed. Ksh100.00 paid to account" in result.stdout
-    assert "signed receipts of" in result.stdout
+    receipts, text = result.stdout.splitlines()
+    assert "signed receipts of" in receipts
+    assert re.fullmatch(
+        r"\w{10} Confirmed\. Ksh100\.00 sent to customer-2 on \d+/\d+/\d\d at \d+:\d\d [AP]M\. "
+        r"New Harambee balance is Ksh4,900\.00\. Transaction cost, Ksh0\.00\.",
+        text,
+    )
     before = served.run("balance", "customer-2", "--json")
     assert last_json(before)["balance_cents"] == 510_000
 
@@ -78,6 +90,107 @@ def test_a_payment_beyond_the_balance_is_refused_and_the_next_one_works(served):
     assert served.run("pay", "customer-1", "customer-2", "100").exit_code == 0
     lines = last_json(served.run("statement", "customer-1", "--json"))["lines"]
     assert [line["order"]["kind"] for line in lines] == ["send", "cancel"]
+
+
+def test_a_payee_by_telephone_is_shown_masked(served):
+    result = served.run("pay", "customer-1", "0700000002", "100")
+    assert "sent to customer-2 0700***002 on" in result.stdout
+
+
+def texted(served, index, *accounts):
+    outbox = Outbox(served.network.node(index).texts_folder)
+    texts = [
+        Text(account, Language.ENGLISH, "sent", f"UC{account:08d}", account, f"To {account}.")
+        for account in accounts
+    ]
+    asyncio.run(outbox.send(texts))
+
+
+def test_texts_that_have_left(served):
+    assert served.run("texts").stdout == "No texts have left yet.\n"
+    two = next(row.account for row in served.network.demo() if row.name == "customer-2")
+    texted(served, 0, 3, two)
+    texted(served, 1, 4)
+    first, second = served.network.names[:2]
+    assert served.run("texts").stdout.splitlines() == [
+        f"{first} to account 3: To 3.",
+        f"{second} to account 4: To 4.",
+        f"{first} to account {two}: To {two}.",
+    ]
+    assert served.run("texts", "customer-2").stdout == f"{first} to account {two}: To {two}.\n"
+    (text,) = last_json(served.run("texts", "--super-agent", second, "--json"))["texts"]
+    assert (text["super_agent"], text["account"], text["segments"]) == (second, 4, 1)
+    assert served.run("texts", "--limit", "1").stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        (["--follow", "--json"], 2, "does not end"),
+        (["--super-agent", "nobody"], 1, "There is no super-agent nobody here"),
+        (["nobody"], 1, "nobody with a key"),
+    ],
+)
+def test_texts_that_cannot_be_shown(served, words, status, sentence):
+    result = served.run("texts", *words)
+    assert (result.exit_code, sentence in result.stderr) == (status, True)
+
+
+def paid_twice(served):
+    assert served.run("pay", "customer-1", "customer-2", "100").exit_code == 0
+    assert served.run("pay", "customer-1", "customer-3", "200").exit_code == 0
+
+
+def test_a_whole_statement_as_text(served):
+    paid_twice(served)
+    shown = served.run("statement", "customer-1", "--format", "text")
+    assert shown.exit_code == 0, shown.stderr
+    assert "Opening Balance  Ksh 5,000.00\n" in shown.stdout
+    assert "Customer Transfer to customer-3" in shown.stdout
+    balance = last_json(served.run("balance", "customer-1", "--json"))["balance_cents"]
+    assert f"Closing Balance  Ksh {balance // 100:,}.{balance % 100:02d}\n" in shown.stdout
+    received = served.run("statement", "customer-2", "--format", "text").stdout
+    assert "Funds Received from customer-1" in received
+
+
+def test_a_whole_statement_as_csv_and_pdf(served, tmp_path):
+    paid_twice(served)
+    shown = served.run("statement", "customer-1", "--format", "csv")
+    assert shown.stdout_bytes.startswith(b"Receipt No.,Completion Time,Details,")
+    assert shown.stdout_bytes.count(b"\r\n") == 6
+    file = tmp_path / "statement.pdf"
+    made = served.run("statement", "customer-1", "--format", "pdf", "-o", str(file), "--json")
+    assert made.exit_code == 0, made.stderr
+    assert last_json(made)["rows"] == 3
+    assert file.read_bytes().startswith(b"%PDF-")
+    to_nowhere = served.run("statement", "customer-1", "-o", str(tmp_path))
+    assert to_nowhere.exit_code == 2
+    assert served.run("statement", "customer-1", "-o", str(file / "x")).exit_code == 1
+
+
+def test_a_statement_of_a_period(served):
+    paid_twice(served)
+    today = datetime.now(UTC).astimezone(EAST_AFRICA).date()
+    assert "Customer" in served.run("statement", "customer-1", "--from", str(today)).stdout
+    before = served.run("statement", "customer-1", "--to", str(today - timedelta(days=1))).stdout
+    assert "Nothing moved the account in this period." in before
+    assert "Closing Balance  Ksh 5,000.00" in before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--format", "pdf", "--limit", "5"], "--limit is for the short list"),
+        (["--from", "2026-03-01", "--before", "5"], "--before is for the short list"),
+        (["--format", "csv", "--json"], "-o FILE"),
+        (["--from", "2026-03-02", "--to", "2026-03-01"], "ends before it begins"),
+        (["--from", "1/3/2026"], "does not match the format"),
+    ],
+)
+def test_statements_that_cannot_be_asked_for(served, words, sentence):
+    result = served.run("statement", "customer-1", *words)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
 
 
 def test_somebody_registers_is_paid_and_pays(served):

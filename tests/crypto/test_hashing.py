@@ -24,6 +24,8 @@ def test_the_tags_are_those_of_the_wire_format():
         "hrb1:genesis",
         "hrb1:evidence",
         "hrb1:refusal",
+        "hrb1:profile",
+        "hrb1:name-check",
     ]
 
 

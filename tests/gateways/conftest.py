@@ -12,8 +12,18 @@ from harambee.crypto.signatures import from_seed, sign
 from harambee.gateways.http.app import HttpGateway
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
+from harambee.ledger.records import PAYEE as PAYEE_ROW
 from harambee.money.tariff import shipped_tariff
-from harambee.node.port import EnrolmentError, Slot, State, StatementLine, Submission
+from harambee.node.port import (
+    EnrolmentError,
+    NameAnswer,
+    NameStatus,
+    ProfileStatus,
+    Slot,
+    State,
+    StatementLine,
+    Submission,
+)
 from harambee.protocol.genesis import Genesis, GenesisDocument, MemberDocument
 
 TODAY = 20_781
@@ -43,10 +53,17 @@ class FakePort:
     state: State = State.FINAL
     not_ready: str | None = None
     submitted: list[Any] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
     fails: bool = False
     digests: int = 0
     kept_evidence: dict[int, bytes] = field(default_factory=dict)
+    profiles: list[bytes] = field(default_factory=list)
+    profile_status: ProfileStatus = ProfileStatus.KEPT
+    questions: list[bytes] = field(default_factory=list)
+    name_answer: NameAnswer = field(
+        default_factory=lambda: NameAnswer(NameStatus.KNOWN, "GIVEN F.", "0712***678")
+    )
 
     def __post_init__(self):
         for number in (PAYER, PAYEE):
@@ -62,10 +79,11 @@ class FakePort:
     def ready(self):
         return self.not_ready
 
-    async def submit(self, orders, possessions, wait_ms):
+    async def submit(self, orders, possessions, wait_ms, tables=None):
         if self.fails:
             raise RuntimeError("a bug")
         self.submitted.append((orders, possessions))
+        self.tables.append(tables)
         self.waits.append(wait_ms)
         outcomes = np.full(len(orders), self.outcome, np.uint8)
         return Submission(np.full(len(orders), self.state, np.uint8), outcomes)
@@ -77,6 +95,9 @@ class FakePort:
             if (row["payer"], row["sequence"]) == (payer, sequence):
                 return Slot(State.FINAL, order)
         return Slot(State.UNKNOWN, None)
+
+    async def payees(self, payer, sequence):
+        return np.array([(PAYEE, 700)], PAYEE_ROW) if (payer, sequence) == (PAYER, 7) else None
 
     async def slots(self, keys):
         found = np.zeros(len(keys), ORDER)
@@ -99,7 +120,9 @@ class FakePort:
     async def statement(self, number, limit, before):
         entries = range(1, len(self.finals_held) + 1)
         chosen = [e for e in reversed(entries) if before is None or e < before][:limit]
-        return [StatementLine(e, self.finals_held[e - 1], 1, 5, -100, 900) for e in chosen]
+        return [
+            StatementLine(e, self.finals_held[e - 1], 1, 5, -100, 900, PAYEE, 7, 2) for e in chosen
+        ]
 
     async def alias(self, alias):
         return PAYEE if alias == self.alias_of(NUMBER) else None
@@ -114,6 +137,14 @@ class FakePort:
         if msisdn is not None:
             raise EnrolmentError("This number is registered already.")
         return (1 << 20) + 40
+
+    async def keep_profile(self, signed):
+        self.profiles.append(signed)
+        return self.profile_status
+
+    async def check_name(self, question):
+        self.questions.append(question)
+        return self.name_answer
 
     async def finals(self, after, limit):
         chosen = self.finals_held[after : after + limit]

@@ -246,6 +246,9 @@ def test_a_statement_turns_its_pages(client, port, order):
     first = ask(client, "GET", path, query=b"limit=2").document
     assert [line["entry"] for line in first["lines"]] == [3, 2]
     assert first["lines"][0]["super_agent"] == "agent-1"
+    told = {name: first["lines"][0][name] for name in ("other", "charge_cents", "commission_cents")}
+    assert told == {"other": PAYEE, "charge_cents": 7, "commission_cents": 2}
+    assert first["lines"][0]["order"]["options"] == "000000"
     last = ask(client, "GET", path, query=f"limit=2&before={first['next_before']}".encode())
     assert [line["entry"] for line in last.document["lines"]] == [1]
     assert last.document["next_before"] is None

@@ -9,15 +9,18 @@ import aiohttp
 import pytest
 import uvicorn
 
+from harambee.crypto.signatures import from_seed
 from harambee.gateways.http.app import HttpGateway
 from harambee.handset.doors import DoorError, DoorProblemError, open_doors
 from harambee.handset.network_file import DoorAddress
 from harambee.handset.orders import order_id
+from harambee.handset.profiles import Profile, sign_profile
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import AccountKind
-from harambee.node.port import State
+from harambee.node.port import ProfileStatus, State
 
 PAYER, PAYEE, MISSING = 16, 17, 99
+PROFILE = sign_profile(from_seed(b"o" * 32), b"n" * 32, Profile(PAYER, 1, "Given Family"))
 
 
 @asynccontextmanager
@@ -94,6 +97,13 @@ async def _ask_as_a_handset(port, order):
         assert line.change_cents == -100
         assert (await door.enrolment()).account == (1 << 20) + 40
         assert await door.register(bytes(64), bytes(64), None) == (1 << 20) + 40
+        found = await door.name_of(bytes(80))
+        assert (found.name, found.number) == ("GIVEN F.", "0712***678")
+        await door.keep_profile(PROFILE)
+        assert port.profiles == [PROFILE]
+        port.profile_status = ProfileStatus.UNSIGNED
+        with pytest.raises(DoorProblemError, match="has not signed"):
+            await door.keep_profile(PROFILE)
         with pytest.raises(DoorProblemError, match="registered already"):
             await door.register(bytes(64), bytes(64), "0712345678")
     async with open_doors([DoorAddress("agent-0", base)]) as (door,):

@@ -33,13 +33,23 @@ PAYER, PAYEE, SHOP, NOBODY = 16, 17, 18, 99
 TELEPHONE = "+254712345678"
 
 
-def make_genesis():
+def make_genesis(tariff=1):
     members = [
         MemberDocument(f"agent-{index}", key.public.hex(), "00" * 32, [index])
         for index, key in enumerate(KEYS)
     ]
     document = GenesisDocument(
-        1, "test", True, 0, "2026-01-01", members, [shipped_tariff().to_document()], [], [], 0, ""
+        1,
+        "test",
+        True,
+        0,
+        "2026-01-01",
+        members,
+        [shipped_tariff(tariff).to_document()],
+        [],
+        [],
+        0,
+        "",
     )
     return Genesis(document, b"")
 
@@ -53,6 +63,8 @@ class Truth:
     numbers: dict[Any, Any] = field(default_factory=dict)
     final: dict[Any, Any] = field(default_factory=dict)
     seen: list[Any] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
+    """What came beside bulk orders."""
     waiting: list[Any] = field(default_factory=list)
 
     def __post_init__(self):
@@ -137,6 +149,18 @@ class FakeDoor:
         if outcome is Outcome.ACCEPTED:
             return Offered("final", self.receipt(name), None)
         return Offered("refused", None, self.refusal(name, outcome))
+
+    async def pay_out(self, order, table, wait_ms):
+        self.truth.tables.append(table)
+        return await self.offer(order, wait_ms)
+
+    async def standings(self, numbers):
+        found = (self.truth.accounts.get(number) for number in numbers)
+        return tuple(0 if account is None else int(account.kind) for account in found)
+
+    async def balances(self, numbers):
+        found = (self.truth.accounts.get(number) for number in numbers)
+        return tuple(0 if account is None else account.balance_cents for account in found)
 
     async def slot(self, payer, sequence, name, wait_ms):
         while (payer, sequence) not in self.truth.final:

@@ -2,18 +2,21 @@
 
 import asyncio
 import stat
+from dataclasses import replace
 
 import pytest
 
 from harambee.crypto.signatures import generate
 from harambee.handset.agreement import agreed
-from harambee.handset.doors import AccountView
+from harambee.handset.doors import AccountView, Line, Statement
 from harambee.handset.handset import Handset, HandsetError, PaymentStatus, find_telephone, register
 from harambee.handset.orders import OrderBody, sign_order
 from harambee.handset.wallet import Wallet, WalletError, WalletState
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import AccountKind
+
+DAY_MS = 86_400_000
 
 PAYER, PAYEE, SHOP, NOBODY, TODAY = 16, 17, 18, 99, 20_781
 TELEPHONE = "+254712345678"
@@ -245,6 +248,74 @@ def test_a_statement_comes_from_the_first_door_that_answers(scene):
     assert asyncio.run(scene("dead honest honest honest").handset().statement()).lines == []
     with pytest.raises(HandsetError, match="cannot be reached"):
         asyncio.run(scene("dead dead dead dead").handset().statement())
+
+
+def test_the_balance_after_a_payment_is_that_of_those_who_signed(scene):
+    """Two others that have not applied it yet agree on the balance before, and are not asked."""
+    stage = scene("honest honest honest honest")
+    payment = pay(stage, PAYEE, 5_000)
+    signed = {receipt.super_agent for receipt in payment.receipts}
+    before = replace(stage.truth.accounts[PAYER], balance_cents=100_000)
+
+    async def slow(number):
+        return before
+
+    for door in stage.doors:
+        if door.index not in signed:
+            door.account = slow
+    after = 100_000 - 5_000 - payment.fee_cents
+    assert asyncio.run(stage.handset().balance_after(payment)) == after
+    stage.doors[min(signed)].account = slow
+    assert asyncio.run(stage.handset().balance_after(payment)) is None
+
+
+def told_in_pages(door, entries, page=500):
+    """Let a door tell a statement with these entries, newest first, in pages."""
+
+    async def statement(number, limit, before):
+        older = [entry for entry in entries if before is None or entry < before][:page]
+        lines = [Line(entry, entry * DAY_MS, 0, 0, {}) for entry in older]
+        last = older and older[-1] != entries[-1]
+        return Statement(lines, older[-1] if last else None)
+
+    door.statement = statement
+
+
+def test_a_whole_statement_is_all_pages_of_one_door(scene):
+    stage = scene("dead honest honest honest")
+    told_in_pages(stage.doors[1], list(range(1_200, 0, -1)))
+    told_in_pages(stage.doors[2], [7])
+    whole = asyncio.run(stage.handset().whole_statement())
+    assert [line.entry for line in whole.lines] == list(range(1_200, 0, -1))
+    assert whole.account.balance_cents == 100_000
+
+
+def test_a_whole_statement_of_a_period_goes_no_further_back_than_clocks_may_differ(scene):
+    stage = scene("honest honest honest honest")
+    told_in_pages(stage.doors[0], list(range(1_200, 0, -1)), page=10)
+    whole = asyncio.run(stage.handset().whole_statement(since_ms=1_100 * DAY_MS))
+    assert whole.lines[-1].entry <= 1_099
+    assert len(whole.lines) <= 120
+
+
+@pytest.mark.parametrize("entries", [[5, 5], [5, 6], [5, 4, 9]])
+def test_a_door_whose_lines_are_in_no_order_is_left(scene, entries):
+    stage = scene("honest honest honest honest")
+    told_in_pages(stage.doors[0], entries)
+    told_in_pages(stage.doors[1], [7])
+    whole = asyncio.run(stage.handset().whole_statement())
+    assert [line.entry for line in whole.lines] == [7]
+
+
+def test_a_door_that_pages_for_ever_is_left(scene):
+    stage = scene("honest honest honest honest")
+
+    async def statement(number, limit, before):
+        return Statement([Line(9, 0, 0, 0, {})], 9)
+
+    stage.doors[0].statement = statement
+    told_in_pages(stage.doors[1], [7])
+    assert len(asyncio.run(stage.handset().whole_statement()).lines) == 1
 
 
 def test_a_new_key_gets_an_account(scene):

@@ -670,5 +670,8 @@ def test_bulk_and_other_orders_are_applied_in_the_order_of_the_array():
     ]
     assert int(town.record("customer")["balance"]) == 500_00
     assert town.ledger.entries_of(NUMBERS["customer"], 9).tolist() == [4, 2, 1]
-    assert town.ledger.entries_of(NUMBERS["business"], 9).tolist() == [5, 3, 0]
+    business = NUMBERS["business"]
+    assert town.ledger.entries_of(business, 9).tolist() == [5, 3, 0]
+    older = [town.ledger.entries_of(business, 9, before).tolist() for before in range(7)]
+    assert older == [[], [0], [0], [0], [3, 0], [3, 0], [5, 3, 0]], "rows are its payees' entries"
     assert town.ledger.total_cents() == 0

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from harambee.ledger.kinds import OrderKind
-from harambee.ledger.records import ORDER
+from harambee.ledger.payees import table_digest
+from harambee.ledger.records import ORDER, PAYEE
+from harambee.ledger.rules import Order, Payment, credits_of
 from harambee.money.tariff import shipped_tariff
 from harambee.node.service import change_cents
 
@@ -30,6 +32,22 @@ CASES = {
         {ANNA: 0, REVENUE: 0, EXCISE: 0},
     ),
 }
+
+
+def test_the_changes_of_a_bulk_pay_out_are_those_of_its_rows():
+    rows = [(SHOP, 10_000), (OFFICE, 25_000), (BILLER, 1)]
+    table = np.array(rows, PAYEE)
+    order = np.zeros(1, ORDER)[0]
+    order["payer"] = order["payee"] = ANNA
+    order["kind"], order["tariff"] = OrderKind.BULK_PAY_OUT, 2
+    order["amount"], order["fee"] = 35_001, 2_000
+    order["reference"] = np.frombuffer(table_digest(table.tobytes()), np.uint8)
+    payments = tuple(Payment(*row) for row in rows)
+    credited = credits_of(Order.of(order), TARIFFS[2], payments)
+    expected = {ANNA: -37_001, BILLER + 1: 0} | dict(credited.all)
+    found = {number: change_cents(number, order, TARIFFS, table) for number in expected}
+    assert found == expected
+    assert sum(found.values()) == 0
 
 
 @pytest.mark.parametrize(("said", "changes"), CASES.values(), ids=CASES)

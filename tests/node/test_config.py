@@ -33,8 +33,19 @@ def test_defaults_listen_on_loopback_only(write, tmp_path):
     config = read_config(write(GOOD))
     assert config.listen_http == Address("127.0.0.1", 8401)
     assert config.listen_peer == Address("127.0.0.1", 9401)
+    assert (config.name_checks_daily, config.profiles) == (5, tmp_path / "profiles")
     assert (config.pace_ms, config.heartbeat_ms, config.log_level) == (20, 1000, "info")
     assert config.journal == tmp_path.resolve() / "journal"
+
+
+def test_texts_go_to_an_outbox_beside_the_file_unless_it_says_otherwise(write, tmp_path):
+    config = read_config(write(GOOD))
+    assert (config.texts, config.texts_language, config.texts_brand) == ("outbox", "en", "Harambee")
+    assert config.texts_folder == tmp_path.resolve() / "texts"
+    said = 'texts = "off"\ntexts_language = "sw"\ntexts_brand = "Pamoja"\ntexts_folder = "/srv/x"\n'
+    config = read_config(write(GOOD + said))
+    assert (config.texts, config.texts_language, config.texts_brand) == ("off", "sw", "Pamoja")
+    assert str(config.texts_folder) == "/srv/x"
 
 
 def test_paths_are_relative_to_the_file_and_may_be_absolute(write, tmp_path):
@@ -47,11 +58,16 @@ def test_paths_are_relative_to_the_file_and_may_be_absolute(write, tmp_path):
     ("text", "sentence"),
     [
         ("", "missing required field `name`"),
+        (GOOD + "name_checks_daily = -1", "name_checks_daily: expected `int` >= 0"),
+        (GOOD + "name_checks_daily = 101", "name_checks_daily: expected `int` <= 100"),
         (GOOD + "pace_ms = 0", "pace_ms: expected `int` >= 1"),
         (GOOD + 'pace_ms = "20"', "pace_ms: expected `int`, got `str`"),
         (GOOD + "pace_ms = 20.5", "pace_ms: expected `int`, got `float`"),
         (GOOD + "heartbeat_ms = 10", "heartbeat_ms must not be below pace_ms"),
         (GOOD + 'log_level = "loud"', "log_level: invalid enum value 'loud'"),
+        (GOOD + 'texts = "sms"', "texts: invalid enum value 'sms'"),
+        (GOOD + 'texts_language = "de"', "texts_language: invalid enum value 'de'"),
+        (GOOD + f'texts_brand = "{"x" * 17}"', "texts_brand: expected `str` of length <= 16"),
         (GOOD + 'colour = "red"', "unknown field `colour`"),
         (GOOD + 'listen_http = "8401"', "listen_http: '8401' is not an address"),
         (GOOD + 'listen_peer = "host:70000"', "listen_peer: 'host:70000' has a port above 65535"),

@@ -71,6 +71,7 @@ BANK = account_number(0, 20)
 FIRST_CUSTOMER = 32
 OPENING_CENTS = 1_000_000
 TARIFF = shipped_tariff()
+NEWER_TARIFF = shipped_tariff(2)
 SUPER_AGENT_KEYS = [from_seed(digest(b"super-agent", bytes([i]))) for i in range(16)]
 
 
@@ -91,7 +92,7 @@ def customers(count):
 
 def make_ledger(n, people, opening_cents=OPENING_CENTS):
     del n  # one region is enough for every test here, whoever enrols in it
-    ledger = Ledger(1, (TARIFF,))
+    ledger = Ledger(1, (TARIFF, NEWER_TARIFF))
     rows = [
         (account_number(0, POSITION_ENROLMENT), 0, AccountKind.ENROLMENT),
         (account_number(0, POSITION_REVENUE), 0, AccountKind.REVENUE),

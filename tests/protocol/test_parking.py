@@ -51,7 +51,7 @@ def test_a_branch_is_asked_for_as_far_as_parked_blocks_refer_to_it():
     parking = parked(followers)
     parking.wait(followers[0].digest, names[0])
     assert asked(parking, 0) == [names[0]], "one by one it would be, at one for each answer"
-    parking.look_ahead(FORKER, lambda name: name.height <= 5, MS)
+    parking.look_ahead([FORKER], lambda name: name.height <= 5, MS)
     assert asked(parking, 2 * MS) == names[5:], "but for those that are held"
     assert all(parking.is_wanted(name.digest) for name in names[5:])
 
@@ -59,7 +59,7 @@ def test_a_branch_is_asked_for_as_far_as_parked_blocks_refer_to_it():
 def test_what_a_parked_block_waits_for_is_asked_for_before_what_lies_ahead():
     names, followers = branch_of(20)
     parking = parked(followers)
-    parking.look_ahead(FORKER, lambda name: name.height == 1, 0)
+    parking.look_ahead([FORKER], lambda name: name.height == 1, 0)
     parking.wait(followers[0].digest, names[0])
     assert parking.lacking()[0] == names[0]
     assert parking.arrived(names[0].digest) == [followers[0].digest]
@@ -70,11 +70,11 @@ def test_names_of_blocks_that_do_not_exist_are_few_and_forgotten():
     parking = parked(followers)
     now = 0
     for turn in range(AHEAD_TURNS_MAX):
-        parking.look_ahead(FORKER, lambda _: False, now)
+        parking.look_ahead([FORKER], lambda _: False, now)
         assert len(parking.lacking()) == NAMES_MAX
         assert len(asked(parking, now)) == NAMES_MAX
         now += NAMED_ANSWER_NS << turn + 1  # each time more patiently
-    parking.look_ahead(FORKER, lambda _: True, now)
+    parking.look_ahead([FORKER], lambda _: True, now)
     assert not any(parking.is_wanted(name.digest) for name in names)
 
 

@@ -6,9 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.protocol.network import NETWORK, customers, make_block, make_order
 
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.payees import table_digest
+from harambee.ledger.records import ORDER, PAYEE, PAYEES_MAX
 from harambee.protocol.effects import Name, Range
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import (
+    ATTACHMENT_PAYEES,
     HEAD_BYTES,
     LOOSE_ENDS_MAX,
     NO_DIGEST,
@@ -22,6 +26,7 @@ from harambee.protocol.wire import (
     write_block,
     write_fetch,
     write_names,
+    write_payees,
     write_possession,
     write_rejection,
 )
@@ -47,6 +52,32 @@ UNSIGNED, DIGEST = write_block(
 GOOD = UNSIGNED + bytes(64)
 
 
+def bulk(table):
+    """A bulk pay-out that names a table; its signature is of no matter here."""
+    order = np.zeros(1, ORDER)
+    order["payer"] = order["payee"] = DAN
+    order["kind"] = OrderKind.BULK_PAY_OUT
+    order["reference"] = np.frombuffer(table_digest(table), np.uint8)
+    return order
+
+
+def rows(count):
+    return np.array([(ANN + k, 10_000) for k in range(count)], PAYEE).tobytes()
+
+
+def with_attachments(orders, attachments):
+    unsigned, _ = write_block(
+        Draft(NETWORK, 0, 1, 1, NO_DIGEST, 0, (), orders=orders.tobytes(), attachments=attachments)
+    )
+    return unsigned + bytes(64)
+
+
+TWO = rows(2)
+PAYING = np.concatenate([ORDERS[:1], bulk(TWO), bulk(rows(3))])
+TABLES = write_payees(2, rows(3)) + write_possession(0, bytes(64)) + write_payees(1, TWO)
+BULK = with_attachments(PAYING, TABLES)
+
+
 def test_a_block_reads_back_as_it_was_written():
     block = read_block(GOOD, NETWORK, 4)
     assert isinstance(block, Block), block
@@ -61,6 +92,73 @@ def test_a_block_reads_back_as_it_was_written():
     assert refusals.indices.tolist() == [0, 3, 9]
     assert refusals.outcomes.tolist() == [4, 5, 23]
     assert block.data == GOOD
+
+
+def test_payee_tables_read_back_under_the_names_that_orders_give_them():
+    block = read_block(BULK, NETWORK, 4)
+    assert isinstance(block, Block), block
+    assert {name: table.tobytes() for name, table in block.tables.items()} == {
+        table_digest(content): content for content in (TWO, rows(3))
+    }
+    assert block.table_rows == 5
+    assert block.possessions == {0: bytes(64)}
+    assert all(not table.flags.writeable for table in block.tables.values())
+    whole = rows(PAYEES_MAX)
+    one = read_block(with_attachments(bulk(whole), write_payees(0, whole)), NETWORK, 4)
+    assert one.tables[table_digest(whole)].tobytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("attachments", "why"),
+    [
+        (write_payees(1, TWO), "without its payee table"),
+        (write_payees(1, TWO) + write_payees(2, TWO), "not the one that its order names"),
+        (TABLES + write_payees(1, TWO), "has its own"),
+        (TABLES + write_payees(0, TWO), "not the one that its order names"),
+        (TABLES + write_payees(3, TWO), "belongs to no order"),
+        (write_payees(1, TWO) + write_payees(2, rows(3)[:-1]), "length"),
+        (write_payees(1, TWO) + write_payees(2, b""), "length"),
+        (write_payees(1, TWO) + write_payees(2, rows(PAYEES_MAX + 1)), "length"),
+        (TABLES[:-1], "cut short"),
+        (TABLES + b"\x03" + bytes(15), "type that is not known"),
+    ],
+)
+def test_a_bulk_pay_out_has_exactly_its_own_table_or_the_block_is_malformed(attachments, why):
+    block = read_block(with_attachments(PAYING, attachments), NETWORK, 4)
+    assert isinstance(block, Malformed)
+    assert why in block.why
+
+
+@given(st.integers(0, len(BULK) - 65), st.integers(1, 255))
+def test_no_byte_of_a_payee_table_changes_without_notice(place, change):
+    altered = bytearray(BULK)
+    altered[place] ^= change
+    block = read_block(bytes(altered), NETWORK, 4)
+    good = read_block(BULK, NETWORK, 4)
+    assert isinstance(block, Malformed) or block.digest != good.digest
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.one_of(st.sampled_from([TWO, rows(3)]), st.binary())),
+        max_size=4,
+    )
+)
+def test_whatever_tables_a_stranger_attaches_those_of_a_block_are_those_named(attached):
+    """A block that reads has every table that its orders name, and no other."""
+    parts = b"".join(write_payees(index, content) for index, content in attached)
+    block = read_block(with_attachments(PAYING, parts), NETWORK, 4)
+    whole = sorted(attached) == [(1, TWO), (2, rows(3))]
+    assert isinstance(block, Block) is whole
+    if whole:
+        assert block.tables.keys() == {table_digest(TWO), table_digest(rows(3))}
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_after_the_head_of_a_table_are_answered(content):
+    head = bytes([ATTACHMENT_PAYEES, 0, 0, 0]) + len(content).to_bytes(4, "little")
+    block = read_block(with_attachments(PAYING, TABLES + head + content), NETWORK, 4)
+    assert isinstance(block, Malformed)
 
 
 @given(st.integers(0, len(UNSIGNED) - 1), st.integers(1, 255))

@@ -136,6 +136,27 @@ def test_a_number_that_two_claim_has_one_owner():
     assert len(run.world.auditor.owners()) > verdict["claimed"] >> 1
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("strategy", ["stealing tables", "twins", "bending signatures"])
+def test_pay_outs_are_paid_whatever_a_broker_does_with_their_tables(strategy, seed):
+    story = STORIES["tables-stolen-and-doubled"].changed(
+        {"orders": 20, "pay_outs": 20, "seconds": 3, "strategies": (strategy,)}
+    )
+    verdict = Run(story, seed).tell()
+    assert_clean(verdict)
+    assert verdict["marks"]["a pay-out was paid"]
+
+
+def test_tables_are_withheld_and_altered_and_nobody_is_the_poorer():
+    story = STORIES["tables-stolen-and-doubled"]
+    verdict = Run(story.changed({"orders": 30, "strategies": ("stealing tables",)}), 6).tell()
+    assert_clean(verdict)
+    marks = verdict["marks"]
+    assert marks["a table was withheld"]
+    assert marks["a table was shown altered"]
+    assert marks["a pay-out was paid"] > 10
+
+
 FIRST_STRATEGIES = (
     "silent",
     "withholding",

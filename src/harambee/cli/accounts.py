@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from harambee.handset.doors import Line
 
 EAST_AFRICA: Final = timezone(timedelta(hours=3))
+DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
+FROM_DEFAULT: Final = click.core.ParameterSource.DEFAULT
 
 
 @click.command()
@@ -45,17 +47,53 @@ def balance(who: str, folder: Path, as_json: bool) -> None:
 @click.argument("who")
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Lines.")
 @click.option("--before", type=click.IntRange(0), help="Entries older than this one.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "csv", "pdf"]), help="A whole statement."
+)
+@click.option("--from", "first", type=DAY, metavar="DATE", help="Its first day, YYYY-MM-DD.")
+@click.option("--to", "last", type=DAY, metavar="DATE", help="Its last day.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to a file."
+)
 @network_option
 @json_option
-def statement(who: str, limit: int, before: int | None, folder: Path, as_json: bool) -> None:
+@click.pass_context
+def statement(
+    ctx: click.Context,
+    who: str,
+    limit: int,
+    before: int | None,
+    form: str | None,
+    first: datetime | None,
+    last: datetime | None,
+    output: Path | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
     """Show what moved WHO's account, newest first, as one super-agent tells it.
 
+    With --format, --from, --to or -o it is a whole statement of that period: oldest first, with
+    charges and commissions as lines of their own, a running balance and totals that add up.
+
     \b
-    Example:
+    Examples:
       harambee statement customer-1 --limit 5
+      harambee statement customer-1 --format pdf --from 2026-03-01 --to 2026-03-31 -o march.pdf
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
 
+    if form or first or last or output:
+        named = [n for n in ("limit", "before") if ctx.get_parameter_source(n) is not FROM_DEFAULT]
+        if named:
+            raise click.UsageError(
+                f"--{named[0]} is for the short list, not for a whole statement."
+            )
+        from harambee.cli.whole_statement import Period, tell
+
+        if as_json and output is None:
+            raise click.UsageError("--json with a whole statement needs a file for it: -o FILE.")
+        tell(folder, who, Period.of(first, last), form or "text", output, as_json=as_json)
+        return
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         wallet = parties.wallet(who)

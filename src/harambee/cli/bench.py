@@ -226,6 +226,42 @@ def free(fights: int, super_agents: int, seed: int, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+@bench.command()
+@click.option("--payees", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True)
+@click.option(
+    "--single",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="How many pay-outs with an order each are made besides.",
+)
+@click.option("--super-agents", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def pay_outs(payees: int, single: int, super_agents: int, seed: int, as_json: bool) -> None:
+    """A business pays everybody in a file, and then some of them one by one."""
+    from rich.console import Console
+
+    from harambee.handset.handset import HandsetError
+    from harambee.traffic import bench_pay_outs
+    from harambee.traffic.temporary_network import NetworkError, TemporaryNetwork
+
+    population = bench_pay_outs.population(payees, super_agents, seed)
+    status = Console(stderr=True).status(f"Starting {super_agents} super-agents")
+    status.start()
+    with (
+        one_sentence(NetworkError, HandsetError, bench_pay_outs.PayOutError, as_json=as_json),
+        TemporaryNetwork(super_agents, population) as running,
+    ):
+        status.update(f"{payees:,} payees of one business")
+        found = asyncio.run(bench_pay_outs.run(running.folder, single))
+        status.stop()
+    figures = found.as_json() | {"super_agents": super_agents, "seed": seed}
+    _tell(figures, as_json=as_json)
+    if not found.is_clean:
+        raise SystemExit(1)
+
+
 def _network(
     super_agents: int,
     accounts: int,

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from harambee.cli.parties import Parties, PartyError
 from harambee.cli.terminal import FailureError, one_sentence
-from harambee.handset.doors import Door, open_doors
+from harambee.handset.doors import Door, NameView, open_doors
 from harambee.handset.handset import Handset, HandsetError
+from harambee.handset.naming import find_name
 from harambee.handset.network_file import KnownNetwork, NetworkFileError, read_network
 from harambee.handset.wallet import Wallet, WalletError
 
@@ -50,3 +51,12 @@ def with_handset(
 ) -> T:
     """Run `use` with a handset of this wallet."""
     return with_doors(known, via, lambda doors: use(Handset(known.genesis, doors, wallet)))
+
+
+def name_of(known: KnownNetwork, wallet: Wallet, via: str | None, payee: int) -> NameView:
+    """Return a payee's masked name; NoNameError if none can be shown."""
+    return with_doors(
+        known,
+        via,
+        lambda doors: find_name(known.genesis, doors, wallet.keypair, wallet.account, payee),
+    )

@@ -16,9 +16,12 @@ import harambee
 COMMANDS: Final = {
     "up": ("up", "Start a network of super-agents on this machine."),
     "pay": ("pay", "Pay somebody; final within a second or so."),
+    "pay-out": ("pay_out", "Pay everybody in a file."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
+    "texts": ("texts", "Show what was texted to customers."),
     "register": ("register", "Open an account of your own."),
+    "name": ("name", "Show whose number it is, before you pay."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),

@@ -86,6 +86,20 @@ class Parties:
                     return wallet
         raise self._nobody(text)
 
+    def someone(self) -> Wallet:
+        """Return the wallet of the only one registered here, or else of the first demo account."""
+        registered = self._all_registered()
+        if len(registered) == 1:
+            return registered[0]
+        demo = [row for row in self.demo() if row.kind == "customer"]
+        if registered or not demo:
+            raise PartyError("Say whose key signs here: --from NAME.")
+        return self.wallet(demo[0].name)
+
+    def registered(self, name: str) -> Wallet | None:
+        """Return the wallet that `harambee register` made under this name, if it made one."""
+        return self._registered(name)
+
     def is_taken(self, name: str) -> bool:
         """Say whether somebody here has this name already."""
         return any(row.name == name for row in self.demo()) or self._registered(name) is not None

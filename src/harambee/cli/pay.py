@@ -1,5 +1,6 @@
 """`harambee pay` and `harambee cancel`: money leaves, or does not, and says so in one line."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ from harambee.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from harambee.handset.handset import Payment
+    from harambee.handset.doors import NameView
+    from harambee.handset.handset import Handset, Payment
     from harambee.handset.network_file import KnownNetwork
+    from harambee.handset.wallet import Wallet
+    from harambee.ledger.kinds import OrderKind
 
 KINDS = (
     "send",
@@ -37,6 +41,7 @@ KINDS = (
     "--kind", type=click.Choice(KINDS), help="Default: the only one there is between the two."
 )
 @click.option("--via", metavar="NAME", help="The super-agent to try first; any will do.")
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal whether this is the payee.")
 @network_option
 @json_option
 def pay(
@@ -45,6 +50,7 @@ def pay(
     amount: str,
     kind: str | None,
     via: str | None,
+    yes: bool,
     folder: Path,
     as_json: bool,
 ) -> None:
@@ -59,10 +65,13 @@ def pay(
       harambee pay customer-1 0700000002 1,000.50
       harambee pay customer-1 customer-2 100 --via baraka
 
+    On a terminal the payee's masked name is shown first, and nothing is sent without a Yes.
+
     If no super-agent answers in time, run the same command again: the same signed order is sent
     again, and ten tries are one payment.
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.cli.payment_text import payee_shown, payment_text
     from harambee.ledger.kinds import OrderKind
     from harambee.money.amounts import AmountError, parse_cents
 
@@ -73,10 +82,29 @@ def pay(
         wallet = parties.wallet(payer)
         target = parties.payee(payee)
         movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
-        payment = with_handset(
-            known, wallet, via, lambda handset: handset.pay(target, cents, movement)
+        name = None
+        asks = not (yes or as_json) and _is_terminal()
+        if asks or as_json:
+            target = with_handset(known, wallet, via, lambda handset: handset.payee_number(target))
+            name = _name_of(known, wallet, via, target, aloud=asks)
+            if asks and name is not None and not click.confirm(_question(cents, name, kind)):
+                raise FailureError("Nothing was sent.")
+        payment, balance = with_handset(
+            known, wallet, via, lambda handset: _paid(handset, target, cents, movement)
         )
-    _tell(payment, known, as_json=as_json, wanted=("final",))
+        names = {row.account: row.name for row in parties.demo()}
+    known_as = names.get(payment.payee) if name is None else name.name
+    other = payee_shown(payment.payee, payee, known_as)
+    text = payment_text(payment, other, balance_cents=balance)
+    _tell(payment, known, text, as_json=as_json, wanted=("final",), name=name)
+
+
+async def _paid(
+    handset: "Handset", payee: int | str, cents: int, movement: "OrderKind | None"
+) -> "tuple[Payment, int | None]":
+    """Pay, and ask for the balance that the text tells."""
+    payment = await handset.pay(payee, cents, movement)
+    return payment, await handset.balance_after(payment) if payment.receipts else None
 
 
 @click.command()
@@ -90,41 +118,87 @@ def cancel(payer: str, folder: Path, as_json: bool) -> None:
     cancelled, or as final if it had become so meanwhile; then the next payment can be made.
     """
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.cli.payment_text import payment_text
+    from harambee.texts.parties import Party
 
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         payment = with_handset(known, parties.wallet(payer), None, lambda handset: handset.cancel())
-    _tell(payment, known, as_json=as_json, wanted=("cancelled", "refused"))
+    text = payment_text(payment, Party(payment.payee))
+    _tell(payment, known, text, as_json=as_json, wanted=("cancelled", "refused"), name=None)
+
+
+def _is_terminal() -> bool:
+    """Say whether somebody reads the question and can answer it."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _name_of(
+    known: "KnownNetwork", wallet: "Wallet", via: str | None, payee: int, *, aloud: bool
+) -> "NameView | None":
+    """Return the payee's masked name and number; None, and why if that is to be said, if unknown."""
+    from harambee.cli.handset_use import name_of
+    from harambee.handset.naming import NoNameError
+
+    try:
+        return name_of(known, wallet, via, payee)
+    except NoNameError as error:
+        if aloud:
+            click.echo(f"No name can be shown: {error}")
+        return None
+
+
+def _question(cents: int, name: "NameView", kind: str | None) -> str:
+    from harambee.cli.name import shown
+    from harambee.money.amounts import format_cents
+
+    amount, who = format_cents(cents), shown(name)
+    match kind:
+        case "withdraw":
+            return f"Withdraw {amount} from {who}?"
+        case "buy-goods":
+            return f"Pay {amount} to {who}?"
+        case _:
+            return f"Send {amount} to {who}?"
 
 
 def _tell(
-    payment: "Payment", known: "KnownNetwork", *, as_json: bool, wanted: tuple[str, ...]
+    payment: "Payment",
+    known: "KnownNetwork",
+    text: str | None,
+    *,
+    as_json: bool,
+    wanted: tuple[str, ...],
+    name: "NameView | None",
 ) -> None:
-    """Print what became of a payment; FailureError unless that is what was wanted."""
+    """Print what became of a payment, its text last; FailureError unless that is what was wanted."""
     if as_json:
-        print_json(_document(payment, known))
+        named = {
+            "payee_name": None if name is None else name.name,
+            "payee_number": None if name is None else name.number,
+        }
+        print_json(payment_document(payment, known) | named)
     if payment.status not in wanted:
         raise FailureError(payment.sentence)
     if not as_json:
         click.echo(_line(payment, known))
+        if text is not None:
+            click.echo(text)
 
 
 def _line(payment: "Payment", known: "KnownNetwork") -> str:
-    from harambee.money.amounts import format_cents
-
     if payment.status != "final":
         return payment.sentence
     names = [known.doors[receipt.super_agent].name for receipt in payment.receipts]
-    earlier = "  This was your earlier payment; run the command again to pay once more.\n"
+    earlier = "This was your earlier payment; run the command again to pay once more.\n"
     return (
-        f"{payment.receipt_code} Confirmed. {format_cents(payment.amount_cents)} paid to account "
-        f"{payment.payee}, fee {format_cents(payment.fee_cents)}.\n"
         f"{earlier if payment.resumed else ''}"
-        f"  Final after {payment.latency_ms} ms, on the signed receipts of {' and '.join(names)}."
+        f"Final after {payment.latency_ms} ms, on the signed receipts of {' and '.join(names)}."
     )
 
 
-def _document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+def payment_document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
+    """Return what became of a payment, for programs."""
     return {
         "status": str(payment.status),
         "sentence": payment.sentence,

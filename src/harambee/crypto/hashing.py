@@ -31,6 +31,8 @@ TAG_CHECKPOINT: Final = b"hrb1:checkpoint\0"
 TAG_GENESIS: Final = b"hrb1:genesis\0\0\0\0"
 TAG_EVIDENCE: Final = b"hrb1:evidence\0\0\0"
 TAG_REFUSAL: Final = b"hrb1:refusal\0\0\0\0"
+TAG_PROFILE: Final = b"hrb1:profile\0\0\0\0"  # an account's key signs who its owner is
+TAG_NAME_CHECK: Final = b"hrb1:name-check\0"  # an account's key signs whose name it asks for
 
 TAGS: Final = (
     TAG_ORDER,
@@ -41,6 +43,8 @@ TAGS: Final = (
     TAG_GENESIS,
     TAG_EVIDENCE,
     TAG_REFUSAL,
+    TAG_PROFILE,
+    TAG_NAME_CHECK,
 )
 assert all(len(tag) == TAG_BYTES for tag in TAGS)
 assert len(set(TAGS)) == len(TAGS)

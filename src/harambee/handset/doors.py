@@ -4,6 +4,7 @@ An answer that is late, too long or not as agreed is a DoorError, which means "a
 never more. Nothing here decides whether an answer is true; that is for receipts and for agreement.
 """
 
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,16 +12,25 @@ from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from harambee.handset.network_file import DoorAddress
+from harambee.handset.orders import PAYEE_ROW
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import AccountKind
+from harambee.ledger.records import ACCOUNT, AccountKind
 
+JSON: Final = "application/json"
+OCTETS: Final = "application/octet-stream"
 ANSWER_BYTES_MAX: Final = 1 << 20
 CONNECT_S: Final = 2
 ANSWER_S: Final = 5
 """How much longer than asked to wait an answer may take."""
+NAME_WAIT_MS: Final = 8_000
+"""A door asks others for a name, and some of them may be dead."""
+SHOWN_MAX: Final = 256
+"""Characters of a name that fit a screen."""
 
 T = TypeVar("T")
 
@@ -81,6 +91,13 @@ class EnrolmentView:
     day: int
 
 
+class NameView(msgspec.Struct, frozen=True):
+    """What one door says of a payee: a name and a telephone number, both masked."""
+
+    name: str
+    number: str | None = None
+
+
 class Line(msgspec.Struct, frozen=True):
     """One line of a statement, as one door tells it."""
 
@@ -89,6 +106,12 @@ class Line(msgspec.Struct, frozen=True):
     change_cents: int
     balance_cents: int
     order: dict[str, Any]
+    other: int | None = None
+    """The account on the other side, if there is one."""
+    charge_cents: int = 0
+    """What the account bore of the charge, inside the change."""
+    commission_cents: int = 0
+    """What the account earned, inside the change."""
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -124,8 +147,23 @@ class Door(Protocol):
     async def offer(self, order: bytes, wait_ms: int) -> Offered:
         """Bring a signed order."""
 
+    async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
+        """Bring a signed bulk pay-out and its payee table."""
+
+    async def standings(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return kind, status and tier of many accounts, as in their flags; 0 where there is none."""
+
+    async def balances(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what many accounts hold, in cents."""
+
     async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
         """Ask whether that order is final in the slot."""
+
+    async def name_of(self, question: bytes) -> NameView:
+        """Return a payee's masked name, to the account that signed the question."""
+
+    async def keep_profile(self, signed: bytes) -> None:
+        """Bring a signed profile to those who hold it."""
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""
@@ -180,6 +218,10 @@ class _Slot(msgspec.Struct):
     state: str
     order: _OrderName | None = None
     receipt: _Receipt | None = None
+
+
+class _Kept(msgspec.Struct):
+    version: int
 
 
 class _Enrolment(msgspec.Struct):
@@ -243,9 +285,33 @@ class HttpDoor:
 
     async def offer(self, order: bytes, wait_ms: int) -> Offered:
         """Bring a signed order."""
+        return await self._offer({"bytes": order.hex()}, wait_ms)
+
+    async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
+        """Bring a signed bulk pay-out and its payee table."""
+        payees = [
+            {"payee": payee, "amount_cents": cents} for payee, cents in PAYEE_ROW.iter_unpack(table)
+        ]
+        return await self._offer({"bytes": order.hex(), "payees": payees}, wait_ms)
+
+    async def standings(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return kind, status and tier of many accounts, as in their flags; 0 where there is none."""
+        return tuple((await self._records(numbers))["flags"].astype(np.uint16).tolist())
+
+    async def balances(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what many accounts hold, in cents."""
+        return tuple((await self._records(numbers))["balance"].tolist())
+
+    async def _records(self, numbers: tuple[int, ...]) -> npt.NDArray[np.void]:
+        asked = struct.pack(f"<{len(numbers)}I", *numbers)
+        answer = await self._send("POST", "/v1/accounts/query", asked, OCTETS)
+        if len(answer) != len(numbers) * ACCOUNT.itemsize:
+            raise self._nonsense()
+        return np.frombuffer(answer, ACCOUNT)
+
+    async def _offer(self, order: dict[str, Any], wait_ms: int) -> Offered:
         path = f"/v1/orders?wait_ms={wait_ms}"
-        body = {"orders": [{"bytes": order.hex()}]}
-        fates = (await self._ask("POST", path, _Fates, body, wait_ms)).orders
+        fates = (await self._ask("POST", path, _Fates, {"orders": [order]}, wait_ms)).orders
         if len(fates) != 1:
             raise self._nonsense()
         (fate,) = fates
@@ -262,6 +328,19 @@ class HttpDoor:
         except ValueError as error:
             raise self._nonsense() from error
         return SlotView(found.state, other, self._receipt(found.receipt))
+
+    async def name_of(self, question: bytes) -> NameView:
+        """Return a payee's masked name, to the account that signed the question."""
+        body = {"question": question.hex()}
+        view = await self._ask("POST", "/v1/names", NameView, body, NAME_WAIT_MS)
+        if len(view.name) > SHOWN_MAX or not f"{view.name}{view.number or ''}".isprintable():
+            raise self._nonsense()
+        return view
+
+    async def keep_profile(self, signed: bytes) -> None:
+        """Bring a signed profile to those who hold it."""
+        body = {"profile": signed.hex()}
+        await self._ask("POST", "/v1/profiles", _Kept, body, NAME_WAIT_MS)
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""
@@ -298,9 +377,19 @@ class HttpDoor:
         self, method: str, path: str, kind: type[T], body: Any = None, wait_ms: int = 0
     ) -> T:
         """Send one request and decode its answer as `kind`."""
-        timeout = aiohttp.ClientTimeout(total=wait_ms // 1000 + ANSWER_S, sock_connect=CONNECT_S)
         content = None if body is None else msgspec.json.encode(body)
-        headers = {} if body is None else {"content-type": "application/json"}
+        answer = await self._send(method, path, content, JSON, wait_ms)
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise self._nonsense() from error
+
+    async def _send(
+        self, method: str, path: str, content: bytes | None, content_type: str, wait_ms: int = 0
+    ) -> bytes:
+        """Send one request and return its answer's body, if it is no problem."""
+        timeout = aiohttp.ClientTimeout(total=wait_ms // 1000 + ANSWER_S, sock_connect=CONNECT_S)
+        headers = {} if content is None else {"content-type": content_type}
         try:
             async with self._session.request(
                 method,
@@ -317,10 +406,7 @@ class HttpDoor:
             raise DoorError(f"{self.name} cannot be reached.") from error
         if status >= 400:
             raise self._problem(status, answer)
-        try:
-            return msgspec.json.decode(answer, type=kind)
-        except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            raise self._nonsense() from error
+        return answer
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces = bytearray()

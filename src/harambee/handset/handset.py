@@ -15,7 +15,10 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final, TypeVar
+
+import msgspec
 
 from harambee.crypto.signatures import KeyPair
 from harambee.handset.agreement import DisagreementError, NoDoorError, agreed
@@ -29,6 +32,7 @@ from harambee.handset.doors import (
     WrongNetworkError,
 )
 from harambee.handset.orders import (
+    PAYEE_ROW,
     OrderBody,
     OrderError,
     cancel_of,
@@ -46,6 +50,7 @@ from harambee.handset.telephone import TelephoneError, telephone
 from harambee.handset.wallet import Wallet, WalletState
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     BODY_BYTES,
     POSITION_ENROLMENT,
@@ -60,6 +65,11 @@ ROUNDS: Final = 5
 ROUND_PAUSE_S: Final = 0.1
 """Honest doors differ while a payment travels; a moment later they agree."""
 ENROLMENT_TRIES: Final = 4
+PAGE_LINES: Final = 500
+LINES_MAX: Final = 1_000_000
+"""A statement of more is to be asked for in periods; a door that pages for ever is left."""
+CLOCKS_DIFFER_MS: Final = 86_400_000
+"""Lines stand in the order of applying, and their authors' clocks may differ by so much."""
 
 T = TypeVar("T", bound=Hashable)
 
@@ -126,6 +136,14 @@ class Balance:
     """Whether w super-agents say so; a very busy account may differ from door to door."""
 
 
+@dataclass(frozen=True, slots=True)
+class WholeStatement:
+    """All that one door tells of an account; lines newest first."""
+
+    account: AccountView
+    lines: list[Line]
+
+
 @dataclass(frozen=True)
 class Handset:
     """One customer's view of the network through `doors`, which are asked in their order.
@@ -148,7 +166,7 @@ class Handset:
         same payment, that is the answer, and nothing more is paid.
         """
         with self.wallet.locked():
-            payee = await self._payee_number(payee)
+            payee = await self.payee_number(payee)
             earlier = await self._finish_earlier()
             if earlier is not None:
                 if (earlier.payee, earlier.amount_cents) == (payee, amount_cents):
@@ -159,6 +177,57 @@ class Handset:
                         "be signed before it is decided."
                     )
             return await self._pay(payee, amount_cents, kind)
+
+    async def pay_table(
+        self, name: str, payments: Sequence[tuple[int, int]], fee_cents: int
+    ) -> Payment:
+        """Pay accounts so many cents each by one bulk order, under a name; see `pay_outs.py`.
+
+        `fee_cents` is that of them all. HandsetError, and nothing is signed, where an earlier payment
+        is still on its way, or one of them was paid under this name already.
+        """
+        with self.wallet.locked():
+            state = self.wallet.state()
+            paid = self.wallet.paid_under(name)
+            if state.orders or any(payee in paid for payee, _ in payments):
+                raise HandsetError(
+                    "Another payment of this account came in between; run the same command again."
+                )
+            own = await self._own_account()
+            table = b"".join(PAYEE_ROW.pack(*payment) for payment in sorted(payments))
+            body = OrderBody(
+                payer=self.wallet.account,
+                payee=self.wallet.account,
+                amount_cents=sum(cents for _, cents in payments),
+                fee_cents=fee_cents,
+                sequence=max(own.next_sequence, state.next_sequence),
+                kind=OrderKind.BULK_PAY_OUT,
+                tariff=self.genesis.tariffs[-1].version,
+                day=self.day(),
+                reference=table_digest(table),
+            )
+            try:
+                order = sign_order(self.wallet.keypair, self.genesis.network, body)
+            except OrderError as error:
+                raise HandsetError(str(error)) from error
+            state = WalletState(body.sequence, (order.hex(),), table=table.hex(), pay_out=name)
+            self.wallet.write_state(state)
+            return await self._finish(state)
+
+    async def _own_account(self) -> AccountView:
+        payer = self.wallet.account
+        try:
+            own = await self._believed(lambda door: _lasting(door, payer))
+        except DisagreementError as error:
+            raise HandsetError(str(error)) from error
+        return self._checked_own(own)
+
+    def _checked_own(self, own: AccountView | None) -> AccountView:
+        if own is None:
+            raise HandsetError("The paying account does not exist.")
+        if own.key != self.wallet.keypair.public:
+            raise HandsetError("The key of this wallet is not the key of the paying account.")
+        return own
 
     async def resume(self) -> Payment | None:
         """Go on with the payment that an earlier run left open; None if there is none."""
@@ -188,18 +257,47 @@ class Handset:
             raise HandsetError("The network has no account of this number.")
         return Balance(number, view.balance_cents, agreed=True)
 
+    async def balance_after(self, payment: Payment) -> int | None:
+        """Return what the own account holds after a final payment, in cents; None if that is not sure.
+
+        Only those are asked who signed receipts: the others may not have applied it yet.
+        """
+        signed = {receipt.super_agent for receipt in payment.receipts}
+        doors = [door for door in self.doors if door.index in signed]
+        number = self.wallet.account
+        try:
+            view = await believed(self.genesis, doors, lambda door: door.account(number))
+        except (HandsetError, DisagreementError):
+            return None
+        return None if view is None else view.balance_cents
+
     async def statement(self, limit: int = 20, before: int | None = None) -> Statement:
         """Return a page of the own statement, as the first door that answers tells it."""
         said = "No super-agent can be reached."
         for door in self.doors:
             try:
-                await _check_network(door, self.genesis)
+                await check_network(door, self.genesis)
                 return await door.statement(self.wallet.account, limit, before)
             except DoorError as error:
                 said = str(error)
         raise HandsetError(said)
 
-    async def _payee_number(self, payee: int | str) -> int:
+    async def whole_statement(self, since_ms: int | None = None) -> WholeStatement:
+        """Return all lines of the own statement, at least back to a time if one is given.
+
+        All pages are one door's, whose entries are its own; if it fails, the next one begins anew.
+        """
+        said = "No super-agent can be reached."
+        for door in self.doors:
+            try:
+                await check_network(door, self.genesis)
+                return await _read_pages(door, self.wallet.account, since_ms)
+            except DoorError as error:
+                said = str(error)
+        raise HandsetError(said)
+
+    async def payee_number(self, payee: int | str) -> int:
+        """Return the account of a payee, as w super-agents say where it is a telephone number."""
         if isinstance(payee, int):
             return payee
         return await find_telephone(self.genesis, self.doors, payee)
@@ -214,10 +312,7 @@ class Handset:
             )
         except DisagreementError as error:
             raise HandsetError(str(error)) from error
-        if own is None:
-            raise HandsetError("The paying account does not exist.")
-        if own.key != self.wallet.keypair.public:
-            raise HandsetError("The key of this wallet is not the key of the paying account.")
+        own = self._checked_own(own)
         if payer == payee:
             raise HandsetError("Payer and payee are the same account.")
         if other is None:
@@ -276,7 +371,7 @@ class Handset:
         body = OrderBody.from_bytes(state.pending[0])
         network = self.genesis.network
         orders = {order_id(network, order): order for order in state.pending}
-        slot = SlotOfOrders(body.payer, body.sequence, orders)
+        slot = SlotOfOrders(body.payer, body.sequence, orders, state.payees)
         return await Settlement(self.genesis, self.doors, slot).decide(self.patience_s)
 
     def _conclude(self, state: WalletState, decision: Decision, began_ns: int) -> Payment:
@@ -286,6 +381,8 @@ class Handset:
         name = order_id(self.genesis.network, order)
         reason = Outcome.ACCEPTED if state.refused_by is None else Outcome[state.refused_by]
         status = _status(decision, name, reason)
+        if decision.final_id == name and body.kind is OrderKind.BULK_PAY_OUT:
+            self.wallet.note_paid(state)
         if decision.final_id is not None or decision.foreign or decision.skipped:
             self.wallet.write_state(WalletState(next_sequence=body.sequence + 1))
         return Payment(
@@ -308,6 +405,29 @@ class Handset:
 
     async def _believed(self, ask: Callable[[Door], Awaitable[T]]) -> T:
         return await believed(self.genesis, self.doors, ask)
+
+
+async def _read_pages(door: Door, number: int, since_ms: int | None) -> WholeStatement:
+    """Turn the pages of a statement; DoorError where they do not go back and back."""
+    account = await door.account(number)
+    if account is None:
+        raise DoorError(f"{door.name} has no account of this number.")
+    lines: list[Line] = []
+    before: int | None = None
+    while True:
+        page = await door.statement(number, PAGE_LINES, before)
+        oldest = [line.entry for line in page.lines]
+        older = [above > below for above, below in pairwise(oldest)]
+        if not all(older) or (before is not None and oldest and oldest[0] >= before):
+            raise DoorError(f"{door.name} tells a statement whose lines are in no order.")
+        lines += page.lines
+        before = page.next_before
+        if before is None or not page.lines:
+            return WholeStatement(account, lines)
+        if since_ms is not None and page.lines[-1].time_ms < since_ms - CLOCKS_DIFFER_MS:
+            return WholeStatement(account, lines)
+        if len(lines) > LINES_MAX:
+            raise DoorError(f"The statement has more than {LINES_MAX:,} lines: ask for a period.")
 
 
 async def find_telephone(genesis: Genesis, doors: Sequence[Door], text: str) -> int:
@@ -348,7 +468,7 @@ async def _enrolled(
     for turn in range(ENROLMENT_TRIES):
         for door in doors:
             try:
-                await _check_network(door, genesis)
+                await check_network(door, genesis)
                 return await _enrol_at(door, genesis, keypair, msisdn)
             except DoorProblemError as problem:
                 said = str(problem)
@@ -405,7 +525,7 @@ async def believed(
     """
 
     async def ask_checked(door: Door) -> T:
-        await _check_network(door, genesis)
+        await check_network(door, genesis)
         return await ask(door)
 
     for turn in range(ROUNDS):
@@ -420,7 +540,8 @@ async def believed(
     raise AssertionError("the last round has returned or raised")
 
 
-async def _check_network(door: Door, genesis: Genesis) -> None:
+async def check_network(door: Door, genesis: Genesis) -> None:
+    """Raise WrongNetworkError if the door serves another network, DoorError if it does not answer."""
     if await door.network() != genesis.network.hex():
         raise WrongNetworkError(f"{door.name} serves another network than this handset's.")
 
@@ -435,10 +556,10 @@ def replace_state(
     state: WalletState, orders: tuple[str, ...] | None = None, refused_by: Outcome | None = None
 ) -> WalletState:
     """Return the state with other pending orders or a reason."""
-    return WalletState(
-        state.next_sequence,
-        state.orders if orders is None else orders,
-        state.refused_by if refused_by is None else refused_by.name,
+    return msgspec.structs.replace(
+        state,
+        orders=state.orders if orders is None else orders,
+        refused_by=state.refused_by if refused_by is None else refused_by.name,
     )
 
 

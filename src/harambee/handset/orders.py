@@ -12,12 +12,17 @@ from typing import Final
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
-from harambee.ledger.records import BODY_BYTES, ORDER_BYTES, AccountKind
+from harambee.ledger.records import BODY_BYTES, ORDER_BYTES, PAYEE, AccountKind
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.money.tariff import FeeMode, NoBandError, Tariff
 
 _BODY: Final = struct.Struct("<IIQIIBHH3s32s")
 assert _BODY.size == BODY_BYTES
+KIND_AT: Final = 24
+"""Where the kind stands in an order's bytes."""
+PAYEE_ROW: Final = struct.Struct("<IQ")
+"""A row of a payee table: account number and cents."""
+assert PAYEE_ROW.size == PAYEE.itemsize
 
 NO_OPTIONS: Final = bytes(3)
 NO_REFERENCE: Final = bytes(32)

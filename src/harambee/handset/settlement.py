@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from harambee.handset.doors import Door, DoorError
+from harambee.handset.orders import KIND_AT
 from harambee.handset.receipts import Receipt, Refusal
+from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.protocol.genesis import Genesis
 
@@ -42,6 +44,8 @@ class SlotOfOrders:
     payer: int
     sequence: int
     orders: dict[bytes, bytes]
+    table: bytes = b""
+    """The payee table of the first order, where that is a bulk pay-out."""
 
     @property
     def last_id(self) -> bytes:
@@ -125,7 +129,11 @@ class Settlement:
     async def _offer(self, door: Door) -> None:
         name = self.slot.last_id
         try:
-            answer = await door.offer(self.slot.orders[name], OFFER_WAIT_MS)
+            order = self.slot.orders[name]
+            if self.slot.table and order[KIND_AT] == OrderKind.BULK_PAY_OUT:
+                answer = await door.pay_out(order, self.slot.table, OFFER_WAIT_MS)
+            else:
+                answer = await door.offer(order, OFFER_WAIT_MS)
         except DoorError:
             return
         self._decision.heard = True

@@ -1,13 +1,15 @@
 """What a handset keeps: its key, its account number, and the order that is under way.
 
 A wallet is a folder of its owner alone: `owner.key`, `wallet.json` (account and network) and
-`state.json` (the next sequence that is known to be free, and the pending orders). The state is
+`state.json` (the next sequence that is known to be free, and the pending orders); `pay-outs/` has
+the bulk pay-outs that are final, by the name under which they paid. The state is
 written aside, made durable and renamed **before** a signed order first leaves: after a crash the
 next run finds the same bytes and sends those, and never signs a second payment in an open slot.
 """
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ from typing import Final
 
 import msgspec
 
+from harambee.crypto.hashing import digest
 from harambee.crypto.keyfiles import KeyFileError, StoredKey, read_key_file, write_key_file
 from harambee.crypto.signatures import KeyPair
+from harambee.handset.orders import PAYEE_ROW
 from harambee.ledger.records import ORDER_BYTES
 
 KEY_KIND: Final = "customer"
@@ -25,6 +29,7 @@ KEY_FILE: Final = "owner.key"
 WALLET_FILE: Final = "wallet.json"
 STATE_FILE: Final = "state.json"
 LOCK_FILE: Final = "lock"
+PAID_FOLDER: Final = "pay-outs"
 
 
 class WalletError(Exception):
@@ -45,11 +50,28 @@ class WalletState(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Orders under way in one slot, in hexadecimal: a payment, and perhaps its cancels."""
     refused_by: str | None = None
     """The name of the Outcome for which the payment is being cancelled."""
+    table: str = ""
+    """The payee table of the first order, in hexadecimal, where that is a bulk pay-out."""
+    pay_out: str = ""
+    """The name under which it pays."""
 
     @property
     def pending(self) -> tuple[bytes, ...]:
         """The orders under way, oldest first; empty if none is."""
         return tuple(bytes.fromhex(order) for order in self.orders)
+
+    @property
+    def payees(self) -> bytes:
+        """The payee table under way; empty if the order has none."""
+        return bytes.fromhex(self.table)
+
+
+class _Paid(msgspec.Struct, forbid_unknown_fields=True):
+    """A bulk pay-out that is final."""
+
+    name: str
+    order: str
+    table: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,7 @@ class Wallet:
         try:
             state = msgspec.json.decode(file.read_bytes(), type=WalletState)
             whole = all(len(order) == ORDER_BYTES for order in state.pending)
+            whole = whole and len(state.payees) % PAYEE_ROW.size == 0
         except FileNotFoundError:
             return WalletState()
         except OSError as error:
@@ -98,6 +121,33 @@ class Wallet:
         """Replace the state, durably and as a whole; WalletError leaves the old one in place."""
         self._make_folder()
         _replace(self.folder / STATE_FILE, msgspec.json.encode(state))
+
+    def note_paid(self, state: WalletState) -> None:
+        """Keep, durably, whom the final pay-out of a state has paid: before the state is let go."""
+        sequence = int.from_bytes(state.pending[0][20:24], "little")
+        folder = self._paid_folder(state.pay_out)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WalletError(f"Cannot make {folder}: {error.strerror}.") from error
+        paid = _Paid(state.pay_out, state.orders[0], state.table)
+        _replace(folder / f"{sequence:010}.json", msgspec.json.encode(paid))
+
+    def paid_under(self, name: str) -> dict[int, int]:
+        """Return whom the final pay-outs of a name have paid, and how much, in cents."""
+        paid: dict[int, int] = {}
+        for file in sorted(self._paid_folder(name).glob("*.json")):
+            try:
+                table = bytes.fromhex(msgspec.json.decode(file.read_bytes(), type=_Paid).table)
+                paid.update(PAYEE_ROW.iter_unpack(table))
+            except OSError as error:
+                raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
+            except (msgspec.DecodeError, ValueError, struct.error) as error:
+                raise WalletError(f"{file} is damaged.") from error
+        return paid
+
+    def _paid_folder(self, name: str) -> Path:
+        return self.folder / PAID_FOLDER / digest(name.encode())[:16].hex()
 
     def _make_folder(self) -> None:
         try:

@@ -37,6 +37,7 @@ from harambee.ledger.records import (
     PAYEE,
     REGION_ACCOUNTS,
     REGION_BITS,
+    ROW_OF_TABLE,
     SUPPLY_CENTS_MAX,
     AccountKind,
     readable,
@@ -388,6 +389,8 @@ class Ledger:
     def _touches(self, entry: int, number: int) -> bool:
         """Whether an entry surely is in an account's chain: as payer or payee, not as revenue."""
         record = self.entries[entry]
+        if record["revenue_previous"] == ROW_OF_TABLE:  # its payer has the entry of the order
+            return number == int(record["payee"])
         return number in (int(record["payer"]), int(record["payee"]))
 
     def _exists(self, number: int) -> bool:

@@ -12,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import digest
-from harambee.ledger.records import PAYEE
+from harambee.ledger.records import PAYEE, PAYEES_MAX
 
 PayeeTable = npt.NDArray[np.void]
 """A PAYEE array, (k,)."""
 
 Tables = Mapping[bytes, PayeeTable]
 """Payee tables by their digests, as orders name them."""
+
+TABLE_BYTES_MAX: Final = PAYEES_MAX * PAYEE.itemsize
+"""120,000: so eight whole tables fit into the attachments of a block."""
 
 NO_TABLES: Final[Tables] = MappingProxyType({})
 

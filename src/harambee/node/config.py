@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from harambee.texts.languages import Language
+
 PORT_MAX: Final = 65_535
 FILE_BYTES_MAX: Final = 64 * 1024
 
@@ -47,7 +49,10 @@ class Address(NamedTuple):
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
+NameChecks = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+TextAdapter = Literal["outbox", "off"]
+Brand = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -65,11 +70,18 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tls_key: Text
     tls_certificate: Text
     journal: Text = "journal"
+    profile_key: Text = "profile.key"
+    profiles: Text = "profiles"
+    name_checks_daily: NameChecks = 5
     listen_http: Text = "127.0.0.1:8401"
     listen_peer: Text = "127.0.0.1:9401"
     pace_ms: Milliseconds = 20
     heartbeat_ms: Milliseconds = 1_000
     log_level: LogLevel = "info"
+    texts: TextAdapter = "outbox"
+    texts_folder: Text = "texts"
+    texts_language: Language = Language.ENGLISH
+    texts_brand: Brand = "Harambee"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +106,12 @@ class NodeConfig:
     tls_certificate: Path
     journal: Path
     """The journal's folder."""
+    profile_key: Path
+    """The key that seals profiles on this super-agent's disk."""
+    profiles: Path
+    """The folder of the profiles that it holds."""
+    name_checks_daily: int
+    """How many checks of a name a day may stay without a payment to the payee."""
     listen_http: Address
     listen_peer: Address
     pace_ms: int
@@ -101,6 +119,14 @@ class NodeConfig:
     heartbeat_ms: int
     """The time between two blocks when there is not."""
     log_level: LogLevel
+    texts: TextAdapter = "off"
+    """Where confirmations to this super-agent's accounts go."""
+    texts_folder: Path = Path("texts")
+    """Of the outbox, and of the note how far texts were sent."""
+    texts_language: Language = Language.ENGLISH
+    """Of accounts that have chosen none."""
+    texts_brand: str = "Harambee"
+    """How texts call the network."""
 
 
 def read_config(file: Path) -> NodeConfig:
@@ -139,11 +165,18 @@ def read_config(file: Path) -> NodeConfig:
         tls_key=folder / document.tls_key,
         tls_certificate=folder / document.tls_certificate,
         journal=folder / document.journal,
+        profile_key=folder / document.profile_key,
+        profiles=folder / document.profiles,
+        name_checks_daily=document.name_checks_daily,
         listen_http=_address(file, "listen_http", document.listen_http),
         listen_peer=_address(file, "listen_peer", document.listen_peer),
         pace_ms=document.pace_ms,
         heartbeat_ms=document.heartbeat_ms,
         log_level=document.log_level,
+        texts=document.texts,
+        texts_folder=folder / document.texts_folder,
+        texts_language=document.texts_language,
+        texts_brand=document.texts_brand,
     )
 
 

@@ -75,7 +75,7 @@ class Turn:
     effects: Effects
     answers: list[tuple["Future[Any]", Any, BaseException | None]]
     taken_orders: int
-    """How many offered orders were taken from the queue."""
+    """How many orders' room was taken off the queue of what is offered."""
     taken_bytes: dict[int, int]
     """How many bytes of frames were taken from the queue, by peer."""
     vain_frames: dict[int, int] = field(default_factory=dict)
@@ -293,7 +293,7 @@ class Engine:
         before = replica.counters.taken
         turn.effects.extend(replica.receive(told.message, time.time_ns()))
         if isinstance(told.message, OrdersOffered):
-            turn.taken_orders += len(told.message.orders)
+            turn.taken_orders += told.message.room
         if told.peer >= 0:
             turn.taken_bytes[told.peer] = turn.taken_bytes.get(told.peer, 0) + told.size
             if replica.counters.taken == before:

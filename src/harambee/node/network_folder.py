@@ -5,7 +5,8 @@
     addresses.json          [{name, peer, http}]; not in the genesis, because addresses change
     directory.key           the committee's key for hashing telephone numbers, hexadecimal, 0600
     certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
-    super-agents/NAME/      node.toml, signing.key, enrolment.key, treasury.key, tls.key, tls.crt
+    super-agents/NAME/      node.toml, signing.key, enrolment.key, treasury.key, profile.key, tls.key,
+                            tls.crt, and the profiles of the demo accounts
     keys/                   FOR DEVELOPMENT ONLY: demo.json and the demo accounts' keys
     population.bin, .seeds  FOR DEVELOPMENT ONLY: a crowd's accounts, and the seeds of their keys
 
@@ -52,6 +53,7 @@ from harambee.ledger.records import (
 )
 from harambee.money.tariff import NEWEST_VERSION, TariffError, shipped_tariff
 from harambee.node.config import PORT_MAX, Address, ConfigError, NodeConfig, read_config
+from harambee.node.demo_profiles import write_demo_profiles
 from harambee.node.development import (
     FLOAT_CENTS,
     POPULATION,
@@ -67,6 +69,7 @@ from harambee.node.development import (
     trust,
 )
 from harambee.node.directory import KEY_BYTES, alias_of
+from harambee.node.profile_store import ProfileStoreError, write_sealing_key
 from harambee.node.tls import TlsError, create_certificate, key_digest
 from harambee.protocol.genesis import (
     FORMAT,
@@ -111,6 +114,12 @@ tls_key = "tls.key"
 tls_certificate = "tls.crt"
 journal = "journal"
 
+# Who its customers are, sealed by this key (docs/profiles.md), and how many checks of a name a day
+# may stay without a payment.
+profile_key = "profile.key"
+profiles = "profiles"
+name_checks_daily = 5
+
 # Customers' handsets, and the other super-agents.
 listen_http = "{http}"
 listen_peer = "{peer}"
@@ -118,6 +127,10 @@ listen_peer = "{peer}"
 # At least this long between two blocks, and at most that long.
 pace_ms = 20
 heartbeat_ms = 1000
+
+# Confirmations to the accounts of its region: "outbox" appends them to texts/outbox.jsonl, "off" writes none.
+texts = "outbox"
+texts_language = "en"
 
 log_level = "info"
 """
@@ -316,8 +329,9 @@ def create_network(
         pretty = msgspec.json.format(msgspec.json.encode(document), indent=2)
         _write(unfinished / "genesis.json", pretty + b"\n")
         _write_addresses(unfinished / "addresses.json", addresses)
+        write_demo_profiles(unfinished / "super-agents", Genesis(document, b""), people + bankers)
         unfinished.rename(folder)
-    except (ValueError, KeyFileError) as error:
+    except (ValueError, KeyFileError, ProfileStoreError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise NetworkFolderError(str(error)) from error
     except OSError as error:
@@ -440,6 +454,8 @@ def _create_members(
         ):
             comment = f"{kind} key of {address.name}, network {network}"
             write_key_file(home / file, StoredKey(kind, keypair, comment))
+        comment = f"seals profiles at {address.name}, network {network}"
+        write_sealing_key(home / "profile.key", comment)
         tls_key, certificate = create_certificate(address.name)
         _write(home / "tls.key", tls_key, PRIVATE)
         _write(home / "tls.crt", certificate)

@@ -4,8 +4,10 @@ Gateways translate; they hold no rule and reach no replica. Every method answers
 of the ledger and only with what is durable here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -15,6 +17,9 @@ from harambee.protocol.genesis import Genesis
 
 SKIPPED_KIND: Final = 255
 """The kind, no order has it, by which `Port.slots` says that a slot was closed without an order."""
+
+
+NO_TABLES: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
 class State(IntEnum):
@@ -60,6 +65,58 @@ class StatementLine:
     change_cents: int
     balance_cents: int
     """Running balance after the order."""
+    other: int | None = None
+    """Whom the line is about: the account on the other side, if there is one."""
+    charge_cents: int = 0
+    """What the account bore of the charge, inside the change."""
+    commission_cents: int = 0
+    """What the account earned, inside the change."""
+
+
+class ProfileStatus(IntEnum):
+    """What became of a profile; codes travel between super-agents."""
+
+    KEPT = 0
+    SAME = 1
+    """It is kept already."""
+    OLDER = 2
+    """Another one of this or a higher version is kept."""
+    INVALID = 3
+    UNSIGNED = 4
+    NUMBER_WRONG = 5
+    NAME_FIXED = 6
+    ACCOUNT_UNKNOWN = 7
+    """There is no such account, or not yet at this super-agent."""
+    UNAVAILABLE = 8
+    NOT_HELD_HERE = 9
+
+
+class NameStatus(IntEnum):
+    """What became of a question for a name; codes travel between super-agents."""
+
+    KNOWN = 0
+    NONE = 1
+    """The payee has given no name."""
+    LOCKED = 2
+    REPLAYED = 3
+    CLOCK_WRONG = 4
+    UNSIGNED = 5
+    ASKER_UNKNOWN = 6
+    PAYEE_UNKNOWN = 7
+    BUSY = 8
+    UNAVAILABLE = 9
+    NOT_HELD_HERE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NameAnswer:
+    """What an asker is told of a payee. Its text never shows the person."""
+
+    status: NameStatus
+    name: str | None = field(default=None, repr=False)
+    """Masked, where the status is KNOWN."""
+    number: str | None = field(default=None, repr=False)
+    """Masked; None where there is none, and for whoever trades."""
 
 
 class Port(Protocol):
@@ -80,9 +137,17 @@ class Port(Protocol):
         """None when this super-agent serves; otherwise a sentence that says why not yet."""
 
     async def submit(
-        self, orders: npt.NDArray[np.void], possessions: dict[int, bytes], wait_ms: int
+        self,
+        orders: npt.NDArray[np.void],
+        possessions: dict[int, bytes],
+        wait_ms: int,
+        tables: Mapping[int, bytes] = NO_TABLES,
     ) -> Submission:
-        """Offer orders (ORDER array (n,)); waits at most `wait_ms` for them all to be decided."""
+        """Offer orders (ORDER array (n,)); waits at most `wait_ms` for them all to be decided.
+
+        `possessions` are what enrolments bring along, and `tables` the PAYEE rows of bulk pay-outs,
+        each by the index of its order.
+        """
 
     async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
         """What is final in a slot; waits for it at most `wait_ms`."""
@@ -93,6 +158,9 @@ class Port(Protocol):
         A slot that was closed without an order has its payer and sequence, and kind SKIPPED_KIND.
         """
 
+    async def payees(self, payer: int, sequence: int) -> npt.NDArray[np.void] | None:
+        """The PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
+
     async def account(self, number: int) -> npt.NDArray[np.void] | None:
         """The ACCOUNT record, shape (1,), or None where there is no such account."""
 
@@ -100,7 +168,10 @@ class Port(Protocol):
         """ACCOUNT records of many numbers; all-zero rows where there is none."""
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
-        """The newest `limit` entries of an account, older than entry `before` if given."""
+        """The newest `limit` entries of an account, older than entry `before` if given.
+
+        Entries are this super-agent's own: `before` is what it told itself since it was started.
+        """
 
     async def alias(self, alias: bytes) -> int | None:
         """The account that a keyed hash names."""
@@ -118,6 +189,12 @@ class Port(Protocol):
 
         Returns the account number. Raises EnrolmentError with one sentence.
         """
+
+    async def keep_profile(self, signed: bytes) -> ProfileStatus:
+        """Keep a signed profile at the super-agents that hold it (`harambee.handset.profiles`)."""
+
+    async def check_name(self, question: bytes) -> NameAnswer:
+        """Answer a signed question for a payee's name (`harambee.handset.name_checks`)."""
 
     async def finals(self, after: int, limit: int) -> tuple[npt.NDArray[np.void], int]:
         """Final orders (ORDER array) in this replica's order of applying, from entry `after` on.

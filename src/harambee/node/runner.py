@@ -14,11 +14,15 @@ from typing import Any, Final
 import uvicorn
 
 from harambee.node.config import NodeConfig
+from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.journal import Journal, JournalError
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
+from harambee.node.outbox import Outbox
 from harambee.node.port import Port
+from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.service import Service
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
@@ -119,9 +123,9 @@ async def _running(
         )
     except (NetworkFolderError, JournalError) as error:
         raise NodeError(str(error)) from error
-    with journal:
+    with journal, _open_profiles(files) as profiles:
         try:
-            agent = SuperAgent(files, journal)
+            agent = SuperAgent(files, journal, profiles)
         except TlsError as error:
             raise NodeError(str(error)) from error
         try:
@@ -135,10 +139,19 @@ async def _running(
             await agent.stop()
 
 
+def _open_profiles(files: NodeFiles) -> ProfileStore:
+    config = files.config
+    try:
+        vault = open_vault(config.profile_key, config.profiles)
+        return ProfileStore.open(config.profiles, files.genesis.network, files.index, vault)
+    except ProfileStoreError as error:
+        raise NodeError(str(error)) from error
+
+
 class SuperAgent:
     """One super-agent that runs."""
 
-    def __init__(self, files: NodeFiles, journal: Journal) -> None:
+    def __init__(self, files: NodeFiles, journal: Journal, profiles: ProfileStore) -> None:
         """Make its parts; nothing runs yet. TlsError if its certificates are no good."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Raises NodeError when this super-agent cannot go on."""
@@ -150,6 +163,15 @@ class SuperAgent:
         self._engine = Engine(files, journal, self._deliver)
         self._tickets = Tickets()
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
+        self._names = self.service.names = NameDesk(
+            files.genesis.committee,
+            files.genesis.network,
+            files.index,
+            profiles,
+            self.service,
+            self._links.send,
+            files.config.name_checks_daily,
+        )
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -158,6 +180,8 @@ class SuperAgent:
         self._served = [Allowance(SERVED_BYTES) for _ in range(self._members)]
         self._serves: list[deque[Serve | ServeNamed]] = [deque() for _ in range(self._members)]
         self._servers: dict[int, asyncio.Task[None]] = {}
+        self._courier = self._make_courier(files)
+        self._courier_task: asyncio.Task[None] | None = None
         self._http: _HttpServer | None = None
         self._http_task: asyncio.Task[None] | None = None
 
@@ -172,6 +196,9 @@ class SuperAgent:
             listener.close()
             raise
         self._engine.start()
+        if self._courier is not None:
+            self._courier_task = asyncio.create_task(self._courier.run())
+        self._names.start()
         configuration = uvicorn.Config(
             gateway(self.service),
             # h11 bounds what a stranger may send as a head; httptools does not.
@@ -189,6 +216,22 @@ class SuperAgent:
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 
+    def _make_courier(self, files: NodeFiles) -> Courier | None:
+        """Return who sends this super-agent's texts, or None where its configuration has none sent."""
+        config = files.config
+        if config.texts == "off":
+            return None
+        courier = Courier(
+            self.service,
+            Outbox(config.texts_folder),
+            config.texts_folder / "cursor.json",
+            Style(config.texts_brand, config.texts_language),
+            lambda: self._journal.count,
+            self._names.parties,
+        )
+        self.service.text_facts = courier.facts
+        return courier
+
     def _addresses(self) -> tuple[str, str]:
         return str(self._files.config.listen_http), str(self._links.address)
 
@@ -197,6 +240,10 @@ class SuperAgent:
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task
+        if self._courier_task is not None:
+            self._courier_task.cancel()
+            await asyncio.gather(self._courier_task, return_exceptions=True)
+        await self._names.stop()
         for rest in self._rests:
             if rest is not None:
                 rest.cancel()
@@ -209,6 +256,9 @@ class SuperAgent:
     # -- what comes in ----------------------------------------------------------------------------
 
     def _on_frame(self, peer: int, kind: int, content: bytes) -> None:
+        if kind in (FrameType.ERRAND, FrameType.ERRAND_ANSWER):
+            self._names.errands.take(peer, kind, content)
+            return
         message = _message_of(peer, kind, content, self._members)
         size = len(content) + FRAME_BYTES
         self._waiting_bytes[peer] += size
@@ -222,10 +272,12 @@ class SuperAgent:
         if self._rests[peer] is not None:
             self._links.pause_reading(peer)  # who hangs up and comes back has not rested
         self._engine.tell(PeerUp(peer))
+        self._names.link_up(peer)
 
     def _on_down(self, peer: int) -> None:
         self._serves[peer].clear()
         self._engine.tell(PeerDown(peer))
+        self._names.errands.lost(peer)
 
     # -- what goes out ----------------------------------------------------------------------------
 
@@ -248,6 +300,8 @@ class SuperAgent:
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)
+        if self._courier is not None and turn.effects.settled:
+            self._courier.wake(sum(map(len, turn.effects.settled)))
         self.service.inbox_orders -= turn.taken_orders
         for peer, count in turn.taken_bytes.items():
             self._waiting_bytes[peer] -= count

@@ -5,6 +5,7 @@ import resource
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,31 +16,40 @@ from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_
 from harambee.crypto.signatures import sign
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import (
     BODY_BYTES,
     ENTRY,
     KIND_MASK,
     NO_ACCOUNT_SLOT,
+    NOBODY,
     ORDER,
     POSITION_ENROLMENT,
+    ROW_OF_TABLE,
     account_number,
 )
-from harambee.ledger.rules import Order, credits_of
+from harambee.ledger.rules import Order, Payment, credits_of
+from harambee.ledger.shares import other_side, shares_of
 from harambee.money.tariff import Tariff
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.journal import Journal, JournalDamaged
 from harambee.node.links import Links
+from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import (
+    NO_TABLES,
     SKIPPED_KIND,
     EnrolmentError,
+    NameAnswer,
+    ProfileStatus,
     Slot,
     State,
     StatementLine,
     Submission,
     UnavailableError,
 )
+from harambee.node.profile_store import ProfileStoreError
 from harambee.node.tickets import Tickets
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
@@ -51,7 +61,7 @@ T = TypeVar("T")
 Orders = npt.NDArray[np.void]
 
 INBOX_ORDERS_MAX: Final = 1 << 16
-"""Orders that wait to be looked at; beyond it new ones are refused as BROKER_BUSY."""
+"""Room of orders, tables included, that wait to be looked at; beyond it BROKER_BUSY refuses new ones."""
 BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
@@ -59,17 +69,26 @@ STATEMENT_WALK_MAX: Final = 100_000
 CLAIM_WALK_MAX: Final = 1_000
 CLAIMS_RECOGNISED_MAX: Final = 16
 """How many claims of one submission may be recognised, and among how many of an account's."""
+PAGES_REMEMBERED: Final = 4_096
+"""Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
+PAID_WALK_MAX: Final = 4_096
+"""How many of an account's newest entries are read to see whom it paid."""
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
 class Service:
     """Implements `harambee.node.port.Port`. Belongs to the event loop's thread."""
 
+    names: NameDesk
+    """Whoever makes the service gives it its names."""
+
     def __init__(
         self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
     ) -> None:
         self.inbox_orders = 0
-        """Orders on their way to the replica; the runner takes off what has arrived."""
+        """Room of orders on their way to the replica; the runner takes off what has arrived."""
+        self.text_facts: Callable[[], dict[str, int]] = dict
+        """What the status shows of the texts; nothing where none are sent."""
         self._files = files
         self._engine = engine
         self._journal = journal
@@ -80,6 +99,8 @@ class Service:
         self._refused = 0
         self._rates: deque[tuple[float, int]] = deque()
         self._enrolling = asyncio.Lock()
+        self._page_ends: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """(account, entry) -> its balance before that entry, in cents."""
         network = files.genesis.network
         epoch = files.genesis.committee.epoch.to_bytes(4, "little")
         self._receipt_prefix = signed_prefix(TAG_RECEIPT, network) + epoch
@@ -129,7 +150,11 @@ class Service:
     # -- orders -----------------------------------------------------------------------------------
 
     async def submit(
-        self, orders: Orders, possessions: dict[int, bytes], wait_ms: int
+        self,
+        orders: Orders,
+        possessions: dict[int, bytes],
+        wait_ms: int,
+        tables: Mapping[int, bytes] = NO_TABLES,
     ) -> Submission:
         """Offer orders (ORDER array (n,)); wait at most `wait_ms` for them all to be decided."""
         reason = self.ready()
@@ -137,12 +162,13 @@ class Service:
             # The next door takes the order at once; here it would wait for this super-agent's return.
             raise UnavailableError(reason)
         count = len(orders)
-        if self.inbox_orders + count > INBOX_ORDERS_MAX:
+        offer = OrdersOffered(0, orders, possessions, dict(tables))
+        if self.inbox_orders + offer.room > INBOX_ORDERS_MAX:
             busy = np.full(count, Outcome.BROKER_BUSY, np.uint8)
             return Submission(np.full(count, State.REFUSED, np.uint8), busy)
         ticket = self._tickets.open(orders)
-        self.inbox_orders += count
-        self._engine.tell(OrdersOffered(ticket.number, orders, possessions))
+        self.inbox_orders += offer.room
+        self._engine.tell(replace(offer, ticket=ticket.number))
         try:
             async with asyncio.timeout(wait_ms / 1_000):
                 await ticket.decided
@@ -225,11 +251,31 @@ class Service:
         return found
 
     async def finals(self, after: int, limit: int) -> tuple[Orders, int]:
-        """Return final orders in the order of applying, from entry `after` on, and what follows."""
-        entries = await self._ask(
-            lambda replica: replica.ledger.entries[after : after + limit].copy()
-        )
-        return await self._archive.orders(entries), after + len(entries)
+        """Return final orders in the order of applying, from entry `after` on, and what follows.
+
+        None are returned only where there are none left.
+        """
+
+        def question(replica: Replica) -> tuple[npt.NDArray[np.void], int]:
+            entries = replica.ledger.entries
+            at, found = after, entries[:0]
+            while at < len(entries) and not len(found):
+                part = entries[at : at + limit]
+                at += len(part)
+                # An order is told once, however many payees have an entry of it.
+                found = part[part["revenue_previous"] != ROW_OF_TABLE]
+            return found.copy(), at
+
+        entries, following = await self._ask(question)
+        return await self._archive.orders(entries), following
+
+    async def payees(self, payer: int, sequence: int) -> PayeeTable | None:
+        """Return the PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
+        place, _ = await self._ask(_slot_question(payer, sequence))
+        if place is None:
+            return None
+        (table,) = await self._archive.tables(place)
+        return table
 
     # -- accounts ---------------------------------------------------------------------------------
 
@@ -244,32 +290,52 @@ class Service:
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
+        begun = None if before is None else self._page_ends.get((number, before))
 
         def question(replica: Replica) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.void]]:
             ledger = replica.ledger
             account = ledger.account(number)
             if account is None:
                 return 0, np.zeros(0, np.int64), np.zeros(0, ENTRY)
-            walked = limit if before is None else STATEMENT_WALK_MAX
+            if begun is not None:
+                found = ledger.entries_of(number, limit, before)
+                return begun, found, ledger.entries[found]
+            walked = limit if before is None else STATEMENT_WALK_MAX + limit
             found = ledger.entries_of(number, walked)
             if before is not None:
                 newer = int((found >= before).sum())
+                if newer > STATEMENT_WALK_MAX:
+                    raise UnavailableError(
+                        "This page is too far back to begin with; read from the newest."
+                    )
                 found = found[: newer + limit]
             return int(account["balance"]), found, ledger.entries[found]
 
         balance, numbers, entries = await self._ask(question)
         orders = await self._archive.orders(entries)
+        tables = await self._archive.tables(entries)
         tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
         lines: list[StatementLine] = []
-        for entry, order, place in zip(numbers.tolist(), orders, entries, strict=True):
-            change = change_cents(number, order, tariffs)
+        for entry, order, place, table in zip(
+            numbers.tolist(), orders, entries, tables, strict=True
+        ):
+            change = change_cents(number, order, tariffs, table)
             if before is None or entry < before:
                 author, time_ms = await self._archive.told_by(int(place["position"]))
+                seen = _seen_by(number, order, tariffs)
                 lines.append(
-                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance)
+                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance, *seen)
                 )
             balance -= change
+        if lines:
+            self._remember_page(number, lines[-1].entry, balance)
         return lines
+
+    def _remember_page(self, number: int, entry: int, balance_cents: int) -> None:
+        self._page_ends[number, entry] = balance_cents
+        self._page_ends.move_to_end((number, entry))
+        while len(self._page_ends) > PAGES_REMEMBERED:
+            self._page_ends.popitem(last=False)
 
     async def alias(self, alias: bytes) -> int | None:
         """Return the account that a keyed hash names."""
@@ -337,6 +403,39 @@ class Service:
         if state is not State.FINAL:
             raise EnrolmentError("The network did not confirm it in time; ask again.")
 
+    # -- names ------------------------------------------------------------------------------------
+
+    async def keep_profile(self, signed: bytes) -> ProfileStatus:
+        """Keep a signed profile at the super-agents that hold it."""
+        try:
+            return await self.names.keep_profile(signed)
+        except ProfileStoreError as error:
+            raise UnavailableError(f"This super-agent cannot keep profiles: {error}.") from error
+
+    async def check_name(self, question: bytes) -> NameAnswer:
+        """Answer a signed question for a payee's name."""
+        try:
+            return await self.names.check_name(question)
+        except ProfileStoreError as error:
+            raise UnavailableError(f"This super-agent cannot look names up: {error}.") from error
+
+    async def paid_since(self, payer: int, sequence: int) -> tuple[int, dict[int, int]]:
+        """Return the payer's next sequence, and the highest one in which it paid each payee.
+
+        Only of its newest PAID_WALK_MAX entries, and of sequences from `sequence` on.
+        """
+
+        def question(replica: Replica) -> tuple[int, dict[int, int]]:
+            ledger = replica.ledger
+            entries = ledger.entries[ledger.entries_of(payer, PAID_WALK_MAX)]
+            own = entries[(entries["payer"] == payer) & (entries["sequence"] >= sequence)]
+            paid: dict[int, int] = {}
+            for payee, at in zip(own["payee"].tolist(), own["sequence"].tolist(), strict=True):
+                paid[payee] = max(at, paid.get(payee, -1))
+            return ledger.next_sequence(payer), paid
+
+        return await self._ask(question)
+
     # -- the whole --------------------------------------------------------------------------------
 
     async def digest(self) -> dict[str, Any]:
@@ -392,6 +491,8 @@ class Service:
             "signatures_checked": facts.signatures,
             "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
             "rss_bytes": _rss_bytes(),
+            **self.text_facts(),
+            **self.names.facts(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
         }
 
@@ -432,6 +533,10 @@ class Service:
         if self._engine.trouble is not None:
             raise UnavailableError(self._engine.trouble)
 
+    async def ask(self, question: Callable[[Replica], T]) -> T:
+        """Ask the replica something; UnavailableError where nothing can be made durable."""
+        return await self._ask(question)
+
     async def _ask(self, question: Callable[[Replica], T]) -> T:
         self._demand_service()
         return await asyncio.wrap_future(self._engine.ask(question))
@@ -453,6 +558,16 @@ class _Archive:
             rows = np.flatnonzero(positions == position)
             block = await self._block(position)
             found[rows] = block.orders[entries["index"][rows]]
+        return found
+
+    async def tables(self, entries: npt.NDArray[np.void]) -> list[PayeeTable | None]:
+        """Return the PAYEE table of each ENTRY (n,) whose order is a bulk pay-out, None for others."""
+        found: list[PayeeTable | None] = []
+        for position, index in entries[["position", "index"]].tolist():
+            block = await self._block(position)
+            order = block.orders[index]
+            is_bulk = order["kind"] == OrderKind.BULK_PAY_OUT
+            found.append(block.tables[order["reference"].tobytes()] if is_bulk else None)
         return found
 
     async def told_by(self, position: int) -> tuple[int, int]:
@@ -498,15 +613,44 @@ def _bodies(orders: Orders) -> npt.NDArray[np.uint8]:
     return rows[:, :BODY_BYTES]
 
 
-def change_cents(number: int, record: np.void, tariffs: Mapping[int, Tariff]) -> int:
-    """Return what an applied order changed in an account's balance, in cents."""
+def change_cents(
+    number: int,
+    record: np.void,
+    tariffs: Mapping[int, Tariff],
+    table: PayeeTable | None = None,
+) -> int:
+    """Return what an applied order changed in an account's balance, in cents.
+
+    `table` is the payee table of a bulk pay-out. Its payees ascend, so one of ten thousand is found
+    without looking at the others.
+    """
     if int(record["kind"]) not in _PAYMENTS:
         return 0
     order = Order.of(record)
-    credited = credits_of(order, tariffs[order.tariff])
+    change = 0
+    payments: tuple[Payment, ...] | None = None
+    if table is not None and MOVEMENTS[OrderKind(order.kind)].by_table:
+        row = int(np.searchsorted(table["payee"], number))
+        if row < len(table) and int(table["payee"][row]) == number:
+            change += int(table["amount"][row])
+        # Whoever is paid by a row is no payee of the order itself; what others get, is not the rows'.
+        payments = (Payment(NOBODY, order.amount_cents),)
+    credited = credits_of(order, tariffs[order.tariff], payments)
     assert credited is not None, "it was applied"
-    change = sum(cents for payee, cents in credited.all if payee == number)
+    change += sum(cents for payee, cents in credited.all if payee == number)
     return change - (order.amount_cents + order.fee_cents if number == order.payer else 0)
+
+
+def _seen_by(
+    number: int, record: np.void, tariffs: Mapping[int, Tariff]
+) -> tuple[int | None, int, int]:
+    """Return whom an account's line of an applied order is about, its charge and its commission."""
+    order = Order.of(record)
+    other = other_side(number, order)
+    if int(record["kind"]) not in _PAYMENTS:
+        return other, 0, 0
+    charge, commission = shares_of(number, order, tariffs[order.tariff])
+    return other, charge, commission
 
 
 def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:

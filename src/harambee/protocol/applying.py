@@ -6,14 +6,20 @@ are tried again together, and only those whose turn it is: so many final orders 
 cost one attempt each, and not one for each other.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
+from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Applied, Ledger
+from harambee.ledger.payees import NO_TABLES, PayeeTable, Tables
 from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 
 Orders = npt.NDArray[np.void]
 Indices = npt.NDArray[np.uint32]
+
+_BULK: Final = int(OrderKind.BULK_PAY_OUT)
 
 
 class Applier:
@@ -24,6 +30,8 @@ class Applier:
         self.ledger = ledger
         self._waiting: list[tuple[Orders, npt.NDArray[np.int64], Indices]] = []
         """Orders with the positions of their blocks and their indices in them."""
+        self._tables: dict[Slot, PayeeTable] = {}
+        """The payee tables of those that wait, by their orders' slots: copies, which hold no block."""
         self._slots: set[Slot] = set()
         self._moved = False
         """Whether something was applied or skipped since those that wait were tried."""
@@ -36,24 +44,46 @@ class Applier:
         """Whether the order that is final in a slot waits to be applied."""
         return slot in self._slots
 
-    def apply(self, orders: Orders, position: int, indices: Indices) -> Orders:
+    def apply(
+        self, orders: Orders, position: int, indices: Indices, tables: Tables = NO_TABLES
+    ) -> Orders:
         """Apply (n,) final orders of the block at a position of the journal, which lie there at `indices`.
 
+        `tables` are the payee tables that the block carries.
         Returns those that were applied now; those that wait are kept, and are found by `apply_waiting`.
         """
         if not len(orders):
             return orders
-        states = self.ledger.apply(orders, position, indices)
+        states = self.ledger.apply(orders, position, indices, tables)
         waits = states == Applied.WAITING
         if waits.any():
             where = np.full(int(waits.sum()), position, np.int64)
             self._waiting.append((orders[waits], where, indices[waits]))
             self._slots.update(map(Slot.of, orders[waits]))
+            self._keep_tables(orders[waits], tables)
         done: Orders = orders[states == Applied.APPLIED]
         self._moved = self._moved or len(done) > 0
         if self._slots:
             self._slots.difference_update(map(Slot.of, done))
+        for order in done[done["kind"] == _BULK] if self._tables else ():
+            self._tables.pop(Slot.of(order), None)
         return done
+
+    def _keep_tables(self, orders: Orders, tables: Tables) -> None:
+        """Keep the payee tables of orders that wait."""
+        for order in orders[orders["kind"] == _BULK]:
+            self._tables[Slot.of(order)] = tables[order["reference"].tobytes()].copy()
+
+    def _tables_of(self, orders: Orders) -> Tables:
+        """Return the kept payee tables of orders that waited.
+
+        There is none where an order waited in two blocks and was applied from the other one just now.
+        """
+        return {
+            order["reference"].tobytes(): self._tables[Slot.of(order)]
+            for order in orders[orders["kind"] == _BULK]
+            if Slot.of(order) in self._tables
+        }
 
     def skip(self, slot: Slot) -> bool:
         """Burn a slot: the sequence goes on, and nothing else happens. False where it is not the next."""
@@ -70,7 +100,7 @@ class Applier:
         while self._moved and self._waiting:
             self._moved = False
             for orders, position, indices in self._take_ready():
-                done = self.apply(orders, position, indices)
+                done = self.apply(orders, position, indices, self._tables_of(orders))
                 if len(done):
                     applied.append(done)
         self._moved = False

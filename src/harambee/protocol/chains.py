@@ -332,7 +332,8 @@ class Chains:
     def are_enough(self, voting: npt.NDArray[np.bool_]) -> bool:
         """Whether these lanes are of q authors; `voting` (k,) is of the first k lanes."""
         lanes = np.flatnonzero(voting)
-        if len(lanes) < self.quorum or len(self.lanes) == self.members:
+        # Every author has a lane, so no more of these can share an author than there are lanes besides.
+        if len(lanes) < self.quorum or len(lanes) - self.quorum >= len(self.lanes) - self.members:
             return len(lanes) >= self.quorum
         return len(set(self.author_of[lanes].tolist())) >= self.quorum
 

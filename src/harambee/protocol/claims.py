@@ -208,13 +208,26 @@ CLAIMS: Final[dict[str, Claim]] = {
             BOUNDED + "test_what_a_broker_left_undecided_is_taken_up_when_it_is_decided",
         ),
     ),
+    "a pay-out has its table": Claim(
+        says="Whoever holds a bulk pay-out holds the table of those whom it pays.",
+        because=(
+            "A block in which such an order lies without the table whose hash is in the order's signed bytes "
+            "is malformed, which its own bytes show to everybody alike: nobody takes it, references it or "
+            "counts a vote in it. What is final was found in a block that is held, and its table lies there."
+        ),
+        shown_by=(
+            "tests/protocol/test_wire.py::test_a_bulk_pay_out_has_exactly_its_own_table_or_the_block_is_malformed",
+            "tests/protocol/test_bulk.py::test_a_block_that_withholds_or_alters_the_table_is_no_block",
+            "tests/protocol/test_bulk.py::test_a_fork_with_two_tables_for_one_slot_ends_in_one_of_them_everywhere",
+        ),
+    ),
     "money is conserved": Claim(
         says="No cent is lost or made, and nobody but an issuer is below zero at a closed cut.",
         because=(
             "An order debits one account what it credits to others, is applied once, and waits for what it "
             "needs. A broker includes it only when the past of its block pays for it."
         ),
-        rests_on=("no two finals",),
+        rests_on=("no two finals", "a pay-out has its table"),
         shown_by=(
             SEEDS,
             "tests/protocol/test_recovery.py::test_many_crooked_payers_over_a_bad_network",

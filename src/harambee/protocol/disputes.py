@@ -98,6 +98,14 @@ class Votes:
         else:
             self._elsewhere.pop(lane, None)
 
+    def cast_all(self, votes: dict[int, int], place: Place) -> None:
+        """Cast the votes for a place, height by lane."""
+        if self.heights:
+            for lane, height in votes.items():
+                self.cast(lane, height, place)
+        else:
+            self.heights, self._place, self._row = dict(votes), place, None
+
     def place_of(self, lane: int) -> Place:
         """Where the order lies for which a lane votes in view 0."""
         place = self._elsewhere.get(lane, self._place)
@@ -407,9 +415,7 @@ class Disputes:
 
     def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
         """Note votes for a place that were noted elsewhere, by lane."""
-        known = dispute.votes[Candidate(0, dispute.places[place])]
-        for lane, height in votes.items():
-            known.cast(lane, height, place)
+        dispute.votes[Candidate(0, dispute.places[place])].cast_all(votes, place)
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:
         """Forget a dispute: its slot is decided. The (lane, height) that have no other one now."""
@@ -449,7 +455,7 @@ class Disputes:
         refuses, by (lane, height). Returns the disputed slots that it passed by and that are worth counting:
         a single order that nobody fenced comes to nothing before it has the votes of a quorum.
         """
-        height = int(chains.heads[lane])
+        height, quorum = int(chains.heads[lane]), chains.quorum
         passed: dict[Slot, None] = {}
         for on, first, last in newly:
             heights = self._places.get(on)
@@ -472,11 +478,7 @@ class Disputes:
                         and not (dispute.fences and dispute.fence(chains, lane, height))
                     ):
                         votes.cast(lane, height, order.place)
-                    if (
-                        len(votes.heights) >= chains.quorum
-                        or dispute.fences
-                        or len(dispute.orders) > 1
-                    ):
+                    if len(votes.heights) >= quorum or dispute.fences or len(dispute.orders) > 1:
                         passed[dispute.slot] = None
         return list(passed)
 

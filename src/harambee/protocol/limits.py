@@ -24,7 +24,12 @@ no bucket of their own: a block has one for each author at most.
 from dataclasses import dataclass, field
 from typing import Final
 
-from harambee.protocol.wire import Block
+import numpy as np
+
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.payees import TABLE_BYTES_MAX
+from harambee.ledger.records import ORDER_BYTES, PAYEE
+from harambee.protocol.wire import ATTACHMENT_BYTES_MAX, Block, attached_bytes
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -48,6 +53,10 @@ REFUSALS_IN_ONE: Final = 16
 """So many refusals are as much work as one order: who is shown forged orders by f liars refuses them all."""
 FORGED_WORK: Final = 16
 """An order that its payer has not signed is as much work as so many: a broker checks that at its door."""
+TABLE_WORK: Final = 4
+"""A payee table is as much work as so many orders,"""
+ROWS_IN_ONE: Final = 64
+"""and as one more for so many of its rows."""
 VOUCHED_SHIFT: Final = 3
 """A block that another author stands on costs an eighth."""
 REFILLED_SHIFT: Final = 2
@@ -64,7 +73,7 @@ PARKED_BYTES_MAX: Final = 64 << 20
 KEPT_ORDERS: Final = 1 << 19
 KEPT_ORDERS_MIN: Final = 1 << 14
 """Orders in kept blocks: of all authors together, and of one at least. A block is kept until all its orders
-are decided."""
+are decided. Payee tables count as the orders whose room they take."""
 STRAY_SLOTS_MAX: Final = 1_024
 """Slots without any order in which an author speaks of recovery. An honest one speaks of none: whoever opens
 a slot carries its orders."""
@@ -76,6 +85,11 @@ NAMED_ANSWER_NS: Final = SECOND_NS
 NAMED_DOUBLINGS_MAX: Final = 5
 NAMES_MAX: Final = 256
 """Blocks asked for by name at once."""
+DOOR_TABLE_BYTES_MAX: Final = 16 << 20
+"""Payee tables of orders that wait at a door; beyond it, it is busy for orders that bring one."""
+RIVAL_TABLES_MAX: Final = 8
+"""Payee tables of orders that lie in no block and are kept for recovery to carry: a block's attachments."""
+assert RIVAL_TABLES_MAX * attached_bytes(bytes(TABLE_BYTES_MAX)) <= ATTACHMENT_BYTES_MAX
 OFFER_DOUBLINGS_MAX: Final = 10
 """A refused order is offered again after 2 s, 4 s and so on, up to half an hour."""
 
@@ -169,7 +183,7 @@ class AuthorLimits:
         ]
         """What each author's blocks may cost: blocks, bytes, work, in eighths."""
         self.kept = [0] * members
-        """How many orders lie in kept blocks, by lane."""
+        """How many orders' room kept blocks take, by lane."""
         self.kept_orders_max = max(KEPT_ORDERS_MIN, KEPT_ORDERS // members)
         """How many may lie in kept blocks of one author's chain."""
 
@@ -182,9 +196,16 @@ def cost_of(block: Block, *, vouched: bool = False) -> tuple[int, int, int]:
     """What taking a block costs its author: blocks, bytes, work, each in eighths."""
     refusals = sum(len(rejection.indices) for rejection in block.rejections)
     entries = len(block.recovery.slots())
-    work = len(block.orders) + entries + refusals // REFUSALS_IN_ONE
+    bulk = int(np.count_nonzero(block.orders["kind"] == OrderKind.BULK_PAY_OUT))
+    tables = bulk * TABLE_WORK + block.table_rows // ROWS_IN_ONE
+    work = len(block.orders) + tables + entries + refusals // REFUSALS_IN_ONE
     shift = 0 if vouched else VOUCHED_SHIFT
     return 1 << shift, len(block.data) << shift, work << shift
+
+
+def room_of(block: Block) -> int:
+    """How many orders' room a kept block takes, its payee tables included."""
+    return len(block.orders) + block.table_rows * PAYEE.itemsize // ORDER_BYTES
 
 
 def cost_of_forged(orders: int) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from harambee.ledger.records import ORDER_BYTES
 from harambee.protocol.effects import Name, Range
 
 
@@ -76,6 +77,13 @@ class OrdersOffered:
     orders: npt.NDArray[np.void]
     attachments: dict[int, bytes] = field(default_factory=dict)
     """Possession signatures of enrolments, by index."""
+    tables: dict[int, bytes] = field(default_factory=dict)
+    """Payee tables of bulk pay-outs, by index: PAYEE rows as bytes."""
+
+    @property
+    def room(self) -> int:
+        """How many orders' room it takes where it waits, its tables included."""
+        return len(self.orders) + sum(map(len, self.tables.values())) // ORDER_BYTES
 
 
 @dataclass(frozen=True, slots=True)

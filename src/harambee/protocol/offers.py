@@ -10,6 +10,7 @@ A liar's forks have no end, so what may come this way is bounded: of each peer o
 the next one twice as long after it as the one before.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -29,6 +30,8 @@ class Offers:
         """Nothing was offered yet."""
         self._taken: dict[tuple[int, int], tuple[bytes, int, int]] = {}
         """By peer and author: the newest one taken, when (nanoseconds), and how long until the next."""
+        self._askers: Counter[bytes] = Counter()
+        """Of how many peers each of these newest ones was taken."""
         self._oldest: Slot | None = None
         self._since, self._ask_at = 0, 0
 
@@ -52,9 +55,13 @@ class Offers:
                 if 0 <= now - at < wait:
                     continue
                 self._taken[key] = name.digest, now, min(max(FIRST_WAIT_NS, 2 * wait), WAIT_NS_MAX)
+                self._askers[name.digest] += 1
+                self._askers[digest] -= 1
+                if self._askers[digest] <= 0:
+                    del self._askers[digest]
             taken.append(name)
         return tuple(taken)
 
     def __contains__(self, digest: bytes) -> bool:
         """Whether a peer was asked for this block."""
-        return any(taken == digest for taken, _, _ in self._taken.values())
+        return digest in self._askers

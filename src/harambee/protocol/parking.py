@@ -7,7 +7,7 @@ branch is followed down. What finds no room is fetched again later. A block is n
 with one id may both have to be fetched, because honest blocks may stand on either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,6 +25,7 @@ from harambee.protocol.wire import Block
 
 AHEAD_TURNS_MAX: Final = 4
 """A block that only a reference named, and no parked block waits for yet, is asked for so often."""
+LONG_AGO: Final = -(1 << 62)
 
 
 @dataclass(slots=True)
@@ -182,16 +183,20 @@ class Parking:
         missing.sort(key=lambda entry: not entry.waiters)
         return [entry.name for entry in missing]
 
-    def look_ahead(self, author: int, is_held: Callable[[Name], bool], now: int) -> None:
-        """Note the blocks of an author that parked blocks refer to, and that will be lacking next.
+    def look_ahead(self, authors: Iterable[int], is_held: Callable[[Name], bool], now: int) -> None:
+        """Note the blocks of these authors that parked blocks refer to, and that will be lacking next.
 
         A branch is found block by block, each only when the one before it is held. An author that forks
         and goes on would be faster than one such block for each answer.
         """
-        last = self._looked_ahead_at.get(author)
-        if last is not None and 0 <= now - last < NAMED_ANSWER_NS >> 2:
+        due = {
+            author
+            for author in authors
+            if not 0 <= now - self._looked_ahead_at.get(author, LONG_AGO) < NAMED_ANSWER_NS >> 2
+        }
+        if not due:
             return
-        self._looked_ahead_at[author] = now
+        self._looked_ahead_at.update(dict.fromkeys(due, now))
         ahead = [d for d, e in self._lacking.items() if not e.waiters]
         for digest in ahead:
             if self._lacking[digest].turn >= AHEAD_TURNS_MAX or digest in self._blocks:
@@ -201,9 +206,11 @@ class Parking:
             if room <= 0:
                 return
             for name in parked.block.references:
+                if name.author not in due:
+                    continue
                 known = name.digest in self._blocks or name.digest in self._lacking
-                if name.author == author and not known and not is_held(name):
-                    vouched = parked.vouched or parked.block.author != author
+                if not known and not is_held(name):
+                    vouched = parked.vouched or parked.block.author != name.author
                     self._lacking[name.digest] = _Lacking(name, [], [*parked.peers], vouched)
                     room -= 1
 

@@ -21,6 +21,7 @@ from harambee.ledger.records import ORDER
 from harambee.protocol.chains import Chains
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Candidate, Clock, Dispute, Disputes
+from harambee.protocol.limits import RIVAL_TABLES_MAX
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
     FENCE_ORDERS_MAX,
@@ -34,7 +35,7 @@ from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 
 Orders = npt.NDArray[np.void]
 
-VIEW_BLOCKS: Final = 20
+VIEW_BLOCKS: Final = 10
 """How many paces view 1 may take; view v may take v times as long, up to the cap."""
 VIEW_STRIDES: Final = 8
 """How many of one's own blocks view 1 may take, at the speed at which they really follow each other."""
@@ -49,6 +50,7 @@ KNOWN_SLOTS_MAX: Final = 1 << 16
 ENTRIES_MAX: Final = 2_048
 """How many recovery entries go into one block; the others have their turn in the next."""
 _CANCEL: Final = int(OrderKind.CANCEL)
+_BULK: Final = int(OrderKind.BULK_PAY_OUT)
 _NO_ORDERS: Final[Orders] = np.zeros(0, ORDER)
 
 
@@ -61,6 +63,8 @@ class Plan:
     """The views that this block fences: they take effect before its references and orders."""
     orders: list[Orders] = field(default_factory=list)
     """Orders of fenced slots that lie in no block yet: carried, not voted for."""
+    tables: dict[int, bytes] = field(default_factory=dict)
+    """The payee tables of those that are bulk pay-outs, by their place in `orders`."""
     takes_part: bool = True
     """Whether the block references others, votes and carries orders at all."""
 
@@ -119,6 +123,8 @@ class Rescuer:
         self._passes = passes
         self._sees = sees
         self._cases: dict[Slot, _Case] = {}
+        self._tables: dict[bytes, bytes] = {}
+        """Payee tables of known orders, by the orders' ids: those that came to this door themselves."""
         self._opened_at: dict[bytes, int] = {}
         self._region_opens: dict[int, int] = {}
         self._window_at = 0
@@ -139,10 +145,20 @@ class Rescuer:
         """How long view 1 may take; nanoseconds."""
         return max(VIEW_BLOCKS * self._pace_ns, VIEW_NS_MIN, VIEW_STRIDES * self._stride_ns)
 
-    def note_order(self, slot: Slot, name: bytes, order: Orders, *, insisted: bool = False) -> None:
+    def note_order(
+        self,
+        slot: Slot,
+        name: bytes,
+        order: Orders,
+        table: bytes | None = None,
+        *,
+        insisted: bool = False,
+    ) -> None:
         """An order with a valid signature was seen in a slot that another one occupies.
 
         `insisted`: it is the only one, was offered again long after the first time, and is not final.
+        `table` is the payee table that came with it. Of those few are kept: an order that lies in no block
+        and whose table is not kept, is not carried, and recovery does without it.
         """
         case = self._case(slot)
         if case is None:
@@ -150,6 +166,8 @@ class Rescuer:
         case.insisted |= insisted
         if name not in case.known and len(case.known) < FENCE_ORDERS_MAX:
             case.known[name] = order.copy()
+            if table is not None and len(self._tables) < RIVAL_TABLES_MAX:
+                self._tables[name] = table
 
     def _case(self, slot: Slot) -> _Case | None:
         case = self._cases.get(slot)
@@ -159,7 +177,10 @@ class Rescuer:
 
     def forget(self, slot: Slot) -> None:
         """The slot is decided."""
-        self._cases.pop(slot, None)
+        case = self._cases.pop(slot, None)
+        if case is not None:
+            for name in case.known:
+                self._tables.pop(name, None)
 
     def due(self, now: int) -> list[Slot]:
         """The slots whose view has run out, and those that only the rate limits keep from being opened."""
@@ -207,11 +228,9 @@ class Rescuer:
             carried = np.concatenate([_NO_ORDERS, *known.values()])
             fences = (*fences, Fence(slot, view, carried))
             plan.fences[slot] = view
-            plan.orders += [
-                order
-                for name, order in known.items()
-                if dispute is None or name not in dispute.orders
-            ]
+            for name, order in known.items():
+                if dispute is None or name not in dispute.orders:
+                    self._carry(name, order, plan)
         elif dispute is not None and 0 < own < ABSTAINS:
             proposal = self._proposal(dispute, own)
             if proposal is not None:
@@ -221,6 +240,14 @@ class Rescuer:
             if vote is not None:
                 votes.append(vote)
         plan.entries = Recovery(fences, tuple(proposals), tuple(votes))
+
+    def _carry(self, name: bytes, order: Orders, plan: Plan) -> None:
+        """Put an order that lies in no block into this one; a bulk pay-out only with its payee table."""
+        if order["kind"][0] == _BULK:
+            if name not in self._tables:
+                return
+            plan.tables[len(plan.orders)] = self._tables[name]
+        plan.orders.append(order)
 
     def _wanted_view(self, slot: Slot, dispute: Dispute | None, own: int, now: int) -> int:
         """The view that this replica should have fenced by now; `own` if that is enough."""

@@ -32,7 +32,7 @@ branch; what honest authors' blocks stand on is fetched by name, whatever its au
 """
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -43,6 +43,7 @@ from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome
+from harambee.ledger.payees import TABLE_BYTES_MAX, Tables, table_digest, tables_of
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
@@ -71,6 +72,7 @@ from harambee.protocol.effects import (
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
+    DOOR_TABLE_BYTES_MAX,
     FEW_BLOCKS,
     OFFER_DOUBLINGS_MAX,
     STRAY_SLOTS_MAX,
@@ -78,6 +80,7 @@ from harambee.protocol.limits import (
     AuthorLimits,
     cost_of,
     cost_of_forged,
+    room_of,
 )
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
@@ -109,6 +112,7 @@ from harambee.protocol.slot import SPACE_ACCOUNT, Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.tally import Tally
 from harambee.protocol.wire import (
+    ATTACHMENT_BYTES_MAX,
     INCARNATIONS_MAX,
     LOOSE_ENDS_MAX,
     NO_DIGEST,
@@ -118,9 +122,11 @@ from harambee.protocol.wire import (
     Block,
     Draft,
     Glance,
+    attached_bytes,
     block_prefix,
     names_in,
     write_block,
+    write_payees,
     write_possession,
     write_rejection,
 )
@@ -195,8 +201,23 @@ class Waiting:
     indices: npt.NDArray[np.intp]
     possessions: dict[int, bytes]
     """By row of `orders`."""
+    tables: dict[int, bytes]
+    """Payee tables, by row of `orders`: each the one that its order names."""
     until: int
     """Orders that wait for the one before them do so until then; nanoseconds."""
+
+    def payees(self) -> Tables:
+        """The payee tables as the ledger reads them."""
+        return tables_of(self.tables.values())
+
+    def that_fit(self, room: int, attachment_bytes: int) -> int:
+        """How many of these orders, from the first on, go into a block that has so much room left."""
+        for row in sorted({*self.possessions, *self.tables}):
+            attached = (self.possessions.get(row), self.tables.get(row))
+            attachment_bytes -= sum(attached_bytes(part) for part in attached if part is not None)
+            if attachment_bytes < 0:
+                return min(room, row)
+        return min(room, len(self.orders))
 
 
 @dataclass(slots=True)
@@ -706,8 +727,7 @@ class Replica:
         names = self._apart(now)
         if not names:
             return names
-        for author in sorted({name.author for name in names}):
-            self._parking.look_ahead(author, self._is_named_held, now)
+        self._parking.look_ahead({name.author for name in names}, self._is_named_held, now)
         return self._apart(now)
 
     def _apart(self, now: int) -> list[Name]:
@@ -990,11 +1010,11 @@ class Replica:
 
     def _keep(self, lane: int, block: Block) -> None:
         """A block's orders are kept from now on."""
-        self._limits.kept[lane] += len(block.orders)
+        self._limits.kept[lane] += room_of(block)
         self._kept.add(lane, block.height, block.orders)
 
     def _keep_no_more(self, lane: int, block: Block) -> None:
-        self._limits.kept[lane] -= len(block.orders)
+        self._limits.kept[lane] -= room_of(block)
         self._kept.drop(lane, block.height, block.orders)
 
     def _let_go(self, lane: int, height: int) -> None:
@@ -1077,7 +1097,7 @@ class Replica:
                     indices = np.delete(indices, apart)
                 else:
                     self._keep_no_more(lane, held.block)
-                self._apply(held.block.orders[indices], held.position, indices, effects)
+                self._apply(held, indices, effects)
             self._applied[lane] = int(final[lane])
         self._apply_waiting(effects)
         self._dispute_what_is_old()
@@ -1131,11 +1151,11 @@ class Replica:
                         if not self._is_decided(slot):
                             self._open_dispute(slot, _NONE)
 
-    def _apply(
-        self, orders: Orders, position: int, indices: npt.NDArray[np.uint32], effects: Effects
-    ) -> None:
-        """Apply final orders of the block at a position; those that wait for another one are kept."""
-        self._note_applied(self._applier.apply(orders, position, indices), effects)
+    def _apply(self, held: Held, indices: npt.NDArray[np.uint32], effects: Effects) -> None:
+        """Apply final orders of a block; those that wait for another one are kept."""
+        block = held.block
+        done = self._applier.apply(block.orders[indices], held.position, indices, block.tables)
+        self._note_applied(done, effects)
 
     def _apply_waiting(self, effects: Effects) -> None:
         """Apply those that waited for something that has happened since."""
@@ -1216,8 +1236,7 @@ class Replica:
             assert held is not None, "a block is held as long as one of its slots is undecided"
             rows = group.rows
             self.doubts.drop(doubt, rows)
-            indices = np.array(rows, np.uint32)
-            self._apply(held.block.orders[indices], held.position, indices, effects)
+            self._apply(held, np.array(rows, np.uint32), effects)
             self._let_go(doubt.lane, doubt.height)
 
     def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> bool:
@@ -1248,9 +1267,8 @@ class Replica:
             if lies_there == name:
                 found.append((held.position, at.row, held))
         found.sort(key=lambda place: place[:2])
-        position, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
-        order = held.block.orders[row : row + 1]
-        self._apply(order, position, np.array([row], np.uint32), effects)
+        _, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
+        self._apply(held, np.array([row], np.uint32), effects)
 
     def _is_signed(self, held: Held, row: int) -> bool:
         if held.signatures is None:
@@ -1282,17 +1300,23 @@ class Replica:
             return
         possessions = self._possessions_of(orders, message.attachments)
         everyone = np.ones(len(orders), np.bool_)
-        codes = self.ledger.check(orders, everyone, possessions, day_of(now))
+        if message.tables:
+            message = replace(message, tables=_tables_in(message))
+        tables = message.tables
+        payees = tables_of(tables.values())
+        codes = self.ledger.check(orders, everyone, possessions, day_of(now), payees)
         absent = self.halted is not None or not self.takes_part
         if absent or self._door_orders + len(orders) > DOOR_ORDERS_MAX:
             codes[:] = Outcome.BROKER_BUSY
+        elif tables and not self._has_room_for(tables):
+            codes[list(tables)] = Outcome.BROKER_BUSY
         worth = np.flatnonzero((codes == Outcome.ACCEPTED) | (codes == Outcome.SEQUENCE_AHEAD))
         holds = self._signatures_of(orders[worth])
         codes[worth[~holds]] = Outcome.SIGNATURE_INVALID
         ids = self._ids_of(orders)
         self._refuse_fenced(orders, codes)
         known = self.slots.offer(orders, ids, codes)
-        self._offer_again(orders, ids, codes, known, now)
+        self._offer_again(message, ids, codes, known, now)
         fresh = np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.NEW))
         ahead = np.flatnonzero(codes == Outcome.SEQUENCE_AHEAD)
         next_but_one = [
@@ -1305,6 +1329,11 @@ class Replica:
         codes[next_but_one] = Outcome.ACCEPTED
         self._refuse(message.ticket, np.arange(len(orders)), codes, effects)
 
+    def _has_room_for(self, tables: dict[int, bytes]) -> bool:
+        """Whether these payee tables may wait here too."""
+        wait = (table for w in (*self._door, *self._ahead) for table in w.tables.values())
+        return sum(map(len, wait)) + sum(map(len, tables.values())) <= DOOR_TABLE_BYTES_MAX
+
     def _queue(
         self,
         queue: list[Waiting],
@@ -1315,15 +1344,17 @@ class Replica:
     ) -> None:
         if not len(rows):
             return
-        possessions = {
-            row: message.attachments[index]
-            for row, index in enumerate(rows.tolist())
-            if index in message.attachments
-        }
         until = now + PATIENCE_AHEAD_NS
-        queue.append(
-            Waiting(message.orders[rows], ids[rows], message.ticket, rows, possessions, until)
+        everything = Waiting(
+            message.orders,
+            ids,
+            message.ticket,
+            np.arange(len(ids)),
+            message.attachments,
+            message.tables,
+            until,
         )
+        queue.append(_part(everything, rows))
         self._door_orders += len(rows)
 
     def _refuse_fenced(self, orders: Orders, codes: Codes) -> None:
@@ -1334,7 +1365,7 @@ class Replica:
 
     def _offer_again(
         self,
-        orders: Orders,
+        message: OrdersOffered,
         ids: npt.NDArray[np.uint8],
         codes: Codes,
         known: npt.NDArray[np.uint8],
@@ -1345,6 +1376,7 @@ class Replica:
         An order that some refused may be offered again, in a new block, after a while. One that is offered
         again and again without success, and a second order in one slot, open its recovery.
         """
+        orders, tables = message.orders, message.tables
         for row in np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.KNOWN)).tolist():
             slot = Slot.of(orders[row])
             if not self._is_next(slot):
@@ -1362,12 +1394,13 @@ class Replica:
             elif not 0 <= now - self._insistent.setdefault(slot, now) < self._insist_ns:
                 name = ids[row].tobytes()
                 self._open_dispute(slot, _NONE)
-                self.rescuer.note_order(slot, name, orders[row : row + 1], insisted=True)
+                order = orders[row : row + 1]
+                self.rescuer.note_order(slot, name, order, tables.get(row), insisted=True)
                 self._watch.hot[slot] = None
         while len(self._insistent) > INSISTENT_MAX:
             del self._insistent[next(iter(self._insistent))]
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
-            self._note_rival(orders[row : row + 1], ids[row].tobytes())
+            self._note_rival(orders[row : row + 1], ids[row].tobytes(), tables.get(row))
 
     def _are_enough_in_reach(self, dispute: Dispute | None) -> bool:
         """Whether q could vote in a slot now: without them nothing in it gets through, opened or not."""
@@ -1376,27 +1409,27 @@ class Replica:
             able = able - dispute.abstaining(self.chains)
         return len(able) >= self.committee.q
 
-    def _note_rival(self, order: Orders, name: bytes) -> None:
+    def _note_rival(self, order: Orders, name: bytes, table: bytes | None = None) -> None:
         """A second valid order in a slot: with the one that occupies it, enough to open its recovery."""
         slot = Slot.of(order[0])
-        self.rescuer.note_order(slot, name, order)
+        self.rescuer.note_order(slot, name, order, table)
         occupying = self._occupying(slot)
         if occupying is not None:
             self.rescuer.note_order(slot, *occupying)
         self._watch.hot[slot] = None
 
-    def _occupying(self, slot: Slot) -> tuple[bytes, Orders] | None:
-        """The order that this replica has locked or queued in a slot, with its id."""
+    def _occupying(self, slot: Slot) -> tuple[bytes, Orders, bytes | None] | None:
+        """The order that this replica has locked or queued in a slot: its id, itself, its table if queued."""
         name = self.slots.holder(slot)
         if name is None:
             return None
         for waiting in (*self._door, *self._ahead):
             for row in _rows_in(slot, waiting.orders):
                 if waiting.ids[row].tobytes() == name:
-                    return name, waiting.orders[row : row + 1]
+                    return name, waiting.orders[row : row + 1], waiting.tables.get(row)
         for _, order in self._orders_of(slot):
             if self._ids_of(order)[0].tobytes() == name:
-                return name, order
+                return name, order, None
         return None
 
     def _refuse(
@@ -1698,7 +1731,10 @@ class Replica:
             self._check_signatures(held)
         assert held.signatures is not None
         assert held.possessions is not None
-        return self.ledger.check(held.block.orders, held.signatures, held.possessions, today)
+        block = held.block
+        return self.ledger.check(
+            block.orders, held.signatures, held.possessions, today, block.tables
+        )
 
     def _passes_in_recovery(self, dispute: Dispute, name: bytes) -> bool:
         """Whether an order that nobody certified passes every check of a voter but lock and view."""
@@ -1724,17 +1760,21 @@ class Replica:
         attachments: list[bytes] = []
         count = 0
         room = self._room_for_orders(now)
+        free = ATTACHMENT_BYTES_MAX - sum(map(attached_bytes, plan.tables.values()))
         while self._door and count < room:
             waiting = self._door.pop(0)
-            if len(waiting.orders) > room - count:
-                self._door.insert(0, _part(waiting, slice(room - count, None)))
-                waiting = _part(waiting, slice(None, room - count))
+            fitting = waiting.that_fit(room - count, free)
+            if fitting < len(waiting.orders):
+                self._door.insert(0, _part(waiting, slice(fitting, None)))
+                waiting = _part(waiting, slice(None, fitting))
+            if not fitting:
+                break  # the next table waits for the next block
             orders = waiting.orders
             self._door_orders -= len(orders)
             possessions = np.zeros(len(orders), np.bool_)
             possessions[list(waiting.possessions)] = True
             holds = np.ones(len(orders), np.bool_)
-            codes = self.ledger.check(orders, holds, possessions, today)
+            codes = self.ledger.check(orders, holds, possessions, today, waiting.payees())
             fenced = [
                 row
                 for row, order in enumerate(orders)
@@ -1749,18 +1789,26 @@ class Replica:
             if refused.any():
                 self.slots.withdraw(orders[refused], waiting.ids[refused])
             for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
-                self._note_rival(orders[row : row + 1], waiting.ids[row].tobytes())
+                name = waiting.ids[row].tobytes()
+                self._note_rival(orders[row : row + 1], name, waiting.tables.get(row))
             self._refuse(waiting.ticket, waiting.indices, codes, effects)
             accepted = np.flatnonzero(codes == Outcome.ACCEPTED)
             place = {int(row): count + k for k, row in enumerate(accepted.tolist())}
-            attachments += [
-                write_possession(place[row], signature)
-                for row, signature in waiting.possessions.items()
+            attached = [
+                write(place[row], content)
+                for write, contents in (
+                    (write_possession, waiting.possessions),
+                    (write_payees, waiting.tables),
+                )
+                for row, content in contents.items()
                 if row in place
             ]
+            free -= sum(map(len, attached))
+            attachments += attached
             taken.append(orders[accepted].tobytes())
             count += len(accepted)
         taken += [order.tobytes() for order in plan.orders]
+        attachments += [write_payees(count + k, table) for k, table in plan.tables.items()]
         return b"".join(taken), b"".join(attachments)
 
     def _room_for_orders(self, now: int) -> int:
@@ -1790,7 +1838,7 @@ class Replica:
             holds = np.ones(len(orders), np.bool_)
             possessions = np.zeros(len(orders), np.bool_)
             possessions[list(waiting.possessions)] = True
-            codes = self.ledger.check(orders, holds, possessions, today)
+            codes = self.ledger.check(orders, holds, possessions, today, waiting.payees())
             still = codes == Outcome.SEQUENCE_AHEAD
             if now < waiting.until and still.any():
                 self._ahead.append(_part(waiting, np.flatnonzero(still)))
@@ -1831,18 +1879,30 @@ def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:
     return contiguous.view(np.uint8).reshape(len(orders), ORDER.itemsize)
 
 
+def _tables_in(message: OrdersOffered) -> dict[int, bytes]:
+    """The payee tables of an offer, by row: each bulk pay-out has the one that it names, if that came at all.
+
+    The ledger finds tables by their digests, so one that came with another order counts for this one too.
+    """
+    came = {table_digest(table): table for table in message.tables.values()}
+    bulk = np.flatnonzero(message.orders["kind"] == OrderKind.BULK_PAY_OUT).tolist()
+    named = {row: came.get(message.orders[row]["reference"].tobytes()) for row in bulk}
+    return {row: table for row, table in named.items() if table and len(table) <= TABLE_BYTES_MAX}
+
+
 def _part(waiting: Waiting, rows: "slice | npt.NDArray[np.intp]") -> Waiting:
     """Some rows of what waits, with what belongs to them."""
     chosen = np.arange(len(waiting.orders))[rows]
+    possessions, tables = (
+        {new: of[old] for new, old in enumerate(chosen.tolist()) if old in of} if of else {}
+        for of in (waiting.possessions, waiting.tables)
+    )
     return Waiting(
         waiting.orders[chosen],
         waiting.ids[chosen],
         waiting.ticket,
         waiting.indices[chosen],
-        {
-            new: waiting.possessions[old]
-            for new, old in enumerate(chosen.tolist())
-            if old in waiting.possessions
-        },
+        possessions,
+        tables,
         waiting.until,
     )

@@ -5,14 +5,16 @@ has been checked, keeps the orders as one view into the received bytes, and answ
 rather than raising: a bad block is an event, not a bug.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_BLOCK, digest, signed_prefix
-from harambee.ledger.records import ORDER, ORDER_BYTES
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.payees import NO_TABLES, PayeeTable, Tables, table_digest
+from harambee.ledger.records import ORDER, ORDER_BYTES, PAYEE, PAYEES_MAX
 from harambee.protocol.effects import Name, Range
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.recovery_entries import Recovery, read_recovery
@@ -72,6 +74,10 @@ assert REJECTION_HEAD.itemsize == 16
 ATTACHMENT_HEAD: Final = np.dtype([("type", "u1"), ("zero", "u1", 3), ("length", "<u4")])
 assert ATTACHMENT_HEAD.itemsize == 8
 ATTACHMENT_POSSESSION: Final = 1
+ATTACHMENT_PAYEES: Final = 2
+INDEX_BYTES: Final = 4
+"""The content of an attachment begins with the index of its order."""
+_BULK: Final = int(OrderKind.BULK_PAY_OUT)
 
 FETCH: Final = np.dtype(
     [("author", "<u2"), ("incarnation", "<u2"), ("first", "<u4"), ("last", "<u4")]
@@ -118,6 +124,10 @@ class Block:
     """Possession signatures by order index."""
     data: bytes
     """The whole block as it travels and is kept."""
+    tables: Tables = field(default_factory=lambda: NO_TABLES)
+    """The payee tables of all its bulk pay-outs, read-only views into `data`."""
+    table_rows: int = 0
+    """How many rows they have together; a table that two orders name counts twice, and is there twice."""
 
     @property
     def names(self) -> npt.NDArray[np.void]:
@@ -293,14 +303,15 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     refs = _read_references(data[HEAD_BYTES : parts.rejections], seen.author, members)
     rejections = _read_rejections(data[parts.rejections : parts.recovery])
     recovery = read_recovery(data[parts.recovery : parts.orders], members)
-    possessions = _read_possessions(data[parts.attachments : parts.end], seen.orders)
-    for part in (refs, rejections, recovery, possessions):
+    orders = np.frombuffer(data, ORDER, seen.orders, parts.orders)
+    attached = _read_attachments(data, parts, orders)
+    for part in (refs, rejections, recovery, attached):
         if isinstance(part, Malformed):
             return part
     assert not isinstance(refs, Malformed)
     assert not isinstance(rejections, Malformed)
     assert not isinstance(recovery, Malformed)
-    assert not isinstance(possessions, Malformed)
+    assert not isinstance(attached, Malformed)
     return Block(
         author=seen.author,
         epoch=seen.epoch,
@@ -313,9 +324,11 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
         references=refs,
         rejections=rejections,
         recovery=recovery,
-        orders=np.frombuffer(data, ORDER, seen.orders, parts.orders),
-        possessions=possessions,
+        orders=orders,
+        possessions=attached.possessions,
         data=data,
+        tables=attached.tables,
+        table_rows=attached.table_rows,
     )
 
 
@@ -377,29 +390,64 @@ def _read_rejections(part: bytes) -> tuple[Rejection, ...] | Malformed:
     return tuple(entries)
 
 
-def _read_possessions(part: bytes, orders: int) -> dict[int, bytes] | Malformed:
-    found: dict[int, bytes] = {}
-    at = 0
-    while at < len(part):
-        if len(part) - at < ATTACHMENT_HEAD.itemsize:
+@dataclass(frozen=True, slots=True)
+class _Attachments:
+    """What travels beside the orders of a block."""
+
+    possessions: dict[int, bytes]
+    tables: dict[bytes, PayeeTable]
+    table_rows: int
+
+
+def _read_attachments(
+    data: bytes, parts: _Parts, orders: npt.NDArray[np.void]
+) -> _Attachments | Malformed:
+    """Parse the attachments of a block; whether each bulk pay-out has its table belongs to it.
+
+    So where such an order lies, there its payees are found, and nobody ever looks for them elsewhere.
+    """
+    possessions: dict[int, bytes] = {}
+    tabled: dict[int, bytes] = {}
+    tables: dict[bytes, PayeeTable] = {}
+    table_rows = 0
+    bulk = frozenset(np.flatnonzero(orders["kind"] == _BULK).tolist())
+    at = parts.attachments
+    while at < parts.end:
+        if parts.end - at < ATTACHMENT_HEAD.itemsize + INDEX_BYTES:
             return Malformed("an attachment is cut short")
-        head = np.frombuffer(part, ATTACHMENT_HEAD, 1, at)[0]
-        length = int(head["length"])
+        head = np.frombuffer(data, ATTACHMENT_HEAD, 1, at)[0]
+        kind, length = int(head["type"]), int(head["length"])
         at += ATTACHMENT_HEAD.itemsize
-        if (
-            head["type"] != ATTACHMENT_POSSESSION
-            or head["zero"].any()
-            or length != 4 + SIGNATURE_BYTES
-        ):
+        if kind not in (ATTACHMENT_POSSESSION, ATTACHMENT_PAYEES) or head["zero"].any():
             return Malformed("an attachment is of a type that is not known")
-        if len(part) - at < length:
-            return Malformed("an attachment is cut short")
-        index = int.from_bytes(part[at : at + 4], "little")
-        if index >= orders or index in found:
+        size = length - INDEX_BYTES
+        if not _is_size_of(kind, size) or parts.end - at < length:
+            return Malformed("an attachment has not the length of its type, or is cut short")
+        index = int.from_bytes(data[at : at + INDEX_BYTES], "little")
+        content = data[at + INDEX_BYTES : at + length]
+        if index >= len(orders) or index in (possessions, tabled)[kind - 1]:
             return Malformed("an attachment belongs to no order, or to one that has its own")
-        found[index] = part[at + 4 : at + length]
+        if kind == ATTACHMENT_POSSESSION:
+            possessions[index] = content
+        else:
+            name = table_digest(content)
+            if index not in bulk or orders[index]["reference"].tobytes() != name:
+                return Malformed("a payee table is not the one that its order names")
+            tabled[index] = name
+            tables[name] = np.frombuffer(data, PAYEE, size // PAYEE.itemsize, at + INDEX_BYTES)
+            table_rows += len(tables[name])
         at += length
-    return found
+    if len(tabled) != len(bulk):
+        return Malformed("a bulk pay-out came without its payee table")
+    return _Attachments(possessions, tables, table_rows)
+
+
+def _is_size_of(kind: int, size: int) -> bool:
+    """Whether an attachment of this type may have so many bytes after its index."""
+    if kind == ATTACHMENT_POSSESSION:
+        return size == SIGNATURE_BYTES
+    rows, rest = divmod(size, PAYEE.itemsize)
+    return rest == 0 and 0 < rows <= PAYEES_MAX
 
 
 def write_rejection(
@@ -421,9 +469,23 @@ def write_rejection(
 
 def write_possession(index: int, signature: bytes) -> bytes:
     """The attachment that proves that the key of an enrolment signed it."""
+    return _written(ATTACHMENT_POSSESSION, index, signature)
+
+
+def write_payees(index: int, table: bytes) -> bytes:
+    """The attachment that says whom a bulk pay-out pays: PAYEE rows as bytes."""
+    return _written(ATTACHMENT_PAYEES, index, table)
+
+
+def attached_bytes(content: bytes) -> int:
+    """How many bytes of a block's attachments this content takes."""
+    return ATTACHMENT_HEAD.itemsize + INDEX_BYTES + len(content)
+
+
+def _written(kind: int, index: int, content: bytes) -> bytes:
     head = np.zeros(1, ATTACHMENT_HEAD)
-    head["type"], head["length"] = ATTACHMENT_POSSESSION, 4 + SIGNATURE_BYTES
-    return head.tobytes() + index.to_bytes(4, "little") + signature
+    head["type"], head["length"] = kind, INDEX_BYTES + len(content)
+    return head.tobytes() + index.to_bytes(INDEX_BYTES, "little") + content
 
 
 @dataclass(frozen=True, slots=True)

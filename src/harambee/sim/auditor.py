@@ -16,7 +16,7 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import BODY_BYTES
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.malformed import Malformed
-from harambee.sim.town import BANK, REVENUE, Town
+from harambee.sim.town import BANK, EXCISE, REVENUE, Town
 
 SKIPPED: Final = b"skipped"
 Subject = int | bytes
@@ -32,7 +32,7 @@ def slot_of(body: bytes) -> Slot:
     return int.from_bytes(body[:4], "little"), sequence
 
 
-def changes_of(body: bytes) -> dict[int, int]:
+def changes_of(body: bytes, town: Town) -> dict[int, int]:
     """What an order does to balances, by account; in cents."""
     if body == SKIPPED or body[24] in (OrderKind.CANCEL, OrderKind.CLAIM, OrderKind.ENROL):
         return {}
@@ -40,6 +40,9 @@ def changes_of(body: bytes) -> dict[int, int]:
     amount = int.from_bytes(body[8:16], "little")
     fee = int.from_bytes(body[16:20], "little")
     changes = {payer: -amount - fee}
+    if body[24] == OrderKind.BULK_PAY_OUT:
+        tax = town.pay_out_tariff.excise_cents(fee)
+        return changes | dict(town.rows_of(body)) | {REVENUE: fee - tax, EXCISE: tax}
     for account, cents in ((payee, amount), (REVENUE, fee)):
         changes[account] = changes.get(account, 0) + cents
     return changes
@@ -84,7 +87,7 @@ class Auditor:
             self._books[machine] = self._openings()
         book = self._books[machine]
         touched = self._touched.setdefault(machine, {})
-        for account, cents in changes_of(body).items():
+        for account, cents in changes_of(body, self.town).items():
             book[account] = book.get(account, 0) + cents
             touched[account] = None
 
@@ -184,15 +187,18 @@ class Auditor:
         for (subject, sequence), body in self.decided.items():
             if isinstance(subject, int):
                 following[subject] = max(following[subject], sequence + 1)
-            changes = changes_of(body)
-            amount, fee = body[8:16], body[16:20]
-            if changes and int.from_bytes(fee, "little") != self.town.fee_cents(
-                int.from_bytes(amount, "little"), body[24]
-            ):
+            changes = changes_of(body, self.town)
+            if changes and int.from_bytes(body[16:20], "little") != self._fee_of(body):
                 self.violations.append(f"slot {(subject, sequence)} paid a wrong fee")
             for account, cents in changes.items():
                 balances[account] += cents
         return {number: (balances[number], following[number]) for number in balances}
+
+    def _fee_of(self, body: bytes) -> int:
+        """What the tariff takes for an order that moves money, in cents."""
+        if body[24] == OrderKind.BULK_PAY_OUT:
+            return self.town.pay_out_fee_cents(self.town.rows_of(body))
+        return self.town.fee_cents(int.from_bytes(body[8:16], "little"), body[24])
 
     def owners(self) -> dict[bytes, int]:
         """Whom the decided claims let each alias name."""

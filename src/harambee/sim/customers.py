@@ -43,6 +43,8 @@ TILL_PAYS: Final = 0.1
 """How often it is the till that pays, where everybody pays one till."""
 CROWD: Final = 1_000
 """From so many people on, nobody makes a list of those who are free."""
+PAID_MAX: Final = 20
+"""A business pays fewer people than these at once."""
 KIND_AT: Final = 24
 """Where the kind stands in an order's body."""
 NOT_YET: Final = frozenset(
@@ -106,7 +108,7 @@ class Crowd:
         self._received: set[tuple[int, int]] = set()
         """The slots whose orders have been received somewhere."""
         self._claims: dict[int, Claim] = {}
-        self._sequence = dict.fromkeys(people, 0)
+        self._sequence = dict.fromkeys((*people, *world.town.employers), 0)
         self._busy: set[int] = set()
         self._open: dict[int, Payment] = {}
         self._strays = 0
@@ -125,6 +127,7 @@ class Crowd:
             (story.orders, self._want_to_pay),
             (story.strays, self._throw_stray),
             (story.claims, self._want_a_number),
+            (story.pay_outs, self._want_to_pay_out),
         ):
             for _ in range(count):
                 at = start + int(self.world.dice.random() * story.seconds * 1_000) * MS
@@ -171,6 +174,26 @@ class Crowd:
             for more in range(story.doors_at_once):
                 door = (payment.door + more) % story.super_agents
                 self._bring(payment.number, orders[0], door)
+
+    def _want_to_pay_out(self) -> None:
+        """A business pays some people at once; a crooked one signs two tables for one slot."""
+        world, story = self.world, self.world.story
+        free = [number for number in world.town.employers if number not in self._busy]
+        if not free:
+            world.later(world.now + LOOK_NS, self._want_to_pay_out)
+            return
+        payer = world.dice.choice(free)
+        crooked = world.dice.random() < story.crooks
+        orders = []
+        for _ in range(2 if crooked else 1):
+            paid = world.dice.sample(world.town.people[:64], world.dice.randrange(1, PAID_MAX))
+            rows = [(number, world.dice.randrange(10_000, story.most_cents)) for number in paid]
+            sequence = self._sequence[payer]
+            orders.append(world.town.pay_out(payer, rows, sequence, world.today))
+        payment = self._begin(payer, orders, world.dice.randrange(story.super_agents))
+        payment.crooked = crooked
+        for door in range(story.super_agents) if crooked else (payment.door,):
+            self._bring(payment.number, world.dice.choice(orders), door)
 
     def _somebody_free(self) -> int | None:
         """Somebody who has no payment under way; None if everybody has."""
@@ -388,6 +411,8 @@ class Crowd:
             self.final += 1
             if payment.refused_on:
                 self.world.marks.hit("a refused order was paid the next day")
+            if said[KIND_AT] == OrderKind.BULK_PAY_OUT:
+                self.world.marks.hit("a pay-out was paid")
             if wished[KIND_AT] == NEWER_KIND:
                 self.world.marks.hit("a newer order was paid")
             self.latencies_ms.append((self.world.now - payment.began) / MS)

@@ -73,6 +73,7 @@ class Machine:
         self._busy = False
         self._turn_at = -1
         self._turn_ns = world.story.turn_ms * MS
+        self._lanes_seen = 0
         self._mending: _Mending | None = None
 
     def make_replica(self) -> Replica:
@@ -164,16 +165,18 @@ class Machine:
             self.world.auditor.looked(self.index, lambda number: int(accounts[number]["balance"]))
 
     def _look(self, effects: Effects) -> None:
-        marks = self.world.marks
         for item in effects.evidence:
             self._keep(item)
-        if len(self.replica.chains.lanes) > self.world.story.super_agents and any(
-            lane.parent >= 0 or (lane.incarnation == 0 and index >= self.world.story.super_agents)
-            for index, lane in enumerate(self.replica.chains.lanes)
-        ):
-            marks.hit("both branches of a fork were held")
+        self._look_at_lanes()
         if effects.halted is not None:
             self.world.later(self.world.now + OPERATOR_NS, self._rejoin, self.life)
+
+    def _look_at_lanes(self) -> None:
+        lanes, members = self.replica.chains.lanes, self.world.story.super_agents
+        for lane in lanes[max(members, self._lanes_seen) :]:
+            if lane.parent >= 0 or lane.incarnation == 0:
+                self.world.marks.hit("both branches of a fork were held")
+        self._lanes_seen = len(lanes)
 
     def _keep(self, item: Evidence | TwoVotes) -> None:
         """Keep evidence beside the journal, and let a stranger look at it."""
@@ -252,7 +255,7 @@ class Machine:
 
     def offer(self, ticket: int, orders: np.ndarray) -> None:
         """A handset brings orders."""
-        self.receive(OrdersOffered(ticket, orders))
+        self.receive(OrdersOffered(ticket, orders, tables=self.world.town.tables_of(orders)))
 
     # -- what befalls it --------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from harambee.sim.town import EMPLOYERS_MAX
 from harambee.sim.traitors import STRATEGIES
 
 SUPER_AGENTS_MAX: Final = 100
@@ -90,6 +91,10 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The share of payments of a kind that only newer software knows."""
     strays: int = 0
     """How many orders are brought that break a rule, whatever happens."""
+    employers: Annotated[int, msgspec.Meta(ge=0, le=EMPLOYERS_MAX)] = 0
+    """How many businesses there are beside the people."""
+    pay_outs: int = 0
+    """How many times one of them pays some people at once; in a share of `crooks`, by two orders."""
     claims: int = 0
     """How many phone numbers two super-agents claim for two people at once."""
     orders: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200
@@ -128,6 +133,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             raise StoryError("traitors_at does not name as many as there are traitors")
         if any(not 0 <= who < self.super_agents for who in self.traitors_at):
             raise StoryError("traitors_at names a super-agent that there is not")
+        if self.pay_outs and not self.employers:
+            raise StoryError("there are pay-outs and no employers")
         for name in self.strategies:
             if name not in STRATEGIES:
                 known = ", ".join(STRATEGIES)

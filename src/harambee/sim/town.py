@@ -10,11 +10,14 @@ from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.crypto.signatures import KeyPair, from_seed, sign
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
+from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     BODY_BYTES,
     OPENING,
     ORDER,
+    PAYEE,
     POSITION_ENROLMENT,
+    POSITION_EXCISE,
     POSITION_REVENUE,
     AccountKind,
     account_flags,
@@ -34,6 +37,12 @@ NEWER_KIND: Final = 63
 """A kind of order that only newer software knows: it pays without a fee."""
 assert NEWER_KIND not in set(OrderKind)
 REVENUE: Final = account_number(0, POSITION_REVENUE)
+EXCISE: Final = account_number(0, POSITION_EXCISE)
+EMPLOYERS_MAX: Final = 3
+EMPLOYERS: Final = tuple(account_number(0, 21 + DESKS_MAX + i) for i in range(EMPLOYERS_MAX))
+assert EMPLOYERS[-1] < account_number(0, FIRST_PERSON)
+EMPLOYER_SHARE: Final = 100
+"""An employer has so many times as much as each of the people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,19 @@ class Town:
     """A network before its first block."""
 
     def __init__(
-        self, seed: int, super_agents: int, people: int, opening_cents: int, *, till: bool = False
+        self,
+        seed: int,
+        super_agents: int,
+        people: int,
+        opening_cents: int,
+        *,
+        till: bool = False,
+        employers: int = 0,
     ) -> None:
-        """`people` are customers, the first one a merchant if there is a `till`; each has `opening_cents`."""
+        """`people` are customers, the first one a merchant if there is a `till`; each has `opening_cents`.
+
+        `employers` are businesses that pay many of them at once, under a tariff that has a price for it.
+        """
         self._seed = seed.to_bytes(8, "little")
         self.network = digest(b"harambee sim", self._seed)
         self.keys = [self._key(b"super-agent", i) for i in range(super_agents)]
@@ -64,11 +83,16 @@ class Town:
             ),
         )
         self.tariff: Tariff = shipped_tariff()
+        self.pay_out_tariff: Tariff = shipped_tariff(2)
+        self.employers = EMPLOYERS[:employers]
+        self.tables: dict[bytes, bytes] = {}
+        """The payee tables that employers have signed, by their digests."""
+        supply = (people + employers * EMPLOYER_SHARE) * opening_cents
         self.people = [account_number(0, FIRST_PERSON + i) for i in range(people)]
         self.openings = [
             Opening(account_number(0, POSITION_ENROLMENT), 0, AccountKind.ENROLMENT, self.keys[0]),
             Opening(REVENUE, 0, AccountKind.REVENUE, self._key(b"revenue", 0)),
-            Opening(BANK, -people * opening_cents, AccountKind.BANK, self._key(b"bank", 0)),
+            Opening(BANK, -supply, AccountKind.BANK, self._key(b"bank", 0)),
             *(
                 Opening(desk, 0, AccountKind.ENROLMENT, key)
                 for desk, key in zip(DESKS, self.keys, strict=False)
@@ -84,16 +108,29 @@ class Town:
                 )
                 for number in self.people
             ),
+            *(
+                Opening(
+                    number,
+                    EMPLOYER_SHARE * opening_cents,
+                    AccountKind.BUSINESS,
+                    self._key(b"employer", number),
+                )
+                for number in self.employers
+            ),
         ]
+        if employers:
+            excise = Opening(EXCISE, 0, AccountKind.EXCISE, self._key(b"excise", 0))
+            self.openings.append(excise)
         self._secrets = {opening.number: opening.key for opening in self.openings}
-        self._limit = people * opening_cents
+        self._limit = supply
 
     def _key(self, role: bytes, number: int) -> KeyPair:
         return from_seed(digest(role, self._seed, number.to_bytes(4, "little")))
 
     def ledger(self, build: int = 0) -> Ledger:
         """A replica's ledger with the openings in it; of a build above 0, it knows the newer kind."""
-        ledger = Ledger(1, (self.tariff,))
+        tariffs = (self.tariff, self.pay_out_tariff) if self.employers else (self.tariff,)
+        ledger = Ledger(1, tariffs)
         if build:
             kinds = ledger._kinds.copy()  # noqa: SLF001 - what a release of the software would change
             kinds[NEWER_KIND] = kinds[OrderKind.SEND]
@@ -133,6 +170,34 @@ class Town:
         order["fee"] = self.fee_cents(amount, kind)
         order["sequence"], order["kind"], order["day"] = sequence, kind, day
         return self._signed(order)
+
+    def pay_out(self, payer: int, rows: list[tuple[int, int]], sequence: int, day: int) -> Orders:
+        """A signed bulk pay-out to (payee, cents), ORDER array of shape (1,); `tables` has its table."""
+        table = np.array(sorted(rows), PAYEE).tobytes()
+        name = table_digest(table)
+        self.tables[name] = table
+        order = np.zeros(1, ORDER)
+        order["payer"] = order["payee"] = payer
+        order["amount"] = sum(cents for _, cents in rows)
+        order["fee"] = self.pay_out_fee_cents(rows)
+        order["sequence"], order["kind"], order["day"] = sequence, OrderKind.BULK_PAY_OUT, day
+        order["tariff"] = self.pay_out_tariff.version
+        order["reference"] = np.frombuffer(name, np.uint8)
+        return self.sign(order)
+
+    def pay_out_fee_cents(self, rows: list[tuple[int, int]]) -> int:
+        """What the tariff takes for paying (payee, cents) at once."""
+        return sum(self.pay_out_tariff.fee_cents(FeeTable.PAY_OUT, cents) for _, cents in rows)
+
+    def tables_of(self, orders: Orders) -> dict[int, bytes]:
+        """The payee tables that a handset brings beside these orders, by row."""
+        bulk = np.flatnonzero(orders["kind"] == OrderKind.BULK_PAY_OUT).tolist()
+        return {row: self.tables[orders[row]["reference"].tobytes()] for row in bulk}
+
+    def rows_of(self, body: bytes) -> list[tuple[int, int]]:
+        """The (payee, cents) of a bulk pay-out that was signed here."""
+        rows: list[tuple[int, int]] = np.frombuffer(self.tables[body[32:64]], PAYEE).tolist()
+        return rows
 
     def claim(self, desk: int, owner: int, alias: bytes, sequence: int, day: int) -> Orders:
         """A claim of an alias by the desk of super-agent `desk`, ORDER array of shape (1,)."""

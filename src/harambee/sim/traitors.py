@@ -12,7 +12,7 @@ from harambee.crypto.hashing import digest
 from harambee.crypto.signatures import sign
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import ORDER
+from harambee.ledger.records import ORDER, PAYEE
 from harambee.protocol.disputes import Dispute
 from harambee.protocol.effects import (
     EVERYONE,
@@ -36,6 +36,7 @@ from harambee.protocol.wire import (
     SIGNATURE_BYTES,
     block_prefix,
     digest_of,
+    write_payees,
 )
 from harambee.sim.machine import Machine
 from harambee.sim.odd_signatures import L
@@ -57,11 +58,13 @@ FORGED_SHARE: Final = 0.7
 """Of each super-agent's blocks a forger makes others of so many, divided by the size of the network."""
 HEARD_MAX: Final = 200
 CONVICT_AT_HEIGHT: Final = 5
+ROBBED_SHARE: Final = 0.5
 
 assert HEAD.fields is not None
 AUTHOR_AT, EPOCH_AT, HEIGHT_AT, TIME_AT, NETWORK_AT = (
     HEAD.fields[name][1] for name in ("author", "epoch", "height", "time_ms", "network")
 )
+BODY_AT, ATTACHMENTS_AT = (HEAD.fields[name][1] for name in ("body_digest", "attachment_bytes"))
 
 
 class Traitor(Machine):
@@ -331,7 +334,8 @@ class Carrier(Traitor):
     def smuggle(self, orders: Orders) -> None:
         """Let the next block carry these orders."""
         assert isinstance(self.replica, _Carrier)
-        self.replica.smuggled.append(orders.copy())
+        # A bulk pay-out without its table would make the block none at all: that is another's strategy.
+        self.replica.smuggled.append(orders[orders["kind"] != OrderKind.BULK_PAY_OUT])
 
 
 class Bender(Carrier):
@@ -492,6 +496,47 @@ class Claimer(Carrier):
         return np.zeros(0, ORDER)
 
 
+class TableThief(Traitor):
+    """Shows half of the others its blocks without their payee tables, or with others than were signed."""
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Send a block as it is to some, and under a signature of its own as it is not to others."""
+        if not isinstance(outgoing, SendBlock) or outgoing.peer != EVERYONE:
+            super().send(outgoing)
+            return
+        for peer in range(self.world.story.super_agents):
+            if peer == self.index:
+                continue
+            data = outgoing.data
+            if self.world.dice.random() < ROBBED_SHARE:
+                data = self._robbed(data)
+            super().send(SendBlock(peer, data))
+
+    def _robbed(self, data: bytes) -> bytes:
+        """The block with other attachments; as it is where it has no order."""
+        block = self.world.checking.read(data)
+        if isinstance(block, Malformed) or not len(block.orders):
+            return data
+        tables = self.world.town.tables_of(block.orders)
+        if not tables:  # then a table for an order that has none
+            return self._with_attachments(data, write_payees(0, bytes(PAYEE.itemsize)))
+        altered = b""
+        if self.world.dice.random() < ROBBED_SHARE:
+            self.world.marks.hit("a table was shown altered")
+            altered = b"".join(write_payees(row, _spoilt(table)) for row, table in tables.items())
+        else:
+            self.world.marks.hit("a table was withheld")
+        return self._with_attachments(data, altered)
+
+    def _with_attachments(self, data: bytes, attachments: bytes) -> bytes:
+        seen = self.world.checking.glance(data)
+        assert not isinstance(seen, Malformed), "it is its own block"
+        body = data[seen.parts.orders : seen.parts.attachments] + attachments
+        head = _with(data[: seen.parts.orders], BODY_AT, digest(body))
+        head = _with(head, ATTACHMENTS_AT, len(attachments).to_bytes(4, "little"))
+        return self.sign_again(head + body)
+
+
 class Twins(Traitor):
     """Two replicas with one key, each shown to half of the others: forks, double votes, split orders."""
 
@@ -584,5 +629,6 @@ MAKERS: Final[dict[str, type[Traitor]]] = {
     "convicted and signing on": Convict,
     "speaking a later version": Newcomer,
     "claiming numbers": Claimer,
+    "stealing tables": TableThief,
 }
 STRATEGIES: Final = tuple(MAKERS)

@@ -60,7 +60,12 @@ class World:
         self.marks = Marks()
         self.timeline = Timeline(story.super_agents, START_NS)
         self.town = Town(
-            seed, story.super_agents, story.people, story.opening_cents, till=story.to_one_till
+            seed,
+            story.super_agents,
+            story.people,
+            story.opening_cents,
+            till=story.to_one_till,
+            employers=story.employers,
         )
         self.checking = RememberingChecking(self.town.network, self.town.committee)
         self.auditor = Auditor(self.town)

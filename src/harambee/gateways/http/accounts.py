@@ -100,7 +100,10 @@ async def query(port: Port, request: Request) -> Answer:
 
 
 async def statement(port: Port, request: Request) -> Answer:
-    """GET /v1/accounts/{number}/statement: newest first; `next_before` turns the page."""
+    """GET /v1/accounts/{number}/statement: newest first; `next_before` turns the page.
+
+    `change_cents` has the charge that the account bore, and what it earned, inside it.
+    """
     number = request.captured_number(0, "the account number")
     await _account(port, number)
     limit = max(1, request.number("limit", STATEMENT_DEFAULT, STATEMENT_MAX))
@@ -114,6 +117,9 @@ async def statement(port: Port, request: Request) -> Answer:
             "super_agent": members[line.author].name,
             "change_cents": line.change_cents,
             "balance_cents": line.balance_cents,
+            "other": line.other,
+            "charge_cents": line.charge_cents,
+            "commission_cents": line.commission_cents,
             "order": order_document(port, line.order),
         }
         for line in lines

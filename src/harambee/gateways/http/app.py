@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
 
-from harambee.gateways.http import accounts, evidence, metrics, network, orders
+from harambee.gateways.http import accounts, evidence, metrics, names, network, orders, pay_outs
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
@@ -60,6 +60,8 @@ class HttpGateway:
             ("metrics",): {"GET": metrics.metrics},
             ("v1", "orders"): {"POST": orders.submit},
             ("v1", "orders", ANY, ANY): {"GET": orders.slot},
+            ("v1", "orders", ANY, ANY, "payees"): {"GET": pay_outs.payees},
+            ("v1", "pay-outs"): {"POST": pay_outs.submit},
             ("v1", "slots"): {"POST": orders.slots},
             ("v1", "finals"): {"GET": orders.finals},
             ("v1", "accounts"): {"POST": accounts.register},
@@ -67,6 +69,8 @@ class HttpGateway:
             ("v1", "accounts", ANY): {"GET": accounts.account},
             ("v1", "accounts", ANY, "statement"): {"GET": accounts.statement},
             ("v1", "directory"): {"POST": accounts.directory},
+            ("v1", "profiles"): {"POST": names.keep},
+            ("v1", "names"): {"POST": names.check},
             ("v1", "enrolment"): {"GET": accounts.enrolment},
             ("v1", "network"): {"GET": self._network},
             ("v1", "digest"): {"GET": desk.digest},

@@ -30,6 +30,17 @@ _OWN: Final = (
     ("balances_sum_cents", "gauge", "total_cents", "Sum of all balances; always zero."),
     ("signatures_checked_total", "counter", "signatures_checked", "Signatures checked."),
     ("journal_fsync_p50_milliseconds", "gauge", "fsync_ms_p50", "One group commit, median."),
+    ("texts_sent_total", "counter", "texts_sent", "Texts that the text port took."),
+    ("texts_failed_total", "counter", "texts_failed", "Times that it did not; they come again."),
+    ("texts_too_old_total", "counter", "texts_too_old", "Texts not sent any more, days late."),
+    ("texts_waiting", "gauge", "texts_waiting", "Final orders whose texts are still to be sent."),
+    ("profiles", "gauge", "profiles", "Profiles held here, sealed."),
+    (
+        "profiles_undelivered",
+        "gauge",
+        "profiles_undelivered",
+        "Profiles that alternates have yet to confirm.",
+    ),
     ("resident_memory_bytes", "gauge", "rss_bytes", "Memory of this process."),
 )
 _PEERS: Final = (

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harambee.gateways.http import pay_outs
 from harambee.gateways.http.answers import OCTETS, Answer, json_answer, octets_answer
 from harambee.gateways.http.problems import ProblemError, bad_request
 from harambee.gateways.http.requests import (
@@ -26,6 +27,7 @@ from harambee.handset.orders import order_id
 from harambee.handset.receipt_code import receipt_code
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
+from harambee.ledger.payees import table_digest
 from harambee.ledger.records import ORDER, ORDER_BYTES
 from harambee.node.port import Port, State
 
@@ -60,10 +62,11 @@ class OrderDocument(msgspec.Struct, forbid_unknown_fields=True):
     tariff: object = 0
     day: object = None
     options: object = "00" * 3
-    reference: object = "00" * 32
+    reference: object = None
     signature: object = None
     network: object = None
     possession: object = None
+    payees: object = None
 
 
 class OrdersDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,14 +98,24 @@ async def _submit_json(port: Port, request: Request) -> Answer:
         raise bad_request("BODY_EMPTY", "The list of orders is empty.")
     if len(documents) > ORDERS_MAX:
         raise ProblemError(413, "TOO_MANY", f"One body holds at most {ORDERS_MAX} orders.")
-    rows = [order_bytes(document, port.genesis.network) for document in documents]
+    tables = {
+        index: pay_outs.table_bytes(document.payees)
+        for index, document in enumerate(documents)
+        if document.payees is not None
+    }
+    rows = [
+        order_bytes(document, port.genesis.network, tables.get(index))
+        for index, document in enumerate(documents)
+    ]
+    for index, table in tables.items():
+        pay_outs.table_for(rows[index], table)
     possessions = {
         index: hexadecimal(document.possession, "possession", 64)
         for index, document in enumerate(documents)
         if document.possession is not None
     }
     orders = np.frombuffer(b"".join(rows), ORDER)
-    submission = await port.submit(orders, possessions, request.wait_ms())
+    submission = await port.submit(orders, possessions, request.wait_ms(), tables)
     fates = []
     for index, row in enumerate(rows):
         if index % SIGNED_AT_ONCE == SIGNED_AT_ONCE - 1:
@@ -112,8 +125,11 @@ async def _submit_json(port: Port, request: Request) -> Answer:
     return json_answer({"orders": fates})
 
 
-def order_bytes(document: OrderDocument, network: bytes) -> bytes:
-    """Return the 128 bytes of an order in JSON; ProblemError with one sentence if it is none."""
+def order_bytes(document: OrderDocument, network: bytes, table: bytes | None = None) -> bytes:
+    """Return the 128 bytes of an order in JSON; ProblemError with one sentence if it is none.
+
+    A reference that is not given is that of the `table` of payees beside it, or zero.
+    """
     if document.network is not None and hexadecimal(document.network, "network", 32) != network:
         raise ProblemError(
             409, "NETWORK_WRONG", f"The order is of another network; this one is {network.hex()}."
@@ -130,7 +146,11 @@ def order_bytes(document: OrderDocument, network: bytes) -> bytes:
     row["tariff"] = whole(document.tariff, "tariff", U16_MAX)
     row["day"] = whole(document.day, "day", U16_MAX)
     row["options"] = np.frombuffer(hexadecimal(document.options, "options", 3), np.uint8)
-    row["reference"] = np.frombuffer(hexadecimal(document.reference, "reference", 32), np.uint8)
+    if document.reference is not None:
+        reference = hexadecimal(document.reference, "reference", 32)
+    else:
+        reference = bytes(32) if table is None else table_digest(table)
+    row["reference"] = np.frombuffer(reference, np.uint8)
     row["signature"] = np.frombuffer(hexadecimal(document.signature, "signature", 64), np.uint8)
     return row.tobytes()
 

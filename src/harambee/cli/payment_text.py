@@ -1,0 +1,52 @@
+"""The text that a payment's payer gets, as the terminal shows it: the same words as on a telephone."""
+
+import time
+
+from harambee.handset.handset import Payment, PaymentStatus
+from harambee.handset.telephone import looks_like_telephone, telephone
+from harambee.texts.confirmations import Facts, confirmation
+from harambee.texts.languages import Language
+from harambee.texts.parties import Party
+from harambee.texts.wording import TOLD, TextKind
+
+
+def payee_shown(account: int, typed: str, name: str | None = None) -> Party:
+    """Return whom a text names: by name if it is known here, and by the number that was typed."""
+    number = telephone(typed) if looks_like_telephone(typed) else None
+    return Party(account, name, number)
+
+
+def payment_text(
+    payment: Payment,
+    other: Party,
+    *,
+    balance_cents: int | None = None,
+    reference: str | None = None,
+    language: Language = Language.ENGLISH,
+) -> str | None:
+    """Return the text of a payment that is decided; None while it is open, or for what is not told."""
+    kind = _kind(payment)
+    if kind is None:
+        return None
+    facts = Facts(
+        code=payment.receipt_code,
+        time_ms=time.time_ns() // 1_000_000,
+        other=other,
+        amount_cents=payment.amount_cents,
+        balance_cents=balance_cents,
+        cost_cents=payment.fee_cents,
+        reference=reference,
+        outcome=payment.outcome,
+    )
+    return confirmation(kind, facts, language)
+
+
+def _kind(payment: Payment) -> TextKind | None:
+    match payment.status:
+        case PaymentStatus.FINAL:
+            return TOLD.get(payment.kind, (None, None))[0]
+        case PaymentStatus.CANCELLED:
+            return TextKind.CANCELLED
+        case PaymentStatus.REFUSED:
+            return TextKind.REFUSED
+    return None

@@ -1,0 +1,254 @@
+"""The wording, as one table: what each text says in each language, and which sentences end it.
+
+People know these sentences by heart, and a text that is worded otherwise is taken for a forgery: so
+the English follows what is usual in the country to the letter, its odd full stops included.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from harambee.ledger.kinds import OrderKind
+from harambee.texts.languages import Language
+
+
+class TextKind(Enum):
+    """What a text tells, and to which side."""
+
+    SENT = auto()
+    RECEIVED = auto()
+    TILL_PAID = auto()
+    TILL_RECEIVED = auto()
+    BILL_PAID = auto()
+    BILL_RECEIVED = auto()
+    DEPOSITED = auto()
+    DEPOSIT_TAKEN = auto()
+    """The agent's copy of a deposit: he has taken cash."""
+    WITHDRAWN = auto()
+    WITHDRAWAL_GIVEN = auto()
+    """The agent's copy of a withdrawal: he is to give cash."""
+    AIRTIME_BOUGHT = auto()
+    AIRTIME_SOLD = auto()
+    PAID_OUT = auto()
+    BULK_PAID_OUT = auto()
+    PAY_OUT_RECEIVED = auto()
+    BANK_TO_WALLET = auto()
+    WALLET_TO_BANK = auto()
+    FLOAT_SOLD = auto()
+    FLOAT_BOUGHT = auto()
+    BUSINESS_SENT = auto()
+    BUSINESS_RECEIVED = auto()
+    COMMISSION_EARNED = auto()
+    CANCELLED = auto()
+    REFUSED = auto()
+    BALANCE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One text: how it begins, by language, and the sentences that follow if their facts are known."""
+
+    english: str
+    swahili: str
+    ends: tuple[str, ...] = ()
+    by_code: bool = False
+    """Whether the other side is shown by its public number, "123456 - SHOP"."""
+    other_word: str = "account"
+    """What the other side is called where it has no name."""
+
+    def begins(self, language: Language) -> str:
+        """Return the beginning as a format string."""
+        return self.swahili if language is Language.SWAHILI else self.english
+
+
+ENDS: Final[dict[str, tuple[str, str]]] = {
+    "balance": ("New {brand} balance is {balance}.", "Baki yako mpya ya {brand} ni {balance}."),
+    "float": ("Your float balance is {balance}.", "Baki yako ya float ni {balance}."),
+    "cost": ("Transaction cost, {cost}.", "Gharama ya muamala, {cost}."),
+    "left": (
+        "Amount you can transact within the day is {left}.",
+        "Kiasi unachoweza kutumia kwa siku ni {left}.",
+    ),
+    "commission": ("Commission earned, {commission}.", "Kamisheni uliyopata, {commission}."),
+}
+"""Sentence by name, in English and Swahili."""
+
+_PAYER: Final = ("balance", "cost", "left")
+_CONFIRMED: Final = "{code} Confirmed. "
+_IMETHIBITISHWA: Final = "{code} Imethibitishwa. "
+_WHEN: Final = "on {date} at {time}"
+_LINI: Final = "tarehe {date} saa {time}"
+
+WORDINGS: Final[dict[TextKind, Wording]] = {
+    TextKind.SENT: Wording(
+        _CONFIRMED + "{amount} sent to {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imetumwa kwa {other} " + _LINI + ".",
+        _PAYER,
+    ),
+    TextKind.RECEIVED: Wording(
+        _CONFIRMED + "You have received {amount} from {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umepokea {amount} kutoka kwa {other} " + _LINI + ".",
+        ("balance",),
+    ),
+    TextKind.TILL_PAID: Wording(
+        _CONFIRMED + "{amount} paid to {other}. " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imelipwa kwa {other} " + _LINI + ".",
+        _PAYER,
+        other_word="till",
+    ),
+    TextKind.TILL_RECEIVED: Wording(
+        _CONFIRMED + "{amount} paid by {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imelipwa na {other} " + _LINI + ".",
+        ("balance", "cost"),
+    ),
+    TextKind.BILL_PAID: Wording(
+        _CONFIRMED + "{amount} sent to {other}{for_reference} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imetumwa kwa {other}{for_reference} " + _LINI + ".",
+        _PAYER,
+        other_word="paybill",
+    ),
+    TextKind.BILL_RECEIVED: Wording(
+        _CONFIRMED + "{amount} received from {other}{for_reference} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imepokewa kutoka kwa {other}{for_reference} " + _LINI + ".",
+        ("balance", "cost"),
+    ),
+    TextKind.DEPOSITED: Wording(
+        _CONFIRMED + "On {date} at {time} Give {amount} cash to {other}.",
+        _IMETHIBITISHWA + "Tarehe {date} saa {time} Mpe {other} pesa taslimu {amount}.",
+        ("balance",),
+        other_word="agent",
+    ),
+    TextKind.DEPOSIT_TAKEN: Wording(
+        _CONFIRMED + "On {date} at {time} Take {amount} cash from {other}.",
+        _IMETHIBITISHWA
+        + "Tarehe {date} saa {time} Pokea pesa taslimu {amount} kutoka kwa {other}.",
+        ("float",),
+    ),
+    TextKind.WITHDRAWN: Wording(
+        _CONFIRMED + "on {date} at {time} Withdraw {amount} from {other}.",
+        _IMETHIBITISHWA + "tarehe {date} saa {time} Toa {amount} kutoka kwa {other}.",
+        _PAYER,
+        by_code=True,
+        other_word="agent",
+    ),
+    TextKind.WITHDRAWAL_GIVEN: Wording(
+        _CONFIRMED + "On {date} at {time} Give {amount} cash to {other}.",
+        _IMETHIBITISHWA + "Tarehe {date} saa {time} Mpe {other} pesa taslimu {amount}.",
+        ("float", "commission"),
+    ),
+    TextKind.AIRTIME_BOUGHT: Wording(
+        _CONFIRMED + "You bought {amount} of airtime{for_number} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umenunua muda wa maongezi wa {amount}{for_number} " + _LINI + ".",
+        _PAYER,
+    ),
+    TextKind.AIRTIME_SOLD: Wording(
+        _CONFIRMED + "{amount} of airtime sold to {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umemuuzia {other} muda wa maongezi wa {amount} " + _LINI + ".",
+        ("balance",),
+    ),
+    TextKind.PAID_OUT: Wording(
+        _CONFIRMED + "{amount} paid out to {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imelipwa kwa {other} " + _LINI + ".",
+        ("balance", "cost"),
+    ),
+    TextKind.BULK_PAID_OUT: Wording(
+        _CONFIRMED + "{amount} paid out in bulk " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imelipwa kwa watu wengi kwa pamoja " + _LINI + ".",
+        ("balance", "cost"),
+    ),
+    TextKind.PAY_OUT_RECEIVED: Wording(
+        _CONFIRMED + "You have received {amount} from {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umepokea {amount} kutoka kwa {other} " + _LINI + ".",
+        ("balance",),
+        other_word="paybill",
+    ),
+    TextKind.BANK_TO_WALLET: Wording(
+        _CONFIRMED + "You have received {amount} from your bank, {other}, " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umepokea {amount} kutoka benki yako, {other}, " + _LINI + ".",
+        ("balance",),
+    ),
+    TextKind.WALLET_TO_BANK: Wording(
+        _CONFIRMED + "{amount} sent to your bank, {other}, " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imetumwa kwa benki yako, {other}, " + _LINI + ".",
+        _PAYER,
+    ),
+    TextKind.FLOAT_SOLD: Wording(
+        _CONFIRMED + "On {date} at {time} {amount} of float sent to {other}.",
+        _IMETHIBITISHWA + "Tarehe {date} saa {time} float ya {amount} imetumwa kwa {other}.",
+        ("float",),
+        by_code=True,
+        other_word="agent",
+    ),
+    TextKind.FLOAT_BOUGHT: Wording(
+        _CONFIRMED + "On {date} at {time} {amount} of float received from {other}.",
+        _IMETHIBITISHWA
+        + "Tarehe {date} saa {time} float ya {amount} imepokewa kutoka kwa {other}.",
+        ("float",),
+        by_code=True,
+    ),
+    TextKind.BUSINESS_SENT: Wording(
+        _CONFIRMED + "{amount} sent to {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imetumwa kwa {other} " + _LINI + ".",
+        ("balance", "cost"),
+        by_code=True,
+    ),
+    TextKind.BUSINESS_RECEIVED: Wording(
+        _CONFIRMED + "You have received {amount} from {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umepokea {amount} kutoka kwa {other} " + _LINI + ".",
+        ("balance",),
+        by_code=True,
+    ),
+    TextKind.COMMISSION_EARNED: Wording(
+        _CONFIRMED + "You have earned {amount} of commission " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umepata kamisheni ya {amount} " + _LINI + ".",
+        ("float",),
+    ),
+    TextKind.CANCELLED: Wording(
+        "{code} Cancelled " + _WHEN + ". The payment with this code was not made and will not be; "
+        "no money has left your account.",
+        "{code} Imeghairiwa "
+        + _LINI
+        + ". Malipo yenye nambari hii hayakufanyika na hayatafanyika; "
+        "hakuna pesa iliyotoka kwenye akaunti yako.",
+        ("balance",),
+    ),
+    TextKind.REFUSED: Wording(
+        "{code} Failed. {amount} was not sent to {other} " + _WHEN + ". {reason} "
+        "No money has left your account.",
+        "{code} Imeshindikana. {amount} haikutumwa kwa {other} " + _LINI + ". {reason} "
+        "Hakuna pesa iliyotoka kwenye akaunti yako.",
+        ("balance",),
+    ),
+    TextKind.BALANCE: Wording(
+        "Confirmed. Your {brand} balance was {balance} " + _WHEN + ".",
+        "Imethibitishwa. Baki yako ya {brand} ilikuwa {balance} " + _LINI + ".",
+        ("cost",),
+    ),
+}
+assert WORDINGS.keys() == set(TextKind), "every text has its wording"
+
+OTHER_WORDS: Final = {
+    "account": "akaunti",
+    "till": "till",
+    "agent": "wakala",
+    "paybill": "paybill",
+}
+
+TOLD: Final[dict[OrderKind, tuple[TextKind | None, TextKind | None]]] = {
+    OrderKind.SEND: (TextKind.SENT, TextKind.RECEIVED),
+    OrderKind.WITHDRAW: (TextKind.WITHDRAWN, TextKind.WITHDRAWAL_GIVEN),
+    OrderKind.DEPOSIT: (TextKind.DEPOSIT_TAKEN, TextKind.DEPOSITED),
+    OrderKind.BUY_GOODS: (TextKind.TILL_PAID, TextKind.TILL_RECEIVED),
+    OrderKind.BANK_DEPOSIT: (TextKind.WALLET_TO_BANK, None),
+    OrderKind.CANCEL: (TextKind.CANCELLED, None),
+    OrderKind.FLOAT_SALE: (TextKind.FLOAT_SOLD, TextKind.FLOAT_BOUGHT),
+    OrderKind.BANK_WITHDRAWAL: (None, TextKind.BANK_TO_WALLET),
+    OrderKind.PAY_BILL: (TextKind.BILL_PAID, TextKind.BILL_RECEIVED),
+    OrderKind.AIRTIME: (TextKind.AIRTIME_BOUGHT, TextKind.AIRTIME_SOLD),
+    OrderKind.PAY_OUT: (TextKind.PAID_OUT, TextKind.PAY_OUT_RECEIVED),
+    OrderKind.BULK_PAY_OUT: (TextKind.BULK_PAID_OUT, TextKind.PAY_OUT_RECEIVED),
+    OrderKind.BUSINESS_TRANSFER: (TextKind.BUSINESS_SENT, TextKind.BUSINESS_RECEIVED),
+    OrderKind.DEPOSIT_COMMISSION: (None, TextKind.COMMISSION_EARNED),
+    OrderKind.EXCISE_REMITTANCE: (None, TextKind.BUSINESS_RECEIVED),
+}
+"""What the payer of an order is told, and what its payee; a kind that is missing tells nobody."""
