@@ -6,7 +6,7 @@ are written by hand from the published tariff; nothing here asks the rules what 
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,8 +24,10 @@ from harambee.handset.orders import (
 )
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
+from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     ACCOUNT,
+    PAYEE,
     POSITION_COMMISSION,
     POSITION_ENROLMENT,
     POSITION_EXCISE,
@@ -94,10 +96,16 @@ class Case:
     options: bytes | str = bytes(3)
     """Three bytes, or the name of the head office that they stand for."""
     reference: bytes = bytes(32)
+    payees: tuple[tuple[str, int], ...] = ()
+    """The table of a bulk order: who, and how many cents; ascending by account."""
+
+    @property
+    def entries(self) -> int:
+        """How many statement entries it makes: its own, and one for each payee of a table."""
+        return 1 + len(self.payees)
 
 
-# Every movement. One that comes to the network later gets its row here; `test_no_kind_is_missing`
-# names those that have none.
+# Every movement. A kind that comes to the network later gets its row here.
 CASES: Final = {
     "send": Case(
         Kind.SEND,
@@ -276,6 +284,23 @@ CASES: Final = {
         {"fee_cents": 0},
         Out.FEE_WRONG,
     ),
+    "bulk pay-out": Case(
+        Kind.BULK_PAY_OUT,
+        "employer",
+        "employer",
+        1_150_00,
+        10_00,
+        {
+            "employer": -1_160_00,
+            "customer": 1_000_00,
+            "pochi": 150_00,
+            "excise": 1_30,
+            "revenue": 8_70,
+        },
+        {"payees": (("customer", 1_000_00), ("till", 150_00))},
+        Out.PAYEE_KIND_WRONG,
+        payees=(("customer", 1_000_00), ("pochi", 150_00)),
+    ),
     "business transfer": Case(
         Kind.BUSINESS_TRANSFER,
         "till",
@@ -397,12 +422,17 @@ class Offer:
     order: bytes
     body: OrderBody
     possession: bytes | None = None
+    payees: bytes = b""
+    """The table of payees as it travels."""
 
     @property
-    def document(self) -> dict[str, str]:
-        document = {"bytes": self.order.hex()}
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = {"bytes": self.order.hex()}
         if self.possession is not None:
             document["possession"] = self.possession.hex()
+        if self.payees:
+            rows = np.frombuffer(self.payees, PAYEE).tolist()
+            document["payees"] = [{"payee": payee, "amount_cents": cents} for payee, cents in rows]
         return document
 
 
@@ -492,6 +522,10 @@ class CastNetwork:
             "reference": case.reference,
         }
         possession = changes.pop("possession", None)
+        rows = [(self.numbers[name], cents) for name, cents in changes.pop("payees", case.payees)]
+        table = np.array(rows, PAYEE).tobytes()
+        if table:
+            fields["reference"] = table_digest(table)
         new_key = generate() if case.kind is Kind.ENROL else None
         if new_key is not None:
             fields["payee"] = self.numbers[payer] + self.next(payer)
@@ -508,7 +542,7 @@ class CastNetwork:
             assert body.to_bytes() == cancel_of(body, body.day).to_bytes()
         if new_key is not None and possession is None:
             possession = sign_possession(new_key, self.running.network.network, body)
-        return self.signed(payer, body, possession)
+        return replace(self.signed(payer, body, possession), payees=table)
 
     def id_of(self, offer: Offer) -> str:
         return order_id(self.running.network.network, offer.order).hex()
