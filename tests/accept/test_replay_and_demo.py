@@ -39,6 +39,35 @@ def test_a_small_replay_loses_nothing():
     assert (report["super_agents"], report["examined"], report["killed"]) == (4, 4, 0)
 
 
+def test_a_small_part_of_a_month_closes_its_books():
+    month = told("replay", "--percent", "60")
+    assert month | CLEAN | {"closes": True, "unanswered": 0, "super_agents": 4} == month
+    assert month["transactions"] == 2_969
+    assert month["accepted"] + sum(month["refused"].values()) == month["transactions"]
+    assert month["final"] + month["rejected"] == month["offered"]
+    assert month["entries"] == month["final"] + month["cancelled"]
+    assert sum(counts["final"] for counts in month["kinds"].values()) == month["final"]
+    assert sum(counts["offered"] for counts in month["kinds"].values()) == month["offered"]
+    # Float is short at some agents, and everybody else is paid what is due.
+    assert 0 < month["agents_without_float"] <= month["refused"]["balance_insufficient"]
+    assert month["deposit_commissions"] == month["kinds"]["deposit"]["final"] > 0
+    assert month["remitted_cents"] == month["excise_cents"] > 0
+    assert month["head_offices_commission_cents"] > 0
+    assert month["kinds"].keys() >= {
+        "send",
+        "withdraw",
+        "deposit",
+        "buy_goods",
+        "bank_deposit",
+        "pay_bill",
+        "pay_out",
+        "deposit_commission",
+        "treasury",
+        "excise_remittance",
+        "join_head_office",
+    }
+
+
 def test_a_short_outage_loses_nothing_and_makes_no_money():
     story = told("demo", "--seconds", "15", "--rate", "400")
     assert story | CLEAN == story

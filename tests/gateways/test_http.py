@@ -13,7 +13,8 @@ from harambee.crypto.signatures import verify
 from harambee.gateways.http.requests import BODY_BYTES_MAX
 from harambee.handset.receipt_code import receipt_code
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import ACCOUNT, ORDER
+from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
+from harambee.money.tariff import FeeMode
 from harambee.node.port import State
 
 OCTETS = "application/octet-stream"
@@ -206,7 +207,25 @@ def test_an_account_is_spelled_out(client):
     assert document["balance_cents"] == 1000
     assert document["kind"] == "customer"
     assert document["key"] == "10" * 32
+    assert (document["fee_mode"], document["head_office"]) == ("payer", None)
     assert ask(client, "GET", f"/v1/accounts/{MISSING}").code == "ACCOUNT_UNKNOWN"
+
+
+def test_an_account_says_what_orders_to_it_must_name(client, port):
+    shared = account_flags(AccountKind.BUSINESS, fee_mode=FeeMode.SHARED)
+    port.accounts_held[PAYER]["flags"] = shared
+    port.accounts_held[PAYER]["head_office"] = PAYEE
+    document = ask(client, "GET", f"/v1/accounts/{PAYER}").document
+    assert (document["fee_mode"], document["head_office"]) == ("shared", PAYEE)
+
+
+def test_an_order_is_spelled_out_whole(client, port):
+    fields = spelled(options="650000", reference="ab" * 32, kind="withdraw")["orders"][0]
+    ask(client, "POST", "/v1/orders", {"orders": [fields]})
+    port.finals_held.append(port.submitted[0][0].tobytes())
+    document = ask(client, "GET", f"/v1/orders/{PAYER}/7").document["order"]
+    assert fields.pop("signature")
+    assert document | fields == document
 
 
 def test_accounts_of_unknown_codes_are_still_shown(client, port):

@@ -14,9 +14,11 @@ from harambee.ledger.records import (
     KIND_MASK,
     OPENING,
     AccountKind,
+    account_flags,
     account_number,
     region_of,
 )
+from harambee.money.tariff import FeeMode
 from harambee.node.config import Address
 from harambee.node.development import NAMES, Population, name_of
 from harambee.node.directory import alias_of, canonical_msisdn
@@ -171,6 +173,30 @@ def test_a_crowd_gets_numbers_keys_and_exactly_its_balances(tmp_path):
     assert len(made.genesis.document.issuers) == 2 + 5
 
 
+def test_a_crowd_has_tiers_and_agreements_on_fees_in_any_region_of_its_super_agent(tmp_path):
+    crowd = Population(
+        np.array([AccountKind.CUSTOMER, AccountKind.BUSINESS, AccountKind.POCHI], np.uint8),
+        np.array([5, 6, 7]),
+        np.array([4, 2, 5], np.uint16),
+        tier=np.array([1, 0, 2], np.uint8),
+        fee_mode=np.array([0, FeeMode.SHARED, 0], np.uint8),
+    )
+    made = create_network(tmp_path / "n", super_agents=2, population=crowd, regions_each=3)
+    assert [m.regions for m in made.genesis.document.super_agents] == [[0, 2, 4], [1, 3, 5]]
+    numbers, *_ = made.population()
+    assert (numbers >> 20).tolist() == [4, 2, 5]
+    flags = made.openings["flags"][np.searchsorted(made.openings["number"], numbers)].tolist()
+    assert flags == [
+        account_flags(AccountKind.CUSTOMER, tier=1),
+        account_flags(AccountKind.BUSINESS, fee_mode=FeeMode.SHARED),
+        account_flags(AccountKind.POCHI, tier=2),
+    ]
+    for region in range(6):
+        treasury = made.openings["key"][made.openings["number"] == account_number(region, 2)]
+        assert treasury.tobytes() == load_node(made.node(region % 2)).treasury.public
+    assert int(made.openings["balance"].sum()) == 0
+
+
 def test_a_network_without_a_crowd_has_no_population(made):
     assert made.population() is None
 
@@ -183,6 +209,13 @@ def test_a_network_without_a_crowd_has_no_population(made):
         ({"region": np.array([0], np.uint16)}, "same length"),
         ({"seeds": np.zeros((1, 32), np.uint8)}, "as many seeds"),
         ({"kind": np.array([5, 1], np.uint8)}, "its balance here must be 0"),
+        ({"tier": np.array([0, 16], np.uint8)}, "tiers are 0 to 15"),
+        ({"tier": np.array([0, 1, 2], np.uint8)}, "the length of its kinds"),
+        ({"fee_mode": np.array([0, 1], np.uint8)}, "only businesses have an agreement"),
+        (
+            {"kind": np.array([1, 4], np.uint8), "fee_mode": np.array([0, 3], np.uint8)},
+            "cannot have a fee mode 3",
+        ),
     ],
 )
 def test_an_impossible_crowd_is_refused(change, sentence):
@@ -201,6 +234,8 @@ def test_an_impossible_crowd_is_refused(change, sentence):
     [
         ({"super_agents": 0}, "has 1 to 1024 super-agents"),
         ({"banks": 0}, "at least one trust bank"),
+        ({"regions_each": 0}, "has 1 to 4096 regions"),
+        ({"regions_each": 1_025}, "has 1 to 4096 regions"),
         ({"customers": -1}, "fewer than no customers"),
         ({"base_http_port": 65_534}, "the ports must lie between 1 and 65535"),
     ],

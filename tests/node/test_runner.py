@@ -238,6 +238,37 @@ def test_somebody_enrols_and_is_found_by_her_number(tmp_path):
     journey(tmp_path, story)
 
 
+def test_a_claim_that_is_offered_again_is_the_one_that_is_final(tmp_path):
+    async def story(folder, ports):
+        ann, ben, cyd = people(folder)[:3]
+        number = ports[0].alias_of(ann.msisdn)
+
+        def claim(payee):
+            fields = {"amount_cents": 0, "fee_cents": 0, "tariff": 2, "day": today()}
+            body = OrderBody(
+                payer=ann.account,
+                payee=payee.account,
+                sequence=1,
+                kind=OrderKind.CLAIM,
+                reference=number,
+                **fields,
+            )
+            signed = sign_order(ann.keypair, folder.genesis.network, body)
+            return np.frombuffer(signed, ORDER)
+
+        for port in ports * 2:
+            answer = await port.submit(claim(ben), {}, WAIT_MS)
+            assert answer.states.tolist() == [State.FINAL]
+        await same_digests(ports)
+        for port in ports:
+            assert await port.alias(number) == ben.account
+            other = await port.submit(claim(cyd), {}, WAIT_MS)
+            assert other.states.tolist() == [State.REFUSED]
+            assert other.outcomes.tolist() == [Outcome.ALIAS_SEQUENCE_WRONG]
+
+    journey(tmp_path, story)
+
+
 def test_a_port_in_use_is_one_sentence(tmp_path):
     folder = make_folder(tmp_path)
     config = read_config(folder.node_file(folder.names[0]))

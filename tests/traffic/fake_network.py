@@ -90,7 +90,7 @@ class FakeNetwork:
                 return self._slots(await request.read())
             if request.path == "/v1/accounts/query":
                 asked = np.frombuffer(await request.read(), "<u4")
-                return web.Response(body=self.accounts[asked - 16].tobytes())
+                return web.Response(body=self.records(asked).tobytes())
             if request.path == "/v1/digest":
                 return web.json_response(
                     {"digest": "d", "total_cents": 0, "entries": len(self.finals)}
@@ -105,6 +105,9 @@ class FakeNetwork:
         application = web.Application(client_max_size=1 << 22)
         application.router.add_route("*", "/{path:.*}", answer)
         return application
+
+    def records(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(self.accounts[numbers - 16])
 
     async def _orders(self, fake: FakeDoor, body: bytes) -> web.Response:
         fake.requests.append(body)

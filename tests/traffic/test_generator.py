@@ -10,7 +10,7 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
 from harambee.traffic import generator
-from harambee.traffic.book import Book
+from harambee.traffic.book import Book, tally_of
 from harambee.traffic.generator import Generator, LoadError, Pace
 from harambee.traffic.verdict import Openings, judge
 
@@ -277,3 +277,27 @@ def test_a_slot_that_was_closed_without_an_order_counts_as_refused_and_the_payer
     assert (tally.final, tally.rejected, tally.unanswered) == (6, 3, 0)
     assert tally.reasons == {"SLOT_SKIPPED": 3}
     assert verdict.clean
+
+
+def test_a_load_goes_on_where_the_one_before_it_ended():
+    network = FakeNetwork(four_doors(), people=10)
+    books = []
+
+    async def two_loads():
+        async with network.open():
+            payers = network.numbers, network.secrets
+            sequences = np.zeros(10, np.int64)
+            for count, amount in ((30, 100), (20, 10**7)):
+                books.append(Book(orders_in_turn(network, count, amount)))
+                load = Generator(books[-1], network.doors, NETWORK, payers, QUORUM, HURRIED)
+                load.begin_at(sequences)
+                await load.run()
+                sequences = load.next_sequences
+            return sequences
+
+    assert asyncio.run(two_loads()).tolist() == [5] * 10, "a cancel takes the slot of its order"
+    both = tally_of(books, 7.5)
+    assert (both.offered, both.final, both.rejected, both.cancelled) == (50, 30, 20, 20)
+    assert both.reasons == {"BALANCE_INSUFFICIENT": 20}
+    assert both.final_per_second == 4
+    assert tally_of([], 0).offered == 0

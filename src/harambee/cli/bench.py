@@ -99,35 +99,17 @@ def month(
 
 def _tell_month(figures: dict[str, Any]) -> None:
     """Print what became of a month, for people."""
-    from harambee.money.amounts import format_cents
+    from harambee.traffic.report import closing_line, month_lines
 
-    transactions, accepted = figures["transactions"], figures["accepted"]
-    print(f"{accepted:,} of {transactions:,} transactions were accepted; refused:")
-    for name, count in figures["refused"].items():
-        print(f"  {count:>12,}  {name.replace('_', ' ')}")
-    print(f"  of these {figures['agents_without_float']:,} deposits: the agent had no float")
-    print(f"{format_cents(figures['moved_cents'])} moved, and all charges were:")
-    for name, what in (
-        ("charged_cents", "charged, of which"),
-        ("revenue_cents", "revenue of the super-agents"),
-        ("excise_cents", "excise, remitted"),
-    ):
-        print(f"  {format_cents(figures[name]):>24}  {what}")
-    print("Agents earned, by withdrawals out of the charges and by deposits on top of them:")
-    for name, what in (
-        ("agents_commission_cents", "the shops"),
-        ("head_offices_commission_cents", "their head offices"),
-    ):
-        print(f"  {format_cents(figures[name]):>24}  {what}")
+    for line in month_lines(figures):
+        print(line)
     print(
         f"{figures['salaries']:,} salaries by {figures['bulk_orders']:,} bulk orders;"
         f" {figures['deposit_commissions']:,} deposit commissions."
     )
     speed = f"{figures['orders_per_second']:,} orders a second in the kernels"
     print(f"{figures['orders']:,} orders in {figures['seconds']:,} s, {speed}.")
-    closes = "close to the cent" if figures["closes"] else "DO NOT CLOSE"
-    conserved = "money is conserved" if figures["conserved"] else "MONEY IS NOT CONSERVED"
-    print(f"The books {closes}; {conserved}.")
+    print(closing_line(figures))
 
 
 @bench.command()

@@ -4,19 +4,18 @@ import asyncio
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from harambee.cli.progress import follow
+from harambee.cli.replay_month import replay_month
 from harambee.cli.terminal import one_sentence
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harambee.traffic.generator import Generator
     from harambee.traffic.profile import Profile
-
-SHOWN_EVERY_S: Final = 0.2
 
 
 @click.command()
@@ -25,6 +24,11 @@ SHOWN_EVERY_S: Final = 0.2
 )
 @click.option(
     "--hour", type=click.IntRange(min=1), help="Hour of the month in FILE; the busiest is 18."
+)
+@click.option(
+    "--percent",
+    type=click.FloatRange(0.0001, 100),
+    help="So many percent of the whole month in FILE, and its books closed.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Orders a second.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many orders of the hour.")
@@ -39,6 +43,7 @@ SHOWN_EVERY_S: Final = 0.2
 def replay(
     file: Path | None,
     hour: int | None,
+    percent: float | None,
     rate: float | None,
     limit: int | None,
     seed: int,
@@ -46,7 +51,11 @@ def replay(
     super_agents: int,
     as_json: bool,
 ) -> None:
-    """Turn an hour of real mobile money into signed orders, send them, and judge what came of it.
+    """Turn real mobile money into signed orders, send them, and judge what came of it.
+
+    It is an hour of the statistics or, with --percent, a part of every hour of their month: then
+    every movement goes on around it that a month needs, from salaries to remitting the excise, and
+    the books are closed to the cent.
 
     FILE is a table like aggregatedTransactions.csv of PaySim; without it, a small hour that ships
     is used. Orders go as fast as the network takes them, or at --rate. A network of --super-agents
@@ -54,6 +63,11 @@ def replay(
     """
     if file is None and hour is not None:
         raise click.UsageError("--hour chooses an hour of FILE; the hour that ships is only one")
+    if percent is not None and (hour, rate, limit, network) != (None, None, None, None):
+        raise click.UsageError(
+            "--percent is of the whole month, as fast as it goes, in a network made for it: "
+            "it takes no --hour, --rate, --limit or --network"
+        )
     from rich.console import Console
 
     from harambee.traffic.generator import LoadError
@@ -61,10 +75,13 @@ def replay(
     from harambee.traffic.temporary_network import NetworkError
     from harambee.traffic.verdict import VerdictError
 
-    expected = (ProfileError, NetworkError, LoadError, VerdictError)
+    # ValueError: more people than there is room for in the regions.
+    expected = (ProfileError, NetworkError, LoadError, VerdictError, ValueError)
+    console = Console(stderr=True)
     with one_sentence(*expected, as_json=as_json):
+        if percent is not None:
+            raise SystemExit(replay_month(file, percent, seed, super_agents, as_json, console))
         profile = read_profile(file, hour)
-        console = Console(stderr=True)
         code = _replay(profile, rate, limit, seed, network, super_agents, as_json, console)
     if code:
         raise SystemExit(code)
@@ -121,7 +138,7 @@ def _replay(
         load = Generator(
             book, network.doors, network.network, payers, network.quorum, Pace(rate=rate)
         )
-        uvloop.run(offer(load, console))
+        uvloop.run(follow(load.run(), count, lambda: load.decided, console, "Orders decided"))
         with console.status("Comparing the log with every super-agent's ledger"):
             verdict = asyncio.run(judge(book, network.doors, network.openings))
     tally = book.tally()
@@ -135,23 +152,3 @@ def _replay(
         document["failovers"] = load.failovers
         print(json.dumps(document))
     return 0 if verdict.clean else 1
-
-
-async def offer(load: "Generator", console: "Console") -> None:
-    """Run the load with a progress bar on standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("Orders decided", total=load.book.count)
-        running = asyncio.ensure_future(load.run())
-        while not running.done():
-            progress.update(bar, completed=load.decided)
-            await asyncio.wait([running], timeout=SHOWN_EVERY_S)
-        progress.update(bar, completed=load.decided)
-        await running

@@ -14,14 +14,18 @@ import numpy.typing as npt
 
 from harambee.crypto.signatures import PUBLIC_BYTES, SEED_BYTES, KeyPair, secret_keys_from_seeds
 from harambee.ledger.records import (
+    FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
     OPENING,
     POSITION_BITS,
     REGION_ACCOUNTS,
     SUPPLY_CENTS_MAX,
+    TIER_MASK,
+    TIER_SHIFT,
     AccountKind,
     account_flags,
 )
+from harambee.money.tariff import FeeMode
 
 REMARK: Final = "FOR DEVELOPMENT ONLY: whoever reads this file can spend from this account"
 
@@ -48,6 +52,7 @@ CROWD_KINDS: Final = frozenset(
         AccountKind.MERCHANT,
         AccountKind.BUSINESS,
         AccountKind.BANK,
+        AccountKind.POCHI,
     }
 )
 
@@ -102,13 +107,16 @@ class Population:
 
     Keys come from `seeds` (n, 32), drawn from the operating system where none are given. A bank of
     the crowd opens with its share of the trust instead of a balance, so its balance here must be 0.
-    ValueError, in one sentence, for anything that no account can be.
+    `tier` and `fee_mode`, the latter of businesses, are zeros where none are given. ValueError, in
+    one sentence, for anything that no account can be.
     """
 
     kind: npt.NDArray[np.uint8]
     balance_cents: npt.NDArray[np.int64]
     region: npt.NDArray[np.uint16]
     seeds: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, SEED_BYTES), "u1"))
+    tier: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    fee_mode: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
         n = len(self.kind)
@@ -125,6 +133,35 @@ class Population:
             raise ValueError("a population's opening balances are not negative")
         if np.any(self.balance_cents[self.kind == AccountKind.BANK]):
             raise ValueError("a bank opens with its share of the trust; its balance here must be 0")
+        self._check_flags(n)
+
+    def _check_flags(self, n: int) -> None:
+        for name in ("tier", "fee_mode"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(n, np.uint8))
+        if not len(self.tier) == len(self.fee_mode) == n:
+            raise ValueError("a population's tiers and fee modes have the length of its kinds")
+        if n and int(self.tier.max()) > TIER_MASK:
+            raise ValueError(f"a population's tiers are 0 to {TIER_MASK}")
+        modes = self.fee_mode[self.kind == AccountKind.BUSINESS]
+        if np.any(self.fee_mode[self.kind != AccountKind.BUSINESS]):
+            raise ValueError("only businesses have an agreement on who pays a bill's fee")
+        if unknown := set(np.unique(modes).tolist()) - set(FeeMode):
+            raise ValueError(f"a population cannot have a fee mode {min(unknown)}")
+
+    @property
+    def flags(self) -> npt.NDArray[np.uint32]:
+        """The flags of the accounts: kind, tier and fee mode."""
+        flags = _flags_of(self.kind) | self.tier.astype(np.uint32) << np.uint32(TIER_SHIFT)
+        return np.asarray(flags | self.fee_mode.astype(np.uint32) << np.uint32(FEE_MODE_SHIFT))
+
+
+def _flags_of(kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """Return the flags of active accounts of these kinds, with nothing else in them."""
+    flags = np.zeros(16, np.uint32)
+    for kind in AccountKind:
+        flags[kind] = account_flags(kind)
+    return flags[kinds]
 
 
 def name_of(index: int) -> str:
@@ -167,17 +204,14 @@ class Openings:
         numbers: npt.NDArray[np.uint32],
         publics: npt.NDArray[np.uint8],
         balances_cents: npt.NDArray[np.int64],
-        kinds: npt.NDArray[np.uint8],
+        flags: npt.NDArray[np.uint32],
     ) -> None:
-        """Open accounts: numbers (n,), public keys (n, 32), balances and kinds (n,)."""
+        """Open accounts: numbers (n,), public keys (n, 32), balances and flags (n,)."""
         part = np.zeros(len(numbers), OPENING)
-        flags = np.zeros(16, np.uint32)
-        for kind in AccountKind:
-            flags[kind] = account_flags(kind)
         part["number"] = numbers
         part["key"] = publics
         part["balance"] = balances_cents
-        part["flags"] = flags[kinds]
+        part["flags"] = flags
         self._parts.append(part)
 
     def add_one(
@@ -254,13 +288,17 @@ def settle(population: Population, openings: Openings) -> Residents:
 
 
 def trust(
-    openings: Openings, residents: Residents, banks: int, regions: int
+    openings: Openings,
+    residents: Residents,
+    flags: npt.NDArray[np.uint32],
+    banks: int,
+    regions: int,
 ) -> tuple[Residents, list[Issuer], list[DemoAccount]]:
     """Open the crowd and the trust banks, so that all balances add up to exactly zero.
 
-    `banks` of them have keys of their own; the crowd's banks share the trust with them evenly.
-    Returns the crowd with its banks' balances, the issuers ascending by account, and the banks
-    with keys. ValueError if that is more money than a ledger can hold.
+    `flags` are the crowd's, (n,). `banks` banks have keys of their own; the crowd's banks share the
+    trust with them evenly. Returns the crowd with its banks' balances, the issuers ascending by
+    account, and the banks with keys. ValueError if that is more money than a ledger can hold.
     """
     own = [
         (f"bank-{i + 1}", number, KeyPair(os.urandom(SEED_BYTES)))
@@ -275,7 +313,7 @@ def trust(
     share, rest = divmod(supply, len(own) + len(crowd))
     balances = residents.balances.copy()
     balances[crowd] = -share
-    openings.add(residents.numbers, publics_of(residents.seeds), balances, residents.kinds)
+    openings.add(residents.numbers, publics_of(residents.seeds), balances, flags)
     issuers, people = [], []
     for i, (name, number, keypair) in enumerate(own):
         owed = share + (rest if i == 0 else 0)

@@ -47,6 +47,7 @@ from harambee.ledger.records import (
     POSITION_EXCISE,
     POSITION_FLOAT,
     POSITION_REVENUE,
+    REGION_BITS,
     AccountKind,
     account_number,
 )
@@ -88,6 +89,7 @@ KIND_SIGNING: Final = "super-agent"
 KIND_ENROLMENT: Final = "enrolment"
 KIND_TREASURY: Final = "treasury"
 KIND_DEMO: Final = "development"
+REGIONS_MAX: Final = 1 << REGION_BITS
 
 WARNING: Final = """\
 FOR DEVELOPMENT ONLY.
@@ -254,6 +256,7 @@ def create_network(
     customers: int = 20,
     agents_per_super_agent: int = 5,
     population: Population | None = None,
+    regions_each: int = 1,
     banks: int = 2,
     base_http_port: int = 8401,
     base_peer_port: int = 9401,
@@ -261,7 +264,8 @@ def create_network(
 ) -> NetworkFolder:
     """Make a development network in `folder`, which must be missing or empty, and return it.
 
-    Super-agent i enrols in region i and listens on base port + i. Banks' balances are negative, so
+    Super-agent i enrols in region i and listens on base port + i. Of `regions_each` for each, it
+    has every n-th, and so many accounts of each of its own kinds. Banks' balances are negative, so
     that all balances add up to zero. The folder appears whole, or not at all. NetworkFolderError
     when it is taken or cannot be written, or the numbers do not make a network.
     """
@@ -269,6 +273,9 @@ def create_network(
         raise NetworkFolderError(f"a network has 1 to {MEMBERS_MAX} super-agents")
     if banks < 1:
         raise NetworkFolderError("a network has at least one trust bank")
+    regions = super_agents * regions_each
+    if not super_agents <= regions <= REGIONS_MAX:
+        raise NetworkFolderError(f"a network has 1 to {REGIONS_MAX} regions, in equal parts")
     if customers < 0 or agents_per_super_agent < 0:
         raise NetworkFolderError("there cannot be fewer than no customers or agents")
     highest = max(base_http_port, base_peer_port) + super_agents - 1
@@ -290,13 +297,14 @@ def create_network(
         unfinished.mkdir(mode=0o700, parents=True)
         directory_key = secrets.token_bytes(KEY_BYTES)
         _write(unfinished / "directory.key", directory_key.hex().encode() + b"\n", PRIVATE)
-        members, enrolments, treasuries = _create_members(unfinished, name, addresses)
-        openings = Openings(super_agents)
+        members, enrolments, treasuries = _create_members(unfinished, name, addresses, regions_each)
+        openings = Openings(regions)
         people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
-        residents = settle(population or _nobody(), openings)
-        _open_floats(openings, treasuries)
-        residents, issuers, bankers = trust(openings, residents, banks, super_agents)
-        _open_system(openings, enrolments, treasuries)
+        crowd = population or _nobody()
+        residents = settle(crowd, openings)
+        _open_floats(openings, treasuries * regions_each)
+        residents, issuers, bankers = trust(openings, residents, crowd.flags, banks, regions)
+        _open_system(openings, enrolments * regions_each, treasuries * regions_each)
         _write_demo(unfinished / "keys", people + bankers)
         if population is not None:
             _write_population(unfinished, residents)
@@ -430,7 +438,7 @@ def _load_genesis(document: Path, openings: Path) -> Genesis:
 
 
 def _create_members(
-    folder: Path, network: str, addresses: tuple[MemberAddress, ...]
+    folder: Path, network: str, addresses: tuple[MemberAddress, ...], regions_each: int
 ) -> tuple[list[MemberDocument], list[KeyPair], list[KeyPair]]:
     """Write each super-agent's folder; return members, enrolment keys and treasury keys."""
     (folder / "certificates").mkdir()
@@ -458,7 +466,8 @@ def _create_members(
         )
         _write(home / "node.toml", text.encode())
         digest = key_digest(certificate).hex()
-        members.append(MemberDocument(address.name, signing.public.hex(), digest, [i]))
+        regions = list(range(i, regions_each * len(addresses), len(addresses)))
+        members.append(MemberDocument(address.name, signing.public.hex(), digest, regions))
         enrolments.append(enrolment)
         treasuries.append(treasury)
     return members, enrolments, treasuries

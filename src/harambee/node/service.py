@@ -21,6 +21,7 @@ from harambee.ledger.records import (
     BODY_BYTES,
     ENTRY,
     KIND_MASK,
+    NO_ACCOUNT_SLOT,
     NOBODY,
     ORDER,
     POSITION_ENROLMENT,
@@ -65,6 +66,9 @@ BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
 """How many newer lines are read to know the running balance at the start of a page."""
+CLAIM_WALK_MAX: Final = 1_000
+CLAIMS_RECOGNISED_MAX: Final = 16
+"""How many claims of one submission may be recognised, and among how many of an account's."""
 PAGES_REMEMBERED: Final = 4_096
 """Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
 PAID_WALK_MAX: Final = 4_096
@@ -179,6 +183,10 @@ class Service:
 
     async def _recognise(self, orders: Orders, submission: Submission) -> None:
         """An order refused because its slot is past may be the very one that is final there."""
+        moved = np.flatnonzero(submission.outcomes == Outcome.ALIAS_SEQUENCE_WRONG)
+        for row in moved[:CLAIMS_RECOGNISED_MAX].tolist():
+            if await self._is_final_claim(orders[row : row + 1]):
+                submission.states[row], submission.outcomes[row] = State.FINAL, Outcome.ACCEPTED
         past = np.flatnonzero(submission.outcomes == Outcome.SEQUENCE_STALE)
         if not len(past):
             return
@@ -186,6 +194,24 @@ class Service:
         same = (_bodies(found) == _bodies(orders[past])).all(axis=1)
         submission.states[past[same]] = State.FINAL
         submission.outcomes[past[same]] = Outcome.ACCEPTED
+
+    async def _is_final_claim(self, claim: Orders) -> bool:
+        """Whether this very claim is final; its slot is its alias's, so its payee is asked.
+
+        Only the payee's newest claims are looked through: whoever retries does so soon.
+        """
+        payee = int(claim["payee"][0])
+
+        def question(replica: Replica) -> npt.NDArray[np.void]:
+            ledger = replica.ledger
+            if ledger.account(payee) is None:
+                return np.zeros(0, ENTRY)
+            entries = ledger.entries[ledger.entries_of(payee, CLAIM_WALK_MAX)]
+            claims = entries[entries["revenue_previous"] == NO_ACCOUNT_SLOT]
+            return np.asarray(claims[:CLAIMS_RECOGNISED_MAX].copy())
+
+        found = await self._archive.orders(await self._ask(question))
+        return bool((_bodies(found) == _bodies(claim)).all(axis=1).any())
 
     async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
         """Say what is final in a slot; wait for it at most `wait_ms`."""

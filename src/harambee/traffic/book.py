@@ -7,6 +7,8 @@ Row i < n is order i; row n + i is the cancel that closes its slot if it is refu
 the wire bytes, filled in as they are signed, so the log holds exactly what was sent.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,28 +104,42 @@ class Book:
         since = np.where(np.isnan(self.due_at), sent, self.due_at)
         return (told - since)[~np.isnan(told)] * 1000
 
+    @property
+    def is_final(self) -> npt.NDArray[np.bool_]:
+        """For each order, whether it was told final."""
+        return ~np.isnan(self.told_at[: self.count])
+
+    @property
+    def is_refused(self) -> npt.NDArray[np.bool_]:
+        """For each order, whether its slot was closed by its cancel, or without it."""
+        return ~np.isnan(self.told_at[self.count :]) | self.overtaken
+
     def tally(self) -> Tally:
         """Add it all up."""
-        told = ~np.isnan(self.told_at)
-        final = int(np.count_nonzero(told[: self.count]))
-        cancelled = int(np.count_nonzero(told[self.count :]))
-        refused = told[self.count :] | self.overtaken
-        offered = int(np.count_nonzero(~np.isnan(self.sent_at[: self.count])))
-        codes, times = np.unique(self.reasons[refused], return_counts=True)
-        reasons = {Outcome(code).name: int(n) for code, n in zip(codes, times, strict=True)}
-        seconds = float(np.max(self.told_at[told], initial=0.0))
-        latencies = self.latencies_ms()
-        p50, p99 = np.percentile(latencies, [50, 99]) if len(latencies) else (0.0, 0.0)
-        rejected = int(np.count_nonzero(refused))
-        return Tally(
-            offered=offered,
-            final=final,
-            rejected=rejected,
-            unanswered=offered - final - rejected,
-            cancelled=cancelled,
-            reasons=reasons,
-            seconds=seconds,
-            final_per_second=final / seconds if seconds else 0.0,
-            latency_ms_p50=float(p50),
-            latency_ms_p99=float(p99),
-        )
+        return tally_of([self], float(np.nanmax(self.told_at, initial=0.0)))
+
+
+def tally_of(books: Sequence[Book], seconds: float) -> Tally:
+    """Add up the books of one load that took so long."""
+    final = sum(int(np.count_nonzero(book.is_final)) for book in books)
+    rejected = sum(int(np.count_nonzero(book.is_refused)) for book in books)
+    offered = sum(int(np.count_nonzero(~np.isnan(book.sent_at[: book.count]))) for book in books)
+    reasons: Counter[str] = Counter()
+    for book in books:
+        codes, times = np.unique(book.reasons[book.is_refused], return_counts=True)
+        for code, n in zip(codes.tolist(), times.tolist(), strict=True):
+            reasons[Outcome(code).name] += n
+    latencies = np.concatenate([book.latencies_ms() for book in books] or [np.empty(0)])
+    p50, p99 = np.percentile(latencies, [50, 99]) if len(latencies) else (0.0, 0.0)
+    return Tally(
+        offered=offered,
+        final=final,
+        rejected=rejected,
+        unanswered=offered - final - rejected,
+        cancelled=sum(int(np.count_nonzero(~np.isnan(b.told_at[b.count :]))) for b in books),
+        reasons=dict(reasons),
+        seconds=seconds,
+        final_per_second=final / seconds if seconds else 0.0,
+        latency_ms_p50=float(p50),
+        latency_ms_p99=float(p99),
+    )

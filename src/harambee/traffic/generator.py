@@ -202,6 +202,11 @@ class Generator:
         """Seconds since the load began."""
         return time.perf_counter() - self._started
 
+    @property
+    def next_sequences(self) -> npt.NDArray[np.int64]:
+        """The sequence after the last slot that was decided, for each payer."""
+        return np.asarray(self._first_sequence + self._cursor)
+
     def stop(self) -> None:
         """Offer no new orders; those in flight are still followed to their end."""
         self._stopping = True
@@ -210,6 +215,14 @@ class Generator:
         self._end_if_done()
 
     # Before the load.
+
+    def begin_at(self, next_sequences: npt.NDArray[np.int64]) -> None:
+        """Take every payer's next sequence from a load before this one, instead of asking.
+
+        A super-agent that lags would answer one that is used already.
+        """
+        self._first_sequence[:] = next_sequences
+        self._prepared = True
 
     async def prepare(self, *, presign: bool = False) -> None:
         """Ask for every payer's next sequence and, if wanted, sign everything; LoadError."""

@@ -3,7 +3,9 @@
 Every region has the accounts of its super-agent, some head offices, agents of whom three in four
 are under one of them, tills, billers of each agreement on fees, an employer and customers. Two
 trust banks owe what all others hold. How often each customer and each agent acts is drawn from the
-monthly counts of the profile. Keys are zero: nothing here is signed.
+monthly counts of the profile. Where nothing is signed, the nation opens as it stands here, with
+keys of zeros; where a network is made for it, it has the network's account numbers
+(`population_of_nation`, `settled_nation`).
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +17,10 @@ import numpy.typing as npt
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import (
+    FEE_MODE_MASK,
+    FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
+    KIND_MASK,
     OPENING,
     POSITION_BITS,
     POSITION_COMMISSION,
@@ -28,6 +33,7 @@ from harambee.ledger.records import (
     account_flags,
 )
 from harambee.money.tariff import FeeMode, Tariff
+from harambee.node.development import Population
 from harambee.traffic.profile import Profile
 from harambee.traffic.workload import (
     AGENT_FLOAT_CENTS,
@@ -65,7 +71,7 @@ class Nation:
     merchant_modes: npt.NDArray[np.int64]
     """Who bears the charge of a bill, FeeMode; -1 for tills."""
     employers: Numbers
-    """One for each region."""
+    """As many in each region."""
     banks: Numbers
     authority: int
     """The revenue authority, to which excise is remitted."""
@@ -112,13 +118,27 @@ class _Regions:
         return ((rank % self._regions << POSITION_BITS) + place).astype(np.uint32)
 
 
-def make_nation(profile: Profile, customers: int, regions: int, seed: int) -> Nation:
-    """Return a country of so many customers; ValueError where the regions have no room for them."""
+def make_nation(
+    profile: Profile,
+    customers: int,
+    regions: int,
+    seed: int,
+    *,
+    agents: int | None = None,
+    employers_each: int = 1,
+) -> Nation:
+    """Return a country of so many customers; ValueError where the regions have no room for them.
+
+    There are at least as many agents as regions, and by themselves one for every
+    `CUSTOMERS_PER_AGENT`; each region has `employers_each` employers.
+    """
     places = _Regions(regions)
     banks, authority = places.take(2), int(places.take(1)[0])
     head_offices = places.take(HEAD_OFFICES_PER_REGION * regions)
-    employers = places.take(regions)
-    agents = places.take(max(regions, customers // CUSTOMERS_PER_AGENT))
+    employers = places.take(employers_each * regions)
+    shops = places.take(
+        max(regions, customers // CUSTOMERS_PER_AGENT if agents is None else agents)
+    )
     merchants = places.take(max(16, customers // CUSTOMERS_PER_MERCHANT))
     people = places.take(customers)
     modes = np.full(len(merchants), -1, np.int64)
@@ -127,7 +147,7 @@ def make_nation(profile: Profile, customers: int, regions: int, seed: int) -> Na
     nation = Nation(
         regions,
         people,
-        agents,
+        shops,
         head_offices,
         merchants,
         modes,
@@ -135,7 +155,7 @@ def make_nation(profile: Profile, customers: int, regions: int, seed: int) -> Na
         banks,
         authority,
         np.zeros(0, OPENING),
-        _offices_of(agents, regions),
+        _offices_of(shops, regions),
     )
     balances = opening_balances(profile, customers, seed)
     return _opened(nation, balances)
@@ -153,7 +173,7 @@ def _offices_of(agents: Numbers, regions: int) -> Numbers:
 
 def _opened(nation: Nation, balances_cents: npt.NDArray[np.int64]) -> Nation:
     """Return the nation with its opening accounts, which add up to zero."""
-    per_employer = -(-len(nation.customers) // nation.regions) * EMPLOYER_CENTS_PER_CUSTOMER
+    per_employer = -(-len(nation.customers) // len(nation.employers)) * EMPLOYER_CENTS_PER_CUSTOMER
     rows: list[npt.NDArray[np.void]] = []
 
     def add(numbers: Numbers, kind: AccountKind, cents: object = 0, modes: object = 0) -> None:
@@ -191,6 +211,60 @@ def open_ledger(nation: Nation, tariff: Tariff) -> Ledger:
     limits = {int(row["number"]): -2 * int(row["balance"]) for row in banks}
     ledger.open_accounts(nation.openings, limits)
     return ledger
+
+
+def population_of_nation(nation: Nation, seed: int) -> Population:
+    """Return the nation as a network is told to open it: all but the super-agents' own accounts.
+
+    Keys come from the seed: they are for a network that is thrown away. The network gives the
+    accounts new numbers, in the same regions and in this order.
+    """
+    people = _people(nation)
+    kinds = (people["flags"] & KIND_MASK).astype(np.uint8)
+    seeds = np.random.default_rng([seed, 3]).integers(0, 256, (len(people), 32), dtype=np.uint8)
+    return Population(
+        kinds,
+        np.where(kinds == AccountKind.BANK, 0, people["balance"]),
+        (people["number"] >> POSITION_BITS).astype(np.uint16),
+        seeds,
+        fee_mode=(people["flags"] >> FEE_MODE_SHIFT & FEE_MODE_MASK).astype(np.uint8),
+    )
+
+
+def settled_nation(nation: Nation, numbers: Numbers, openings: npt.NDArray[np.void]) -> Nation:
+    """Return the nation under the numbers that a network gave to its population.
+
+    `openings` are the network's, ascending.
+    """
+    before = _people(nation)["number"]
+    ascending = np.argsort(before)
+
+    def renumbered(old: Numbers) -> Numbers:
+        found = numbers[ascending[np.searchsorted(before, old, sorter=ascending)]]
+        return np.asarray(found, np.uint32)
+
+    offices = nation.offices_of_agents
+    has_office = offices != 0
+    new_offices = np.zeros(len(offices), np.uint32)
+    new_offices[has_office] = renumbered(offices[has_office])
+    return replace(
+        nation,
+        customers=renumbered(nation.customers),
+        agents=renumbered(nation.agents),
+        head_offices=renumbered(nation.head_offices),
+        merchants=renumbered(nation.merchants),
+        employers=renumbered(nation.employers),
+        banks=renumbered(nation.banks),
+        authority=int(renumbered(np.array([nation.authority], np.uint32))[0]),
+        openings=openings,
+        offices_of_agents=new_offices,
+    )
+
+
+def _people(nation: Nation) -> npt.NDArray[np.void]:
+    """Return the openings of all accounts but the super-agents' own."""
+    places = nation.openings["number"] & np.uint32(REGION_ACCOUNTS - 1)
+    return np.asarray(nation.openings[places >= FIRST_FREE_POSITION])
 
 
 def activity_of(

@@ -104,10 +104,16 @@ class TemporaryNetwork:
     """Use it in a `with`; NetworkError if a super-agent does not come up."""
 
     def __init__(
-        self, super_agents: int, population: Population, command: Command | None = None
+        self,
+        super_agents: int,
+        population: Population,
+        command: Command | None = None,
+        *,
+        regions_each: int = 1,
     ) -> None:
         self._population = population
         self._super_agents = super_agents
+        self._regions_each = regions_each
         self._command = command or _node_command
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._leave = ExitStack()
@@ -193,6 +199,7 @@ class TemporaryNetwork:
                 customers=0,
                 agents_per_super_agent=0,
                 population=self._population,
+                regions_each=self._regions_each,
                 base_http_port=base,
                 base_peer_port=base + self._super_agents,
             )

@@ -208,12 +208,19 @@ def _shares(record: np.void, tariffs: Mapping[int, Tariff]) -> tuple[int, int, i
 async def judge(
     book: Book, doors: list[Door], openings: Openings, deadline_s: float = 60
 ) -> Verdict:
+    """Examine every replica by the log of a load; see `judge_told`."""
+    return await judge_told(book.orders[book.told_final], doors, openings, deadline_s)
+
+
+async def judge_told(
+    told: Orders, doors: list[Door], openings: Openings, deadline_s: float = 60
+) -> Verdict:
     """Wait until the replicas agree, at most so long, then examine each; VerdictError.
 
-    `doors` are those of all honest super-agents; one that does not answer cannot be examined. Where orders
-    become final while it reads, it reads again, and judges what it has at the deadline.
+    `told` are the orders and cancels, (n,), that were told final. `doors` are those of all honest
+    super-agents; one that does not answer cannot be examined. Where orders become final while it
+    reads, it reads again, and judges what it has at the deadline.
     """
-    told = book.orders[book.told_final]
     end = time.monotonic() + deadline_s
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
     try:
@@ -246,6 +253,19 @@ async def judge(
         entries=max(entries),
         examined=len(doors),
     )
+
+
+async def agreed_balances(
+    doors: list[Door], numbers: npt.NDArray[np.uint32], deadline_s: float = 60
+) -> list[npt.NDArray[np.int64]]:
+    """Wait until the replicas agree, and return these accounts' balances by each; VerdictError."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            await _settled_digests(session, doors, time.monotonic() + deadline_s)
+            records = [await _read_accounts(session, door, numbers) for door in doors]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise VerdictError(f"a super-agent could not be asked: {error}".rstrip()) from error
+    return [found["balance"].astype(np.int64) for found in records]
 
 
 async def read_digest(session: aiohttp.ClientSession, door: Door) -> dict[str, Any]:

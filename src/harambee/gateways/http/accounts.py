@@ -15,6 +15,8 @@ from harambee.gateways.http.requests import Request, hexadecimal
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.ledger.records import (
     BODY_BYTES,
+    FEE_MODE_MASK,
+    FEE_MODE_SHIFT,
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
@@ -28,6 +30,7 @@ from harambee.ledger.records import (
     account_number,
     region_of,
 )
+from harambee.money.tariff import FeeMode
 from harambee.node.port import EnrolmentError, Port
 
 QUERY_MAX: Final = 65_536
@@ -74,6 +77,8 @@ async def account(port: Port, request: Request) -> Answer:
             "kind": _named(AccountKind, flags & KIND_MASK),
             "status": _named(Status, flags >> STATUS_SHIFT & STATUS_MASK),
             "tier": flags >> TIER_SHIFT & TIER_MASK,
+            "fee_mode": _named(FeeMode, flags >> FEE_MODE_SHIFT & FEE_MODE_MASK),
+            "head_office": int(record["head_office"]) or None,
             "key_type": _named(KeyType, flags >> KEY_TYPE_SHIFT & KEY_TYPE_MASK),
             "balance_cents": int(record["balance"]),
             "debited_cents": int(record["debited"]),
