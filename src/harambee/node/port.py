@@ -4,6 +4,7 @@ Gateways translate; they hold no rule and reach no replica. Every method answers
 of the ledger and only with what is durable here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Protocol
@@ -11,6 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harambee.node.agent_places import AgentPlace
 from harambee.protocol.genesis import Genesis
 
 SKIPPED_KIND: Final = 255
@@ -101,6 +103,12 @@ class Port(Protocol):
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """The newest `limit` entries of an account, older than entry `before` if given."""
+
+    async def shops(self, head_office: int) -> npt.NDArray[np.uint32]:
+        """The accounts whose head office is this one, ascending."""
+
+    def agent_places(self) -> Mapping[int, AgentPlace]:
+        """Where this super-agent's agents are, by account, as its operator says."""
 
     async def alias(self, alias: bytes) -> int | None:
         """The account that a keyed hash names."""

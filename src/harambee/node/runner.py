@@ -22,6 +22,7 @@ from harambee.node.port import Port
 from harambee.node.service import Service
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
+from harambee.node.treasury import Treasury
 from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
@@ -150,6 +151,7 @@ class SuperAgent:
         self._engine = Engine(files, journal, self._deliver)
         self._tickets = Tickets()
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
+        self._treasury = Treasury(files, self.service)
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -186,6 +188,7 @@ class SuperAgent:
         )
         self._http = _HttpServer(configuration)
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listener]))
+        self._treasury.start()
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 
@@ -197,6 +200,7 @@ class SuperAgent:
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task
+        await self._treasury.stop()
         for rest in self._rests:
             if rest is not None:
                 rest.cancel()
@@ -245,6 +249,8 @@ class SuperAgent:
             self._send(outgoing)
         for orders in turn.effects.settled:
             self._tickets.settled(orders)
+            self._treasury.note_final(orders)
+            self.service.note_final(orders)
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)

@@ -104,8 +104,15 @@ class TemporaryNetwork:
     """Use it in a `with`; NetworkError if a super-agent does not come up."""
 
     def __init__(
-        self, super_agents: int, population: Population, command: Command | None = None
+        self,
+        super_agents: int,
+        population: Population,
+        command: Command | None = None,
+        *,
+        pay_commissions: bool = False,
     ) -> None:
+        """Without `pay_commissions` nothing moves but the load: what is offered is what is counted."""
+        self._pay_commissions = pay_commissions
         self._population = population
         self._super_agents = super_agents
         self._command = command or _node_command
@@ -193,6 +200,7 @@ class TemporaryNetwork:
                 customers=0,
                 agents_per_super_agent=0,
                 population=self._population,
+                pay_commissions=self._pay_commissions,
                 base_http_port=base,
                 base_peer_port=base + self._super_agents,
             )
@@ -276,8 +284,16 @@ def _ended_by_signal() -> Iterator[None]:
 
 
 def _demo_residents(folder: NetworkFolder) -> Residents:
-    """The demo accounts, as a small crowd."""
-    people = [person for person in folder.demo() if person.kind is not AccountKind.BANK]
+    """The demo's customers and agents, as a small crowd.
+
+    Those of a head office are left out: the crowd's withdrawals name none.
+    """
+    people = [
+        person
+        for person in folder.demo()
+        if person.kind is AccountKind.CUSTOMER
+        or (person.kind is AccountKind.AGENT and not person.head_office)
+    ]
     numbers = np.array([person.account for person in people], np.uint32)
     seeds = np.frombuffer(b"".join(p.keypair.seed for p in people), np.uint8).reshape(-1, 32)
     opened = folder.openings

@@ -12,9 +12,12 @@ from harambee.gateways.http.answers import Answer, json_answer, octets_answer
 from harambee.gateways.http.orders import order_document
 from harambee.gateways.http.problems import ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import Request, hexadecimal
+from harambee.handset.numbers import canonical_number
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.ledger.records import (
     BODY_BYTES,
+    FEE_MODE_MASK,
+    FEE_MODE_SHIFT,
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
@@ -28,6 +31,7 @@ from harambee.ledger.records import (
     account_number,
     region_of,
 )
+from harambee.money.tariff import FeeMode
 from harambee.node.port import EnrolmentError, Port
 
 QUERY_MAX: Final = 65_536
@@ -74,6 +78,8 @@ async def account(port: Port, request: Request) -> Answer:
             "kind": _named(AccountKind, flags & KIND_MASK),
             "status": _named(Status, flags >> STATUS_SHIFT & STATUS_MASK),
             "tier": flags >> TIER_SHIFT & TIER_MASK,
+            "fee_mode": _named(FeeMode, flags >> FEE_MODE_SHIFT & FEE_MODE_MASK),
+            "head_office": int(record["head_office"]) or None,
             "key_type": _named(KeyType, flags >> KEY_TYPE_SHIFT & KEY_TYPE_MASK),
             "balance_cents": int(record["balance"]),
             "debited_cents": int(record["debited"]),
@@ -124,14 +130,26 @@ def _telephone(text: str) -> str:
         raise bad_request("TELEPHONE_INVALID", str(error)) from error
 
 
+def _number(text: str) -> str:
+    """Return a telephone number or a short code as the directory hashes it."""
+    try:
+        return canonical_number(text)
+    except TelephoneError as error:
+        raise bad_request("TELEPHONE_INVALID", str(error)) from error
+
+
 async def directory(port: Port, request: Request) -> Answer:
-    """POST /v1/directory: the account that a telephone number names, and its key."""
-    msisdn = _telephone(request.json(DirectoryDocument).msisdn)
-    number = await port.alias(port.alias_of(msisdn))
+    """POST /v1/directory: the account that a telephone number or a short code names, and its key."""
+    msisdn = _number(request.json(DirectoryDocument).msisdn)
+    alias = port.alias_of(msisdn)
+    number = await port.alias(alias)
     if number is None:
-        raise not_found("NUMBER_UNKNOWN", "No account is registered under this telephone number.")
+        raise not_found("NUMBER_UNKNOWN", "No account is registered under this number.")
     record = await _account(port, number)
-    return json_answer({"account": number, "key": record["key"].tobytes().hex()})
+    # The hash of a number that nobody has is told to nobody: it would name who cannot even object.
+    return json_answer(
+        {"account": number, "key": record["key"].tobytes().hex(), "alias": alias.hex()}
+    )
 
 
 async def enrolment(port: Port, request: Request) -> Answer:
