@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "pay": ("pay", "Pay somebody; final within a second or so."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
+    "agent": ("agent", "Show an agent's float, cash, commission and book."),
+    "float": ("float_sources", "Show how long float lasts, and who sells it nearby."),
     "register": ("register", "Open an account of your own."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "init": ("init", "Make a network's folder without starting it."),

@@ -97,7 +97,7 @@ class Wallet:
     def write_state(self, state: WalletState) -> None:
         """Replace the state, durably and as a whole; WalletError leaves the old one in place."""
         self._make_folder()
-        _replace(self.folder / STATE_FILE, msgspec.json.encode(state))
+        replace_file(self.folder / STATE_FILE, msgspec.json.encode(state))
 
     def _make_folder(self) -> None:
         try:
@@ -125,7 +125,7 @@ def prepare_wallet(folder: Path, keypair: KeyPair) -> KeyPair:
 def finish_wallet(folder: Path, account: int, network: bytes) -> Wallet:
     """Write down which account the prepared key owns; returns the wallet."""
     document = _WalletDocument(account, network.hex())
-    _replace(folder / WALLET_FILE, msgspec.json.encode(document))
+    replace_file(folder / WALLET_FILE, msgspec.json.encode(document))
     return open_wallet(folder, network)
 
 
@@ -148,7 +148,7 @@ def open_wallet(folder: Path, network: bytes) -> Wallet:
     return Wallet(folder, document.account, keypair)
 
 
-def _replace(file: Path, content: bytes) -> None:
+def replace_file(file: Path, content: bytes) -> None:
     """Write aside, sync, rename, sync the folder: the old content or the new one, never half."""
     aside = file.with_name(f".{file.name}.new")
     try:
