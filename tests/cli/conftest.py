@@ -22,6 +22,7 @@ from harambee.handset.profiles import is_signed, read_profile
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
+from harambee.node.agent_places import AgentPlaces
 from harambee.node.directory import alias_of
 from harambee.node.network_folder import create_network, load_node
 from harambee.node.port import (
@@ -52,6 +53,8 @@ class Ledger:
         self.numbers = {
             bytes.fromhex(row.alias): row.account for row in self.network.genesis.document.aliases
         }
+        issuers = self.network.genesis.document.issuers
+        self.limits = {issuer.account: issuer.limit_cents for issuer in issuers}
         for opening in self.network.openings:
             record = np.zeros(1, ACCOUNT)
             for name in ("key", "balance", "flags", "next_sequence"):
@@ -70,12 +73,14 @@ class Ledger:
         if slot[1] != payer["next_sequence"][0]:
             return Outcome.SEQUENCE_STALE
         cost = int(row["amount"]) + int(row["fee"])
-        if cost > payer["balance"][0]:
+        if cost > payer["balance"][0] + self.limits.get(slot[0], 0):
             return Outcome.BALANCE_INSUFFICIENT
         self.final[slot] = row.tobytes()
         payer["next_sequence"] += 1
         payer["balance"] -= cost
-        if row["kind"] != OrderKind.CANCEL:
+        if row["kind"] == OrderKind.JOIN_HEAD_OFFICE:
+            payer["head_office"] = row["payee"]
+        elif row["kind"] != OrderKind.CANCEL:
             self.accounts[int(row["payee"])]["balance"] += int(row["amount"])
         return Outcome.ACCEPTED
 
@@ -84,6 +89,7 @@ class LedgerPort:
     def __init__(self, ledger, index):
         files = load_node(ledger.network.node(index))
         self.ledger, self.index, self.key = ledger, index, files.signing
+        self.places = AgentPlaces(files.config.agent_places)
         self.genesis = ledger.network.genesis
         self.next_position = 900 + index
 
@@ -107,6 +113,21 @@ class LedgerPort:
 
     async def account(self, number):
         return self.ledger.accounts.get(number)
+
+    async def accounts(self, numbers):
+        found = np.zeros(len(numbers), ACCOUNT)
+        for place, number in enumerate(numbers.tolist()):
+            found[place] = self.ledger.accounts[number][0]
+        return found
+
+    async def shops(self, head_office):
+        held = self.ledger.accounts.items()
+        return np.array(
+            sorted(n for n, one in held if int(one["head_office"][0]) == head_office), np.uint32
+        )
+
+    def agent_places(self):
+        return self.places.rows()
 
     async def statement(self, number, limit, before):
         balance = self.ledger.opened(number)

@@ -49,6 +49,8 @@ class FakePort:
     index: int = 0
     accounts_held: dict[int, Any] = field(default_factory=dict)
     finals_held: list[bytes] = field(default_factory=list)
+    shops_held: dict[int, list[int]] = field(default_factory=dict)
+    places_held: dict[int, Any] = field(default_factory=dict)
     outcome: Outcome = Outcome.ACCEPTED
     state: State = State.FINAL
     not_ready: str | None = None
@@ -124,6 +126,12 @@ class FakePort:
             StatementLine(e, self.finals_held[e - 1], 1, 5, -100, 900, PAYEE, 7, 2) for e in chosen
         ]
 
+    async def shops(self, head_office):
+        return np.array(self.shops_held.get(head_office, []), np.uint32)
+
+    def agent_places(self):
+        return self.places_held
+
     async def alias(self, alias):
         return PAYEE if alias == self.alias_of(NUMBER) else None
 
@@ -198,6 +206,9 @@ class FakePort:
             "signatures_checked": 9,
             "fsync_ms_p50": 1.5,
             "rss_bytes": 1000,
+            "commissions_owed": 7,
+            "float_low": True,
+            "float_lasts_s": None,
         }
 
 

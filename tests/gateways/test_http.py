@@ -258,7 +258,8 @@ def test_a_statement_turns_its_pages(client, port, order):
 @pytest.mark.parametrize("number", ["0712345678", "+254 712 345 678", "254712345678"])
 def test_the_directory_knows_a_number_in_any_spelling(client, number):
     document = ask(client, "POST", "/v1/directory", {"msisdn": number}).document
-    assert document == {"account": PAYEE, "key": "11" * 32}
+    alias = b"+254712345678".ljust(32, b"\0").hex()
+    assert document == {"account": PAYEE, "key": "11" * 32, "alias": alias}
 
 
 def test_the_directory_repeats_no_number(client):
@@ -306,6 +307,9 @@ def test_metrics_are_prometheus_text_without_customers(client):
     assert "harambee_orders_final_total 3" in lines
     assert "harambee_orders_final_per_second 2.5" in lines
     assert "harambee_ready 1" in lines
+    assert "harambee_commissions_owed 7" in lines
+    assert "harambee_float_low 1" in lines
+    assert not any("float_lasts" in line for line in lines), "it lasts"
     assert 'harambee_peer_connected{peer="a\\"b"} 1' in lines
     assert not any("latency_p50" in line for line in lines), "unknown facts are left out"
     named = {line.split()[2] for line in lines if line.startswith("# TYPE")}

@@ -10,11 +10,12 @@ from harambee.crypto.signatures import generate
 from harambee.handset.agreement import agreed
 from harambee.handset.doors import AccountView, Line, Statement
 from harambee.handset.handset import Handset, HandsetError, PaymentStatus, find_telephone, register
-from harambee.handset.orders import OrderBody, sign_order
+from harambee.handset.orders import OrderBody, bill_reference, sign_order
 from harambee.handset.wallet import Wallet, WalletError, WalletState
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import AccountKind
+from harambee.money.tariff import FeeMode, shipped_tariff
 
 DAY_MS = 86_400_000
 
@@ -350,3 +351,50 @@ def test_a_handset_is_a_value(scene):
     wallet = Wallet(stage.folder / "w", PAYER, generate())
     assert isinstance(Handset(stage.truth.genesis, stage.doors, wallet), Handset)
     assert "seed" not in repr(wallet)
+
+
+def at_a_biller(stage, *, fee_mode=FeeMode.PAYER):
+    stage.truth.genesis.document.tariffs[:] = [shipped_tariff(2).to_document()]
+    stage.truth.accounts[SHOP] = AccountView(SHOP, bytes(32), AccountKind.BUSINESS, 0, 0, fee_mode)
+    return stage
+
+
+def pay_bill(stage, account, **named):
+    handset = stage.handset(**named)
+    return asyncio.run(handset.pay(SHOP, 5_000, account=account))
+
+
+def test_an_open_bill_is_not_another_accounts_bill(scene):
+    stage = at_a_biller(scene("holding holding holding holding"))
+    first = pay_bill(stage, "INV-7", patience_s=0.3)
+    assert (first.status, first.kind) == (PaymentStatus.SENT, OrderKind.PAY_BILL)
+    again = pay_bill(stage, "inv-7 ", patience_s=0.3)
+    assert (again.order, again.resumed) == (first.order, True)
+    with pytest.raises(HandsetError, match="still on its way"):
+        pay_bill(stage, "INV-8", patience_s=0.3)
+
+
+@pytest.mark.parametrize("mode", FeeMode)
+def test_a_bills_order_says_who_bears_its_charge(scene, mode):
+    stage = at_a_biller(scene("honest honest honest honest"), fee_mode=mode)
+    paid = pay_bill(stage, "INV-7")
+    body = OrderBody.from_bytes(paid.order)
+    assert body.options == bytes([mode, 0, 0])
+    assert body.reference == bill_reference(SHOP, "INV-7")
+
+
+def test_a_withdrawal_names_the_agents_head_office_as_w_doors_say(scene):
+    stage = scene("lying honest honest honest")
+    stage.truth.accounts[SHOP] = AccountView(
+        SHOP, bytes(32), AccountKind.AGENT, 0, 0, head_office=40
+    )
+    paid = pay(stage, SHOP, 5_000)
+    assert paid.status is PaymentStatus.FINAL
+    assert OrderBody.from_bytes(paid.order).options == bytes([40, 0, 0])
+
+
+def test_a_bill_without_an_account_is_refused_before_it_is_signed(scene):
+    stage = at_a_biller(scene("honest honest honest honest"))
+    with pytest.raises(HandsetError, match="names the account at the biller"):
+        pay(stage, SHOP, 5_000, OrderKind.PAY_BILL)
+    assert stage.truth.seen == []

@@ -97,7 +97,7 @@ def test_an_ambiguous_movement_must_be_named():
     assert kind_between(AccountKind.AGENT, AccountKind.CUSTOMER) is OrderKind.DEPOSIT
     with pytest.raises(OrderError, match="Say which kind"):
         kind_between(AccountKind.BANK, AccountKind.AGENT)
-    with pytest.raises(OrderError, match="pay_bill or airtime"):
+    with pytest.raises(OrderError, match="from a customer to a business: pay-bill or airtime"):
         kind_between(AccountKind.CUSTOMER, AccountKind.BUSINESS)
     assert kind_between(AccountKind.BUSINESS, AccountKind.CUSTOMER) is OrderKind.PAY_OUT
     with pytest.raises(OrderError, match="no movement"):

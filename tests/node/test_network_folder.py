@@ -10,6 +10,7 @@ import pytest
 from harambee.crypto.keyfiles import read_key_file
 from harambee.crypto.signatures import secret_keys_from_seeds
 from harambee.ledger.records import (
+    FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
     KIND_MASK,
     OPENING,
@@ -79,7 +80,7 @@ def test_every_region_has_its_system_accounts(made):
         for position, kind in SYSTEM.items():
             row = at[account_number(region, position)]
             assert row["flags"] & KIND_MASK == kind
-            assert (row["balance"] > 0) == (kind == AccountKind.FLOAT)
+            assert (row["balance"] > 0) == (kind in {AccountKind.FLOAT, AccountKind.COMMISSION})
         taken = [n & 0xFFFFF for n in at if region_of(n) == region]
         assert at[account_number(region, 0)]["next_sequence"] == max(taken) + 1
         beyond = sorted(p for p in taken if p >= FIRST_FREE_POSITION)
@@ -112,13 +113,20 @@ def test_demo_accounts_have_keys_numbers_and_a_warning(made):
     key = made.directory_key()
     assert demo["customer-1"].msisdn == "+254700000001"
     assert sum(person.kind == AccountKind.CUSTOMER for person in demo.values()) == 20
-    assert sum(person.kind == AccountKind.AGENT for person in demo.values()) == 20
-    assert {"bank-1", "bank-2"} < demo.keys()
+    agents = {name for name, one in demo.items() if one.kind == AccountKind.AGENT}
+    assert agents == {f"agent-{n + 1}" for n in range(20)} | {"head-office-1", "operator-1"}
+    assert {"bank-1", "bank-2", "till-1", "paybill-1", "airtime-1", "pochi-1"} < demo.keys()
+    office = demo["head-office-1"].account
+    assert {n for n, one in demo.items() if one.head_office == office} == {"agent-1", "operator-1"}
+    assert region_of(office) == region_of(demo["agent-1"].account)
+    modes = [at[demo[f"paybill-{n}"].account]["flags"] >> FEE_MODE_SHIFT for n in (1, 2, 3)]
+    assert modes == [FeeMode.PAYER, FeeMode.PAYEE, FeeMode.SHARED]
     for person in demo.values():
         assert at[person.account]["key"].tobytes() == person.keypair.public
         assert at[person.account]["flags"] & KIND_MASK == person.kind
-        if person.msisdn:
-            assert aliases[alias_of(key, person.msisdn).hex()] == person.account
+        for number in (person.msisdn, person.short_code):
+            if number:
+                assert aliases[alias_of(key, number).hex()] == person.account
     assert "DEVELOPMENT ONLY" in read_key_file(made.keys / "customer-1.key").comment
     assert "DEVELOPMENT ONLY" in (made.keys / "demo.json").read_text()
     assert (made.keys / "DEVELOPMENT-ONLY.txt").exists()
@@ -127,7 +135,7 @@ def test_demo_accounts_have_keys_numbers_and_a_warning(made):
 def test_every_secret_is_its_owners_alone(made):
     files = [file for file in made.folder.rglob("*") if file.is_file()]
     secret = [file for file in files if file.suffix in {".key", ".seeds"}]
-    assert len(secret) == 1 + 4 * 5 + 42
+    assert len(secret) == 1 + 4 * 5 + 42 + 8
     assert {stat.S_IMODE(file.stat().st_mode) for file in secret} == {0o600}
     for file in set(files) - set(secret):
         assert b"PRIVATE" not in file.read_bytes()

@@ -28,7 +28,9 @@ def handset_errors(*, as_json: bool) -> Iterator[None]:
 def read_parties(folder: Path) -> tuple[KnownNetwork, Parties]:
     """Return the network in `folder` and everybody it knows by name."""
     known = read_network(folder)
-    return known, Parties(folder, known.genesis.network)
+    members = known.genesis.committee.members
+    first_regions = tuple((member.name, member.regions[0]) for member in members if member.regions)
+    return known, Parties(folder, known.genesis.network, first_regions)
 
 
 def with_doors(

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
     "texts": ("texts", "Show what was texted to customers."),
+    "agent": ("agent", "Show an agent's float, cash, commission and book."),
+    "float": ("float_sources", "Show how long float lasts, and who sells it nearby."),
     "register": ("register", "Open an account of your own."),
     "name": ("name", "Show whose number it is, before you pay."),
     "cancel": ("pay", "Cancel a payment that is still open."),

@@ -6,14 +6,31 @@ Demo customers' keys lie in the network's folder (`keys/`), registered customers
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from harambee.crypto.keyfiles import KeyFileError, read_key_file
-from harambee.handset.telephone import TelephoneError, looks_like_telephone, telephone
+from harambee.handset.numbers import canonical_number, looks_like_number
+from harambee.handset.telephone import TelephoneError
 from harambee.handset.wallet import WALLET_FILE, Wallet, WalletError, open_wallet
+from harambee.ledger.records import (
+    POSITION_COMMISSION,
+    POSITION_EXCISE,
+    POSITION_FLOAT,
+    POSITION_REVENUE,
+    account_number,
+)
 
 ACCOUNT_MAX = 2**32 - 1
+
+OWN_ACCOUNTS: Final = {
+    "float": POSITION_FLOAT,
+    "revenue": POSITION_REVENUE,
+    "commission": POSITION_COMMISSION,
+    "excise": POSITION_EXCISE,
+}
+"""A super-agent's own accounts, as "float:amani" names them, by their positions in its region."""
 
 
 class PartyError(Exception):
@@ -28,6 +45,8 @@ class DemoRow(msgspec.Struct, frozen=True):
     telephone: str
     kind: str
     key: str
+    short_code: str = ""
+    head_office: int = 0
 
 
 class _DemoList(msgspec.Struct):
@@ -40,6 +59,8 @@ class Parties:
 
     folder: Path
     network: bytes
+    members: tuple[tuple[str, int], ...] = ()
+    """Each super-agent's name and first region."""
 
     @property
     def handsets(self) -> Path:
@@ -56,13 +77,29 @@ class Parties:
         except (OSError, msgspec.DecodeError) as error:
             raise PartyError(f"The list of demo accounts, {file}, cannot be read.") from error
 
+    def name_of(self, account: int) -> str:
+        """Return what people here call an account: a demo name, or a super-agent's own; or a number."""
+        for row in self.demo():
+            if row.account == account:
+                return row.name
+        for what, position in OWN_ACCOUNTS.items():
+            for name, region in self.members:
+                if account == account_number(region, position):
+                    return f"{what}:{name}"
+        return f"account {account}"
+
     def payee(self, text: str) -> int | str:
-        """Return an account number, or a telephone number for the directory."""
+        """Return an account number, or a telephone number or short code for the directory."""
         for row in self.demo():
             if text == row.name:
                 return row.account
-        if looks_like_telephone(text):
-            return telephone(text)
+        if (own := self._own(text)) is not None:
+            return own[1]
+        if looks_like_number(text):
+            try:
+                return canonical_number(text)
+            except TelephoneError as error:
+                raise PartyError(str(error)) from error
         if self._is_account(text):
             return int(text)
         if (wallet := self._registered(text)) is not None:
@@ -72,12 +109,16 @@ class Parties:
     def wallet(self, text: str) -> Wallet:
         """Return the wallet of somebody whose key is on this machine."""
         for row in self.demo():
-            if text in (row.name, str(row.account)) or self._same_number(text, row.telephone):
-                try:
-                    stored = read_key_file(self.folder / "keys" / row.key)
-                except KeyFileError as error:
-                    raise PartyError(f"{error}.") from error
-                return Wallet(self.handsets / row.name, row.account, stored.keypair)
+            if (
+                text in (row.name, str(row.account))
+                or self._same_number(text, row.telephone)
+                or self._same_number(text, row.short_code)
+            ):
+                return self._wallet_of(row.name, row.account, self.folder / "keys" / row.key)
+        if (own := self._own(text)) is not None:
+            name, account = own
+            key = self.folder / "super-agents" / name / "treasury.key"
+            return self._wallet_of(text, account, key)
         if (wallet := self._registered(text)) is not None:
             return wallet
         if self._is_account(text):
@@ -99,6 +140,24 @@ class Parties:
     def registered(self, name: str) -> Wallet | None:
         """Return the wallet that `harambee register` made under this name, if it made one."""
         return self._registered(name)
+
+    def _wallet_of(self, name: str, account: int, key: Path) -> Wallet:
+        """Return the wallet of an account whose key lies in a file; its state is a handset's."""
+        try:
+            stored = read_key_file(key)
+        except KeyFileError as error:
+            raise PartyError(f"{error}.") from error
+        return Wallet(self.handsets / name, account, stored.keypair)
+
+    def _own(self, text: str) -> tuple[str, int] | None:
+        """Return name and account where the text is a super-agent's own account, "float:amani"."""
+        what, colon, name = text.partition(":")
+        if not colon or what not in OWN_ACCOUNTS:
+            return None
+        for member, region in self.members:
+            if member == name:
+                return name, account_number(region, OWN_ACCOUNTS[what])
+        raise PartyError(f"There is no super-agent called {name}.")
 
     def is_taken(self, name: str) -> bool:
         """Say whether somebody here has this name already."""
@@ -126,12 +185,12 @@ class Parties:
     @staticmethod
     def _same_number(text: str, number: str) -> bool:
         try:
-            return telephone(text) == telephone(number)
+            return canonical_number(text) == canonical_number(number)
         except TelephoneError:
             return False
 
     def _nobody(self, text: str) -> PartyError:
-        shown = "This number" if looks_like_telephone(text) else repr(text)
+        shown = "This number" if looks_like_number(text) else repr(text)
         return PartyError(
             f"{shown} is nobody with a key on this machine, and no account number: "
             "`harambee up` lists the demo customers, `harambee register` opens an account."

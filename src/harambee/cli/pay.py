@@ -15,31 +15,42 @@ from harambee.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from harambee.handset.doors import NameView
     from harambee.handset.handset import Handset, Payment
     from harambee.handset.network_file import KnownNetwork
     from harambee.handset.wallet import Wallet
-    from harambee.ledger.kinds import OrderKind
 
 KINDS = (
     "send",
     "withdraw",
     "deposit",
     "buy-goods",
+    "pay-bill",
+    "airtime",
+    "pay-out",
+    "business-transfer",
     "bank-deposit",
-    "float-sale",
     "bank-withdrawal",
+    "float-sale",
+    "join-head-office",
+    "treasury",
+    "excise-remittance",
 )
+"""Whatever a person signs one at a time; a super-agent pays commissions by itself."""
 
 
 # A negative amount is an amount that is refused in words, not an unknown option.
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("payer", metavar="FROM")
 @click.argument("payee", metavar="TO")
-@click.argument("amount")
+@click.argument("amount", required=False)
 @click.option(
     "--kind", type=click.Choice(KINDS), help="Default: the only one there is between the two."
 )
+@click.option("--account", metavar="TEXT", help="Of a bill: the account at the biller.")
+@click.option("--for", "airtime_for", metavar="NUMBER", help="Of airtime: whose telephone.")
 @click.option("--via", metavar="NAME", help="The super-agent to try first; any will do.")
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal whether this is the payee.")
 @network_option
@@ -47,8 +58,10 @@ KINDS = (
 def pay(
     payer: str,
     payee: str,
-    amount: str,
+    amount: str | None,
     kind: str | None,
+    account: str | None,
+    airtime_for: str | None,
     via: str | None,
     yes: bool,
     folder: Path,
@@ -56,14 +69,23 @@ def pay(
 ) -> None:
     """Pay AMOUNT shillings from FROM to TO.
 
-    FROM is a demo customer, or somebody registered on this machine: their key signs here. TO is a
-    name, an account number or a telephone number.
+    FROM is a demo account, or somebody registered on this machine: their key signs here. TO is a
+    name, an account number, a telephone number or a short code. The movement follows from who
+    pays whom; where there are several, --kind says which. A super-agent's own accounts are
+    float:NAME, revenue:NAME, commission:NAME and excise:NAME.
 
     \b
     Examples:
       harambee pay customer-1 customer-2 100
       harambee pay customer-1 0700000002 1,000.50
-      harambee pay customer-1 customer-2 100 --via baraka
+      harambee pay customer-1 agent-1 500                  withdraw: take the cash when it is final
+      harambee pay agent-1 customer-1 500                  deposit
+      harambee pay customer-1 till:100001 250              buy goods
+      harambee pay customer-1 paybill:200001 99 --account INV-7
+      harambee pay customer-1 airtime-1 50 --kind airtime
+      harambee pay float:amani agent-1 20,000              float, from the super-agent
+      harambee pay agent-1 agent-2 5,000                   float, to a neighbour
+      harambee pay agent-2 head-office-1 --kind join-head-office
 
     On a terminal the payee's masked name is shown first, and nothing is sent without a Yes.
 
@@ -72,16 +94,18 @@ def pay(
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
     from harambee.cli.payment_text import payee_shown, payment_text
-    from harambee.ledger.kinds import OrderKind
+    from harambee.ledger.kinds import MOVEMENTS, OrderKind
     from harambee.money.amounts import AmountError, parse_cents
 
+    movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
+    if amount is None and (movement is None or MOVEMENTS[movement].moves_money):
+        raise click.UsageError("Missing argument 'AMOUNT': say how much.")
     with one_sentence(AmountError, as_json=as_json):
-        cents = parse_cents(amount)
+        cents = 0 if amount is None else parse_cents(amount)
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         wallet = parties.wallet(payer)
         target = parties.payee(payee)
-        movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
         name = None
         asks = not (yes or as_json) and _is_terminal()
         if asks or as_json:
@@ -90,7 +114,13 @@ def pay(
             if asks and name is not None and not click.confirm(_question(cents, name, kind)):
                 raise FailureError("Nothing was sent.")
         payment, balance = with_handset(
-            known, wallet, via, lambda handset: _paid(handset, target, cents, movement)
+            known,
+            wallet,
+            via,
+            lambda handset: _paid(
+                handset,
+                handset.pay(target, cents, movement, account=account, airtime_for=airtime_for),
+            ),
         )
         names = {row.account: row.name for row in parties.demo()}
     known_as = names.get(payment.payee) if name is None else name.name
@@ -99,11 +129,9 @@ def pay(
     _tell(payment, known, text, as_json=as_json, wanted=("final",), name=name)
 
 
-async def _paid(
-    handset: "Handset", payee: int | str, cents: int, movement: "OrderKind | None"
-) -> "tuple[Payment, int | None]":
+async def _paid(handset: "Handset", paying: "Awaitable[Payment]") -> "tuple[Payment, int | None]":
     """Pay, and ask for the balance that the text tells."""
-    payment = await handset.pay(payee, cents, movement)
+    payment = await paying
     return payment, await handset.balance_after(payment) if payment.receipts else None
 
 
@@ -179,21 +207,50 @@ def _tell(
         }
         print_json(payment_document(payment, known) | named)
     if payment.status not in wanted:
-        raise FailureError(payment.sentence)
+        raise FailureError(_failure(payment))
     if not as_json:
         click.echo(_line(payment, known))
         if text is not None:
             click.echo(text)
 
 
+def _failure(payment: "Payment") -> str:
+    """Return why it did not work; who lacks float is told where it is sold."""
+    from harambee.ledger.kinds import OrderKind
+    from harambee.ledger.outcomes import Outcome
+
+    lacks_float = payment.outcome is Outcome.BALANCE_INSUFFICIENT
+    if payment.kind is OrderKind.DEPOSIT and lacks_float:
+        return (
+            f"The agent's float does not cover a deposit of {_cents(payment)}; "
+            f"`harambee float {payment.payer}` shows where float is sold."
+        )
+    return payment.sentence
+
+
+def _cents(payment: "Payment") -> str:
+    from harambee.money.amounts import format_cents
+
+    return format_cents(payment.amount_cents)
+
+
 def _line(payment: "Payment", known: "KnownNetwork") -> str:
+    from harambee.ledger.kinds import OrderKind
+
     if payment.status != "final":
         return payment.sentence
     names = [known.doors[receipt.super_agent].name for receipt in payment.receipts]
     earlier = "This was your earlier payment; run the command again to pay once more.\n"
+    signers = " and ".join(names)
+    if payment.kind is OrderKind.JOIN_HEAD_OFFICE:
+        return (
+            f"{payment.receipt_code} Confirmed. Account {payment.payer} now belongs to the head "
+            f"office {payment.payee}.\n"
+            f"Final after {payment.latency_ms} ms, on the signed receipts of {signers}."
+        )
     return (
         f"{earlier if payment.resumed else ''}"
-        f"Final after {payment.latency_ms} ms, on the signed receipts of {' and '.join(names)}."
+        f"Final after {payment.latency_ms} ms, on the signed receipts of {signers}."
     )
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.2
 STOP_S: Final = 15
-DEMO_SHOWN: Final = 5
+DEMO_SHOWN: Final = 3
+DEMO_PARTIES: Final = ("agent-1", "head-office-1", "till-1", "paybill-1", "airtime-1")
 LOG_TAIL_BYTES: Final = 4_000
 LOG_TAIL_LINES: Final = 5
 
@@ -71,6 +73,7 @@ def up(super_agents: int | None, processes: int | None, folder: Path) -> None:
         stop = threading.Event()
         leave.enter_context(_signals(stop.set, children.kill))
         if _wait_ready(network, children, stop):
+            _join_head_offices(network, folder)
             _greet(network, folder)
             _watch(network, children, stop)
         click.echo("\nStopping ...")
@@ -263,6 +266,27 @@ def _last_words(log: Path) -> str:
     return f"the end of {log}:\n    " + "\n    ".join(lines) if lines else f"{log} says nothing."
 
 
+def _join_head_offices(network: "NetworkFolder", folder: Path) -> None:
+    """Let the demo's shops join their head office; that is an order, and the genesis has none."""
+    from harambee.cli.handset_use import read_parties, with_handset
+    from harambee.handset.handset import Handset, HandsetError
+    from harambee.handset.wallet import WalletError
+    from harambee.ledger.kinds import OrderKind
+
+    async def join(handset: Handset, head_office: int) -> None:
+        if not (await handset.account(handset.wallet.account)).head_office:
+            await handset.pay(head_office, 0, OrderKind.JOIN_HEAD_OFFICE)
+
+    known, parties = read_parties(folder)
+    for shop in network.demo():
+        if shop.head_office:
+            try:
+                wallet, office = parties.wallet(shop.name), shop.head_office
+                with_handset(known, wallet, None, partial(join, head_office=office))
+            except (HandsetError, WalletError) as error:
+                click.echo(f"{shop.name} could not join its head office: {error}")
+
+
 def _greet(network: "NetworkFolder", folder: Path) -> None:
     """Say where everyone listens, and give an example to paste."""
     count = len(network.names)
@@ -272,21 +296,30 @@ def _greet(network: "NetworkFolder", folder: Path) -> None:
     )
     for address in network.addresses:
         click.echo(f"  {address.name:<12} {address.http}/")
-    people = [person for person in network.demo() if person.msisdn]
+    people = [person for person in network.demo() if person.msisdn or person.short_code]
     if not people:
         return
     click.echo("\nDemo accounts, with keys in the open, for development only:")
     customers = [person for person in people if person.kind.name == "CUSTOMER"]
     for person in customers[:DEMO_SHOWN]:
-        click.echo(f"  {person.name:<12} {person.msisdn}  account {person.account}")
-    if len(people) > DEMO_SHOWN:
-        click.echo(f"  ... and {len(people) - DEMO_SHOWN} more in {network.keys / 'demo.json'}")
+        click.echo(f"  {person.name:<14} {person.msisdn:<14} account {person.account}")
+    shown = customers[:DEMO_SHOWN]
+    for name in DEMO_PARTIES:
+        for person in people:
+            if person.name == name:
+                click.echo(f"  {name:<14} {person.short_code:<14} account {person.account}")
+                shown.append(person)
+    if len(people) > len(shown):
+        click.echo(f"  ... and {len(people) - len(shown)} more in {network.keys / 'demo.json'}")
     if len(customers) > 1:
         words = network_words(folder)
         first, second = customers[0].name, customers[1].name
         click.echo("\nTry it, in another terminal:")
         click.echo(f"  {program()} pay {first} {second} 100{words}")
         click.echo(f"  {program()} balance {second}{words}")
+    if customers and any(person.name == DEMO_PARTIES[0] for person in people):
+        click.echo(f"  {program()} pay {DEMO_PARTIES[0]} {customers[0].name} 500{words}")
+        click.echo(f"  {program()} agent {DEMO_PARTIES[0]}{words}")
     click.echo("\nCtrl-C stops it.")
 
 

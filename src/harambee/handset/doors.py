@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from harambee.handset.network_file import DoorAddress
 from harambee.handset.orders import PAYEE_ROW
+from harambee.handset.places import Place
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, AccountKind
+from harambee.money.tariff import FeeMode
 
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
@@ -61,6 +63,44 @@ class AccountView:
     kind: AccountKind
     next_sequence: int
     balance_cents: int
+    fee_mode: FeeMode = FeeMode.PAYER
+    """Who bears the charge of a bill that it is paid."""
+    head_office: int = 0
+    """An agent's head office; 0 where there is none."""
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """An agent's float and how long it lasts, as one door forecasts it."""
+
+    float_cents: int
+    low: bool
+    lasts_until_ms: int | None
+    needed_today_cents: int
+    top_up_cents: int
+    sentence: str
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """An agent under a head office, and his float."""
+
+    account: int
+    float_cents: int
+
+
+class Seller(msgspec.Struct, frozen=True):
+    """Somebody who sells float; the distance, in metres, where both places are known."""
+
+    account: int
+    surplus_cents: int
+    distance_m: int | None = None
+
+
+class FloatSources(msgspec.Struct, frozen=True):
+    """Who sells float at one super-agent."""
+
+    super_agent: str
+    floats: list[Seller]
+    agents: list[Seller]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +179,22 @@ class Door(Protocol):
         """Return an account, or None where it knows none."""
 
     async def directory(self, msisdn: str) -> int | None:
-        """Return the account of a telephone number, or None where it knows none."""
+        """Return the account of a telephone number or short code, or None where it knows none."""
+
+    async def alias(self, number: str) -> bytes | None:
+        """Return the keyed hash of a number that somebody has, or None where nobody has it."""
+
+    async def shops(self, number: int) -> list[Shop]:
+        """Return the agents under a head office; so many as one page has."""
+
+    async def outlook(self, number: int) -> Outlook:
+        """Return how long an agent's float lasts."""
+
+    async def place(self, number: int) -> Place | None:
+        """Return where an agent is, or None where this super-agent does not know."""
+
+    async def float_sources(self, here: Place | None) -> FloatSources:
+        """Return who sells float here, nearest first."""
 
     async def statement(self, number: int, limit: int, before: int | None) -> Statement:
         """Return a page of a statement."""
@@ -182,10 +237,25 @@ class _Account(msgspec.Struct):
     kind: str
     next_sequence: int
     balance_cents: int
+    fee_mode: str = "payer"
+    head_office: int | None = None
 
 
 class _Number(msgspec.Struct):
     account: int
+
+
+class _Alias(msgspec.Struct):
+    alias: str
+
+
+class _Shops(msgspec.Struct):
+    shops: list[Shop]
+
+
+class _Place(msgspec.Struct):
+    latitude: float
+    longitude: float
 
 
 class _Receipt(msgspec.Struct):
@@ -263,12 +333,21 @@ class HttpDoor:
         try:
             kind = AccountKind[found.kind.upper()]
             key = bytes.fromhex(found.key)
+            mode = FeeMode[found.fee_mode.upper()]
         except (KeyError, ValueError) as error:
             raise self._nonsense() from error
-        return AccountView(number, key, kind, found.next_sequence, found.balance_cents)
+        return AccountView(
+            number,
+            key,
+            kind,
+            found.next_sequence,
+            found.balance_cents,
+            mode,
+            found.head_office or 0,
+        )
 
     async def directory(self, msisdn: str) -> int | None:
-        """Return the account of a telephone number, or None where it knows none."""
+        """Return the account of a telephone number or short code, or None where it knows none."""
         try:
             found = await self._ask("POST", "/v1/directory", _Number, {"msisdn": msisdn})
         except DoorProblemError as problem:
@@ -276,6 +355,43 @@ class HttpDoor:
                 return None
             raise
         return found.account
+
+    async def alias(self, number: str) -> bytes | None:
+        """Return the keyed hash of a number that somebody has, or None where nobody has it."""
+        try:
+            found = await self._ask("POST", "/v1/directory", _Alias, {"msisdn": number})
+            return bytes.fromhex(found.alias)
+        except DoorProblemError as problem:
+            if problem.code == "NUMBER_UNKNOWN":
+                return None
+            raise
+        except ValueError as error:
+            raise self._nonsense() from error
+
+    async def shops(self, number: int) -> list[Shop]:
+        """Return the agents under a head office; so many as one page has."""
+        return (await self._ask("GET", f"/v1/accounts/{number}/shops?limit=1000", _Shops)).shops
+
+    async def outlook(self, number: int) -> Outlook:
+        """Return how long an agent's float lasts."""
+        return await self._ask("GET", f"/v1/accounts/{number}/float", Outlook)
+
+    async def place(self, number: int) -> Place | None:
+        """Return where an agent is, or None where this super-agent does not know."""
+        try:
+            found = await self._ask("GET", f"/v1/agents/{number}", _Place)
+        except DoorProblemError as problem:
+            if problem.code == "PLACE_UNKNOWN":
+                return None
+            raise
+        return Place(found.latitude, found.longitude)
+
+    async def float_sources(self, here: Place | None) -> FloatSources:
+        """Return who sells float here, nearest first."""
+        near = (
+            "" if here is None else f"?latitude={here.latitude:.6f}&longitude={here.longitude:.6f}"
+        )
+        return await self._ask("GET", f"/v1/float-sources{near}", FloatSources)
 
     async def statement(self, number: int, limit: int, before: int | None) -> Statement:
         """Return a page of a statement."""

@@ -28,16 +28,25 @@ from harambee.handset.doors import (
     DoorError,
     DoorProblemError,
     Line,
+    Outlook,
+    Shop,
     Statement,
     WrongNetworkError,
 )
+from harambee.handset.numbers import canonical_number
 from harambee.handset.orders import (
+    NO_REFERENCE,
     PAYEE_ROW,
     OrderBody,
     OrderError,
+    bill_reference,
     cancel_of,
+    check_between,
+    check_join,
+    check_reference,
     fee_of,
     kind_between,
+    options_for,
     order_id,
     sign_order,
     sign_possession,
@@ -72,6 +81,7 @@ CLOCKS_DIFFER_MS: Final = 86_400_000
 """Lines stand in the order of applying, and their authors' clocks may differ by so much."""
 
 T = TypeVar("T", bound=Hashable)
+A = TypeVar("A")
 
 __all__ = ["Balance", "Handset", "HandsetError", "Line", "Payment", "PaymentStatus", "Statement"]
 
@@ -158,25 +168,39 @@ class Handset:
     day: Callable[[], int] = today
 
     async def pay(
-        self, payee: int | str, amount_cents: int, kind: OrderKind | None = None
+        self,
+        payee: int | str,
+        amount_cents: int,
+        kind: OrderKind | None = None,
+        *,
+        account: str | None = None,
+        airtime_for: str | None = None,
     ) -> Payment:
-        """Pay an account number or a telephone number; without `kind`, the only one there is.
+        """Pay an account number, a telephone number or a short code.
+
+        Without `kind`, the only one there is. `account` is that of a bill at the biller, and
+        `airtime_for` the number to be topped up if it is not the payer's own.
 
         A payment that was left open by an earlier run is brought to its end first. If it was the
         same payment, that is the answer, and nothing more is paid.
         """
         with self.wallet.locked():
             payee = await self.payee_number(payee)
+            kind, reference = await self._reference(payee, kind, account, airtime_for)
             earlier = await self._finish_earlier()
             if earlier is not None:
-                if (earlier.payee, earlier.amount_cents) == (payee, amount_cents):
+                if (
+                    (earlier.payee, earlier.amount_cents) == (payee, amount_cents)
+                    and kind in (None, earlier.kind)
+                    and OrderBody.from_bytes(earlier.order).reference == reference
+                ):
                     return replace(earlier, resumed=True)
                 if earlier.is_open:
                     raise HandsetError(
                         "An earlier payment of this account is still on its way; no second one can "
                         "be signed before it is decided."
                     )
-            return await self._pay(payee, amount_cents, kind)
+            return await self._pay(payee, amount_cents, kind, reference)
 
     async def pay_table(
         self, name: str, payments: Sequence[tuple[int, int]], fee_cents: int
@@ -271,13 +295,42 @@ class Handset:
             return None
         return None if view is None else view.balance_cents
 
+    async def account(self, number: int) -> AccountView:
+        """Return an account without its balance, as w super-agents say; HandsetError if there is none."""
+        try:
+            view = await self._believed(lambda door: _lasting(door, number))
+        except DisagreementError as error:
+            raise HandsetError(str(error)) from error
+        if view is None:
+            raise HandsetError("The network has no account of this number.")
+        return view
+
+    async def account_now(self, number: int) -> AccountView:
+        """Return an account with its balance, as the first door that answers tells it."""
+        view = await self._told(lambda door: door.account(number))
+        if view is None:
+            raise HandsetError("The network has no account of this number.")
+        return view
+
+    async def shops(self, head_office: int) -> list[Shop]:
+        """Return the agents under a head office, as the first door that answers tells it."""
+        return await self._told(lambda door: door.shops(head_office))
+
+    async def outlook(self, number: int) -> Outlook:
+        """Return how long an agent's float lasts, as the first door that answers forecasts it."""
+        return await self._told(lambda door: door.outlook(number))
+
     async def statement(self, limit: int = 20, before: int | None = None) -> Statement:
         """Return a page of the own statement, as the first door that answers tells it."""
+        return await self._told(lambda door: door.statement(self.wallet.account, limit, before))
+
+    async def _told(self, ask: Callable[[Door], Awaitable[A]]) -> A:
+        """Return what the first door that answers says; HandsetError if none does."""
         said = "No super-agent can be reached."
         for door in self.doors:
             try:
                 await check_network(door, self.genesis)
-                return await door.statement(self.wallet.account, limit, before)
+                return await ask(door)
             except DoorError as error:
                 said = str(error)
         raise HandsetError(said)
@@ -287,22 +340,41 @@ class Handset:
 
         All pages are one door's, whose entries are its own; if it fails, the next one begins anew.
         """
-        said = "No super-agent can be reached."
-        for door in self.doors:
+        return await self._told(lambda door: _read_pages(door, self.wallet.account, since_ms))
+
+    async def _reference(
+        self, payee: int, kind: OrderKind | None, account: str | None, airtime_for: str | None
+    ) -> tuple[OrderKind | None, bytes]:
+        """Return the kind, where what is named besides implies it, and the order's reference."""
+        if account is not None and airtime_for is not None:
+            raise HandsetError("A payment is a bill with an account or airtime, not both.")
+        implied = kind
+        if account is not None:
+            implied = OrderKind.PAY_BILL
+        elif airtime_for is not None:
+            implied = OrderKind.AIRTIME
+        if kind not in (None, implied):
+            raise HandsetError(
+                "Only a bill names an account, and only airtime a number that it is for."
+            )
+        if account is not None:
             try:
-                await check_network(door, self.genesis)
-                return await _read_pages(door, self.wallet.account, since_ms)
-            except DoorError as error:
-                said = str(error)
-        raise HandsetError(said)
+                return implied, bill_reference(payee, account)
+            except OrderError as error:
+                raise HandsetError(str(error)) from error
+        if airtime_for is not None:
+            return implied, await find_alias(self.genesis, self.doors, airtime_for)
+        return kind, NO_REFERENCE
 
     async def payee_number(self, payee: int | str) -> int:
-        """Return the account of a payee, as w super-agents say where it is a telephone number."""
+        """Return the account of a payee, as w super-agents say where it is a number that people type."""
         if isinstance(payee, int):
             return payee
         return await find_telephone(self.genesis, self.doors, payee)
 
-    async def _pay(self, payee: int, amount_cents: int, kind: OrderKind | None) -> Payment:
+    async def _pay(
+        self, payee: int, amount_cents: int, kind: OrderKind | None, reference: bytes
+    ) -> Payment:
         """Make, keep and send a new payment."""
         payer = self.wallet.account
         try:
@@ -320,7 +392,11 @@ class Handset:
         tariff = self.genesis.tariffs[-1]
         try:
             movement = kind_between(own.kind, other.kind) if kind is None else kind
-            fee = fee_of(tariff, movement, amount_cents)
+            check_between(movement, own.kind, other.kind)
+            check_reference(movement, reference)
+            if movement is OrderKind.JOIN_HEAD_OFFICE:
+                check_join(payer, payee, own.head_office)
+            fee = fee_of(tariff, movement, amount_cents, other.fee_mode)
         except OrderError as error:
             raise HandsetError(str(error)) from error
         state = self.wallet.state()
@@ -333,6 +409,8 @@ class Handset:
             kind=movement,
             tariff=tariff.version,
             day=self.day(),
+            options=options_for(movement, other.fee_mode, other.head_office),
+            reference=reference,
         )
         order = sign_order(self.wallet.keypair, self.genesis.network, body)
         state = WalletState(body.sequence, (order.hex(),))
@@ -431,15 +509,29 @@ async def _read_pages(door: Door, number: int, since_ms: int | None) -> WholeSta
 
 
 async def find_telephone(genesis: Genesis, doors: Sequence[Door], text: str) -> int:
-    """Return the account of a telephone number, as w super-agents say; HandsetError if none."""
+    """Return the account of a telephone number or short code, as w super-agents say; HandsetError."""
+    return await _found(genesis, doors, text, lambda door, number: door.directory(number))
+
+
+async def find_alias(genesis: Genesis, doors: Sequence[Door], text: str) -> bytes:
+    """Return the keyed hash of a number that has an account, as w super-agents say; HandsetError."""
+    return await _found(genesis, doors, text, lambda door, number: door.alias(number))
+
+
+async def _found(
+    genesis: Genesis,
+    doors: Sequence[Door],
+    text: str,
+    ask: Callable[[Door, str], Awaitable[T | None]],
+) -> T:
     try:
-        msisdn = telephone(text)
-        number = await believed(genesis, doors, lambda door: door.directory(msisdn))
+        number = canonical_number(text)
+        found = await believed(genesis, doors, lambda door: ask(door, number))
     except (TelephoneError, DisagreementError) as error:
         raise HandsetError(str(error)) from error
-    if number is None:
-        raise HandsetError("No account is registered under this telephone number.")
-    return number
+    if found is None:
+        raise HandsetError("No account is registered under this number.")
+    return found
 
 
 async def register(

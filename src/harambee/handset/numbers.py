@@ -7,10 +7,11 @@ account. The word before a code belongs to it: till 123456 and agent 123456 are 
 import re
 from typing import Final
 
-from harambee.handset.telephone import LENGTH_MAX, TelephoneError, telephone
+from harambee.handset.telephone import LENGTH_MAX, TelephoneError, looks_like_telephone, telephone
 
 _SHORT_CODE: Final = re.compile(r"(agent|till|paybill)[ :-]?([0-9]{5,7})", re.ASCII | re.IGNORECASE)
 _WORD: Final = re.compile(r"(agent|till|paybill)\b", re.ASCII | re.IGNORECASE)
+_SHORT_WORD: Final = re.compile(r"(agent|till|paybill|pochi)[ :]", re.ASCII | re.IGNORECASE)
 _POCHI: Final = re.compile(r"pochi[ :-]?(.+)", re.ASCII | re.IGNORECASE)
 
 
@@ -29,3 +30,11 @@ def canonical_number(text: str) -> str:
         word = match[1].lower()
         raise TelephoneError(f"This is not a short code: write it as {word} 123456.")
     return telephone(text)
+
+
+def looks_like_number(text: str) -> bool:
+    """Say whether `text` is meant as a telephone number or a short code, and not as an account number."""
+    bare = text.strip() if len(text) <= LENGTH_MAX else ""
+    if _SHORT_WORD.match(bare) or _SHORT_CODE.fullmatch(bare):
+        return True
+    return looks_like_telephone(text)

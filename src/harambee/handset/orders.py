@@ -11,8 +11,15 @@ from typing import Final
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
 from harambee.crypto.signatures import KeyPair, sign
-from harambee.ledger.kinds import MOVEMENTS, OrderKind
-from harambee.ledger.records import BODY_BYTES, ORDER_BYTES, PAYEE, AccountKind
+from harambee.ledger.kinds import MOVEMENTS, Commission, OrderKind
+from harambee.ledger.records import (
+    BODY_BYTES,
+    ORDER_BYTES,
+    PAYEE,
+    REGION_ACCOUNTS,
+    AccountKind,
+    region_of,
+)
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.money.tariff import FeeMode, NoBandError, Tariff
 
@@ -26,6 +33,7 @@ assert PAYEE_ROW.size == PAYEE.itemsize
 
 NO_OPTIONS: Final = bytes(3)
 NO_REFERENCE: Final = bytes(32)
+BILL_ACCOUNT_MAX: Final = 40
 EAST_AFRICA_S: Final = 3 * 3_600
 SECONDS_PER_DAY: Final = 86_400
 
@@ -121,13 +129,76 @@ def kind_between(payer: AccountKind, payee: AccountKind) -> OrderKind:
         and payer in movement.payers
         and payee in movement.payees
     ]
-    between = f"from an account of kind {payer.name.lower()} to one of kind {payee.name.lower()}"
+    between = f"from {_spoken(payer)} to {_spoken(payee)}"
     if not kinds:
         raise OrderError(f"There is no movement {between}.")
     if len(kinds) > 1:
-        names = " or ".join(kind.name.lower() for kind in kinds)
+        names = " or ".join(kind.name.lower().replace("_", "-") for kind in kinds)
         raise OrderError(f"Say which kind of movement it is {between}: {names}.")
     return kinds[0]
+
+
+def check_between(kind: OrderKind, payer: AccountKind, payee: AccountKind) -> None:
+    """Raise OrderError unless accounts of these kinds may stand on either side of the movement."""
+    movement = MOVEMENTS[kind]
+    if payer in movement.payers and payee in movement.payees:
+        return
+    may = f"from {_any_of(movement.payers)} to {_any_of(movement.payees)}"
+    name = kind.name.lower().replace("_", " ")
+    raise OrderError(
+        f"The movement {name} goes {may}; this would be from {_spoken(payer)} to {_spoken(payee)}."
+    )
+
+
+def check_reference(kind: OrderKind, reference: bytes) -> None:
+    """Raise OrderError if such an order must say what it is for, and this reference does not."""
+    if not MOVEMENTS[kind].needs_reference or any(reference):
+        return
+    if kind is OrderKind.PAY_BILL:
+        raise OrderError("A bill names the account at the biller that is paid.")
+    raise OrderError("This movement names what it is for.")
+
+
+def check_join(agent: int, head_office: int, joined: int) -> None:
+    """Raise OrderError if an agent cannot join this head office; `joined` is the one he has, or 0."""
+    if joined:
+        raise OrderError(f"This agent has joined a head office already: account {joined}.")
+    if region_of(agent) != region_of(head_office):
+        raise OrderError("A head office is of the same super-agent as its agents.")
+
+
+def _any_of(kinds: tuple[AccountKind, ...]) -> str:
+    return " or ".join(_spoken(kind) for kind in kinds)
+
+
+def _spoken(kind: AccountKind) -> str:
+    name = kind.name.lower()
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def options_for(kind: OrderKind, payee_fee_mode: FeeMode, payee_head_office: int) -> bytes:
+    """Return the three option bytes of an order, as the payee's account has them to be.
+
+    A bill says who bears its charge, a withdrawal which head office has a share in the commission.
+    """
+    movement = MOVEMENTS[kind]
+    if movement.commission is not Commission.NONE:
+        return (payee_head_office % REGION_ACCOUNTS).to_bytes(3, "little")
+    if movement.fee_mode is None:
+        return bytes([payee_fee_mode, 0, 0])
+    return NO_OPTIONS
+
+
+def bill_reference(biller: int, account: str) -> bytes:
+    """Return the reference of a bill: 32 bytes that only who knows the account can tell it from.
+
+    `account` is what the payer types as account at the biller: spaces around it and the case of its
+    letters do not matter. OrderError unless it has 1 to 40 printable characters.
+    """
+    text = account.strip().upper()
+    if not 1 <= len(text) <= BILL_ACCOUNT_MAX or not text.isprintable():
+        raise OrderError(f"An account at a biller has 1 to {BILL_ACCOUNT_MAX} characters.")
+    return digest(b"harambee bill", biller.to_bytes(4, "little"), text.encode())
 
 
 def fee_of(
@@ -138,6 +209,10 @@ def fee_of(
     `agreed` is who bears the charge of a bill, as the biller's account says.
     """
     movement = MOVEMENTS[kind]
+    if not movement.moves_money:
+        if amount_cents:
+            raise OrderError("This movement moves no money: its amount is 0.")
+        return 0
     mode = agreed if movement.fee_mode is None else movement.fee_mode
     if amount_cents <= 0:
         raise OrderError("The amount must be more than nothing.")

@@ -120,7 +120,7 @@ class Wallet:
     def write_state(self, state: WalletState) -> None:
         """Replace the state, durably and as a whole; WalletError leaves the old one in place."""
         self._make_folder()
-        _replace(self.folder / STATE_FILE, msgspec.json.encode(state))
+        replace_file(self.folder / STATE_FILE, msgspec.json.encode(state))
 
     def note_paid(self, state: WalletState) -> None:
         """Keep, durably, whom the final pay-out of a state has paid: before the state is let go."""
@@ -131,7 +131,7 @@ class Wallet:
         except OSError as error:
             raise WalletError(f"Cannot make {folder}: {error.strerror}.") from error
         paid = _Paid(state.pay_out, state.orders[0], state.table)
-        _replace(folder / f"{sequence:010}.json", msgspec.json.encode(paid))
+        replace_file(folder / f"{sequence:010}.json", msgspec.json.encode(paid))
 
     def paid_under(self, name: str) -> dict[int, int]:
         """Return whom the final pay-outs of a name have paid, and how much, in cents."""
@@ -175,7 +175,7 @@ def prepare_wallet(folder: Path, keypair: KeyPair) -> KeyPair:
 def finish_wallet(folder: Path, account: int, network: bytes) -> Wallet:
     """Write down which account the prepared key owns; returns the wallet."""
     document = _WalletDocument(account, network.hex())
-    _replace(folder / WALLET_FILE, msgspec.json.encode(document))
+    replace_file(folder / WALLET_FILE, msgspec.json.encode(document))
     return open_wallet(folder, network)
 
 
@@ -198,7 +198,7 @@ def open_wallet(folder: Path, network: bytes) -> Wallet:
     return Wallet(folder, document.account, keypair)
 
 
-def _replace(file: Path, content: bytes) -> None:
+def replace_file(file: Path, content: bytes) -> None:
     """Write aside, sync, rename, sync the folder: the old content or the new one, never half."""
     aside = file.with_name(f".{file.name}.new")
     try:

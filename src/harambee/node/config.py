@@ -77,6 +77,8 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     listen_peer: Text = "127.0.0.1:9401"
     pace_ms: Milliseconds = 20
     heartbeat_ms: Milliseconds = 1_000
+    pay_commissions: bool = True
+    agent_places: Text | None = None
     log_level: LogLevel = "info"
     texts: TextAdapter = "outbox"
     texts_folder: Text = "texts"
@@ -118,6 +120,10 @@ class NodeConfig:
     """The least time between two blocks, when there is something to say."""
     heartbeat_ms: int
     """The time between two blocks when there is not."""
+    pay_commissions: bool
+    """Whether deposit commissions are paid as soon as their deposits are final."""
+    agent_places: Path | None
+    """Where this super-agent's agents are and who of them sells float; a CSV file (node.agent_places)."""
     log_level: LogLevel
     texts: TextAdapter = "off"
     """Where confirmations to this super-agent's accounts go."""
@@ -172,6 +178,8 @@ def read_config(file: Path) -> NodeConfig:
         listen_peer=_address(file, "listen_peer", document.listen_peer),
         pace_ms=document.pace_ms,
         heartbeat_ms=document.heartbeat_ms,
+        pay_commissions=document.pay_commissions,
+        agent_places=None if document.agent_places is None else folder / document.agent_places,
         log_level=document.log_level,
         texts=document.texts,
         texts_folder=folder / document.texts_folder,

@@ -7,12 +7,14 @@ in files that say what they are for, and, for load, whole populations as arrays.
 
 import os
 from dataclasses import dataclass, field
+from math import cos, sin, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.signatures import PUBLIC_BYTES, SEED_BYTES, KeyPair, secret_keys_from_seeds
+from harambee.handset.places import Place
 from harambee.ledger.records import (
     FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
@@ -24,6 +26,7 @@ from harambee.ledger.records import (
     TIER_SHIFT,
     AccountKind,
     account_flags,
+    region_of,
 )
 from harambee.money.tariff import FeeMode
 
@@ -32,12 +35,19 @@ REMARK: Final = "FOR DEVELOPMENT ONLY: whoever reads this file can spend from th
 CUSTOMER_CENTS: Final = 5_000_00
 AGENT_CENTS: Final = 200_000_00
 FLOAT_CENTS: Final = 10_000_000_00
+COMMISSION_CENTS: Final = 1_000_000_00
+BUSINESS_CENTS: Final = 1_000_000_00
+POCHI_CENTS: Final = 1_000_00
 BANK_ROOM_CENTS: Final = 1_000_000_000_00
 """How much more e-money each trust bank may issue than the openings need."""
 
 # Demo numbers lie in blocks that no operator has given out; the last digits count from 1.
 CUSTOMER_TELEPHONES: Final = 254_700_000_000
 AGENT_TELEPHONES: Final = 254_701_000_000
+AGENT_CODES: Final = 10_000
+HEAD_OFFICE_CODES: Final = 2_000_000
+TILL_CODES: Final = 100_000
+PAYBILL_CODES: Final = 200_000
 DEMO_ACCOUNTS_MAX: Final = 999_999
 
 POPULATION: Final = np.dtype([("number", "<u4"), ("kind", "u1"), ("balance", "<i8")])
@@ -80,6 +90,10 @@ class DemoAccount(NamedTuple):
     msisdn: str
     kind: AccountKind
     keypair: KeyPair
+    short_code: str = ""
+    """As the directory hashes it, "till:100001"; a telephone may stand beside it."""
+    head_office: int = 0
+    """The account that this shop joins when the network first starts; 0 for none."""
 
 
 class Issuer(NamedTuple):
@@ -215,14 +229,20 @@ class Openings:
         self._parts.append(part)
 
     def add_one(
-        self, number: int, public: bytes, balance_cents: int, kind: AccountKind, sequence: int = 0
+        self,
+        number: int,
+        public: bytes,
+        balance_cents: int,
+        kind: AccountKind,
+        sequence: int = 0,
+        fee_mode: FeeMode = FeeMode.PAYER,
     ) -> None:
-        """Open one account, whose next sequence is `sequence`."""
+        """Open one account, whose next sequence is `sequence`; the mode is a biller's."""
         part = np.zeros(1, OPENING)
         part["number"] = number
         part["key"] = np.frombuffer(public, np.uint8)
         part["balance"] = balance_cents
-        part["flags"] = account_flags(kind)
+        part["flags"] = account_flags(kind, fee_mode=fee_mode)
         part["next_sequence"] = sequence
         self._parts.append(part)
 
@@ -255,13 +275,58 @@ def demo_accounts(
     people = []
     for i in range(agents_per_region * regions):
         name, msisdn = f"agent-{i + 1}", f"+{AGENT_TELEPHONES + i + 1}"
-        people.append(_open(openings, i % regions, name, msisdn, AccountKind.AGENT, AGENT_CENTS))
+        agent = _open(openings, i % regions, name, msisdn, AccountKind.AGENT, AGENT_CENTS)
+        people.append(agent._replace(short_code=f"agent:{AGENT_CODES + i + 1}"))
     for i in range(customers):
         name, msisdn = f"customer-{i + 1}", f"+{CUSTOMER_TELEPHONES + i + 1}"
         people.append(
             _open(openings, i % regions, name, msisdn, AccountKind.CUSTOMER, CUSTOMER_CENTS)
         )
     return people
+
+
+def demo_businesses(
+    openings: Openings, shop: DemoAccount, trader: DemoAccount
+) -> list[DemoAccount]:
+    """Open whom a demonstration needs beside customers and agents; returns them.
+
+    That is a till, three paybills, one for each way to bear the fee, a seller of airtime, `trader`'s
+    pochi, and for the agent `shop` a head office and an operator: both shop and operator are to join
+    the head office when the network first starts. All are in the region of the shop.
+    """
+    region = region_of(shop.account)
+    business, agent = AccountKind.BUSINESS, AccountKind.AGENT
+    bills = [
+        _open(openings, region, f"paybill-{i + 1}", "", business, BUSINESS_CENTS, mode)._replace(
+            short_code=f"paybill:{PAYBILL_CODES + i + 1}"
+        )
+        for i, mode in enumerate(FeeMode)
+    ]
+    till = _open(openings, region, "till-1", "", AccountKind.MERCHANT, BUSINESS_CENTS)
+    airtime = _open(openings, region, "airtime-1", "", business, 0)
+    pochi = _open(openings, region, "pochi-1", "", AccountKind.POCHI, POCHI_CENTS)
+    office = _open(openings, region, "head-office-1", "", agent, AGENT_CENTS)
+    operator = _open(openings, region, "operator-1", "", agent, AGENT_CENTS)
+    return [
+        till._replace(short_code=f"till:{TILL_CODES + 1}"),
+        *bills,
+        airtime._replace(short_code=f"paybill:{PAYBILL_CODES + len(bills) + 1}"),
+        pochi._replace(short_code=f"pochi:{trader.msisdn}"),
+        office._replace(short_code=f"agent:{HEAD_OFFICE_CODES + 1}"),
+        operator._replace(short_code=f"agent:{HEAD_OFFICE_CODES + 2}", head_office=office.account),
+    ]
+
+
+def demo_places(count: int) -> list[Place]:
+    """Return invented places for so many shops: a spiral, some hundred metres apart, over Nairobi."""
+    centre, turn, step = Place(-1.2864, 36.8172), 2.4, 0.004
+    return [
+        Place(
+            centre.latitude + step * sqrt(i) * sin(turn * i),
+            centre.longitude + step * sqrt(i) * cos(turn * i),
+        )
+        for i in range(count)
+    ]
 
 
 def _open(
@@ -271,11 +336,12 @@ def _open(
     msisdn: str,
     kind: AccountKind,
     balance_cents: int,
+    fee_mode: FeeMode = FeeMode.PAYER,
 ) -> DemoAccount:
     """Open one demo account in the region, with a new key."""
     keypair = KeyPair(os.urandom(SEED_BYTES))
     (number,) = openings.place(np.array([region], np.uint16)).tolist()
-    openings.add_one(number, keypair.public, balance_cents, kind)
+    openings.add_one(number, keypair.public, balance_cents, kind, fee_mode=fee_mode)
     return DemoAccount(name, number, msisdn, kind, keypair)
 
 

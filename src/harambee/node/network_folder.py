@@ -6,7 +6,7 @@
     directory.key           the committee's key for hashing telephone numbers, hexadecimal, 0600
     certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
     super-agents/NAME/      node.toml, signing.key, enrolment.key, treasury.key, profile.key, tls.key,
-                            tls.crt, and the profiles of the demo accounts
+                            tls.crt, agents.csv, and the profiles of the demo accounts
     keys/                   FOR DEVELOPMENT ONLY: demo.json and the demo accounts' keys
     population.bin, .seeds  FOR DEVELOPMENT ONLY: a crowd's accounts, and the seeds of their keys
 
@@ -50,11 +50,15 @@ from harambee.ledger.records import (
     REGION_BITS,
     AccountKind,
     account_number,
+    region_of,
 )
 from harambee.money.tariff import NEWEST_VERSION, TariffError, shipped_tariff
+from harambee.node.agent_places import HEADER
 from harambee.node.config import PORT_MAX, Address, ConfigError, NodeConfig, read_config
 from harambee.node.demo_profiles import write_demo_profiles
 from harambee.node.development import (
+    AGENT_CENTS,
+    COMMISSION_CENTS,
     FLOAT_CENTS,
     POPULATION,
     REMARK,
@@ -64,6 +68,8 @@ from harambee.node.development import (
     Population,
     Residents,
     demo_accounts,
+    demo_businesses,
+    demo_places,
     name_of,
     settle,
     trust,
@@ -123,6 +129,11 @@ name_checks_daily = 5
 # Customers' handsets, and the other super-agents.
 listen_http = "{http}"
 listen_peer = "{peer}"
+
+# Pay each deposit's commission to the agent as soon as the deposit is final, out of the commission account.
+pay_commissions = {pay_commissions}
+# Where this super-agent's agents are, and who of them sells float to neighbours.
+agent_places = "agents.csv"
 
 # At least this long between two blocks, and at most that long.
 pace_ms = 20
@@ -207,6 +218,8 @@ class NetworkFolder:
                     row["telephone"],
                     AccountKind[row["kind"].upper()],
                     read_key_file(self.keys / row["key"], KIND_DEMO).keypair,
+                    row.get("short_code", ""),
+                    row.get("head_office", 0),
                 )
                 for row in json.loads(_read(file))["accounts"]
             )
@@ -258,6 +271,7 @@ def create_network(
     population: Population | None = None,
     regions_each: int = 1,
     banks: int = 2,
+    pay_commissions: bool = True,
     base_http_port: int = 8401,
     base_peer_port: int = 9401,
     host: str = "127.0.0.1",
@@ -297,15 +311,19 @@ def create_network(
         unfinished.mkdir(mode=0o700, parents=True)
         directory_key = secrets.token_bytes(KEY_BYTES)
         _write(unfinished / "directory.key", directory_key.hex().encode() + b"\n", PRIVATE)
-        members, enrolments, treasuries = _create_members(unfinished, name, addresses, regions_each)
+        members, enrolments, treasuries = _create_members(
+            unfinished, name, addresses, regions_each, pay_commissions=pay_commissions
+        )
         openings = Openings(regions)
         people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
+        people = _with_businesses(openings, people)
         crowd = population or _nobody()
         residents = settle(crowd, openings)
         _open_floats(openings, treasuries * regions_each)
         residents, issuers, bankers = trust(openings, residents, crowd.flags, banks, regions)
         _open_system(openings, enrolments * regions_each, treasuries * regions_each)
         _write_demo(unfinished / "keys", people + bankers)
+        _write_places(unfinished, names, people)
         if population is not None:
             _write_population(unfinished, residents)
         array = openings.array().tobytes()
@@ -319,8 +337,10 @@ def create_network(
             tariffs=[shipped_tariff(NEWEST_VERSION).to_document()],
             issuers=[_issuer_document(issuer) for issuer in issuers],
             aliases=[
-                AliasDocument(alias_of(directory_key, person.msisdn).hex(), person.account)
+                AliasDocument(alias_of(directory_key, number).hex(), person.account)
                 for person in people
+                for number in (person.msisdn, person.short_code)
+                if number
             ],
             openings_count=len(array) // OPENING.itemsize,
             openings_digest=hashlib.sha256(array).hexdigest(),
@@ -438,7 +458,12 @@ def _load_genesis(document: Path, openings: Path) -> Genesis:
 
 
 def _create_members(
-    folder: Path, network: str, addresses: tuple[MemberAddress, ...], regions_each: int
+    folder: Path,
+    network: str,
+    addresses: tuple[MemberAddress, ...],
+    regions_each: int,
+    *,
+    pay_commissions: bool,
 ) -> tuple[list[MemberDocument], list[KeyPair], list[KeyPair]]:
     """Write each super-agent's folder; return members, enrolment keys and treasury keys."""
     (folder / "certificates").mkdir()
@@ -462,7 +487,11 @@ def _create_members(
         _write(folder / "certificates" / f"{address.name}.crt", certificate)
         http = address.http.removeprefix("http://")
         text = NODE_TOML.format(
-            name=address.name, network=json.dumps(network), http=http, peer=address.peer
+            name=address.name,
+            network=json.dumps(network),
+            http=http,
+            peer=address.peer,
+            pay_commissions=json.dumps(pay_commissions),
         )
         _write(home / "node.toml", text.encode())
         digest = key_digest(certificate).hex()
@@ -474,10 +503,13 @@ def _create_members(
 
 
 def _open_floats(openings: Openings, treasuries: list[KeyPair]) -> None:
-    """Open each super-agent's float, which it sells to its agents."""
+    """Open each super-agent's float, which it sells to its agents, and what it pays them with."""
     for region, keypair in enumerate(treasuries):
-        number = account_number(region, POSITION_FLOAT)
-        openings.add_one(number, keypair.public, FLOAT_CENTS, AccountKind.FLOAT)
+        for position, cents, kind in (
+            (POSITION_FLOAT, FLOAT_CENTS, AccountKind.FLOAT),
+            (POSITION_COMMISSION, COMMISSION_CENTS, AccountKind.COMMISSION),
+        ):
+            openings.add_one(account_number(region, position), keypair.public, cents, kind)
 
 
 def _open_system(openings: Openings, enrolments: list[KeyPair], treasuries: list[KeyPair]) -> None:
@@ -495,10 +527,37 @@ def _open_system(openings: Openings, enrolments: list[KeyPair], treasuries: list
         )
         for position, kind in (
             (POSITION_REVENUE, AccountKind.REVENUE),
-            (POSITION_COMMISSION, AccountKind.COMMISSION),
             (POSITION_EXCISE, AccountKind.EXCISE),
         ):
             openings.add_one(account_number(region, position), treasury.public, 0, kind)
+
+
+def _with_businesses(openings: Openings, people: list[DemoAccount]) -> list[DemoAccount]:
+    """Return the demo's people with shops and businesses, if there is an agent and a customer.
+
+    The first agent is a shop of the demo's head office.
+    """
+    shop = next((i for i, one in enumerate(people) if one.kind is AccountKind.AGENT), None)
+    trader = next((one for one in people if one.kind is AccountKind.CUSTOMER), None)
+    if shop is None or trader is None:
+        return people
+    businesses = demo_businesses(openings, people[shop], trader)
+    (office,) = {one.head_office for one in businesses} - {0}
+    joined = people[shop]._replace(head_office=office)
+    return [*people[:shop], joined, *people[shop + 1 :], *businesses]
+
+
+def _write_places(folder: Path, names: list[str], people: list[DemoAccount]) -> None:
+    """Write where each super-agent's demo agents are; every second one sells float to neighbours."""
+    rows: dict[str, list[str]] = {name: [",".join(HEADER)] for name in names}
+    agents = [one for one in people if one.kind is AccountKind.AGENT]
+    for i, (agent, place) in enumerate(zip(agents, demo_places(len(agents)), strict=True)):
+        above = AGENT_CENTS // 200 if i % 2 else ""
+        row = f"{agent.account},{place.latitude:.4f},{place.longitude:.4f},{above}"
+        rows[names[region_of(agent.account)]].append(row)
+    for name, lines in rows.items():
+        content = "\n".join([*lines, ""]).encode()
+        _write(folder / "super-agents" / name / "agents.csv", content)
 
 
 def _nobody() -> Population:
@@ -526,6 +585,8 @@ def _write_demo(folder: Path, people: list[DemoAccount]) -> None:
                 "telephone": person.msisdn,
                 "kind": person.kind.name.lower(),
                 "key": file,
+                "short_code": person.short_code,
+                "head_office": person.head_office,
             }
         )
     text = json.dumps({"purpose": REMARK, "accounts": rows}, indent=2)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harambee.node.agent_places import AgentPlace
 from harambee.protocol.genesis import Genesis
 
 SKIPPED_KIND: Final = 255
@@ -172,6 +173,12 @@ class Port(Protocol):
 
         Entries are this super-agent's own: `before` is what it told itself since it was started.
         """
+
+    async def shops(self, head_office: int) -> npt.NDArray[np.uint32]:
+        """The accounts whose head office is this one, ascending."""
+
+    def agent_places(self) -> Mapping[int, AgentPlace]:
+        """Where this super-agent's agents are, by account, as its operator says."""
 
     async def alias(self, alias: bytes) -> int | None:
         """The account that a keyed hash names."""

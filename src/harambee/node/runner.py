@@ -26,6 +26,7 @@ from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_va
 from harambee.node.service import Service
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
+from harambee.node.treasury import Treasury
 from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
@@ -172,6 +173,7 @@ class SuperAgent:
             self._links.send,
             files.config.name_checks_daily,
         )
+        self._treasury = Treasury(files, self.service)
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -213,6 +215,7 @@ class SuperAgent:
         )
         self._http = _HttpServer(configuration)
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listener]))
+        self._treasury.start()
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 
@@ -243,6 +246,7 @@ class SuperAgent:
         if self._courier_task is not None:
             self._courier_task.cancel()
             await asyncio.gather(self._courier_task, return_exceptions=True)
+        await self._treasury.stop()
         await self._names.stop()
         for rest in self._rests:
             if rest is not None:
@@ -297,6 +301,8 @@ class SuperAgent:
             self._send(outgoing)
         for orders in turn.effects.settled:
             self._tickets.settled(orders)
+            self._treasury.note_final(orders)
+            self.service.note_final(orders)
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)

@@ -24,15 +24,20 @@ from harambee.ledger.records import (
     NO_ACCOUNT_SLOT,
     NOBODY,
     ORDER,
+    POSITION_BITS,
     POSITION_ENROLMENT,
     ROW_OF_TABLE,
     account_number,
+    region_of,
 )
 from harambee.ledger.rules import Order, Payment, credits_of
 from harambee.ledger.shares import other_side, shares_of
 from harambee.money.tariff import Tariff
+from harambee.node.agent_places import AgentPlace, AgentPlaces
+from harambee.node.commissions import CommissionFacts
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
+from harambee.node.float_watch import FloatFacts
 from harambee.node.journal import Journal, JournalDamaged
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
@@ -73,6 +78,7 @@ PAGES_REMEMBERED: Final = 4_096
 """Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
 PAID_WALK_MAX: Final = 4_096
 """How many of an account's newest entries are read to see whom it paid."""
+_SHOP: Final = np.dtype([("head_office", "<u4"), ("shop", "<u4")])
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
@@ -97,10 +103,19 @@ class Service:
         self._archive = _Archive(journal, files.genesis)
         self._began = time.monotonic()
         self._refused = 0
+        self._places = AgentPlaces(files.config.agent_places)
+        self._joined = 0
+        """How often agents were seen to join a head office."""
+        self._shops: dict[int, tuple[int, npt.NDArray[np.void]]] = {}
+        """Every agent with a head office, by region, as it was when so many had joined."""
         self._rates: deque[tuple[float, int]] = deque()
         self._enrolling = asyncio.Lock()
         self._page_ends: OrderedDict[tuple[int, int], int] = OrderedDict()
         """(account, entry) -> its balance before that entry, in cents."""
+        self.commissions: list[CommissionFacts] = []
+        """What is owed to agents for deposits: one for each region of this super-agent's."""
+        self.floats: list[FloatFacts] = []
+        """How long its own floats last: one for each region."""
         network = files.genesis.network
         epoch = files.genesis.committee.epoch.to_bytes(4, "little")
         self._receipt_prefix = signed_prefix(TAG_RECEIPT, network) + epoch
@@ -337,6 +352,41 @@ class Service:
         while len(self._page_ends) > PAGES_REMEMBERED:
             self._page_ends.popitem(last=False)
 
+    async def shops(self, head_office: int) -> npt.NDArray[np.uint32]:
+        """Return the accounts whose head office is this one, ascending."""
+        region = region_of(head_office)
+
+        def question(replica: Replica) -> npt.NDArray[np.void]:
+            ledger = replica.ledger
+            first = region << POSITION_BITS
+            enrolment = account_number(region, POSITION_ENROLMENT)
+            offices = ledger.identities["head_office"][
+                first : first + ledger.next_sequence(enrolment)
+            ]
+            rows = np.flatnonzero(offices)
+            pairs = np.empty(len(rows), _SHOP)
+            pairs["head_office"], pairs["shop"] = offices[rows], rows + first
+            return pairs
+
+        if region >= self.genesis.regions:
+            return np.empty(0, np.uint32)
+        joined, pairs = self._shops.get(region, (-1, np.empty(0, _SHOP)))
+        if joined != self._joined:
+            # Counted before the question is asked: who joins meanwhile makes the answer old.
+            joined = self._joined
+            pairs = await self._ask(question)
+            self._shops[region] = joined, pairs
+        return np.ascontiguousarray(pairs["shop"][pairs["head_office"] == head_office])
+
+    def note_final(self, orders: Orders) -> None:
+        """Orders became final here, (n,): agents may have joined a head office."""
+        if np.any(orders["kind"] == OrderKind.JOIN_HEAD_OFFICE):
+            self._joined += 1
+
+    def agent_places(self) -> Mapping[int, AgentPlace]:
+        """Return where this super-agent's agents are, by account."""
+        return self._places.rows()
+
     async def alias(self, alias: bytes) -> int | None:
         """Return the account that a keyed hash names."""
         found = await self._ask(lambda replica: replica.ledger.alias(alias))
@@ -493,7 +543,23 @@ class Service:
             "rss_bytes": _rss_bytes(),
             **self.text_facts(),
             **self.names.facts(),
+            **self._own_money(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
+        }
+
+    def _own_money(self) -> dict[str, Any]:
+        """Return how it stands with what this super-agent owes its agents, and sells them."""
+        troubles = [facts.trouble for facts in self.commissions if facts.trouble]
+        floats = [f.balance_cents for f in self.floats if f.balance_cents is not None]
+        lasting = [facts.lasts_s for facts in self.floats if facts.lasts_s is not None]
+        return {
+            "commissions_owed": sum(facts.owed for facts in self.commissions),
+            "commissions_owed_cents": sum(facts.owed_cents for facts in self.commissions),
+            "commissions_paid_total": sum(facts.paid for facts in self.commissions),
+            "commissions_trouble": troubles[0] if troubles else None,
+            "float_cents": sum(floats) if floats else None,
+            "float_low": any(facts.is_low for facts in self.floats),
+            "float_lasts_s": min(lasting) if lasting else None,
         }
 
     def _peer(self, peer: int) -> dict[str, Any]:
@@ -534,8 +600,15 @@ class Service:
             raise UnavailableError(self._engine.trouble)
 
     async def ask(self, question: Callable[[Replica], T]) -> T:
-        """Ask the replica something; UnavailableError where nothing can be made durable."""
+        """Ask the replica something, for what else runs beside this service in one process.
+
+        The answer is of one consistent state, all of it durable; UnavailableError while there is none.
+        """
         return await self._ask(question)
+
+    async def orders_at(self, entries: npt.NDArray[np.void]) -> Orders:
+        """Return the ORDER (n,) that each ENTRY (n,) stands for, read from the journal."""
+        return await self._archive.orders(entries)
 
     async def _ask(self, question: Callable[[Replica], T]) -> T:
         self._demand_service()

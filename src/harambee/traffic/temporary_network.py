@@ -110,7 +110,10 @@ class TemporaryNetwork:
         command: Command | None = None,
         *,
         regions_each: int = 1,
+        pay_commissions: bool = False,
     ) -> None:
+        """Without `pay_commissions` nothing moves but the load: what is offered is what is counted."""
+        self._pay_commissions = pay_commissions
         self._population = population
         self._super_agents = super_agents
         self._regions_each = regions_each
@@ -200,6 +203,7 @@ class TemporaryNetwork:
                 agents_per_super_agent=0,
                 population=self._population,
                 regions_each=self._regions_each,
+                pay_commissions=self._pay_commissions,
                 base_http_port=base,
                 base_peer_port=base + self._super_agents,
             )
@@ -283,8 +287,16 @@ def _ended_by_signal() -> Iterator[None]:
 
 
 def _demo_residents(folder: NetworkFolder) -> Residents:
-    """The demo accounts, as a small crowd."""
-    people = [person for person in folder.demo() if person.kind is not AccountKind.BANK]
+    """The demo's customers and agents, as a small crowd.
+
+    Those of a head office are left out: the crowd's withdrawals name none.
+    """
+    people = [
+        person
+        for person in folder.demo()
+        if person.kind is AccountKind.CUSTOMER
+        or (person.kind is AccountKind.AGENT and not person.head_office)
+    ]
     numbers = np.array([person.account for person in people], np.uint32)
     seeds = np.frombuffer(b"".join(p.keypair.seed for p in people), np.uint8).reshape(-1, 32)
     opened = folder.openings

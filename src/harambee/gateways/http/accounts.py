@@ -12,6 +12,7 @@ from harambee.gateways.http.answers import Answer, json_answer, octets_answer
 from harambee.gateways.http.orders import order_document
 from harambee.gateways.http.problems import ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import Request, hexadecimal
+from harambee.handset.numbers import canonical_number
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.ledger.records import (
     BODY_BYTES,
@@ -135,14 +136,26 @@ def _telephone(text: str) -> str:
         raise bad_request("TELEPHONE_INVALID", str(error)) from error
 
 
+def _number(text: str) -> str:
+    """Return a telephone number or a short code as the directory hashes it."""
+    try:
+        return canonical_number(text)
+    except TelephoneError as error:
+        raise bad_request("TELEPHONE_INVALID", str(error)) from error
+
+
 async def directory(port: Port, request: Request) -> Answer:
-    """POST /v1/directory: the account that a telephone number names, and its key."""
-    msisdn = _telephone(request.json(DirectoryDocument).msisdn)
-    number = await port.alias(port.alias_of(msisdn))
+    """POST /v1/directory: the account that a telephone number or a short code names, and its key."""
+    msisdn = _number(request.json(DirectoryDocument).msisdn)
+    alias = port.alias_of(msisdn)
+    number = await port.alias(alias)
     if number is None:
-        raise not_found("NUMBER_UNKNOWN", "No account is registered under this telephone number.")
+        raise not_found("NUMBER_UNKNOWN", "No account is registered under this number.")
     record = await _account(port, number)
-    return json_answer({"account": number, "key": record["key"].tobytes().hex()})
+    # The hash of a number that nobody has is told to nobody: it would name who cannot even object.
+    return json_answer(
+        {"account": number, "key": record["key"].tobytes().hex(), "alias": alias.hex()}
+    )
 
 
 async def enrolment(port: Port, request: Request) -> Answer:

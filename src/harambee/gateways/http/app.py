@@ -13,7 +13,16 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
 
-from harambee.gateways.http import accounts, evidence, metrics, names, network, orders, pay_outs
+from harambee.gateways.http import (
+    accounts,
+    agents,
+    evidence,
+    metrics,
+    names,
+    network,
+    orders,
+    pay_outs,
+)
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
@@ -68,6 +77,10 @@ class HttpGateway:
             ("v1", "accounts", "query"): {"POST": accounts.query},
             ("v1", "accounts", ANY): {"GET": accounts.account},
             ("v1", "accounts", ANY, "statement"): {"GET": accounts.statement},
+            ("v1", "accounts", ANY, "shops"): {"GET": agents.shops},
+            ("v1", "accounts", ANY, "float"): {"GET": agents.float_outlook},
+            ("v1", "agents", ANY): {"GET": agents.place},
+            ("v1", "float-sources"): {"GET": agents.float_sources},
             ("v1", "directory"): {"POST": accounts.directory},
             ("v1", "profiles"): {"POST": names.keep},
             ("v1", "names"): {"POST": names.check},

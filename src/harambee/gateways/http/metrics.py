@@ -42,6 +42,22 @@ _OWN: Final = (
         "Profiles that alternates have yet to confirm.",
     ),
     ("resident_memory_bytes", "gauge", "rss_bytes", "Memory of this process."),
+    ("commissions_owed", "gauge", "commissions_owed", "Deposits whose commission is not paid yet."),
+    ("commissions_owed_cents", "gauge", "commissions_owed_cents", "Their commissions together."),
+    (
+        "commissions_paid_total",
+        "counter",
+        "commissions_paid_total",
+        "Commissions paid by this process.",
+    ),
+    ("float_cents", "gauge", "float_cents", "Float that this super-agent has to sell."),
+    ("float_low", "gauge", "float_low", "1 while that float does not last the day, or two hours."),
+    (
+        "float_lasts_seconds",
+        "gauge",
+        "float_lasts_s",
+        "At the usual rate; absent if it lasts two days.",
+    ),
 )
 _PEERS: Final = (
     ("peer_connected", "gauge", "connected", "1 while the link to the peer stands."),
