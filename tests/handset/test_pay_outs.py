@@ -266,7 +266,7 @@ def test_whatever_a_file_holds_it_is_rows_or_refused_by_line(content):
     ("text", "problem"),
     [
         ("nobody,5\n", "line 1: This is nobody here."),
-        ("0799 999999,5\n", "line 1: No account is registered under this telephone number."),
+        ("0799 999999,5\n", "line 1: No account is registered under this number."),
         ("4000,5\n", "line 1: There is no such account."),
         (f"{SHOP},5\n", "line 1: An account of kind merchant cannot be paid so."),
         (f"{EMPLOYER},5\n", "line 1: This is the paying account itself."),
