@@ -21,6 +21,8 @@ import numpy.typing as npt
 from harambee.handset.receipt_code import receipt_code
 from harambee.ledger.kinds import LIMITED, PARTIES, OrderKind
 from harambee.ledger.records import (
+    ACCOUNT,
+    ENTRY,
     KIND_MASK,
     ORDER,
     REGION_ACCOUNTS,
@@ -82,6 +84,14 @@ class Source(Protocol):
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """The newest lines of an account."""
 
+    async def newest_lines(
+        self,
+        accounts: npt.NDArray[np.void],
+        numbers: npt.NDArray[np.uint32],
+        entries: npt.NDArray[np.void],
+    ) -> list[StatementLine]:
+        """The newest line of each of many accounts, of its record and its newest entry."""
+
 
 Parties = Callable[[Sequence[int]], Awaitable[Mapping[int, Party]]]
 """Says what texts may show of accounts: what it knows, in bounded time, and it raises nothing."""
@@ -108,6 +118,8 @@ class _Errand:
 
     entry: int
     account: int
+    place: np.void
+    """The ENTRY record."""
 
 
 class Courier:
@@ -233,9 +245,9 @@ class Courier:
             if len(errands) >= TEXTS_AT_ONCE:
                 return errands, row
             if tells_payer[row]:
-                errands.append(_Errand(at + row, int(payers[row])))
+                errands.append(_Errand(at + row, int(payers[row]), entries[row]))
             if tells_payee[row]:
-                errands.append(_Errand(at + row, int(payees[row])))
+                errands.append(_Errand(at + row, int(payees[row]), entries[row]))
         return errands, len(entries)
 
     async def _compose(self, errands: Sequence[_Errand]) -> list[Text]:
@@ -248,12 +260,7 @@ class Courier:
             for number, record in zip(numbers, records, strict=True)
             if int(record["flags"]) & KIND_MASK in PARTIES
         }
-        oldest: dict[int, int] = {}
-        for errand in errands:
-            if errand.account in known:
-                oldest.setdefault(errand.account, errand.entry)
-        read = await _all(self._lines(number, entry) for number, entry in oldest.items())
-        lines = dict(zip(oldest, read, strict=True))
+        lines = await self._lines_of(errands, known)
         shown = await self._parties(sorted({*known, *_others(errands, lines)}))
         texts: list[Text] = []
         for count, errand in enumerate(errands):
@@ -263,6 +270,34 @@ class Courier:
                 text = self._text(known[errand.account], errand, lines[errand.account], shown)
                 texts += [] if text is None else [text]
         return texts
+
+    async def _lines_of(
+        self, errands: Sequence[_Errand], known: Mapping[int, np.void]
+    ) -> dict[int, dict[int, StatementLine]]:
+        """Return the lines that errands are about, by account and entry.
+
+        Most are the newest of their accounts, whose records say the balance; only of the others the
+        statements are read.
+        """
+        newest: list[_Errand] = []
+        oldest: dict[int, int] = {}
+        for errand in errands:
+            if errand.account not in known:
+                continue
+            if int(known[errand.account]["last_entry"]) == errand.entry + 1:
+                newest.append(errand)
+            else:
+                oldest.setdefault(errand.account, errand.entry)
+        newest = [errand for errand in newest if errand.account not in oldest]
+        told = await self._source.newest_lines(
+            np.array([known[errand.account] for errand in newest], ACCOUNT),
+            np.array([errand.account for errand in newest], np.uint32),
+            np.array([errand.place for errand in newest], ENTRY),
+        )
+        read = await _all(self._lines(number, entry) for number, entry in oldest.items())
+        return dict(zip(oldest, read, strict=True)) | {
+            errand.account: {line.entry: line} for errand, line in zip(newest, told, strict=True)
+        }
 
     async def _lines(self, number: int, entry: int) -> dict[int, StatementLine]:
         """Return an account's lines by entry, at least back to one."""

@@ -416,17 +416,17 @@ class NameDesk:
         """Return what the profile that lies here lets others see."""
         if await self.ledger.account(payee) is None:
             return NameAnswer(NameStatus.PAYEE_UNKNOWN)
-        party = await self._party(payee)
+        signed = await asyncio.to_thread(self.store.get, payee)
+        party = None if signed is None else await self._party(payee, signed)
         if party is None:
             return NameAnswer(NameStatus.NONE)
         number = None if party.number is None else masked_telephone(party.number)
         return NameAnswer(NameStatus.KNOWN, party.name, number)
 
-    async def _party(self, account: int) -> Party | None:
-        """Return what others may see of the owner of an account; None if no profile lies here."""
+    async def _party(self, account: int, signed: bytes) -> Party | None:
+        """Return what others may see of the owner of an account, of her profile; None without one."""
         record = await self.ledger.account(account)
-        signed = await asyncio.to_thread(self.store.get, account)
-        if record is None or signed is None:
+        if record is None:
             return None
         profile = read_profile(signed)
         kind = AccountKind(int(record["flags"][0]) & KIND_MASK)
@@ -447,7 +447,8 @@ class NameDesk:
     async def parties(self, accounts: Sequence[int]) -> dict[int, Party]:
         """Return what texts may show of these accounts' owners: of those whose profiles lie here."""
         try:
-            found = await asyncio.gather(*map(self._party, accounts))
+            profiles = await asyncio.to_thread(self.store.get_many, accounts)
+            found = await asyncio.gather(*(self._party(*profile) for profile in profiles.items()))
         except (ProfileStoreError, UnavailableError) as error:
             log.warning("texts name nobody for now: %s", error)
             return {}

@@ -170,12 +170,18 @@ class ProfileStore:
 
     def get(self, account: int) -> bytes | None:
         """Return an account's signed profile, or None; ProfileStoreError if it does not open."""
+        return self.get_many([account]).get(account)
+
+    def get_many(self, accounts: Iterable[int]) -> dict[int, bytes]:
+        """Return the signed profiles of those of these accounts whose profiles lie here, by account."""
         with self._reading(self._profiles) as transaction:
-            value = transaction.get(_ACCOUNT.pack(account))
-        if value is None:
-            return None
+            values = {account: transaction.get(_ACCOUNT.pack(account)) for account in accounts}
         try:
-            return self._opened(account, value)
+            return {
+                account: self._opened(account, value)
+                for account, value in values.items()
+                if value is not None
+            }
         except VaultError as error:
             raise ProfileStoreError(f"the profile of an account cannot be read: {error}") from error
 

@@ -289,8 +289,8 @@ class Service:
         place, _ = await self._ask(_slot_question(payer, sequence))
         if place is None:
             return None
-        (table,) = await self._archive.tables(place)
-        return table
+        tables = await self._archive.tables(await self._archive.orders(place), place)
+        return tables.get(0)
 
     # -- accounts ---------------------------------------------------------------------------------
 
@@ -327,23 +327,53 @@ class Service:
             return int(account["balance"]), found, ledger.entries[found]
 
         balance, numbers, entries = await self._ask(question)
-        orders = await self._archive.orders(entries)
-        tables = await self._archive.tables(entries)
-        tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
         lines: list[StatementLine] = []
-        for entry, order, place, table in zip(
-            numbers.tolist(), orders, entries, tables, strict=True
-        ):
-            change = change_cents(number, order, tariffs, table)
-            if before is None or entry < before:
-                author, time_ms = await self._archive.told_by(int(place["position"]))
-                seen = _seen_by(number, order, tariffs)
-                lines.append(
-                    StatementLine(entry, order.tobytes(), author, time_ms, change, balance, *seen)
-                )
-            balance -= change
+        told = await self._lines(np.full(len(entries), number, np.uint32), numbers, entries)
+        for line in told:
+            if before is None or line.entry < before:
+                lines.append(replace(line, balance_cents=balance))
+            balance -= line.change_cents
         if lines:
             self._remember_page(number, lines[-1].entry, balance)
+        return lines
+
+    async def newest_lines(
+        self,
+        accounts: npt.NDArray[np.void],
+        numbers: npt.NDArray[np.uint32],
+        entries: npt.NDArray[np.void],
+    ) -> list[StatementLine]:
+        """Return the newest statement line of each of (n,) accounts, without asking the replica.
+
+        `accounts` are ACCOUNT records of these `numbers`, and `entries` the ENTRY records of their newest
+        entries.
+        """
+        newest = accounts["last_entry"].astype(np.int64) - 1
+        lines = await self._lines(numbers, newest, entries)
+        balances = accounts["balance"].tolist()
+        return [
+            replace(line, balance_cents=cents) for line, cents in zip(lines, balances, strict=True)
+        ]
+
+    async def _lines(
+        self,
+        numbers: npt.NDArray[np.uint32],
+        indices: npt.NDArray[np.int64],
+        entries: npt.NDArray[np.void],
+    ) -> list[StatementLine]:
+        """Return what (n,) entries are on the statements of (n,) accounts, but for the balances."""
+        orders = await self._archive.orders(entries)
+        tables = await self._archive.tables(orders, entries)
+        tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
+        lines: list[StatementLine] = []
+        for row, (number, entry, position) in enumerate(
+            zip(numbers.tolist(), indices.tolist(), entries["position"].tolist(), strict=True)
+        ):
+            order = orders[row]
+            author, time_ms = await self._archive.told_by(position)
+            change = change_cents(number, order, tariffs, tables.get(row))
+            seen = _seen_by(number, order, tariffs)
+            lines.append(StatementLine(entry, order.tobytes(), author, time_ms, change, 0, *seen))
         return lines
 
     def _remember_page(self, number: int, entry: int, balance_cents: int) -> None:
@@ -633,14 +663,15 @@ class _Archive:
             found[rows] = block.orders[entries["index"][rows]]
         return found
 
-    async def tables(self, entries: npt.NDArray[np.void]) -> list[PayeeTable | None]:
-        """Return the PAYEE table of each ENTRY (n,) whose order is a bulk pay-out, None for others."""
-        found: list[PayeeTable | None] = []
-        for position, index in entries[["position", "index"]].tolist():
-            block = await self._block(position)
-            order = block.orders[index]
-            is_bulk = order["kind"] == OrderKind.BULK_PAY_OUT
-            found.append(block.tables[order["reference"].tobytes()] if is_bulk else None)
+    async def tables(self, orders: Orders, entries: npt.NDArray[np.void]) -> dict[int, PayeeTable]:
+        """Return the PAYEE tables of those of these ORDER (n,) that are bulk pay-outs, by row.
+
+        They lie in the blocks of `entries`, ENTRY (n,).
+        """
+        found: dict[int, PayeeTable] = {}
+        for row in np.flatnonzero(orders["kind"] == OrderKind.BULK_PAY_OUT).tolist():
+            block = await self._block(int(entries["position"][row]))
+            found[row] = block.tables[orders[row]["reference"].tobytes()]
         return found
 
     async def told_by(self, position: int) -> tuple[int, int]:
