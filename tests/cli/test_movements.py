@@ -80,6 +80,13 @@ def test_a_bill_says_who_bears_its_charge_as_the_biller_agreed(served, mode):
     assert order.reference == digest(b"harambee bill", biller, b"INV-7")
 
 
+def test_the_text_says_which_account_or_whose_airtime_was_paid(served):
+    bill = served.run("pay", "customer-1", "paybill-1", "500", "--account", "INV-7")
+    assert "Ksh500.00 sent to paybill-1 for account INV-7 on " in bill.stdout
+    airtime = served.run("pay", "customer-1", "airtime-1", "50", "--for", "0700000002")
+    assert " for 0700***002 on " in airtime.stdout
+
+
 def test_two_bills_of_one_amount_at_one_biller_are_two_payments(served):
     first = paid(served, "customer-1", "paybill-1", "500", "--account", "INV-7")
     second = paid(served, "customer-1", "paybill-1", "500", "--account", "INV-8")

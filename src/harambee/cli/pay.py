@@ -93,7 +93,7 @@ def pay(
     again, and ten tries are one payment.
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
-    from harambee.cli.payment_text import payee_shown, payment_text
+    from harambee.cli.payment_text import payee_shown, payment_text, reference_shown
     from harambee.ledger.kinds import MOVEMENTS, OrderKind
     from harambee.money.amounts import AmountError, parse_cents
 
@@ -125,7 +125,8 @@ def pay(
         names = {row.account: row.name for row in parties.demo()}
     known_as = names.get(payment.payee) if name is None else name.name
     other = payee_shown(payment.payee, payee, known_as)
-    text = payment_text(payment, other, balance_cents=balance)
+    reference = reference_shown(account, airtime_for)
+    text = payment_text(payment, other, balance_cents=balance, reference=reference)
     _tell(payment, known, text, as_json=as_json, wanted=("final",), name=name)
 
 

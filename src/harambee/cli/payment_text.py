@@ -16,6 +16,13 @@ def payee_shown(account: int, typed: str, name: str | None = None) -> Party:
     return Party(account, name, number)
 
 
+def reference_shown(account: str | None, airtime_for: str | None) -> str | None:
+    """Return what a text says a payment is for: an account at a biller, or whose airtime it is."""
+    if airtime_for is not None and looks_like_telephone(airtime_for):
+        return telephone(airtime_for)
+    return account
+
+
 def payment_text(
     payment: Payment,
     other: Party,
