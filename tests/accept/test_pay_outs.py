@@ -173,7 +173,7 @@ def test_the_command_pays_a_file_once_and_says_what_is_wrong_with_it(employer, t
     file.write_text(f"{employer.account},5\n0712345678,5\n")
     bad = harambee("pay-out", "employer", str(file), folder=employer.folder)
     assert "line 1: This is the paying account itself." in bad.stderr
-    assert "line 2: No account is registered under this telephone number." in bad.stderr
+    assert "line 2: No account is registered under this number." in bad.stderr
     for worker in employer.workers[:5]:
         url = employer.urls()[1]
         assert (
