@@ -225,15 +225,15 @@ class Service:
             claims = entries[entries["revenue_previous"] == NO_ACCOUNT_SLOT]
             return np.asarray(claims[:CLAIMS_RECOGNISED_MAX].copy())
 
-        found = await self._archive.orders(await self._ask(question))
+        found = await self._archive.orders(await self.ask(question))
         return bool((_bodies(found) == _bodies(claim)).all(axis=1).any())
 
     async def slot(self, payer: int, sequence: int, wait_ms: int) -> Slot:
         """Say what is final in a slot; wait for it at most `wait_ms`."""
-        place, state = await self._ask(_slot_question(payer, sequence))
+        place, state = await self.ask(_slot_question(payer, sequence))
         if state in (State.PENDING, State.UNKNOWN) and wait_ms:
             await self._tickets.watch(payer, sequence, wait_ms / 1_000)
-            place, state = await self._ask(_slot_question(payer, sequence))
+            place, state = await self.ask(_slot_question(payer, sequence))
         if place is None:
             return Slot(state, None)
         return Slot(State.FINAL, (await self._archive.orders(place)).tobytes())
@@ -257,7 +257,7 @@ class Service:
             found = ledger.entries[[entry for entry in entries if entry is not None]]
             return rows, found, skipped
 
-        rows, entries, skipped = await self._ask(question)
+        rows, entries, skipped = await self.ask(question)
         found = np.zeros(len(keys), ORDER)
         found[rows] = await self._archive.orders(entries)
         found["kind"][skipped] = SKIPPED_KIND
@@ -281,12 +281,12 @@ class Service:
                 found = part[part["revenue_previous"] != ROW_OF_TABLE]
             return found.copy(), at
 
-        entries, following = await self._ask(question)
+        entries, following = await self.ask(question)
         return await self._archive.orders(entries), following
 
     async def payees(self, payer: int, sequence: int) -> PayeeTable | None:
         """Return the PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
-        place, _ = await self._ask(_slot_question(payer, sequence))
+        place, _ = await self.ask(_slot_question(payer, sequence))
         if place is None:
             return None
         tables = await self._archive.tables(await self._archive.orders(place), place)
@@ -301,7 +301,7 @@ class Service:
 
     async def accounts(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.void]:
         """Return ACCOUNT records of many numbers; zero rows where there is none."""
-        return await self._ask(lambda replica: replica.ledger.records(numbers))
+        return await self.ask(lambda replica: replica.ledger.records(numbers))
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """Return the newest `limit` entries of an account, older than entry `before` if given."""
@@ -326,7 +326,7 @@ class Service:
                 found = found[: newer + limit]
             return int(account["balance"]), found, ledger.entries[found]
 
-        balance, numbers, entries = await self._ask(question)
+        balance, numbers, entries = await self.ask(question)
         lines: list[StatementLine] = []
         told = await self._lines(np.full(len(entries), number, np.uint32), numbers, entries)
         for line in told:
@@ -404,7 +404,7 @@ class Service:
         if joined != self._joined:
             # Counted before the question is asked: who joins meanwhile makes the answer old.
             joined = self._joined
-            pairs = await self._ask(question)
+            pairs = await self.ask(question)
             self._shops[region] = joined, pairs
         return np.ascontiguousarray(pairs["shop"][pairs["head_office"] == head_office])
 
@@ -419,7 +419,7 @@ class Service:
 
     async def alias(self, alias: bytes) -> int | None:
         """Return the account that a keyed hash names."""
-        found = await self._ask(lambda replica: replica.ledger.alias(alias))
+        found = await self.ask(lambda replica: replica.ledger.alias(alias))
         return None if found is None else found[0]
 
     def alias_of(self, msisdn: str) -> bytes:
@@ -434,7 +434,7 @@ class Service:
         if not regions:
             raise EnrolmentError("This super-agent has no region in which to open accounts.")
         payer = account_number(regions[0], POSITION_ENROLMENT)
-        return payer, await self._ask(lambda replica: replica.ledger.next_sequence(payer))
+        return payer, await self.ask(lambda replica: replica.ledger.next_sequence(payer))
 
     async def enrol(
         self, order_body: bytes, possession: bytes, msisdn: str | None, wait_ms: int
@@ -514,7 +514,7 @@ class Service:
                 paid[payee] = max(at, paid.get(payee, -1))
             return ledger.next_sequence(payer), paid
 
-        return await self._ask(question)
+        return await self.ask(question)
 
     # -- the whole --------------------------------------------------------------------------------
 
@@ -531,7 +531,7 @@ class Service:
                 "accounts": ledger.account_count,
             }
 
-        return await self._ask(question)
+        return await self.ask(question)
 
     async def evidence(self) -> dict[int, bytes]:
         """Return the evidence that this super-agent keeps, by culprit."""
@@ -630,19 +630,16 @@ class Service:
             raise UnavailableError(self._engine.trouble)
 
     async def ask(self, question: Callable[[Replica], T]) -> T:
-        """Ask the replica something, for what else runs beside this service in one process.
+        """Ask the replica something; what else runs beside this service in one process may ask too.
 
         The answer is of one consistent state, all of it durable; UnavailableError while there is none.
         """
-        return await self._ask(question)
+        self._demand_service()
+        return await asyncio.wrap_future(self._engine.ask(question))
 
     async def orders_at(self, entries: npt.NDArray[np.void]) -> Orders:
         """Return the ORDER (n,) that each ENTRY (n,) stands for, read from the journal."""
         return await self._archive.orders(entries)
-
-    async def _ask(self, question: Callable[[Replica], T]) -> T:
-        self._demand_service()
-        return await asyncio.wrap_future(self._engine.ask(question))
 
 
 class _Archive:
