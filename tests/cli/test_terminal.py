@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from harambee.cli.accounts import EAST_AFRICA
 from harambee.cli.main import COMMANDS, main
 from harambee.cli.terminal import FailureError, network_words, one_sentence, program
+from harambee.ledger.days import EAST_AFRICA
 from harambee.node.outbox import Outbox
 from harambee.node.texts import Text
 from harambee.texts.languages import Language

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
+from harambee.ledger.days import EAST_AFRICA
 from harambee.ledger.records import AccountKind
-from harambee.statements.sheet import EAST_AFRICA, Entry, Side, sheet_of
+from harambee.statements.sheet import Entry, Side, sheet_of
 
 ANNA, BEN, AGENT, OFFICE, SHOP = 16, 17, 18, 19, 20
 NAMES = {ANNA: "ANNA", BEN: "BEN", AGENT: "JAMII AGENCIES"}

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harambee.ledger.days import EAST_AFRICA
 from harambee.ledger.kinds import MOVEMENTS, PARTIES, OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.money.amounts import MAX_AMOUNT_CENTS
-from harambee.texts.confirmations import EAST_AFRICA, SEGMENTS_MAX, Facts, confirmation
+from harambee.texts.confirmations import SEGMENTS_MAX, Facts, confirmation
 from harambee.texts.gsm import is_gsm, segments
 from harambee.texts.languages import Language
 from harambee.texts.parties import Party

@@ -1,17 +1,17 @@
 """`harambee balance` and `harambee statement`: what an account holds, and what moved it."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from harambee.cli.terminal import json_option, network_option, print_json
+from harambee.ledger.days import EAST_AFRICA
 
 if TYPE_CHECKING:
     from harambee.handset.doors import Line
 
-EAST_AFRICA: Final = timezone(timedelta(hours=3))
 DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 FROM_DEFAULT: Final = click.core.ParameterSource.DEFAULT
 

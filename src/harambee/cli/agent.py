@@ -1,13 +1,14 @@
 """`harambee agent`: what an agent wants to see when the shop opens, and when it closes."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from harambee.cli.terminal import FailureError, json_option, network_option, print_json
+from harambee.ledger.days import EAST_AFRICA
 
 if TYPE_CHECKING:
     from harambee.cli.parties import Parties
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from harambee.handset.float_forecast import Outlook
     from harambee.handset.handset import Handset
 
-EAST_AFRICA: Final = timezone(timedelta(hours=3))
 PAGE_LINES: Final = 500
 PAGES_MAX: Final = 10
 """A busy shop does some hundred transactions a day; so many pages are more than a week of it."""

@@ -10,9 +10,9 @@ import click
 
 from harambee.cli.handset_use import handset_errors, read_parties, with_handset
 from harambee.cli.terminal import FailureError, one_sentence, print_json
+from harambee.ledger.days import EAST_AFRICA
 from harambee.money.amounts import format_cents
 from harambee.statements.sheet import (
-    EAST_AFRICA,
     Entry,
     Sheet,
     StatementError,

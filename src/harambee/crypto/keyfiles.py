@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from harambee.crypto.durable_files import sync_folder
 from harambee.crypto.rows import Rows, check_rows
 from harambee.crypto.signatures import SEED_BYTES, KeyPair
 
@@ -126,20 +127,11 @@ def _create(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
         message = f"cannot write {path}: {error.strerror}"
         raise KeyFileError(message) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable: a synced file whose name is lost is lost."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_private(path: Path, bytes_max: int | None) -> bytes:

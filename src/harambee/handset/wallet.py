@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from harambee.crypto import durable_files
 from harambee.crypto.hashing import digest
 from harambee.crypto.keyfiles import KeyFileError, StoredKey, read_key_file, write_key_file
 from harambee.crypto.signatures import KeyPair
@@ -199,19 +200,8 @@ def open_wallet(folder: Path, network: bytes) -> Wallet:
 
 
 def replace_file(file: Path, content: bytes) -> None:
-    """Write aside, sync, rename, sync the folder: the old content or the new one, never half."""
-    aside = file.with_name(f".{file.name}.new")
+    """Replace a file of a wallet durably, as a whole; WalletError leaves the old one in place."""
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(descriptor)
-        aside.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable_files.replace_file(file, content)
     except OSError as error:
         raise WalletError(f"Cannot write {file}: {error.strerror}.") from error

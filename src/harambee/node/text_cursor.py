@@ -5,7 +5,6 @@ than it stood when it was live. So the file has, beside the count, the names of 
 their blocks lie in the journal, which never changes.
 """
 
-import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from harambee.crypto.durable_files import replace_file
 
 FORMAT: Final = 1
 RECENT: Final = 2_048
@@ -82,19 +83,9 @@ class TextCursor:
     def write(self, blocks: int) -> None:
         """Make it durable, beside a journal of so many blocks; CursorError if the disk does not take it."""
         document = _Document(FORMAT, self.entries, blocks, b"".join(self.recent))
-        unfinished = self.file.with_suffix(".unfinished")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with unfinished.open("wb") as file:
-                file.write(msgspec.json.encode(document))
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.file)
-            folder = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self.file, msgspec.json.encode(document))
         except OSError as error:
             raise CursorError(f"{self.file} cannot be written: {error.strerror}") from error
 

@@ -7,14 +7,14 @@ it plus what came in less what went out, from the opening balance to the closing
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from enum import Enum, auto
 from typing import Final
 
+from harambee.ledger.days import EAST_AFRICA
 from harambee.ledger.records import AccountKind, excise_account, revenue_account
 from harambee.statements.details import OTHER, wording_of
 
-EAST_AFRICA: Final = timezone(timedelta(hours=3), "EAT")
 COMPLETED: Final = "Completed"
 CANCELLED: Final = "Cancelled"
 PERSONAL: Final = (AccountKind.CUSTOMER, AccountKind.POCHI)

@@ -1,9 +1,10 @@
 """A text, composed from facts: amounts as `Ksh1,000.00`, dates as `3/3/22 at 5:28 PM`, in EAT."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Final
 
+from harambee.ledger.days import EAST_AFRICA
 from harambee.ledger.outcomes import Outcome
 from harambee.money.amounts import format_cents
 from harambee.texts.gsm import fold, segments
@@ -13,7 +14,6 @@ from harambee.texts.reasons import reason
 from harambee.texts.wording import ENDS, OTHER_WORDS, WORDINGS, TextKind
 
 BRAND: Final = "Harambee"
-EAST_AFRICA: Final = timezone(timedelta(hours=3), "EAT")
 SEGMENTS_MAX: Final = 2
 """No text takes more, whatever names and amounts it has; a test holds the wording to it."""
 _LONG_BRAND: Final = 16
