@@ -51,7 +51,9 @@ def receipt_of(genesis, body, index, salt=1):
     """What a super-agent signs over a final order."""
     epoch = genesis.committee.epoch.to_bytes(4, "little")
     prefix = signed_prefix(TAG_RECEIPT, genesis.network) + epoch
-    return Receipt(index, sign(key_of(index, salt), prefix + order_id(genesis.network, body) + b"\0"))
+    return Receipt(
+        index, sign(key_of(index, salt), prefix + order_id(genesis.network, body) + b"\0")
+    )
 
 
 def proof_of(genesis, body, signers=None):

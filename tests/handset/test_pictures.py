@@ -146,7 +146,9 @@ def test_bytes_are_counted_first_of_all():
     assert "larger than 16 MiB" in refused(PNG + bytes(PICTURE_BYTES_MAX))
 
 
-@pytest.mark.parametrize("content", [b"", b"\0", b"GIF89a", b"BM", b"%PDF-1.7", png_of(40, 40), PNG[:99]])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0", b"GIF89a", b"BM", b"%PDF-1.7", png_of(40, 40), PNG[:99]]
+)
 def test_what_is_no_picture_is_refused(content):
     refused(content)
 
@@ -164,6 +166,7 @@ def test_a_damaged_picture_is_refused_or_says_what_it_said(picture, data):
     if data.draw(st.booleans()):
         damaged = damaged[: data.draw(st.integers(0, len(damaged)))]
     try:
-        assert read_picture(damaged) == TEXT
-    except ProofError as error:
-        assert str(error).endswith(".")
+        said = read_picture(damaged)
+    except ProofError:
+        return
+    assert said == TEXT

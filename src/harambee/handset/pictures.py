@@ -25,6 +25,7 @@ FORMATS: Final = ("PNG", "JPEG", "WEBP")
 SCALE: Final = 6
 """Pixels of a module: large enough to be read from a screen or from paper."""
 BORDER: Final = 4
+QR_CODES: Final = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 _DAMAGED: Final = (
     EOFError,
     IndexError,
@@ -70,7 +71,7 @@ def read_picture(content: bytes) -> str:
     if len(content) > PICTURE_BYTES_MAX:
         raise ProofError(f"The picture is larger than {PICTURE_BYTES_MAX >> 20} MiB.")
     grey = _decoded(content)
-    codes = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCode)
+    codes = zxingcpp.read_barcodes(grey, formats=QR_CODES)
     proofs = {code.text for code in codes if code.text.startswith(BEGINS)}
     if not proofs:
         raise ProofError("There is no proof in this picture that can be read.")

@@ -62,9 +62,7 @@ async def collect_proof_of_code(genesis: Genesis, doors: Sequence[Door], code: s
         raise HandsetError("This is no receipt code of this network.")
     apart = sequences(genesis.regions)
     try:
-        following = await believed(
-            genesis, doors, lambda door: _next_sequence(door, content.payer)
-        )
+        following = await believed(genesis, doors, lambda door: _next_sequence(door, content.payer))
     except DisagreementError as error:
         raise HandsetError(str(error)) from error
     # The payment itself may be one that those who answered have not applied yet.
