@@ -59,19 +59,18 @@ def test_a_proof_is_of_w_honest_words(scene, words, signers):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("dead dead dead dead", "No super-agent can be reached: agent-3 cannot be reached."),
-        ("dead dead dead honest", "Too few super-agents answer: 1, and 2 must agree."),
-        ("lying lying lying honest", "Too few super-agents answer: 1, and 2 must agree."),
-        ("foreign foreign foreign foreign", "agent-0 serves another network than this handset's."),
-        ("honest eager dead dead", "The super-agents do not agree; try again in a moment."),
+        ("dead dead dead dead", r"No super-agent can be reached: agent-\d cannot be reached\."),
+        ("dead dead dead honest", r"Too few super-agents answer: 1, and 2 must agree\."),
+        ("lying lying lying honest", r"Too few super-agents answer: 1, and 2 must agree\."),
+        ("foreign foreign foreign foreign", r"agent-\d serves another network than this handset's\."),
+        ("honest eager dead dead", r"The super-agents do not agree; try again in a moment\."),
     ],
 )
 def test_fewer_than_w_prove_nothing_and_it_says_so(scene, words, said):
     here = scene(words)
     final_in(here)
-    with pytest.raises(HandsetError) as caught:
+    with pytest.raises(HandsetError, match=f"^{said}$"):
         collected(here)
-    assert str(caught.value) == said
 
 
 def test_what_is_not_final_has_no_proof_whatever_one_liar_signs(scene):
