@@ -62,7 +62,10 @@ def test_a_proof_is_of_w_honest_words(scene, words, signers):
         ("dead dead dead dead", r"No super-agent can be reached: agent-\d cannot be reached\."),
         ("dead dead dead honest", r"Too few super-agents answer: 1, and 2 must agree\."),
         ("lying lying lying honest", r"Too few super-agents answer: 1, and 2 must agree\."),
-        ("foreign foreign foreign foreign", r"agent-\d serves another network than this handset's\."),
+        (
+            "foreign foreign foreign foreign",
+            r"agent-\d serves another network than this handset's\.",
+        ),
         ("honest eager dead dead", r"The super-agents do not agree; try again in a moment\."),
     ],
 )
