@@ -52,7 +52,7 @@ from harambee.handset.orders import (
     sign_possession,
     today,
 )
-from harambee.handset.receipt_code import receipt_code
+from harambee.handset.receipt_code import code_of
 from harambee.handset.receipts import Receipt
 from harambee.handset.settlement import Decision, Settlement, SlotOfOrders
 from harambee.handset.telephone import TelephoneError, telephone
@@ -474,7 +474,7 @@ class Handset:
             kind=body.kind,
             order=order,
             order_id=name,
-            receipt_code=receipt_code(body.payer, body.sequence, body.day, self.genesis.regions),
+            receipt_code=code_of(order, self.genesis.regions),
             outcome=Outcome.ACCEPTED if status is PaymentStatus.FINAL else reason,
             receipts=decision.receipts if decision.final_id == name else (),
             via=decision.via,

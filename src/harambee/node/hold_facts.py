@@ -132,9 +132,7 @@ async def is_final_ending(ask: Ask, order: np.void) -> bool:
     return found.order is not None and found.order[:BODY_BYTES] == order.tobytes()[:BODY_BYTES]
 
 
-async def open_holds(
-    ask: Ask, account: int, limit: int, after: SlotKey | None
-) -> list[OpenHold]:
+async def open_holds(ask: Ask, account: int, limit: int, after: SlotKey | None) -> list[OpenHold]:
     """Return open holds of an account, as payer and as payee, ascending by their slots."""
 
     def question(replica: Replica) -> list[OpenHold]:
