@@ -31,7 +31,7 @@ class Side(StrEnum):
 
 def check_text(proven: Proven, text: str) -> Side:
     """Return whose text of this payment it is; ProofError, with one sentence, if it is none of it."""
-    sides = dict(zip(Side, TOLD.get(proven.kind, (None, None)), strict=True))
+    sides = dict(zip(Side, TOLD.get(proven.movement, (None, None)), strict=True))
     kinds = {kind: side for side, kind in sides.items() if kind is not None}
     readings = read_text(text, kinds)
     if not readings:
@@ -73,7 +73,7 @@ def _says_payees_amount(proven: Proven) -> bool:
 def _may_show(proven: Proven, shown: str | None, side: Side, other: int) -> bool:
     """Say whether the other side may be shown so; a number of a shop may be its public one."""
     found = None if shown is None else _NUMBERED.fullmatch(shown)
-    movement = MOVEMENTS[proven.kind]
+    movement = MOVEMENTS[proven.movement]
     kinds = movement.payees if side is Side.PAYER else movement.payers
     return found is None or not set(kinds) <= set(LIMITED) or int(found[1]) == other
 

@@ -16,13 +16,15 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from harambee.handset.base45 import Base45Error, decode, encode, text_length
 from harambee.handset.holds import slot_named
 from harambee.handset.orders import OrderBody, order_id
 from harambee.handset.receipt_code import code_of
 from harambee.handset.receipts import Receipt
 from harambee.ledger.kinds import ENDINGS, MOVEMENTS, OrderKind
-from harambee.ledger.records import BODY_BYTES
+from harambee.ledger.records import BODY_BYTES, NAMED_HOLD
 from harambee.money.amounts import format_cents
 from harambee.protocol.genesis import Genesis
 
@@ -94,6 +96,11 @@ class Proven:
     order_id: bytes
     signers: tuple[str, ...]
     """The names of the super-agents that signed."""
+
+    @property
+    def movement(self) -> OrderKind:
+        """The payment that it is: of a release, what was held for; else its own kind."""
+        return _movement_of(self.kind, self.reference)
 
     @property
     def moves_money(self) -> bool:
@@ -230,6 +237,13 @@ def _proven(genesis: Genesis, body: OrderBody, name: bytes, signers: tuple[str, 
         order_id=name,
         signers=signers,
     )
+
+
+def _movement_of(kind: OrderKind, reference: bytes) -> OrderKind:
+    if kind is not OrderKind.RELEASE:
+        return kind
+    named = np.frombuffer(reference, NAMED_HOLD)[0]
+    return OrderKind(int(named["movement"]))
 
 
 def _lowered(sentence: str) -> str:
