@@ -86,17 +86,13 @@ def hold(
         payment, balance = with_handset(known, wallet, via, held)
     tell_payment(payment, known, parties, payee, as_json=as_json, balance=balance)
     if not as_json:
-        click.echo(how_to_end(payer, payment, authorise=authorise))
-
-
-def how_to_end(payer: str, payment: "Payment", *, authorise: bool = False) -> str:
-    """Return how a hold that was made is released and voided, as commands."""
-    code = payment.receipt_code
-    if authorise:
-        return f"They take it with `harambee release TO {code} AMOUNT`."
-    return (
-        f"`harambee release {payer} {code}` sends it; `harambee void {payer} {code}` takes it back."
-    )
+        code = payment.receipt_code
+        click.echo(
+            f"`harambee release {payee} {code} [AMOUNT]` takes it."
+            if authorise
+            else f"`harambee release {payer} {code}` sends it; `harambee void {payer} {code}` takes "
+            "it back."
+        )
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

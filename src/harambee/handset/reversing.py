@@ -32,6 +32,8 @@ async def refund(handset: Handset, named: str, amount_cents: int | None = None) 
 async def ask(handset: Handset, named: str, amount_cents: int | None = None) -> Payment:
     """Ask for a payment back, all of it or so much."""
     original = await _original(handset, named, OrderKind.ASK_REVERSAL)
+    if (await state_of(handset, original)).asked_cents:
+        raise HandsetError("This payment was asked back already; that is done once.")
     cents = await _paid_cents(handset, original) if amount_cents is None else amount_cents
     return await _say(handset, OrderKind.ASK_REVERSAL, original, cents)
 
@@ -39,12 +41,18 @@ async def ask(handset: Handset, named: str, amount_cents: int | None = None) -> 
 async def refuse(handset: Handset, named: str) -> Payment:
     """Refuse to give a payment back."""
     original = await _original(handset, named, OrderKind.REFUSE_REVERSAL)
+    _demand_asked(state := await state_of(handset, original))
+    if state.refused:
+        raise HandsetError("You have refused already to give this payment back.")
     return await _say(handset, OrderKind.REFUSE_REVERSAL, original, 0)
 
 
 async def dispute(handset: Handset, named: str) -> Payment:
     """Dispute a payment that was asked back."""
     original = await _original(handset, named, OrderKind.DISPUTE)
+    _demand_asked(state := await state_of(handset, original))
+    if state.disputed:
+        raise HandsetError("You have disputed this payment already.")
     return await _say(handset, OrderKind.DISPUTE, original, 0)
 
 
@@ -76,6 +84,11 @@ async def _original(handset: Handset, named: str, kind: OrderKind) -> OrderBody:
         side = "made" if kind in ASKS else "received"
         raise HandsetError(f"Only who {side} this payment can do that: account {signer}.")
     return original
+
+
+def _demand_asked(state: ReversalView) -> None:
+    if not state.asked_cents:
+        raise HandsetError("Nobody has asked for this payment back.")
 
 
 async def _paid_cents(handset: Handset, original: OrderBody) -> int:
