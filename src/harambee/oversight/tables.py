@@ -120,7 +120,7 @@ def table(file: Path, columns: Sequence[Column]) -> Iterator[Sink]:
     """
     kind = FORMATS.get(file.suffix.lower())
     if kind is None:
-        raise TableError(f"{file.name} is neither a .csv nor a .parquet file")
+        raise TableError(f"the file {file.name} is neither a .csv nor a .parquet file")
     aside = file.with_name(f".{file.name}.new")
     try:
         with aside.open("wb") as opened:
