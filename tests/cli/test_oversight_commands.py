@@ -118,7 +118,9 @@ def test_a_forger_is_named(busy):
     busy.ledger.days_on = 2
     busy.ledger.lies[2] = lambda close: replace(close, day=close.day + 1)
     document = last_json(busy.run("close-day", DATE, "--json"))
-    assert document["differing"] == [{"super_agent": names_of(busy)[2], "by": "it is of another day"}]
+    assert document["differing"] == [
+        {"super_agent": names_of(busy)[2], "by": "it is of another day"}
+    ]
 
 
 def test_nobody_answers(served):
@@ -135,7 +137,9 @@ def test_a_day_ahead_is_no_day_yet(served):
     assert "says: This day has not begun" in result.stderr
 
 
-@pytest.mark.parametrize("words", [("2026-13-01",), ("tomorrow",), ("65536",), ("٣",), ("1969-12-31",)])
+@pytest.mark.parametrize(
+    "words", [("2026-13-01",), ("tomorrow",), ("65536",), ("٣",), ("1969-12-31",)]
+)
 def test_what_is_no_day_is_wrong_usage(served, words):
     result = served.run("close-day", *words)
     assert result.exit_code == 2
@@ -296,7 +300,10 @@ def test_accounts_are_of_today_only_and_files_of_two_sorts(busy, tmp_path):
     day = day_text(TODAY - 1)
     result = busy.run("export", day, "--what", "accounts-by-kind", "-o", str(tmp_path / "x.csv"))
     assert result.exit_code == 1
-    assert result.stderr == f"What accounts hold is known of now only: ask for {DATE}, which is today.\n"
+    assert (
+        result.stderr
+        == f"What accounts hold is known of now only: ask for {DATE}, which is today.\n"
+    )
     result = busy.run("export", DATE, "-o", str(tmp_path / "x.txt"))
     assert (result.exit_code, result.stderr) == (
         1,

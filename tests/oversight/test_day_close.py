@@ -105,9 +105,7 @@ def test_who_differs_is_named_and_by_what():
     ]
     flows = close_of(flows_digest=bytes(32))
     assert differences(CLOSE, flows, name) == ["other flows between the same positions"]
-    fewer = close_of(
-        parties=PARTIES[:4], positions_cents=(0, 0, 0, 0), balances_cents=(0, 0, 0, 0)
-    )
+    fewer = close_of(parties=PARTIES[:4], positions_cents=(0, 0, 0, 0), balances_cents=(0, 0, 0, 0))
     assert differences(CLOSE, fewer, name) == ["other parties"]
 
 

@@ -22,13 +22,19 @@ from tests.ledger.town import (
     payments_in,
 )
 
-from harambee.ledger.kinds import MOVEMENTS
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import Applied
 from harambee.ledger.records import ORDER, PAYEE, REGION_ACCOUNTS
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.node.day_books import Books
 from harambee.oversight.day_close import read_close, read_flows
-from harambee.oversight.flows import ORDERS_AT_ONCE, excise_cents_of, flows_of
+from harambee.oversight.flows import (
+    ORDERS_AT_ONCE,
+    FlowReader,
+    NotFinalError,
+    Splitter,
+    excise_cents_of,
+)
 from harambee.oversight.settlement_parties import Party, SettlementParties
 
 OWNERS = [[0], [1]]
@@ -127,7 +133,7 @@ def test_what_each_movement_moves_between_parties(story, expected):
     tables = tables_by_row([order], town.tables)
     moved = {
         (flow.payer, flow.payee): flow.cents
-        for flow in flows_of(order_records([order]), tables, parties, tariffs)
+        for flow in FlowReader(parties, tariffs).flows(order_records([order]), tables)
     }
     assert moved == expected
     change = [b - a for a, b in zip(before, holdings(town.ledger, parties), strict=True)]
@@ -137,7 +143,7 @@ def test_what_each_movement_moves_between_parties(story, expected):
     assert not any(change)
 
 
-SEEN = set()
+SEEN: set[int] = set()
 """Every kind that the property below has seen applied."""
 
 
@@ -147,7 +153,9 @@ def test_positions_add_up_to_zero_and_are_what_changed_in_the_ledger(seed, data)
     pick = random.Random(seed).choice
     books = any_books(pick)
     ledger = ledger_of(books)
-    tables = [np.array([tuple(r) for r in table], PAYEE).tobytes() for table in books.tables.values()]
+    tables = [
+        np.array([tuple(r) for r in table], PAYEE).tobytes() for table in books.tables.values()
+    ]
     parties = parties_of()
     before = holdings(ledger, parties)
     orders = [any_order(pick, books, AMOUNTS) for _ in range(60)]
@@ -240,4 +248,21 @@ def test_excise_is_what_the_ledger_credits_to_the_tax_account():
         order, _ = town.order(line.split())
         assert town.apply(order) is Applied.APPLIED
         credited = int(town.ledger.accounts["balance"][taxes].sum() - before)
-        assert excise_cents_of(order_records([order]), tariffs).tolist() == [credited], line
+        assert excise_cents_of(order_records([order]), Splitter(tariffs)).tolist() == [credited], (
+            line
+        )
+
+
+_ANYTHING = st.binary(min_size=128, max_size=128 * 3).map(lambda b: b[: len(b) // 128 * 128])
+
+
+@given(_ANYTHING, st.sampled_from([0, *OrderKind]), st.sampled_from([0, 1, 2]))
+def test_orders_of_a_liar_are_refused_in_a_sentence_or_taxed(data, kind, tariff):
+    orders = np.frombuffer(data, ORDER).copy()
+    orders["kind"], orders["tariff"] = kind, tariff
+    try:
+        found = excise_cents_of(orders, Splitter({1: TARIFF, 2: ALL_SERVICES}))
+    except NotFinalError:
+        return
+    assert found.shape == orders.shape
+    assert found.min() >= 0

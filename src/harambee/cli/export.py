@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harambee.oversight.flags import Flag
+    from harambee.oversight.flows import Splitter
     from harambee.oversight.inquiry import Inquirer
 
 ORDER_COLUMNS = [
@@ -83,12 +84,15 @@ def export(day: int, target: Path, what: str, via: str | None, folder: Path, as_
       harambee export 2026-11-27 --what positions -o positions.parquet
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.oversight.day_close import CloseError
+    from harambee.oversight.flows import NotFinalError
     from harambee.oversight.inquiry import NoAnswerError
 
     columns, write = _WRITERS[what]
     seen = watched(folder, as_json=as_json)
     with (
-        one_sentence(NoAnswerError, TableError, CloseError, OSError, as_json=as_json),
+        one_sentence(
+            NoAnswerError, TableError, CloseError, NotFinalError, OSError, as_json=as_json
+        ),
         table(target, columns) as sink,
     ):
         counted = _Counted(sink)
@@ -118,12 +122,17 @@ class _Counted:
 
 
 async def _write_orders(seen: Watched, inquirer: "Inquirer", day: int, sink: Sink) -> None:
+    from harambee.oversight.flows import Splitter
+
+    splitter = Splitter({tariff.version: tariff for tariff in seen.known.genesis.tariffs})
     async for page in inquirer.day_orders(day):
-        sink.write(_order_rows(seen, page))
+        sink.write(_order_rows(seen, page, splitter))
 
 
-def _order_rows(seen: Watched, page: "npt.NDArray[np.void]") -> list[tuple[Value, ...]]:
-    """Return the rows of a FINAL_ORDER page; TableError where this version cannot read one."""
+def _order_rows(
+    seen: Watched, page: "npt.NDArray[np.void]", splitter: "Splitter"
+) -> list[tuple[Value, ...]]:
+    """Return the rows of a FINAL_ORDER page; NotFinalError where one cannot be final."""
     from datetime import UTC, datetime, timedelta
 
     from harambee.handset.receipt_code import receipt_code
@@ -133,13 +142,7 @@ def _order_rows(seen: Watched, page: "npt.NDArray[np.void]") -> list[tuple[Value
 
     genesis = seen.known.genesis
     orders = page["order"]
-    tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
-    try:
-        excise = excise_cents_of(orders, tariffs).tolist()
-    except (KeyError, AssertionError) as error:
-        raise TableError(
-            "an order names a tariff that this network's genesis does not have"
-        ) from error
+    excise = excise_cents_of(orders, splitter).tolist()
     began = datetime.fromtimestamp(0, UTC)
     rows: list[tuple[Value, ...]] = []
     fields = ("payer", "payee", "amount", "fee", "sequence", "kind", "tariff", "day")

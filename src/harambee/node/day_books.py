@@ -16,7 +16,7 @@ import numpy.typing as npt
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import ROW_OF_TABLE
 from harambee.oversight.day_close import DayClose, flows_digest, write_flows
-from harambee.oversight.flows import flows_of
+from harambee.oversight.flows import FlowReader
 from harambee.oversight.settlement_parties import SettlementParties
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Books:
         """Nothing is read yet."""
         self.parties: Final = SettlementParties.of(genesis)
         self._genesis = genesis
-        self._tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
+        tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
+        self._reader = FlowReader(self.parties, tariffs)
         self._days: defaultdict[int, DayBook] = defaultdict(DayBook)
 
     def take(
@@ -62,7 +63,7 @@ class Books:
         `tables` are the payee tables of the bulk orders among them, by row.
         """
         # Computed in full before anything is entered, so that a failure enters nothing twice.
-        flows = list(flows_of(orders, tables, self.parties, self._tariffs))
+        flows = list(self._reader.flows(orders, tables))
         days = orders["day"]
         for day in np.unique(days).tolist():
             own = entries[days == day]

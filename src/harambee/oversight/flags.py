@@ -179,9 +179,9 @@ def _limited_payments(day: Day) -> tuple[Orders, Rows, Rows]:
 def below_limit(day: Day) -> Iterator[Flag]:
     """Several payments of one account lie just below the limit for one payment."""
     paid, once, _ = _limited_payments(day)
-    cents = paid["amount"].astype(np.int64)
-    # Whole cents on both sides: nothing is rounded.
-    near = (once > 0) & (cents * WHOLE_BASIS_POINTS >= once * _value("near_basis_points"))
+    # The least whole cents that are so near.
+    least = -(-once * _value("near_basis_points") // WHOLE_BASIS_POINTS)
+    near = (once > 0) & (paid["amount"] >= least.astype(np.uint64))
     for account, rows in _grouped(paid["payer"][near]):
         if len(rows) >= _value("near_payments"):
             total = _cents(paid[near][rows])
