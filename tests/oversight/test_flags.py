@@ -113,6 +113,12 @@ def test_the_pattern_is_found(rule, rows, earlier):
             [(Kind.DEPOSIT, AGENT, ONE, 60_000_00), (Kind.WITHDRAW, ONE, AGENT, 53_000_00)],
             [],
         ),
+        # Most of it was there before.
+        (
+            "pass_through",
+            [(Kind.DEPOSIT, AGENT, ONE, 60_000_00), (Kind.WITHDRAW, ONE, AGENT, 70_000_00)],
+            [],
+        ),
         ("pass_through", [send(100, ONE, 40_000_00), send(ONE, 101, 40_000_00)], []),
         # A till is there to be paid and to pay out.
         (

@@ -62,6 +62,9 @@ THRESHOLDS: Final[dict[str, Threshold]] = {
         50_000_00, "below it are wages and market days, which go as they come"
     ),
     "through_basis_points": Threshold(9_000, "what is left is about the charges"),
+    "through_most_basis_points": Threshold(
+        11_000, "whoever lets out much more than came in spends what was there before"
+    ),
     "young_days": Threshold(DAYS_BEFORE, "so far back enrolments are read"),
     "new_counterparties": Threshold(
         10, "a new customer's first week has a few shops and relatives, not ten people in a day"
@@ -255,8 +258,9 @@ def pass_through(day: Day) -> Iterator[Flag]:
     leaving = {account: _cents(paid[rows]) for account, rows in _grouped(paid["payer"])}
     for account, rows in _grouped(came["payee"]):
         total, left = _cents(came[rows]), leaving.get(account, 0)
-        enough = total >= _value("through_cents")
-        if enough and left * WHOLE_BASIS_POINTS >= total * _value("through_basis_points"):
+        least, most = _value("through_basis_points"), _value("through_most_basis_points")
+        passes = total * least <= left * WHOLE_BASIS_POINTS <= total * most
+        if total >= _value("through_cents") and passes:
             yield Flag(
                 "pass_through",
                 account,
