@@ -144,6 +144,7 @@ class DayBooks:
                     self.books.take(orders, own, tables)
                     # Exactly what was entered: what fails in between is read again, and nothing twice.
                     self.read_up_to = int(own[-1]) + 1
+                    await asyncio.sleep(0)  # customers wait in this thread too
                 self.read_up_to = end
 
     def _question(self, replica: "Replica") -> tuple[Orders, npt.NDArray[np.int64], int, bool]:
