@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from tests.cli.conftest import Desk
 
 from harambee.cli.export import ACCOUNT_COLUMNS, FLAG_COLUMNS, ORDER_COLUMNS, POSITION_COLUMNS
 from harambee.cli.watching import day_text
@@ -68,7 +69,9 @@ def test_a_day_is_settled_and_the_file_proves_it_to_who_asks_nobody(busy, tmp_pa
     file = tmp_path / "day.close"
     result = busy.run("close-day", DATE, "-o", str(file))
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.endswith(f"Signed alike by {', '.join(names_of(busy))}.\nSettled.\n")
+    assert result.stdout.endswith(
+        f"Signed alike by {', '.join(names_of(busy))}.\nSettled.\nAll signatures are in {file}.\n"
+    )
     for index in range(4):
         busy.stop(index)
     checked = busy.run("close-day", "--check", str(file), "--json")
@@ -112,6 +115,22 @@ def test_who_differs_and_who_is_missing_is_said(busy, tmp_path):
     assert unsettled.stderr == (
         f"{DATE} is not settled: 2 of the 3 super-agents that are needed have signed the same.\n"
     )
+
+
+def test_without_flows_no_file_is_written(busy, tmp_path, monkeypatch):
+    async def other_flows(desk, day):
+        return b""
+
+    busy.ledger.days_on = 2
+    monkeypatch.setattr(Desk, "flows", other_flows)
+    file = tmp_path / "day.close"
+    result = busy.run("close-day", DATE, "-o", str(file))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Nobody tells the flows of {DATE}, so no file is written.\n",
+    )
+    assert not file.exists()
+    assert busy.run("close-day", DATE).exit_code == 0, "the day is settled all the same"
 
 
 def test_a_forger_is_named(busy):

@@ -86,11 +86,16 @@ def close_day(
     else:
         asked = days_ago(GRACE_DAYS) if day is None else day
         found = seen.ask(lambda inquirers: _fetch(seen, inquirers, asked))
-    if target is not None and found.outcome is not None and found.outcome.agreed is not None:
-        with one_sentence(OSError, as_json=as_json):
-            target.write_bytes(write_file(found.outcome, found.flows))
     sentence = _why_not_settled(seen, found)
     document = _document(seen, found)
+    if target is not None and found.outcome is not None and found.outcome.agreed is not None:
+        if found.cells is None:
+            # Without them the file could not be checked.
+            sentence = f"Nobody tells the flows of {day_text(found.day)}, so no file is written."
+        else:
+            with one_sentence(OSError, as_json=as_json):
+                target.write_bytes(write_file(found.outcome, found.flows))
+            document |= {"file": str(target)}
     if as_json:
         print_json(document | {"sentence": sentence})
     else:
@@ -255,3 +260,5 @@ def _show(document: dict[str, Any]) -> None:
         click.echo(f"{row['super_agent']} is missing: {row['why']}.")
     if document["status"] == "settled":
         click.echo("Settled.")
+    if "file" in document:
+        click.echo(f"All signatures are in {document['file']}.")

@@ -217,7 +217,7 @@ def flag_row(seen: Watched, day: int, flag: "Flag") -> tuple[Value, ...]:
 
 
 async def _write_accounts(seen: Watched, inquirer: "Inquirer", day: int, sink: Sink) -> None:
-    from harambee.ledger.records import KIND_MASK
+    from harambee.ledger.records import KIND_MASK, POSITION_BITS
     from harambee.oversight.day_reading import KINDS, accounts_of
 
     _, today = await inquirer.network()
@@ -233,12 +233,10 @@ async def _write_accounts(seen: Watched, inquirer: "Inquirer", day: int, sink: S
                 row = sums.setdefault((region, int(kind)), [0, 0])
                 row[0] += len(own)
                 row[1] += sum(own)
-    members = seen.known.genesis.committee.members
-    home = {region: member.name for member in members for region in member.regions}
     names = {int(kind): kind.name.lower() for kind in KINDS}
     sink.write(
         [
-            (day_text(day), home[region], region, names[kind], count, cents)
+            (day_text(day), seen.home(region << POSITION_BITS), region, names[kind], count, cents)
             for (region, kind), (count, cents) in sorted(sums.items())
         ]
     )

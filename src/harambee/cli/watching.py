@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -79,9 +80,12 @@ class Watched:
 
     def home(self, account: int) -> str:
         """Return the name of the super-agent whose account it is; empty where nobody's."""
-        region = region_of(account)
+        return self._homes.get(region_of(account), "")
+
+    @cached_property
+    def _homes(self) -> dict[int, str]:
         members = self.known.genesis.committee.members
-        return next((member.name for member in members if region in member.regions), "")
+        return {region: member.name for member in members for region in member.regions}
 
     def ask(self, use: Callable[[list[Inquirer]], Awaitable[T]]) -> T:
         """Run `use` with everybody who can be asked."""
