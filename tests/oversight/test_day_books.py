@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ledger.town import ALL_SERVICES, Town, order_records
-from tests.oversight.test_positions import genesis_of, holdings, openings
+from tests.ledger.town import ALL_SERVICES, Town, openings, order_records
+from tests.oversight.test_positions import genesis_of, holdings
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Applied
