@@ -177,9 +177,9 @@ def test_a_slot_says_final_other_or_unknown(client, port, order):
     path = f"/v1/orders/{PAYER}/7"
     plain = ask(client, "GET", path).document
     assert (plain["state"], plain["order"]["amount_cents"]) == ("final", 500)
-    assert "receipt" not in plain
     mine = ask(client, "GET", path, query=f"id={own}&wait_ms=5".encode()).document
     assert (mine["state"], mine["receipt"]["super_agent"]) == ("final", 0)
+    assert plain == mine, "who does not know the order yet is told it with the same signature"
     theirs = ask(client, "GET", path, query=f"id={other}".encode()).document
     assert theirs["state"] == "other"
     assert "receipt" not in theirs

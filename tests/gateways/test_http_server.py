@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import socket
 from contextlib import asynccontextmanager
 
@@ -93,6 +94,11 @@ async def _ask_as_a_handset(port, order):
         assert view.receipt is not None
         assert view.receipt.holds(port.genesis, name)
         assert (await door.slot(PAYER, 7, bytes(32), 5)).other_id == name
+        final = await door.final_order(PAYER, 7, 5)
+        assert final is not None
+        assert final.body == order[:64]
+        assert final.receipt.holds(port.genesis, name)
+        assert await door.final_order(PAYER, 8, 5) is None
         (line,) = (await door.statement(PAYER, 5, None)).lines
         assert line.change_cents == -100
         assert (await door.enrolment()).account == (1 << 20) + 40
@@ -115,7 +121,7 @@ def test_a_handsets_door_understands_the_gateway(port, order):
     asyncio.run(_ask_as_a_handset(port, order))
 
 
-async def _ask_nonsense(answer):
+async def _ask_nonsense(answer, ask):
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": answer})
@@ -126,7 +132,7 @@ async def _ask_nonsense(answer):
     base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         async with open_doors([DoorAddress("agent-0", base)]) as (door,):
-            for question in (door.network(), door.account(1), door.offer(bytes(128), 0)):
+            for question in ask(door):
                 with pytest.raises(DoorError, match="nothing that can be understood"):
                     await question
     finally:
@@ -138,4 +144,56 @@ async def _ask_nonsense(answer):
     "answer", [b"", b"null", b"[" * 10_000, b"\xff" * 100, b"x" * (2 << 20), b'{"orders":[]}']
 )
 def test_a_door_that_answers_nonsense_is_only_a_door_to_pass_by(answer):
-    asyncio.run(_ask_nonsense(answer))
+    asyncio.run(
+        _ask_nonsense(
+            answer,
+            lambda door: (
+                door.network(),
+                door.account(1),
+                door.offer(bytes(128), 0),
+                door.final_order(1, 2, 0),
+            ),
+        )
+    )
+
+
+FINAL = {
+    "payer": 16,
+    "payee": 17,
+    "amount_cents": 500,
+    "fee_cents": 0,
+    "sequence": 7,
+    "kind": "send",
+    "tariff": 1,
+    "day": 20_781,
+    "options": "000000",
+    "reference": "00" * 32,
+}
+RECEIPT = {"super_agent": 0, "signature": "00" * 64}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"payer": -1},
+        {"payee": 2**32},
+        {"amount_cents": 2**64},
+        {"amount_cents": 10**400},
+        {"day": 65_536},
+        {"kind": "gift"},
+        {"kind": 1},
+        {"options": "00"},
+        {"options": "0000000"},
+        {"reference": "zz" * 32},
+        {"reference": "00" * 33},
+    ],
+)
+def test_an_order_that_is_none_is_nonsense(changes):
+    answer = json.dumps({"state": "final", "order": FINAL | changes, "receipt": RECEIPT}).encode()
+    asyncio.run(_ask_nonsense(answer, lambda door: [door.final_order(16, 7, 0)]))
+
+
+def test_a_receipt_that_is_none_is_nonsense():
+    for receipt in ({"super_agent": 0, "signature": "0"}, {"super_agent": "a"}, 5):
+        answer = json.dumps({"state": "final", "order": FINAL, "receipt": receipt}).encode()
+        asyncio.run(_ask_nonsense(answer, lambda door: [door.final_order(16, 7, 0)]))

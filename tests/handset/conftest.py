@@ -1,7 +1,7 @@
 """A network in memory: one truth, and doors that tell it, deny it, delay it or are dead."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from harambee.handset.doors import (
     AccountView,
     DoorError,
     EnrolmentView,
+    FinalOrder,
     Offered,
     SlotView,
     Statement,
@@ -172,6 +173,13 @@ class FakeDoor:
             return SlotView("final", None, self.receipt(name))
         return SlotView("other", found, None)
 
+    async def final_order(self, payer, sequence, wait_ms):
+        order = self.truth.final.get((payer, sequence))
+        if order is None:
+            return None
+        name = order_id(self.truth.genesis.network, order)
+        return FinalOrder(order[:64], self.receipt(name))
+
     async def enrolment(self):
         return EnrolmentView(self.index << 20, 40, (self.index << 20) + 40, TODAY)
 
@@ -228,6 +236,10 @@ class LyingDoor(FakeDoor):
         stolen = Receipt((self.index + 1) % 4, self.receipt(name).signature)
         return SlotView("final", None, stolen)
 
+    async def final_order(self, payer, sequence, wait_ms):
+        told = await super().final_order(payer, sequence, wait_ms)
+        return None if told is None else replace(told, receipt=Receipt(self.index, bytes(64)))
+
 
 class EagerDoor(FakeDoor):
     """Signs receipts for what is not final."""
@@ -238,6 +250,10 @@ class EagerDoor(FakeDoor):
 
     async def slot(self, payer, sequence, name, wait_ms):
         return SlotView("final", None, self.receipt(name))
+
+    async def final_order(self, payer, sequence, wait_ms):
+        body = OrderBody(payer, PAYEE, 9_999_00, 0, sequence, OrderKind.SEND, 1, TODAY).to_bytes()
+        return FinalOrder(body, self.receipt(order_id(self.truth.genesis.network, body)))
 
 
 class RefusingDoor(FakeDoor):

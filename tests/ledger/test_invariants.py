@@ -81,6 +81,8 @@ MEDDLING = [
     (invariants.nobody_but_issuers_is_below_zero, move("balance", 389_700_01, "bank")),
     (invariants.nobody_but_issuers_is_below_zero, move("balance", 1, "branch")),
     (invariants.no_money_lies_where_no_account_is, money_nowhere),
+    (invariants.what_is_held_is_held_by_holds, change("customer", "held", 1)),
+    (invariants.what_is_held_is_covered, change("customer", "held", 1_000_00)),
     (invariants.aliases_name_accounts, alias_to(24, 3)),
     (invariants.chains_end_within_the_log, change("customer", "last_entry", 1_000)),
     (invariants.every_change_of_a_balance_is_explained, move("balance", -1, "business")),
@@ -98,7 +100,7 @@ MEDDLING = [
     (invariants.a_head_office_is_joined_once, head_office_of("shop", None)),
     (invariants.aliases_only_move_on, alias_to(NUMBERS["customer"], 1)),
     (invariants.aliases_only_move_on, lost_alias),
-    (invariants.issuers_keep_their_limits, higher_limit),
+    (invariants.limits_change_in_slots_of_their_banks, higher_limit),
     (invariants.entries_are_only_appended, forget_entries),
 ]
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.ledger.town import Town
 
-from harambee.ledger import rules
+from harambee.ledger import house_rules, rules
 from harambee.ledger.outcomes import Outcome
 
 STORIES = {
@@ -30,8 +30,9 @@ STORIES = {
     """,
     "a kind of order that is not known": """
         0   customer neighbour 1.00                    -> KIND_UNKNOWN
-        20  customer neighbour 1.00                    -> KIND_UNKNOWN
-        64  customer neighbour 1.00                    -> KIND_UNKNOWN
+        31  customer neighbour 1.00                    -> KIND_UNKNOWN
+        63  customer neighbour 1.00                    -> KIND_UNKNOWN
+        71  customer neighbour 1.00                    -> KIND_UNKNOWN
         255 customer neighbour 1.00                    -> KIND_UNKNOWN
         255 #99      #99       0c unsigned             -> KIND_UNKNOWN
     """,
@@ -338,4 +339,7 @@ def test_the_order_of_the_rules_is_the_order_of_their_codes_but_for_later_ones()
 
 
 def test_rules_that_are_no_matter_of_the_books_are_judged_elsewhere():
-    assert set(Outcome) - {Outcome.ACCEPTED, *rules.RULES} == rules.JUDGED_ELSEWHERE
+    of_the_house = {outcome for asked in house_rules.HOUSE_RULES.values() for outcome, _ in asked}
+    of_the_house |= {outcome for outcome, _ in house_rules.SETTLING_RULES}
+    judged = {Outcome.ACCEPTED, *rules.RULES} | of_the_house
+    assert set(Outcome) - judged == rules.JUDGED_ELSEWHERE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledger.dice import any_books, any_order
+from tests.ledger.dice import ORDINARY, any_books, any_order
 from tests.ledger.town import (
     TODAY,
     after,
@@ -18,7 +18,7 @@ from tests.ledger.town import (
 
 from harambee.ledger import invariants, rules
 from harambee.ledger.invariants import Snapshot
-from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.kinds import MOVEMENTS
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.records import ORDER, PAYEE
 
@@ -139,7 +139,7 @@ def test_every_outcome_is_met_and_judged_alike():
         both = zip(orders, said, strict=True)
         accepted.update(order.kind for order, outcome in both if outcome is Outcome.ACCEPTED)
     assert met == {Outcome.ACCEPTED, *rules.RULES}
-    assert accepted == set(OrderKind)
+    assert accepted == set(ORDINARY)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

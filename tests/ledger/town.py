@@ -13,15 +13,18 @@ it pays: `bulk-pay-out business self 150.00 to customer=100.00+neighbour=50.00`.
 apply, and every time the readable rules must have said the same of the same books.
 """
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 
 from harambee.crypto.hashing import digest
-from harambee.ledger import invariants, rules
+from harambee.ledger import house_rules, invariants, rules
 from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
-from harambee.ledger.ledger import Ledger
+from harambee.ledger.ledger import Ledger, _tariff_arrays
 from harambee.ledger.outcomes import Applied, Outcome
-from harambee.ledger.payees import table_digest, tables_of
+from harambee.ledger.payees import document_digest, table_digest, tables_of
 from harambee.ledger.records import (
     ACCOUNT,
     LINE_FIELDS,
@@ -131,6 +134,10 @@ def books_of(ledger, tables=()):
         tariffs={tariff.version: tariff for tariff in ledger.tariffs},
         issuers=now.issuers,
         tables=payments_in(tables),
+        documents={document_digest(content): content for content in tables},
+        side=deepcopy(ledger.side),
+        originals=ledger._original,
+        key_days=ledger.key_days,
     )
 
 
@@ -144,12 +151,16 @@ def payments_in(tables):
     return {
         name: tuple(Payment(*row) for row in table.tolist())
         for name, table in tables_of(tables).items()
+        if table.dtype == PAYEE
     }
 
 
 def ledger_of(books, regions=REGIONS):
     """Return a ledger in that state, however it may have come about."""
     ledger = Ledger(regions, list(books.tariffs.values()))
+    ledger.side = deepcopy(books.side)
+    arrays = _tariff_arrays(ledger.tariffs, ledger.side.tariff_days)
+    ledger._prices, ledger._terms, ledger._limits = arrays
     bank = np.zeros(1, OPENING)
     bank["flags"] = AccountKind.BANK
     for number in books.issuers:
@@ -222,12 +233,19 @@ def apply_all(ledger, orders, position=0, tables=()):
 
 def after(books, effects):
     """Return the books with the effects in them."""
-    return Books(
-        {**books.accounts, **effects.accounts},
-        {**books.aliases, **effects.aliases},
-        books.tariffs,
-        books.issuers,
-        books.tables,
+    side = deepcopy(books.side)
+    for change in effects.side:
+        side.put(change)
+    tariffs = dict(books.tariffs)
+    if effects.tariff is not None:
+        tariffs[effects.tariff.version] = effects.tariff
+    return replace(
+        books,
+        accounts={**books.accounts, **effects.accounts},
+        aliases={**books.aliases, **effects.aliases},
+        tariffs=tariffs,
+        issuers={**books.issuers, **effects.issuers},
+        side=side,
     )
 
 
@@ -254,6 +272,9 @@ class Town:
         self.ledger = open_town((TARIFF, tariff) if tariff is not TARIFF else (TARIFF,))
         self.tables = []
         """Every payee table that came along, as bytes."""
+        self.told = []
+        """Every order that was applied, where it lies: at index 0 of a block at its place here."""
+        self.ledger.original_at = lambda position, _: order_records([self.told[position]])[0]
         self.heard = set()
         """Every outcome that a story has met."""
 
@@ -292,7 +313,9 @@ class Town:
         before = invariants.check(self.ledger, leave_out=invariants.RESTING_ON_VOTERS)
         (found,) = check_all(self.ledger, [order], TODAY, signed, proven, self.tables)
         books = books_of(self.ledger, self.tables)
-        said = rules.judge(order, books, TODAY, signature_holds=signed, possession_holds=proven)
+        said = house_rules.judge(
+            order, books, TODAY, signature_holds=signed, possession_holds=proven
+        )
         assert found is said, f"the kernel found {found.name}, the rules say {said.name}"
         assert Snapshot.of(self.ledger).records.tobytes() == before.records.tobytes()
         self.heard.add(found)
@@ -301,8 +324,9 @@ class Town:
     def apply(self, order):
         books = books_of(self.ledger, self.tables)
         before = Snapshot.of(self.ledger)
-        (found,) = apply_all(self.ledger, [order], tables=self.tables)
-        effects = rules.effects(order, books)
+        (found,) = apply_all(self.ledger, [order], len(self.told), self.tables)
+        self.told.append(order)
+        effects = house_rules.effects(order, books)
         assert found is effects.applied
         assert books_of(self.ledger, self.tables) == after(books, effects)
         invariants.check(self.ledger, before, leave_out=invariants.RESTING_ON_VOTERS)

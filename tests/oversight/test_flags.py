@@ -80,6 +80,11 @@ ENROLLED = (Kind.ENROL, 0, ONE, 0)
             [(Kind.CANCEL, ONE, ONE, 0)] * 5 + [send(ONE, 100)] * 10,
             [],
         ),
+        (
+            "churn",
+            [(Kind.REFUND, ONE, 100, 50_00)] * 3 + [(Kind.VOID, ONE, 100, 0)] * 2,
+            [],
+        ),
     ],
 )
 def test_the_pattern_is_found(rule, rows, earlier):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from tests.protocol.network import customers, make_ledger, make_order
 
+from harambee.ledger.kinds import Space
+from harambee.ledger.side_tables import subject_of_account
 from harambee.protocol.applying import Applier
 from harambee.protocol.slot import Slot
 
@@ -66,7 +68,9 @@ def test_all_are_applied_once_whatever_order_they_come_in(gapless, seed):
     for k, chain in enumerate(gapless):
         for sequence, order in enumerate(chain):
             if sequence == skipped.get(k):
-                assert in_order.skip_account(int(order["payer"][0]), sequence)
+                assert in_order.skip(
+                    Space.ACCOUNT, subject_of_account(int(order["payer"][0])), sequence
+                )
             else:
                 in_order.apply(order, 0, np.zeros(1, np.uint32))
     assert applier.ledger.digest() == in_order.digest()

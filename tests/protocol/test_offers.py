@@ -2,7 +2,7 @@
 
 from harambee.protocol.effects import Name
 from harambee.protocol.offers import Offers
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND
@@ -41,7 +41,7 @@ def test_a_clock_that_was_set_back_stops_nothing():
 
 def test_the_others_are_asked_where_a_dispute_goes_on_and_ever_more_rarely():
     offers = Offers()
-    slot, other = Slot(SPACE_ACCOUNT, bytes(4), 0), Slot(SPACE_ACCOUNT, bytes(4), 1)
+    slot, other = Slot.of_account(0, 0), Slot.of_account(0, 1)
     asked = [second for second in range(100) if offers.are_due(slot, second * SECOND)]
     assert asked == [2, 4, 8, 16, 32, 64]
     assert not offers.are_due(None, 200 * SECOND)

@@ -111,7 +111,7 @@ def test_payee_tables_read_back_under_the_names_that_orders_give_them():
 @pytest.mark.parametrize(
     ("attachments", "why"),
     [
-        (write_payees(1, TWO), "without its payee table"),
+        (write_payees(1, TWO), "without the payee table"),
         (write_payees(1, TWO) + write_payees(2, TWO), "not the one that its order names"),
         (TABLES + write_payees(1, TWO), "has its own"),
         (TABLES + write_payees(0, TWO), "not the one that its order names"),
@@ -120,7 +120,7 @@ def test_payee_tables_read_back_under_the_names_that_orders_give_them():
         (write_payees(1, TWO) + write_payees(2, b""), "length"),
         (write_payees(1, TWO) + write_payees(2, rows(PAYEES_MAX + 1)), "length"),
         (TABLES[:-1], "cut short"),
-        (TABLES + b"\x03" + bytes(15), "type that is not known"),
+        (TABLES + b"\x04" + bytes(15), "type that is not known"),
     ],
 )
 def test_a_bulk_pay_out_has_exactly_its_own_table_or_the_block_is_malformed(attachments, why):

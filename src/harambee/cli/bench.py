@@ -262,6 +262,17 @@ def pay_outs(payees: int, single: int, super_agents: int, seed: int, as_json: bo
         raise SystemExit(1)
 
 
+@bench.command()
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def receipts(rounds: int, seed: int, as_json: bool) -> None:
+    """Milliseconds to check a proof, from text and picture, of 4 and of 100 super-agents."""
+    from harambee.traffic.bench_receipts import bench_receipts
+
+    _tell(bench_receipts(rounds, seed), as_json=as_json)
+
+
 def _network(
     super_agents: int,
     accounts: int,

@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "pay-out": ("pay_out", "Pay everybody in a file."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
+    "receipt": ("receipt", "Show the proof that a payment is final."),
+    "verify": ("verify", "Check such a proof, without any network."),
     "texts": ("texts", "Show what was texted to customers."),
     "agent": ("agent", "Show an agent's float, cash, commission and book."),
     "float": ("float_sources", "Show how long float lasts, and who sells it nearby."),

@@ -16,9 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.handset.network_file import DoorAddress
-from harambee.handset.orders import PAYEE_ROW
+from harambee.handset.orders import (
+    NO_OPTIONS,
+    NO_REFERENCE,
+    PAYEE_ROW,
+    OrderBody,
+    OrderError,
+)
 from harambee.handset.places import Place
 from harambee.handset.receipts import Receipt, Refusal
+from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, AccountKind
 from harambee.money.tariff import FeeMode
@@ -122,6 +129,14 @@ class SlotView:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalOrder:
+    """An order that a door says is final, 64 bytes of body, and its signed word for it."""
+
+    body: bytes
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolmentView:
     """What a new account at this super-agent must put into its enrolment."""
 
@@ -214,6 +229,9 @@ class Door(Protocol):
     async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
         """Ask whether that order is final in the slot."""
 
+    async def final_order(self, payer: int, sequence: int, wait_ms: int) -> FinalOrder | None:
+        """Return what is final in a slot, or None if nothing is."""
+
     async def name_of(self, question: bytes) -> NameView:
         """Return a payee's masked name, to the account that signed the question."""
 
@@ -287,6 +305,43 @@ class _OrderName(msgspec.Struct):
 class _Slot(msgspec.Struct):
     state: str
     order: _OrderName | None = None
+    receipt: _Receipt | None = None
+
+
+class _Order(msgspec.Struct):
+    payer: int
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    sequence: int
+    kind: str
+    tariff: int
+    day: int
+    options: str
+    reference: str
+
+    def body(self) -> bytes:
+        """Return the 64 bytes; KeyError or ValueError for what no order says."""
+        options, reference = bytes.fromhex(self.options), bytes.fromhex(self.reference)
+        if (len(options), len(reference)) != (len(NO_OPTIONS), len(NO_REFERENCE)):
+            raise OrderError("A field of the order has another length.")
+        return OrderBody(
+            payer=self.payer,
+            payee=self.payee,
+            amount_cents=self.amount_cents,
+            fee_cents=self.fee_cents,
+            sequence=self.sequence,
+            kind=OrderKind[self.kind.upper()],
+            tariff=self.tariff,
+            day=self.day,
+            options=options,
+            reference=reference,
+        ).to_bytes()
+
+
+class _FinalSlot(msgspec.Struct):
+    state: str
+    order: _Order | None = None
     receipt: _Receipt | None = None
 
 
@@ -444,6 +499,21 @@ class HttpDoor:
         except ValueError as error:
             raise self._nonsense() from error
         return SlotView(found.state, other, self._receipt(found.receipt))
+
+    async def final_order(self, payer: int, sequence: int, wait_ms: int) -> FinalOrder | None:
+        """Return what is final in a slot, or None if nothing is."""
+        path = f"/v1/orders/{payer}/{sequence}?wait_ms={wait_ms}"
+        found = await self._ask("GET", path, _FinalSlot, wait_ms=wait_ms)
+        receipt = self._receipt(found.receipt)
+        if found.state != "final":
+            return None
+        if found.order is None or receipt is None:
+            # The slot was closed without an order, or the door has no word to give.
+            return None
+        try:
+            return FinalOrder(found.order.body(), receipt)
+        except (KeyError, ValueError) as error:
+            raise self._nonsense() from error
 
     async def name_of(self, question: bytes) -> NameView:
         """Return a payee's masked name, to the account that signed the question."""

@@ -32,28 +32,52 @@ class KnownNetwork:
     doors: tuple[DoorAddress, ...]
 
 
-def read_network(folder: Path) -> KnownNetwork:
-    """Return the network in `folder`; NetworkFileError if there is none that can be read."""
-    genesis_file, addresses_file = folder / "genesis.json", folder / "addresses.json"
+def read_committee(folder: Path) -> Genesis:
+    """Return the genesis in `folder`, or that is this file; NetworkFileError if none can be read.
+
+    Whoever only verifies what super-agents signed needs this alone, and no address.
+    """
+    file = folder if folder.is_file() else folder / "genesis.json"
     try:
-        document = msgspec.json.decode(genesis_file.read_bytes(), type=GenesisDocument)
-        addresses = msgspec.json.decode(addresses_file.read_bytes(), type=list[DoorAddress])
+        document = msgspec.json.decode(file.read_bytes(), type=GenesisDocument)
     except FileNotFoundError as error:
-        raise NetworkFileError(
-            f"There is no network in {folder}: start one with `harambee up`, or name its folder "
-            "with --network."
-        ) from error
+        raise _no_network(folder) from error
     except (OSError, msgspec.DecodeError) as error:
         raise NetworkFileError(f"The network in {folder} cannot be read: {error}.") from error
     if document.format != FORMAT:
         raise NetworkFileError(
-            f"{genesis_file} has format {document.format}; this software reads format {FORMAT}."
+            f"{file} has format {document.format}; this software reads format {FORMAT}."
         )
     genesis = Genesis(document, b"")
+    try:
+        assert genesis.tariffs, "a network has a tariff"
+        assert genesis.committee.members
+        assert genesis.regions
+    except (KeyError, ValueError, TariffError, AssertionError) as error:
+        raise NetworkFileError(f"The network in {folder} is damaged: {error}.") from error
+    return genesis
+
+
+def read_network(folder: Path) -> KnownNetwork:
+    """Return the network in `folder`; NetworkFileError if there is none that can be read."""
+    genesis = read_committee(folder)
+    try:
+        content = (folder / "addresses.json").read_bytes()
+        addresses = msgspec.json.decode(content, type=list[DoorAddress])
+    except FileNotFoundError as error:
+        raise _no_network(folder) from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise NetworkFileError(f"The network in {folder} cannot be read: {error}.") from error
     places = {address.name: address for address in addresses}
     try:
         doors = tuple(places[member.name] for member in genesis.committee.members)
-        assert genesis.tariffs, "a network has a tariff"
-    except (KeyError, ValueError, TariffError, AssertionError) as error:
+    except KeyError as error:
         raise NetworkFileError(f"The network in {folder} is damaged: {error}.") from error
     return KnownNetwork(genesis, doors)
+
+
+def _no_network(folder: Path) -> NetworkFileError:
+    return NetworkFileError(
+        f"There is no network in {folder}: start one with `harambee up`, or name its folder "
+        "with --network."
+    )

@@ -17,7 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.ledger import PAGE_ACCOUNTS, Ledger
-from harambee.ledger.records import ACCOUNT, KIND_MASK, ROW_OF_TABLE, AccountKind
+from harambee.ledger.records import (
+    ACCOUNT,
+    KIND_MASK,
+    ROW_OF_TABLE,
+    SEQUENCE_LAST,
+    AccountKind,
+)
+from harambee.ledger.side_tables import Hold, subject_of_account
 
 
 class InvariantError(AssertionError):
@@ -36,6 +43,10 @@ class Snapshot:
     """Alias -> (owner, next slot)."""
     issuers: Mapping[int, int]
     """Account number -> how far it may go below zero, in cents."""
+    holds: Mapping[tuple[int, int], Hold]
+    """What is held, by the slots of the holds."""
+    governed: Mapping[bytes, int]
+    """Subject -> its next governance slot."""
     slots_used: Mapping[int, int]
     """Account number -> how many entries stand in slots of its own."""
     entry_count: int
@@ -51,7 +62,9 @@ class Snapshot:
         used = np.any(records.view(np.uint8).reshape(-1, ACCOUNT.itemsize), axis=1)
         aliases = ledger.aliases.rows[ledger.aliases.rows["next_sequence"] != 0]
         entries = ledger.entries
-        in_slots = entries[entries["revenue_previous"] < ROW_OF_TABLE]
+        in_slots = entries[
+            (entries["revenue_previous"] < ROW_OF_TABLE) & (entries["sequence"] != SEQUENCE_LAST)
+        ]
         payers, counts = np.unique(in_slots["payer"], return_counts=True)
         return cls(
             numbers=rows[used],
@@ -61,6 +74,8 @@ class Snapshot:
                 for row in aliases
             },
             issuers=dict(ledger.issuers),
+            holds=dict(ledger.side.holds),
+            governed=dict(ledger.side.governed),
             slots_used=dict(zip(payers.tolist(), counts.tolist(), strict=True)),
             entry_count=ledger.entry_count,
             total_cents=ledger.total_cents(),
@@ -127,6 +142,24 @@ def no_money_lies_where_no_account_is(now: Snapshot) -> Iterator[str]:
         yield f"row {now.numbers[row]} holds {now.records['balance'][row]} cents and no account"
 
 
+def what_is_held_is_held_by_holds(now: Snapshot) -> Iterator[str]:
+    """An account's held cents are those of its holds, no more and no less."""
+    due: dict[int, int] = {}
+    for (payer, _), hold in now.holds.items():
+        due[payer] = due.get(payer, 0) + hold.cents
+    held = dict(zip(now.numbers.tolist(), now.records["held"].tolist(), strict=True))
+    for number in sorted({*due, *(n for n, cents in held.items() if cents)}):
+        if held.get(number, 0) != due.get(number, 0):
+            yield f"account {number} holds {held.get(number, 0)} cents for {due.get(number, 0)}"
+
+
+def what_is_held_is_covered(now: Snapshot) -> Iterator[str]:
+    """Nobody's held money was spent."""
+    held = now.records["held"].astype(np.int64)
+    for row in np.flatnonzero((held > 0) & (now.records["balance"] < held)):
+        yield f"account {now.numbers[row]} has {now.records['balance'][row]} cents and holds {held[row]}"
+
+
 def aliases_name_accounts(now: Snapshot) -> Iterator[str]:
     """Money sent to an alias reaches somebody."""
     accounts = set(now.numbers[now.kinds != 0].tolist())
@@ -177,13 +210,21 @@ def every_slot_passed_has_its_entry(before: Snapshot, after: Snapshot) -> Iterat
 
 
 def accounts_stay_who_they_are(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """An account never vanishes and keeps its key and flags: nothing changes those yet."""
+    """An account never vanishes and keeps its kind.
+
+    Its key changes only in a slot of its own, and its status and tier only in one of governance.
+    """
     old, new = before.same_rows(after)
     for row in np.flatnonzero((old["flags"] & KIND_MASK) != 0):
-        if old["flags"][row] != new["flags"][row]:
-            yield f"the flags of account {before.numbers[row]} became {new['flags'][row]:#x}"
-        if not np.array_equal(old["key"][row], new["key"][row]):
-            yield f"the key of account {before.numbers[row]} changed"
+        number = int(before.numbers[row])
+        was, became = int(old["flags"][row]), int(new["flags"][row])
+        signed = old["next_sequence"][row] != new["next_sequence"][row]
+        subject = subject_of_account(number)
+        governed = before.governed.get(subject, 0) != after.governed.get(subject, 0)
+        if was & KIND_MASK != became & KIND_MASK or (was != became and not signed | governed):
+            yield f"the flags of account {number} became {became:#x}"
+        if not np.array_equal(old["key"][row], new["key"][row]) and not signed:
+            yield f"the key of account {number} changed without an order of its own"
 
 
 def a_head_office_is_joined_once(before: Snapshot, after: Snapshot) -> Iterator[str]:
@@ -205,10 +246,13 @@ def aliases_only_move_on(before: Snapshot, after: Snapshot) -> Iterator[str]:
             yield f"alias {alias.hex()} went from {owner} to {now_owner} without a claim"
 
 
-def issuers_keep_their_limits(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """Nothing changes an attested limit yet."""
+def limits_change_in_slots_of_their_banks(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    """How far a bank may go below zero changes only by an order of the bank."""
+    old, new = before.same_rows(after)
+    moved_on = old["next_sequence"] != new["next_sequence"]
+    banks = set(before.numbers[moved_on].tolist())
     for number, limit in before.issuers.items():
-        if after.issuers.get(number) != limit:
+        if after.issuers.get(number) != limit and number not in banks:
             yield f"the limit of {number} went from {limit} to {after.issuers.get(number)} cents"
 
 
@@ -225,6 +269,8 @@ OF_MOMENTS: Final[tuple[OfMoment, ...]] = (
     credits_equal_debits,
     nobody_but_issuers_is_below_zero,
     no_money_lies_where_no_account_is,
+    what_is_held_is_held_by_holds,
+    what_is_held_is_covered,
     aliases_name_accounts,
     chains_end_within_the_log,
 )
@@ -235,12 +281,13 @@ OF_HISTORIES: Final[tuple[OfHistory, ...]] = (
     accounts_stay_who_they_are,
     a_head_office_is_joined_once,
     aliases_only_move_on,
-    issuers_keep_their_limits,
+    limits_change_in_slots_of_their_banks,
     entries_are_only_appended,
 )
 RESTING_ON_VOTERS: Final[frozenset[OfMoment | OfHistory]] = frozenset(
     {
         nobody_but_issuers_is_below_zero,
+        what_is_held_is_covered,
         no_money_lies_where_no_account_is,
         a_head_office_is_joined_once,
     }

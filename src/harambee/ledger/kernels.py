@@ -90,6 +90,7 @@ _AMOUNT_ZERO: Final = int(Outcome.AMOUNT_ZERO)
 _AMOUNT_NOT_ZERO: Final = int(Outcome.AMOUNT_NOT_ZERO)
 _AMOUNT_ABOVE_LIMIT: Final = int(Outcome.AMOUNT_ABOVE_LIMIT)
 _TARIFF_UNKNOWN: Final = int(Outcome.TARIFF_UNKNOWN)
+_TARIFF_NOT_IN_FORCE: Final = int(Outcome.TARIFF_NOT_IN_FORCE)
 _AMOUNT_WITHOUT_TARIFF: Final = int(Outcome.AMOUNT_WITHOUT_TARIFF)
 _FEE_WRONG: Final = int(Outcome.FEE_WRONG)
 _DAY_WRONG: Final = int(Outcome.DAY_WRONG)
@@ -125,8 +126,9 @@ PAGE_DIRTY: Final = 3
 PAGE_CLEAN: Final = 1
 """The states of a page of accounts: touched since it was hashed, hashed; never touched: 0."""
 
-VERSION, EXCISE, SHARED_PAYER, HEAD_OFFICE = range(4)
-"""Columns of `terms`: one row for each tariff; basis points but for the first."""
+VERSION, EXCISE, SHARED_PAYER, HEAD_OFFICE, BEGINS, ENDS = range(6)
+"""Columns of `terms`: one row for each tariff; basis points, and the days from and before which it is
+in force."""
 
 TRANSACTION, DAILY, BALANCE = range(3)
 """Columns of `limits`: TIERS rows for each tariff, cents."""
@@ -342,10 +344,10 @@ def check_orders(
 ) -> Whole:
     """Write into `codes` the Outcome of each of (n,) orders, all judged against the same state.
 
-    Bulk pay-outs are left to `check_bulk`; returns how many there are.
+    Bulk pay-outs are left to `check_bulk`; returns how many there are. Kinds of the house are left out.
 
     `prices` is that of `Tariff.as_array`, of one tariff below the other, padded to (tariffs · TABLES,
-    3, bands); `terms` is (tariffs, 4), `limits` (tariffs · TIERS, 3), `issuers`
+    3, bands); `terms` is (tariffs, 6), `limits` (tariffs · TIERS, 3), `issuers`
     (k, 2) ascending. Twin of `rules.judge`.
     """
     bulk_orders = 0
@@ -362,10 +364,10 @@ def check_orders(
         if movement["payers"] == 0:
             codes[i] = _KIND_UNKNOWN
             continue
-        if kind == _BULK:
-            bulk_orders += 1
-            continue
         plain = movement["plain"] != 0
+        if not plain and (kind == _BULK or movement["house"] != 0):
+            bulk_orders += kind == _BULK
+            continue
         if plain:
             if order["options"][0] | order["options"][1] | order["options"][2]:
                 codes[i] = _OPTIONS_INVALID
@@ -481,6 +483,11 @@ def check_orders(
                 continue
         if tariff < 0:
             codes[i] = _TARIFF_UNKNOWN
+            continue
+        if commission != _OF_THE_AMOUNT and (
+            day < terms[tariff, BEGINS] or day >= terms[tariff, ENDS]
+        ):
+            codes[i] = _TARIFF_NOT_IN_FORCE
             continue
         table = tariff * TABLES + np.int64(movement["fee_table"])
         fee = fee_of(prices, int(table), int(amount))
@@ -649,11 +656,13 @@ def check_bulk(
         return _AMOUNT_ABOVE_LIMIT
     if tariff < 0:
         return _TARIFF_UNKNOWN
+    day = np.int64(one["day"])
+    if day < terms[tariff, BEGINS] or day >= terms[tariff, ENDS]:
+        return _TARIFF_NOT_IN_FORCE
     if without_price:
         return _AMOUNT_WITHOUT_TARIFF
     if fee != np.int64(one["fee"]):
         return _FEE_WRONG
-    day = np.int64(one["day"])
     if day < today - 1 or day > today + 1:
         return _DAY_WRONG
     if day < np.int64(accounts[payer]["day"]):
@@ -748,11 +757,11 @@ def apply_orders(
     entry_count: Whole,
     states: Bytes,
 ) -> tuple[Whole, Whole, Whole]:
-    """Apply final orders one after the other, from `first` up to the next bulk pay-out or the end.
+    """Apply final orders one after the other, from `first` to the next that has a way of its own.
 
-    Writes Applied into `states`. `entries` has room for n more than `entry_count`, `aliases` for n
-    more. Returns where it stopped, the new count of entries and how many aliases are new. Twin of
-    `rules.effects`.
+    That is a bulk pay-out, or an order of the house. Writes Applied into `states`. `entries` has room
+    for n more than `entry_count`, `aliases` for n more. Returns where it stopped, the new count of
+    entries and how many aliases are new. Twin of `rules.effects`.
     """
     rows = np.int64(accounts.shape[0])
     base = accounts.ctypes.data
@@ -764,9 +773,9 @@ def apply_orders(
             _call_for(base, np.int64(orders[i + AHEAD]["payee"]))
         order = orders[i]
         kind = np.int64(order["kind"])
-        if kind == _BULK:
-            return i, entry_count, new_aliases
         movement = kinds[kind]
+        if movement["plain"] == 0 and (kind == _BULK or movement["house"] != 0):
+            return i, entry_count, new_aliases
         payer = np.int64(order["payer"])
         payee = np.int64(order["payee"])
         sequence = np.int64(order["sequence"])

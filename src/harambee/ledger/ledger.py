@@ -10,20 +10,28 @@ and which pages of accounts were touched. No super-agents, votes or blocks, and 
 an argument. The rules themselves are in `rules.py`, to be read, and in `kernels.py`, to be run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import digest, digest_many
-from harambee.ledger import kernels
+from harambee.ledger import house_rules, kernels
 from harambee.ledger.aliases import Aliases
 from harambee.ledger.entries import EntryLog
-from harambee.ledger.kinds import OrderKind, kind_table
+from harambee.ledger.kinds import (
+    IS_ELSEWHERE,
+    IS_HOUSE,
+    MOVEMENTS,
+    OrderKind,
+    Space,
+    kind_table,
+)
 from harambee.ledger.memory import reserved
 from harambee.ledger.outcomes import Applied
-from harambee.ledger.payees import NO_TABLES, PayeeTable, Tables
+from harambee.ledger.payees import DOCUMENT, NO_TABLES, PayeeTable, Tables
 from harambee.ledger.records import (
     ACCOUNT,
     ACCOUNT_DIGESTED_BYTES,
@@ -38,10 +46,16 @@ from harambee.ledger.records import (
     REGION_ACCOUNTS,
     REGION_BITS,
     ROW_OF_TABLE,
+    SEQUENCE_LAST,
     SUPPLY_CENTS_MAX,
     AccountKind,
+    excise_account,
     readable,
+    revenue_account,
 )
+from harambee.ledger.rules import Account, Books, Effects, Order
+from harambee.ledger.rules import Alias as AliasRow
+from harambee.ledger.side_tables import SideTables, SlotKey, subject_of_account, subject_of_hold
 from harambee.money.tariff import FEE, NO_SERVICE, UPPER, FeeTable, Tariff
 
 __all__ = ["Applied", "Ledger", "LedgerError"]
@@ -51,6 +65,7 @@ Codes = npt.NDArray[np.uint8]
 
 PAGE_ACCOUNTS: Final = 1 << kernels.PAGE_BITS
 PAGE_BYTES: Final = PAGE_ACCOUNTS * ACCOUNT_DIGESTED_BYTES
+KEY_CHANGES_KEPT: Final = 4_096
 PAGES_AT_ONCE: Final = 128
 """How many pages are copied to be hashed together: 12 MB."""
 assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
@@ -67,8 +82,11 @@ class LedgerError(ValueError):
 class Ledger:
     """All accounts of the network. Not thread-safe; one replica owns it."""
 
-    def __init__(self, regions: int, tariffs: Sequence[Tariff]) -> None:
-        """An empty ledger of so many regions, under these versions of the tariff."""
+    def __init__(self, regions: int, tariffs: Sequence[Tariff], key_days: int = 0) -> None:
+        """An empty ledger of so many regions, under these versions of the tariff.
+
+        `key_days` is for how many days the owner of an account may refuse a new key.
+        """
         if not 0 < regions <= 1 << REGION_BITS:
             raise LedgerError(f"a ledger has 1 to {1 << REGION_BITS} regions, not {regions}")
         self.tariffs = tuple(sorted(tariffs, key=lambda tariff: tariff.version))
@@ -82,9 +100,18 @@ class Ledger:
         self.aliases = Aliases()
         self.issuers: dict[int, int] = {}
         """Account number of each issuer -> how far it may go below zero, in cents."""
+        self.side = SideTables()
+        """Holds, reversals, and what is governed."""
+        self.original_at: Callable[[int, int], np.void | None] = _not_known
+        """Reads the ORDER at (position, index) of the journal; a shell that has one says how."""
+        self.keys_changed = 0
+        """How often the key of an account became another one."""
+        self._whose_keys: deque[int] = deque(maxlen=KEY_CHANGES_KEPT)
+        """Whose the newest of them were."""
+        self.key_days = key_days
         self._log = EntryLog()
         self._kinds = kind_table()
-        self._prices, self._terms, self._limits = _tariff_arrays(self.tariffs)
+        self._prices, self._terms, self._limits = _tariff_arrays(self.tariffs, {})
         self._issuer_rows: npt.NDArray[np.int64] = np.zeros((0, 2), np.int64)
         self._pages: npt.NDArray[np.uint8] = np.zeros(
             regions * REGION_ACCOUNTS // PAGE_ACCOUNTS, "u1"
@@ -114,6 +141,10 @@ class Ledger:
         # Added, because fees may have come to the place of a revenue account before it.
         self.accounts["balance"][numbers] += openings["balance"]
         self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+        self._set_limits(issuers)
+
+    def _set_limits(self, issuers: Mapping[int, int]) -> None:
+        """Let banks go so far below zero from now on, in cents."""
         self.issuers.update(issuers)
         rows = sorted(self.issuers.items())
         self._issuer_rows = np.array(rows, np.int64).reshape(len(rows), 2)
@@ -201,6 +232,17 @@ class Ledger:
                     self._limits,
                     self._issuer_rows,
                 )
+        house = np.flatnonzero(IS_HOUSE[orders["kind"]])
+        if len(house):
+            books = self._books(tables)
+            for i in house.tolist():
+                codes[i] = house_rules.judge(
+                    Order.of(orders[i]),
+                    books,
+                    day,
+                    signature_holds=bool(signatures_hold[i]),
+                    possession_holds=bool(possessions_hold[i]),
+                )
         return codes
 
     def apply(
@@ -244,7 +286,8 @@ class Ledger:
             new_aliases += int(new)
             at = int(stopped)
             if at < len(orders):
-                states[at] = self._apply_bulk(orders[at : at + 1], position, indices[at], tables)
+                by_hand = self._apply_house if IS_HOUSE[orders[at]["kind"]] else self._apply_bulk
+                states[at] = by_hand(orders[at : at + 1], position, indices[at], tables)
                 at += 1
         if claims:
             self.aliases.changed(new_aliases)
@@ -268,19 +311,113 @@ class Ledger:
         self._log.count = int(count)
         return int(state)
 
-    def skip_account(self, number: int, sequence: int) -> bool:
-        """Burn an account's next slot: its sequence goes on, and nothing else changes.
+    def _apply_house(self, order: Orders, position: int, index: np.uint32, tables: Tables) -> int:
+        """Apply one order of the house by the readable rules; returns its Applied."""
+        read = Order.of(order[0])
+        done = house_rules.effects(read, self._books(tables))
+        if done.applied is not Applied.APPLIED:
+            return int(done.applied)
+        for number, account in done.accounts.items():
+            self._put(number, account)
+        self._enter_effects(done)
+        self._append_entry(read, done.statements, position, int(index))
+        return int(Applied.APPLIED)
 
-        False where another slot is the next one, or there is no such account.
+    def _books(self, tables: Tables) -> Books:
+        """What the readable rules read, as it is now; nothing is copied."""
+        return Books(
+            accounts=_Accounts(self),
+            aliases=_Aliases(self),
+            tariffs={tariff.version: tariff for tariff in self.tariffs},
+            issuers=self.issuers,
+            documents=_Documents(tables),
+            side=self.side,
+            originals=self._original,
+            key_days=self.key_days,
+        )
+
+    def _original(self, slot: SlotKey) -> Order | None:
+        """The order that was applied in a slot, as far as the shell can read it."""
+        entry = self.entry_of_slot(*slot)
+        if entry is None:
+            return None
+        place = self.entries[entry]
+        record = self.original_at(int(place["position"]), int(place["index"]))
+        return None if record is None else Order.of(record)
+
+    def _put(self, number: int, account: Account) -> None:
+        """Write an account as the readable rules have it; its newest entry stays."""
+        line, identity = self.accounts[number], self.identities[number]
+        line["balance"], line["debited"] = account.balance_cents, account.debited_cents
+        line["credited"], line["next_sequence"] = account.credited_cents, account.next_sequence
+        line["flags"], line["spent_today"] = account.flags, account.spent_today_cents
+        line["day"], line["held"] = account.day, account.held_cents
+        line["frozen"], identity["head_office"] = account.frozen_cents, account.head_office
+        key = np.frombuffer(account.key, np.uint8)
+        if not np.array_equal(identity["key"], key):
+            identity["key"] = key
+            self.keys_changed += 1
+            self._whose_keys.append(number)
+        self._pages[number >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+
+    def _enter_effects(self, done: Effects) -> None:
+        """Enter what an order changes beside accounts."""
+        for change in done.side:
+            self.side.put(change)
+        if done.issuers:
+            self._set_limits(done.issuers)
+        if done.tariff is not None:
+            self.tariffs = tuple(sorted((*self.tariffs, done.tariff), key=lambda t: t.version))
+            arrays = _tariff_arrays(self.tariffs, self.side.tariff_days)
+            self._prices, self._terms, self._limits = arrays
+
+    def _append_entry(
+        self, order: Order, touched: Sequence[int], position: int, index: int
+    ) -> None:
+        """Append the statement entry of an order of the house, and chain it for whom it touched.
+
+        One that is in no slot of its payer has no sequence of his, and what ends a hold is shown to
+        whose money it was.
         """
+        entry = self._log.room_for(1)[self._log.count]  # zeros, as memory that nobody wrote to
+        self._log.count += 1
+        entry["payer"], entry["payee"] = touched[0], order.payee
+        elsewhere = IS_ELSEWHERE[order.kind]
+        entry["sequence"] = SEQUENCE_LAST if elsewhere else order.sequence
+        entry["index"], entry["position"] = index, position
+        chains = {touched[0]: "payer_previous"}
+        chains.setdefault(order.payee, "payee_previous")
+        chains.setdefault(revenue_account(touched[0]), "revenue_previous")
+        chains.setdefault(excise_account(touched[0]), "excise_previous")
+        for number in touched:
+            entry[chains.get(number, "head_office_previous")] = self.accounts[number]["last_entry"]
+            self.accounts[number]["last_entry"] = self._log.count
+            self._pages[number >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+
+    def skip(self, space: Space, subject: bytes, sequence: int) -> bool:
+        """Burn the next slot of a subject: it goes on to the one after it, and nothing else changes.
+
+        False where another slot is the next one, or there is no such account or hold.
+        """
+        match space:
+            case Space.ACCOUNT:
+                return self._skip_account(int.from_bytes(subject, "little"), sequence)
+            case Space.ALIAS:
+                return self._skip_alias(subject, sequence)
+        changes = house_rules.skip(space, subject, sequence, self._books(NO_TABLES))
+        for change in changes or ():
+            self.side.put(change)
+        return changes is not None
+
+    def _skip_account(self, number: int, sequence: int) -> bool:
         if not self._exists(number) or self.next_sequence(number) != sequence:
             return False
         self.accounts[number]["next_sequence"] = sequence + 1
         self._pages[number >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
         return True
 
-    def skip_alias(self, alias: bytes, sequence: int) -> bool:
-        """Burn an alias's next slot: whoever owned it owns it; False where another slot is the next."""
+    def _skip_alias(self, alias: bytes, sequence: int) -> bool:
+        """Burn an alias's next slot: whoever owned it owns it."""
         owner, following = self.aliases.get(alias) or (NOBODY, 0)
         if following != sequence:
             return False
@@ -300,6 +437,13 @@ class Ledger:
         known = np.zeros(len(numbers), np.uint8)
         kernels.copy_keys(self.accounts, self.identities, readable(numbers, np.uint32), keys, known)
         return keys, known.view(np.bool_)
+
+    def keys_changed_since(self, count: int) -> list[int] | None:
+        """Return whose keys changed since `keys_changed` was `count`; None if that is too long ago."""
+        new = self.keys_changed - count
+        if new > len(self._whose_keys):
+            return None
+        return list(self._whose_keys)[len(self._whose_keys) - new :]
 
     def account(self, number: int) -> np.void | None:
         """Return a copy of an ACCOUNT record, or None where there is no such account."""
@@ -342,11 +486,32 @@ class Ledger:
         found = self.aliases.get(alias)
         return 0 if found is None else found[1]
 
+    def next_in(self, space: Space, subject: bytes) -> int:
+        """Return the next slot of a subject of 32 bytes; SEQUENCE_LAST of a hold that has ended."""
+        match space:
+            case Space.ACCOUNT:
+                return self.next_sequence(int.from_bytes(subject, "little"))
+            case Space.ALIAS:
+                return self.alias_next(subject)
+        return house_rules.following(space, subject, self._books(NO_TABLES))
+
+    def following_elsewhere(self) -> dict[tuple[int, bytes], int]:
+        """Return the next slot of every alias, hold and governed subject, by space and subject.
+
+        Where one is not named, that is 0: of a hold that has ended, too, whose slots nobody decides again.
+        """
+        aliases, side = self.aliases.following(), self.side
+        found = {(int(Space.ALIAS), alias): at for alias, at in aliases.items()}
+        found |= {(int(Space.GOVERNANCE), subject): at for subject, at in side.governed.items()}
+        for key, hold in side.holds.items():
+            found[int(Space.HOLD), subject_of_hold(key)] = hold.next_sequence
+        return found
+
     def following(self, orders: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
-        """Return the next sequence of each order's slot, (n,): its payer's, or for a claim its alias's."""
+        """Return the next sequence of each order's slot, (n,): its payer's, or what else its slot is of."""
         found = self.next_sequences(orders["payer"])
-        for row in np.flatnonzero(orders["kind"] == OrderKind.CLAIM).tolist():
-            found[row] = self.alias_next(orders[row]["reference"].tobytes())
+        for row in np.flatnonzero(IS_ELSEWHERE[orders["kind"]]).tolist():
+            found[row] = self.next_in(*slot_of(orders[row])[:2])
         return found
 
     # -- statements -------------------------------------------------------------------------------
@@ -401,7 +566,7 @@ class Ledger:
     # -- the whole --------------------------------------------------------------------------------
 
     def digest(self) -> bytes:
-        """Return 32 bytes that name the state: every account, alias, issuer and tariff.
+        """Return 32 bytes that name the state: every account, alias, issuer, tariff, hold, all of it.
 
         It does not depend on the order in which the state was reached. Only pages of accounts that
         were touched since the last digest are hashed again.
@@ -416,7 +581,13 @@ class Ledger:
             for number, limit in sorted(self.issuers.items())
         )
         tariffs = b"".join(digest(tariff.to_bytes()) for tariff in self.tariffs)
-        return digest(digest(pages), self.aliases.digest(), digest(issuers), digest(tariffs))
+        return digest(
+            digest(pages),
+            self.aliases.digest(),
+            digest(issuers),
+            digest(tariffs),
+            self.side.digest(),
+        )
 
     def _hash_dirty_pages(self) -> None:
         """Bring `_page_digests` up to date; a page of zeros has none, touched or not."""
@@ -450,6 +621,79 @@ class Ledger:
         return (int(high) << 32) + int(low)
 
 
+def slot_of(order: np.void) -> tuple[Space, bytes, int]:
+    """Return the slot of an ORDER record: whose it is, and its sequence."""
+    read = Order.of(order)
+    space = MOVEMENTS[OrderKind(read.kind)].space if read.kind in MOVEMENTS else Space.ACCOUNT
+    if space is Space.ACCOUNT:
+        return space, subject_of_account(read.payer), read.sequence
+    return space, house_rules.subject_of(read), read.sequence
+
+
+class _Accounts(Mapping[int, Account]):
+    """A ledger's accounts for the readable rules, each read when it is asked for.
+
+    A row where no account is may hold fees that came before it, and is read too.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getitem__(self, number: int) -> Account:
+        if not 0 <= number < len(self._ledger.accounts):
+            raise KeyError(number)
+        return Account.of(self._ledger.records(np.array([number]))[0])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self._ledger.accounts["flags"]).tolist())
+
+    def __len__(self) -> int:
+        return self._ledger.account_count
+
+
+class _Aliases(Mapping[bytes, AliasRow]):
+    """A ledger's aliases for the readable rules."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getitem__(self, alias: bytes) -> AliasRow:
+        found = self._ledger.aliases.get(alias)
+        if found is None:
+            raise KeyError(alias)
+        return AliasRow(*found)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._ledger.aliases.following())
+
+    def __len__(self) -> int:
+        return len(self._ledger.aliases)
+
+
+class _Documents(Mapping[bytes, bytes]):
+    """What came with orders, as bytes, for the readable rules."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def __getitem__(self, name: bytes) -> bytes:
+        found = self._tables[name]
+        if found.dtype != DOCUMENT:
+            raise KeyError(name)
+        return found.tobytes()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
+def _not_known(_position: int, _index: int) -> np.void | None:
+    """No journal, no originals."""
+    return None
+
+
 def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) -> None:
     """Raise LedgerError unless only banks are below zero, within limits, and the sum is zero."""
     banks = {
@@ -475,9 +719,9 @@ def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) 
 
 
 def _tariff_arrays(
-    tariffs: Sequence[Tariff],
+    tariffs: Sequence[Tariff], first_days: Mapping[int, int]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the (prices, terms, limits) of `kernels.check_orders`.
+    """Return the (prices, terms, limits) of `kernels.check_orders`; `first_days` are by version.
 
     A tariff with fewer bands is padded with its last upper bound: no amount lies between the two.
     """
@@ -485,7 +729,7 @@ def _tariff_arrays(
     # Whole vectors of four: the kernel then counts bands without a remainder.
     bands = -(-max((array.shape[2] for array in arrays), default=1) // 4) * 4
     prices = np.zeros((len(tariffs), len(FeeTable), 3, bands), np.int64)
-    terms = np.zeros((len(tariffs), 4), np.int64)
+    terms = np.zeros((len(tariffs), 6), np.int64)
     limits = np.zeros((len(tariffs), kernels.TIERS, 3), np.int64)
     for row, (tariff, own) in enumerate(zip(tariffs, arrays, strict=True)):
         width = own.shape[2]
@@ -495,6 +739,11 @@ def _tariff_arrays(
         terms[row, kernels.VERSION] = tariff.version
         terms[row, kernels.EXCISE] = tariff.excise_basis_points
         terms[row, kernels.SHARED_PAYER] = tariff.shared_payer_basis_points
+        begins = first_days.get(tariff.version, 0)
+        terms[row, kernels.BEGINS] = begins
+        terms[row, kernels.ENDS] = min(
+            (d for d in first_days.values() if d > begins), default=1 << 16
+        )
         if tariff.commissions is not None:
             terms[row, kernels.HEAD_OFFICE] = tariff.commissions.head_office_basis_points
         limits[row] = [tariff.limits_of(tier) for tier in range(kernels.TIERS)]
@@ -504,6 +753,6 @@ def _tariff_arrays(
 def _table_of(order: Orders, tables: Tables) -> tuple[PayeeTable, np.bool_]:
     """Return the table that a bulk pay-out, (1,), names, and whether it came."""
     table = tables.get(order["reference"].tobytes())
-    if table is None:
+    if table is None or table.dtype != PAYEE:
         return _NO_TABLE, np.False_
     return readable(table, PAYEE), np.True_

@@ -51,6 +51,24 @@ class Outcome(IntEnum):
     PAYEE_TABLE_INVALID = 35
     FEE_MODE_WRONG = 36
     HEAD_OFFICE_WRONG = 37
+    TARIFF_NOT_IN_FORCE = 38
+    HOLD_UNKNOWN = 39
+    HOLD_DIFFERENT = 40
+    HOLD_NOT_YOURS = 41
+    HOLD_TOO_EARLY = 42
+    SUBJECT_SEQUENCE_WRONG = 43
+    ORIGINAL_UNKNOWN = 44
+    ORIGINAL_DIFFERENT = 45
+    REFUND_ABOVE_ORIGINAL = 46
+    REVERSAL_STATE_WRONG = 47
+    NOT_APPROVED = 48
+    SUBJECT_STATE_WRONG = 49
+    SUBJECT_OF_ANOTHER = 50
+    TARIFF_DOCUMENT_INVALID = 51
+    TARIFF_TOO_SOON = 52
+    KEY_REQUEST_UNKNOWN = 53
+    KEY_REQUEST_TOO_YOUNG = 54
+    ATTESTATION_DIFFERENT = 55
 
 
 assert [outcome.value for outcome in Outcome] == list(range(len(Outcome))), "codes are dense"
@@ -101,6 +119,32 @@ SENTENCES: Final[dict[Outcome, str]] = {
     ),
     Outcome.FEE_MODE_WRONG: "The business has another agreement on who pays the fee.",
     Outcome.HEAD_OFFICE_WRONG: "The agent's head office is another one; look it up again.",
+    Outcome.TARIFF_NOT_IN_FORCE: "The tariff version named is not in force on the order's day.",
+    Outcome.HOLD_UNKNOWN: "There is no such hold: it was released or voided, or never was.",
+    Outcome.HOLD_DIFFERENT: "The hold is another one than the order says.",
+    Outcome.HOLD_NOT_YOURS: "Only the payer and the payee of a hold can end it.",
+    Outcome.HOLD_TOO_EARLY: "Until the day named in the hold, this is for the other side to do.",
+    Outcome.SUBJECT_SEQUENCE_WRONG: "What the order is about has moved on; look at it again.",
+    Outcome.ORIGINAL_UNKNOWN: "The payment that the order names is not known here.",
+    Outcome.ORIGINAL_DIFFERENT: "The payment that the order names was between others.",
+    Outcome.REFUND_ABOVE_ORIGINAL: "More would be given back than was paid.",
+    Outcome.REVERSAL_STATE_WRONG: (
+        "A reversal is asked for once, refused once, and disputed once it was asked for."
+    ),
+    Outcome.NOT_APPROVED: "Two operators of this super-agent have not approved it.",
+    Outcome.SUBJECT_STATE_WRONG: (
+        "The account is not as it must be: a freeze needs one that is not frozen so, a close an empty one."
+    ),
+    Outcome.SUBJECT_OF_ANOTHER: "Only the super-agent that enrolled the account can ask for this.",
+    Outcome.TARIFF_DOCUMENT_INVALID: (
+        "The tariff that the order names did not come with it, or is not a new version of one."
+    ),
+    Outcome.TARIFF_TOO_SOON: "A new tariff begins at least three days after it is proposed.",
+    Outcome.KEY_REQUEST_UNKNOWN: "No such new key was asked for, or it was refused.",
+    Outcome.KEY_REQUEST_TOO_YOUNG: "The new key may not take over yet: its owner has days to refuse.",
+    Outcome.ATTESTATION_DIFFERENT: (
+        "The limit is not the newest that was attested, or the bank owes more."
+    ),
 }
 assert SENTENCES.keys() == set(Outcome), "every outcome has its sentence"
 

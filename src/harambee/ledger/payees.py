@@ -18,10 +18,16 @@ PayeeTable = npt.NDArray[np.void]
 """A PAYEE array, (k,)."""
 
 Tables = Mapping[bytes, PayeeTable]
-"""Payee tables by their digests, as orders name them."""
+"""What travels beside orders by its digest, as they name it: payee tables; documents as DOCUMENT rows."""
+
+DOCUMENT: Final = np.dtype([("byte", "u1")])
+"""A document, byte by byte."""
 
 TABLE_BYTES_MAX: Final = PAYEES_MAX * PAYEE.itemsize
 """120,000: so eight whole tables fit into the attachments of a block."""
+
+TARIFF_BYTES_MAX: Final = 1 << 16
+"""How long the document of a tariff is at most."""
 
 NO_TABLES: Final[Tables] = MappingProxyType({})
 
@@ -31,10 +37,19 @@ def table_digest(content: bytes) -> bytes:
     return digest(b"harambee payees", content)
 
 
+def document_digest(content: bytes) -> bytes:
+    """Return the 32 bytes by which an order names the document of a tariff."""
+    return digest(b"harambee tariff", content)
+
+
 def tables_of(contents: Iterable[bytes]) -> Tables:
-    """Return tables under their digests; bytes that are no rows at all are left out."""
-    return {
-        table_digest(content): np.frombuffer(content, PAYEE)
-        for content in contents
-        if len(content) % PAYEE.itemsize == 0
-    }
+    """Return what came beside orders under the digests that may name it.
+
+    Nothing is both a table and a document to anybody: their digests are not taken alike.
+    """
+    found: dict[bytes, PayeeTable] = {}
+    for content in contents:
+        found[document_digest(content)] = np.frombuffer(content, DOCUMENT)
+        if len(content) % PAYEE.itemsize == 0:
+            found[table_digest(content)] = np.frombuffer(content, PAYEE)
+    return found

@@ -120,6 +120,23 @@ assert PAYEE.itemsize == 12
 PAYEES_MAX: Final = 10_000
 """How many payees one bulk order has at most; more of them are several orders."""
 
+NAMED_SLOT: Final = np.dtype([("payer", "<u4"), ("sequence", "<u4"), ("zero", "u1", 24)])
+"""A reference that names an order by its slot."""
+NAMED_HOLD: Final = np.dtype(
+    [
+        ("payer", "<u4"),
+        ("sequence", "<u4"),
+        ("amount", "<u8"),
+        ("fee", "<u4"),
+        ("day", "<u2"),
+        ("movement", "u1"),
+        ("fee_mode", "u1"),
+        ("zero", "u1", 8),
+    ]
+)
+"""A reference that names a hold by its slot, with what it holds: cents, and the movement to come."""
+assert NAMED_SLOT.itemsize == NAMED_HOLD.itemsize == ORDER["reference"].itemsize
+
 SUPPLY_CENTS_MAX: Final = 2**61
 """All that issuers together may owe, so that no balance and no sum of two can overflow an i64."""
 SEQUENCE_LAST: Final = 2**32 - 1

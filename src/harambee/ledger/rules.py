@@ -32,7 +32,16 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from harambee.ledger.kinds import LIMITED, MOVEMENTS, PARTIES, Commission, Movement, OrderKind
+from harambee.ledger.kinds import (
+    HOUSE,
+    LIMITED,
+    MOVEMENTS,
+    PARTIES,
+    Commission,
+    Movement,
+    OrderKind,
+    Space,
+)
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.records import (
     CUSTODIAL_BIT,
@@ -42,6 +51,7 @@ from harambee.ledger.records import (
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
+    NAMED_HOLD,
     NOBODY,
     P256_SIGN_BIT,
     PAYEES_MAX,
@@ -60,6 +70,7 @@ from harambee.ledger.records import (
     region_of,
     revenue_account,
 )
+from harambee.ledger.side_tables import Change, SideTables, SlotKey
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.money.tariff import Charge, FeeMode, FeeTable, NoBandError, Tariff
 
@@ -205,10 +216,23 @@ class Books:
     """How far an issuer of money may go below zero, in cents; nobody else may."""
     tables: Mapping[bytes, tuple[Payment, ...]] = field(default_factory=dict)
     """The payee tables that came with the orders, by the digests that name them."""
+    documents: Mapping[bytes, bytes] = field(default_factory=dict, compare=False)
+    """The documents that came with them, by the digests that name them."""
+    side: SideTables = field(default_factory=SideTables)
+    originals: Callable[[SlotKey], "Order | None"] = field(default=lambda _: None, compare=False)
+    """The order that became final in a slot, as far as this super-agent can tell."""
+    key_days: int = 0
+    """So many days the owner of an account has to refuse a new key."""
 
     def account(self, number: int) -> Account:
         """The account of this number, or NO_ACCOUNT."""
         return self.accounts.get(number, NO_ACCOUNT)
+
+    def is_in_force(self, version: int, day: int) -> bool:
+        """Whether orders of a day pay by this tariff version: of those that began, the newest."""
+        first = self.side.tariff_days
+        begun = [first.get(known, 0) for known in self.tariffs if first.get(known, 0) <= day]
+        return version in self.tariffs and first.get(version, 0) == max(begun, default=0)
 
     def alias(self, alias: bytes) -> Alias:
         """What is known of an alias, or UNCLAIMED."""
@@ -279,6 +303,37 @@ class Case:
 
 
 # -- what an order says, with its tariff and its table, and nothing else ----------------------------
+
+
+def as_moved(order: Order) -> Order:
+    """Return the payment that an order is about: what a hold becomes, what its release makes of it.
+
+    All other orders are themselves. The reference of a release says what it needs (`NAMED_HOLD`).
+    """
+    if order.kind == OrderKind.HOLD:
+        movement, _, terms = order.options
+        mode = terms & FEE_MODE_MASK if movement == OrderKind.PAY_BILL else 0
+        return replace(order, kind=movement, options=bytes([mode, 0, 0]))
+    if order.kind == OrderKind.RELEASE:
+        hold = named_hold(order)
+        mode = int(hold["fee_mode"]) if hold["movement"] == OrderKind.PAY_BILL else 0
+        return replace(
+            order, kind=int(hold["movement"]), payer=int(hold["payer"]), options=bytes([mode, 0, 0])
+        )
+    return order
+
+
+def named_hold(order: Order) -> np.void:
+    """Return the hold that a release or a void names, a NAMED_HOLD record."""
+    record: np.void = np.frombuffer(order.reference, NAMED_HOLD)[0]
+    return record
+
+
+def named_slot(order: Order) -> SlotKey:
+    """Return the slot that the reference of an order names."""
+    return int.from_bytes(order.reference[:4], "little"), int.from_bytes(
+        order.reference[4:8], "little"
+    )
 
 
 def payments_of(order: Order, books: Books) -> tuple[Payment, ...] | None:
@@ -386,6 +441,8 @@ def options_are_invalid(case: Case) -> bool:
             return any(order.options) or any(order.reference)
         case OrderKind.BULK_PAY_OUT:
             return any(order.options) or order.payee != order.payer
+    if order.kind in HOUSE:
+        return False  # the house has its own rule for each
     movement = case.movement
     if movement.commission is not Commission.NONE:
         return head_office_named(order.payee, order.options) is None
@@ -417,14 +474,14 @@ def sequence_is_stale(case: Case) -> bool:
     """The slot is not past. A claim is in no slot of its payer: its alias has slots of its own."""
     sequence = case.order.sequence
     past = sequence < case.payer.next_sequence or sequence == SEQUENCE_LAST
-    return case.order.kind != OrderKind.CLAIM and past
+    return case.movement.space is Space.ACCOUNT and past
 
 
 @_rule(Outcome.SEQUENCE_AHEAD)
 def sequence_is_ahead(case: Case) -> bool:
     """The slot is the payer's next one: an account's orders become final one after the other."""
     ahead = case.order.sequence > case.payer.next_sequence
-    return case.order.kind != OrderKind.CLAIM and ahead
+    return case.movement.space is Space.ACCOUNT and ahead
 
 
 @_rule(Outcome.PAYEE_TABLE_MISSING)
@@ -441,8 +498,8 @@ def payee_table_is_invalid(case: Case) -> bool:
 
 @_rule(Outcome.PAYER_IS_PAYEE)
 def payer_is_payee(case: Case) -> bool:
-    """Nobody pays herself; only a cancel names its own account twice."""
-    if case.order.kind == OrderKind.CANCEL:
+    """Nobody pays herself; but a cancel names its own account twice, and whatever is about its signer."""
+    if case.movement.to_itself:
         return False
     return any(payment.payee == case.order.payer for payment in case.payments)
 
@@ -494,8 +551,9 @@ def amount_is_zero(case: Case) -> bool:
 
 @_rule(Outcome.AMOUNT_NOT_ZERO)
 def amount_is_not_zero(case: Case) -> bool:
-    """What is no payment pays nothing, not even a fee."""
-    return not case.moves_money and (case.order.amount_cents != 0 or case.order.fee_cents != 0)
+    """What is no payment pays nothing, not even a fee; an amount that it is about may stand in it."""
+    amount = 0 if case.movement.has_figure else case.order.amount_cents
+    return not case.moves_money and (amount != 0 or case.order.fee_cents != 0)
 
 
 @_rule(Outcome.AMOUNT_ABOVE_LIMIT)
@@ -514,6 +572,18 @@ def amount_is_above_limit(case: Case) -> bool:
 def tariff_is_unknown(case: Case) -> bool:
     """The tariff that the order names is one of the network's."""
     return case.moves_money and case.order.tariff not in case.books.tariffs
+
+
+@_rule(Outcome.TARIFF_NOT_IN_FORCE)
+def tariff_is_not_in_force(case: Case) -> bool:
+    """The tariff is the one of the order's own day, whatever the day of the voter.
+
+    So a change of tariff at midnight refuses nobody's order that was signed before. A commission
+    pays by the tariff of its deposit.
+    """
+    by_another = case.movement.commission is Commission.OF_THE_AMOUNT
+    in_force = case.books.is_in_force(case.order.tariff, case.order.day)
+    return case.moves_money and not by_another and not in_force
 
 
 @_rule(Outcome.AMOUNT_WITHOUT_TARIFF)
@@ -542,15 +612,17 @@ def day_is_before_last(case: Case) -> bool:
 
 @_rule(Outcome.PAYER_NOT_ACTIVE)
 def payer_is_not_active(case: Case) -> bool:
-    """The payer is neither frozen nor closed; it may always cancel, which moves nothing."""
-    return case.order.kind != OrderKind.CANCEL and not case.payer.is_active
+    """The payer is neither frozen nor closed; a slot may always be cancelled, and a lost key replaced."""
+    return (
+        case.order.kind not in {OrderKind.CANCEL, OrderKind.TAKE_KEY} and not case.payer.is_active
+    )
 
 
 @_rule(Outcome.PAYEE_NOT_ACTIVE)
 def payee_is_not_active(case: Case) -> bool:
-    """Nor is any payee."""
-    has_payees = case.names_payees and case.order.kind != OrderKind.CANCEL
-    return has_payees and not all(payee.is_active for payee in case.payees)
+    """Nor is any payee; who is only spoken of may be."""
+    is_paid = case.moves_money or case.order.kind not in HOUSE | {OrderKind.CANCEL}
+    return case.names_payees and is_paid and not all(payee.is_active for payee in case.payees)
 
 
 @_rule(Outcome.DAILY_LIMIT_EXCEEDED)
@@ -637,9 +709,9 @@ JUDGED_ELSEWHERE: Final = {
     Outcome.SLOT_TAKEN,
     Outcome.BROKER_BUSY,
     Outcome.SLOT_SKIPPED,
+    Outcome.NOT_APPROVED,
 }
-"""What is no matter of the books: recovery, other orders in flight, and a full super-agent."""
-assert {Outcome.ACCEPTED} | RULES.keys() | JUDGED_ELSEWHERE == set(Outcome), "every code is used"
+"""What is no matter of the books: recovery, other orders in flight, a full super-agent, its operators."""
 
 
 def enrolment_options_hold(options: bytes) -> bool:
@@ -673,6 +745,12 @@ class Effects:
     """Number -> the account as it is afterwards, for those that change."""
     aliases: Mapping[bytes, Alias] = field(default_factory=dict)
     """The alias that changes, as it is afterwards."""
+    side: tuple[Change, ...] = ()
+    """Rows beside the accounts that change."""
+    issuers: Mapping[int, int] = field(default_factory=dict)
+    """The bank whose limit changes -> how far it may go below zero now, in cents."""
+    tariff: Tariff | None = None
+    """The version that is new."""
     statements: tuple[int, ...] = ()
     """The accounts on whose statements the order appears, its payer first."""
 
@@ -691,31 +769,31 @@ def effects(order: Order, books: Books) -> Effects:
         case OrderKind.CANCEL:
             return Effects(
                 Applied.APPLIED,
-                {order.payer: _after_slot(order, books)},
+                {order.payer: after_slot(order, books)},
                 statements=(order.payer,),
             )
         case OrderKind.ENROL:
             created = _created(order, books)
             return Effects(
                 Applied.APPLIED,
-                {order.payer: _after_slot(order, books)} | created,
+                {order.payer: after_slot(order, books)} | created,
                 statements=(order.payer, *created),
             )
         case OrderKind.CLAIM:
             return Effects(
                 Applied.APPLIED,
                 aliases={order.reference: Alias(order.payee, order.sequence + 1)},
-                statements=_once_each(order.payer, order.payee),
+                statements=once_each(order.payer, order.payee),
             )
         case OrderKind.JOIN_HEAD_OFFICE:
-            joined = replace(_after_slot(order, books), head_office=order.payee)
+            joined = replace(after_slot(order, books), head_office=order.payee)
             return Effects(
                 Applied.APPLIED,
                 {order.payer: joined},
-                statements=_once_each(order.payer, order.payee),
+                statements=once_each(order.payer, order.payee),
             )
         case _:
-            return _moved(order, books)
+            return moved(order, books)
 
 
 def _readiness(order: Order, books: Books) -> Applied:
@@ -772,6 +850,9 @@ def credits_of(
     `table` is the payee table that the order names, if it names one. None where no voter accepts
     such an order: there is no table or no price, or the charge does not pay what is due of it.
     """
+    order = as_moved(order)
+    if order.kind not in MOVEMENTS:
+        return None
     movement = MOVEMENTS[OrderKind(order.kind)]
     amount, fee = order.amount_cents, order.fee_cents
     if amount > MAX_AMOUNT_CENTS:
@@ -820,43 +901,59 @@ def _credited(order: Order, books: Books) -> Credits | None:
     return credits_of(order, books.tariffs[order.tariff], books.tables.get(order.reference))
 
 
-def _after_slot(order: Order, books: Books) -> Account:
+def after_slot(order: Order, books: Books) -> Account:
     """The payer with this slot behind it."""
     return replace(books.account(order.payer), next_sequence=order.sequence + 1)
 
 
-def _moved(order: Order, books: Books) -> Effects:
+def moved(order: Order, books: Books) -> Effects:
     """Debit the payer, and credit everybody whom the debit goes to."""
+    done = paid(order, books)
+    assert done is not None, "it is ready"
+    return done
+
+
+def paid(order: Order, books: Books) -> Effects | None:
+    """What a payment in its payer's slot changes; None where it cannot be applied by these books."""
     credited = _credited(order, books)
-    assert credited is not None, "it is ready"
-    accounts = {order.payer: _debited(_after_slot(order, books), order)}
+    if credited is None or not all(books.account(n).exists for n in credited.waits):
+        return None
+    accounts = {order.payer: debited(after_slot(order, books), order)}
+    credit(accounts, books, credited)
+    touched = once_each(order.payer, *(number for number, _ in credited.all))
+    return Effects(Applied.APPLIED, accounts, statements=touched)
+
+
+def credit(accounts: dict[int, Account], books: Books, credited: Credits) -> None:
+    """Enter credits on top of what has changed already: somebody may be both payer and payee of a fee."""
     for number, cents in credited.all:
-        # Somebody may be both, as when a revenue account is paid: one change on top of the other.
         account = accounts.get(number, books.account(number))
         accounts[number] = replace(
             account,
             balance_cents=account.balance_cents + cents,
             credited_cents=account.credited_cents + cents,
         )
-    touched = _once_each(order.payer, *(number for number, _ in credited.all))
-    return Effects(Applied.APPLIED, accounts, statements=touched)
 
 
-def _debited(payer: Account, order: Order) -> Account:
+def debited(payer: Account, order: Order) -> Account:
     """The payer without amount and fee; a customer's spending of the day goes on or begins anew."""
     debit = order.amount_cents + order.fee_cents
-    spent = payer.spent_today_cents
-    if payer.is_limited:
-        before = spent if order.day <= payer.day else 0
-        # No money: only what is left of a limit, which voters have held below this.
-        spent = min(before + order.amount_cents, SPENT_TODAY_CENTS_MAX)
     return replace(
         payer,
         balance_cents=payer.balance_cents - debit,
         debited_cents=payer.debited_cents + debit,
-        spent_today_cents=spent,
+        spent_today_cents=spent_cents(payer, order),
         day=max(payer.day, order.day),
     )
+
+
+def spent_cents(payer: Account, order: Order) -> int:
+    """Return what the payer has spent of her limit on the order's day, this order included."""
+    if not payer.is_limited:
+        return payer.spent_today_cents
+    before = payer.spent_today_cents if order.day <= payer.day else 0
+    # No money: only what is left of a limit, which voters have held below this.
+    return min(before + order.amount_cents, SPENT_TODAY_CENTS_MAX)
 
 
 def _created(order: Order, books: Books) -> dict[int, Account]:
@@ -883,6 +980,6 @@ def _created(order: Order, books: Books) -> dict[int, Account]:
     return {order.payee: replace(place, key=order.reference, flags=flags)}
 
 
-def _once_each(*numbers: int) -> tuple[int, ...]:
+def once_each(*numbers: int) -> tuple[int, ...]:
     """The numbers in this order, each once."""
     return tuple(dict.fromkeys(numbers))

@@ -7,6 +7,7 @@ order that becomes final late finds its day still.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import ROW_OF_TABLE
+from harambee.money.tariff import Tariff
 from harambee.oversight.day_close import DayClose, flows_digest, write_flows
 from harambee.oversight.flows import FlowReader
 from harambee.oversight.settlement_parties import SettlementParties
@@ -51,9 +53,13 @@ class Books:
         """Nothing is read yet."""
         self.parties: Final = SettlementParties.of(genesis)
         self._genesis = genesis
-        tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
-        self._reader = FlowReader(self.parties, tariffs)
+        self._tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
+        self._reader = FlowReader(self.parties, self._tariffs)
         self._days: defaultdict[int, DayBook] = defaultdict(DayBook)
+
+    def know(self, tariffs: Iterable[Tariff]) -> None:
+        """Learn of tariffs that came after the genesis; orders name them once they are final."""
+        self._tariffs |= {tariff.version: tariff for tariff in tariffs}
 
     def take(
         self, orders: Orders, entries: npt.NDArray[np.int64], tables: dict[int, PayeeTable]
@@ -153,4 +159,6 @@ class DayBooks:
         places = np.flatnonzero(fresh["revenue_previous"] != ROW_OF_TABLE)
         end = self.read_up_to + len(fresh)
         at_end = end == replica.ledger.entry_count
+        # All that these orders may name: what they say is final here.
+        self.books.know(replica.ledger.tariffs)
         return fresh[places], places + self.read_up_to, end, at_end

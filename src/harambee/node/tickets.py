@@ -14,19 +14,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import IS_ELSEWHERE
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
 from harambee.node.port import State
 from harambee.protocol.effects import Refused
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
-SlotKey = int | tuple[bytes, int]
+SlotKey = int | Slot
 """payer << 32 | sequence, or an alias and its slot for a claim."""
 
 LATENCIES_REMEMBERED: Final = 4_096
-_CLAIM: Final = int(OrderKind.CLAIM)
 
 
 @dataclass(eq=False, slots=True)
@@ -124,8 +123,8 @@ class Tickets:
     def skipped(self, slots: Sequence[Slot]) -> None:
         """These slots were closed without an order."""
         for slot in slots:
-            key: SlotKey = slot.subject, slot.sequence
-            if slot.space == SPACE_ACCOUNT:
+            key: SlotKey = slot
+            if slot.is_of_account:
                 key = number = slot.payer << 32 | slot.sequence
                 for decided in self._watched.pop(number, ()):
                     if not decided.done():
@@ -165,6 +164,6 @@ def slot_keys(orders: Orders) -> list[SlotKey]:
     """Return the slot of each order."""
     numbers = orders["payer"].astype(np.uint64) << np.uint64(32) | orders["sequence"]
     keys: list[SlotKey] = numbers.tolist()
-    for index in np.flatnonzero(orders["kind"] == _CLAIM).tolist():
-        keys[index] = orders[index]["reference"].tobytes(), int(orders[index]["sequence"])
+    for index in np.flatnonzero(IS_ELSEWHERE[orders["kind"]]).tolist():
+        keys[index] = Slot.of(orders[index])
     return keys

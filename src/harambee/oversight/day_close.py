@@ -1,7 +1,7 @@
 """The day's close: what one day's final orders made every party owe, signed by each super-agent.
 
 A document is canonical: whoever holds the same final orders makes the same bytes (docs/wire.md,
-section 15). It rests on the day that each order says of itself, on no clock and no order of arrival.
+section 16). It rests on the day that each order says of itself, on no clock and no order of arrival.
 So super-agents need not agree on anything to close a day: they sign, and whoever fetches their words
 compares them. q that are equal settle the day.
 

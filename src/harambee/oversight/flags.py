@@ -74,7 +74,12 @@ THRESHOLDS: Final[dict[str, Threshold]] = {
 }
 """Every number of every rule."""
 
-UNDOING: Final = (OrderKind.CANCEL,)
+UNDOING: Final = (
+    OrderKind.CANCEL,
+    OrderKind.VOID,
+    OrderKind.REFUND,
+    OrderKind.ASK_REVERSAL,
+)
 """Kinds by which an earlier order, or its effect, is taken back; its payer is who does it."""
 COMING_IN: Final = (
     OrderKind.SEND,
@@ -164,7 +169,11 @@ def _cents(orders: Orders) -> int:
 
 def _limited_payments(day: Day) -> tuple[Orders, Rows, Rows]:
     """Return customers' payments, with the limits for one payment and for a day that each is under."""
-    moves = [int(kind) for kind, row in MOVEMENTS.items() if row.moves_money and not row.by_table]
+    moves = [
+        int(kind)
+        for kind, row in MOVEMENTS.items()
+        if row.moves_money and not row.by_table and not row.house
+    ]
     paid = day.orders[np.isin(day.orders["kind"], moves)]
     paid = paid[day.is_customer(paid["payer"])]
     tiers = day.flags_of(paid["payer"]) >> TIER_SHIFT & TIER_MASK

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from harambee.ledger.kinds import MOVEMENTS, Commission, OrderKind, kind_table
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import POSITION_BITS, revenue_account
-from harambee.ledger.rules import Credits, Order, Payment, credits_of
+from harambee.ledger.rules import Credits, Order, Payment, as_moved, credits_of
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.money.tariff import FeeMode, Tariff
 from harambee.oversight.settlement_parties import PARTIES_MAX, SettlementParties
@@ -37,6 +37,7 @@ _SHARED: Final = tuple(
     for kind, row in MOVEMENTS.items()
     if row.moves_money
     and not row.by_table
+    and not row.house
     and (row.commission is not Commission.NONE or row.fee_mode is not FeeMode.PAYER)
 )
 """Kinds that pay one payee, and part of whose money is his head office's or charge is his.
@@ -172,7 +173,8 @@ class FlowReader:
 
     def _of_any(self, record: np.void, table: PayeeTable | None) -> Iterator[Flow]:
         """Yield what one order moved, by each of its credits."""
-        order = Order.of(record)
+        # A release is signed by whoever ends the hold, and debits the one whose money was held.
+        order = as_moved(Order.of(record))
         payments = None if table is None else tuple(Payment(*row) for row in table.tolist())
         credited = _credited(order, self._splitter.tariffs, payments)
         numbers = np.array([order.payer, *(one.payee for one in credited.all)], np.uint32)

@@ -6,20 +6,16 @@ are tried again together, and only those whose turn it is: so many final orders 
 cost one attempt each, and not one for each other.
 """
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import HAS_CONTENT, Space
 from harambee.ledger.ledger import Applied, Ledger
 from harambee.ledger.payees import NO_TABLES, PayeeTable, Tables
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 Indices = npt.NDArray[np.uint32]
-
-_BULK: Final = int(OrderKind.BULK_PAY_OUT)
 
 
 class Applier:
@@ -31,7 +27,7 @@ class Applier:
         self._waiting: list[tuple[Orders, npt.NDArray[np.int64], Indices]] = []
         """Orders with the positions of their blocks and their indices in them."""
         self._tables: dict[Slot, PayeeTable] = {}
-        """The payee tables of those that wait, by their orders' slots: copies, which hold no block."""
+        """What came beside those that wait, by their orders' slots: copies, which hold no block."""
         self._slots: set[Slot] = set()
         self._moved = False
         """Whether something was applied or skipped since those that wait were tried."""
@@ -49,7 +45,7 @@ class Applier:
     ) -> Orders:
         """Apply (n,) final orders of the block at a position of the journal, which lie there at `indices`.
 
-        `tables` are the payee tables that the block carries.
+        `tables` are what the block carries beside its orders.
         Returns those that were applied now; those that wait are kept, and are found by `apply_waiting`.
         """
         if not len(orders):
@@ -65,32 +61,29 @@ class Applier:
         self._moved = self._moved or len(done) > 0
         if self._slots:
             self._slots.difference_update(map(Slot.of, done))
-        for order in done[done["kind"] == _BULK] if self._tables else ():
+        for order in done[HAS_CONTENT[done["kind"]]] if self._tables else ():
             self._tables.pop(Slot.of(order), None)
         return done
 
     def _keep_tables(self, orders: Orders, tables: Tables) -> None:
-        """Keep the payee tables of orders that wait."""
-        for order in orders[orders["kind"] == _BULK]:
+        """Keep what came beside orders that wait."""
+        for order in orders[HAS_CONTENT[orders["kind"]]]:
             self._tables[Slot.of(order)] = tables[order["reference"].tobytes()].copy()
 
     def _tables_of(self, orders: Orders) -> Tables:
-        """Return the kept payee tables of orders that waited.
+        """Return what is kept beside orders that waited.
 
         There is none where an order waited in two blocks and was applied from the other one just now.
         """
         return {
             order["reference"].tobytes(): self._tables[Slot.of(order)]
-            for order in orders[orders["kind"] == _BULK]
+            for order in orders[HAS_CONTENT[orders["kind"]]]
             if Slot.of(order) in self._tables
         }
 
     def skip(self, slot: Slot) -> bool:
         """Burn a slot: the sequence goes on, and nothing else happens. False where it is not the next."""
-        if slot.space == SPACE_ACCOUNT:
-            skipped = self.ledger.skip_account(slot.payer, slot.sequence)
-        else:
-            skipped = self.ledger.skip_alias(slot.subject, slot.sequence)
+        skipped = self.ledger.skip(Space(slot.space), slot.subject, slot.sequence)
         self._moved = self._moved or skipped
         return skipped
 

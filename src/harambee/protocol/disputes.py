@@ -14,20 +14,18 @@ past stays so: whatever lies in it was held when its block was, so answers about
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import IS_ELSEWHERE
 from harambee.protocol.chains import CLOCK, NEVER, Chains
 from harambee.protocol.recovery_entries import ABSTAINS, SKIP, Fence, Proposal, Vote
-from harambee.protocol.slot import SPACE_ALIAS, Slot
+from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 Clock = npt.NDArray[np.int32]
-
-_CLAIM: Final = int(OrderKind.CLAIM)
 
 
 class Candidate(NamedTuple):
@@ -329,7 +327,7 @@ class Disputes:
         self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
         """How many slots of each account are disputed: the quick way to know that none is."""
         self._strays: dict[int, int] = {}
-        self._aliases = 0
+        self._elsewhere = 0
 
     def __len__(self) -> int:
         """How many slots are disputed."""
@@ -359,8 +357,8 @@ class Disputes:
         inside = payers < len(self._marked)
         marked = np.zeros(len(orders), np.bool_)
         marked[inside] = self._marked[payers[inside]] > 0
-        if self._aliases:
-            marked |= orders["kind"] == _CLAIM
+        if self._elsewhere:
+            marked |= IS_ELSEWHERE[orders["kind"]]
         return [
             row for row in np.flatnonzero(marked).tolist() if Slot.of(orders[row]) in self._by_slot
         ]
@@ -369,8 +367,8 @@ class Disputes:
         """A new dispute."""
         assert slot not in self._by_slot
         dispute = self._by_slot[slot] = Dispute(slot)
-        if slot.space == SPACE_ALIAS:
-            self._aliases += 1
+        if not slot.is_of_account:
+            self._elsewhere += 1
         elif slot.payer < len(self._marked):
             self._marked[slot.payer] = min(255, int(self._marked[slot.payer]) + 1)
         return dispute
@@ -422,8 +420,8 @@ class Disputes:
         slot = dispute.slot
         self._no_stray(dispute)
         del self._by_slot[slot]
-        if slot.space == SPACE_ALIAS:
-            self._aliases -= 1
+        if not slot.is_of_account:
+            self._elsewhere -= 1
         elif slot.payer < len(self._marked):
             others = 0
             if self._marked[slot.payer] > 1:

@@ -135,6 +135,18 @@ class TwoVotes:
     ballots: tuple[Ballot, Ballot]
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A governance order that lies in a block: for operators to look at."""
+
+    order: npt.NDArray[np.void]
+    """ORDER, (1,)."""
+    possession: bytes | None = None
+    """The signature of a new key, of an order that brings one."""
+    content: bytes | None = None
+    """The document that the order names, if it names one."""
+
+
 @dataclass(slots=True)
 class Effects:
     """Everything one event leads to. Merge with `extend`; the order of lists is the order of doing."""
@@ -148,6 +160,8 @@ class Effects:
     """Slots that became final without an order."""
     evidence: list[Evidence | TwoVotes] = field(default_factory=list)
     """What convicts an author; to be kept durably."""
+    proposed: list[Proposed] = field(default_factory=list)
+    """Governance orders that were seen in blocks, each as often as it was; nothing is judged yet."""
     wake_at: int | None = None
     """Call `act` no later than this; nanoseconds on the shell's clock."""
     halted: str | None = None
@@ -161,5 +175,6 @@ class Effects:
         self.refused += later.refused
         self.skipped += later.skipped
         self.evidence += later.evidence
+        self.proposed += later.proposed
         self.wake_at = later.wake_at
         self.halted = self.halted or later.halted

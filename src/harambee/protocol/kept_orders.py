@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import IS_ELSEWHERE
 from harambee.protocol.disputes import Place
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 
@@ -19,7 +19,7 @@ KEPT: Final = np.dtype(
     [
         ("payer", "<u4"),
         ("sequence", "<u4"),
-        ("claim", "?"),
+        ("elsewhere", "?"),
         ("lane", "<i4"),
         ("height", "<i4"),
         ("row", "<i4"),
@@ -27,7 +27,6 @@ KEPT: Final = np.dtype(
     align=True,
 )
 ROOM: Final = 4_096
-_CLAIM: Final = int(OrderKind.CLAIM)
 
 
 class KeptOrders:
@@ -51,7 +50,7 @@ class KeptOrders:
             used = self._used + len(orders)
         new = self._rows[self._used : used]
         new["payer"], new["sequence"] = orders["payer"], orders["sequence"]
-        new["claim"] = orders["kind"] == _CLAIM
+        new["elsewhere"] = IS_ELSEWHERE[orders["kind"]]
         new["lane"], new["height"], new["row"] = lane, height, np.arange(len(orders))
         self._used = used
         self._count(orders, 1)
@@ -71,18 +70,18 @@ class KeptOrders:
         return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
 
     def places(self, slot: Slot) -> list[Place]:
-        """Where orders of a payer's or an alias's sequence lie, in the order in which they came.
+        """Where orders of a slot's sequence lie, in the order in which they came.
 
-        Of claims those of any alias: which one a claim is of, stands in the order itself.
+        Of those in no payer's slot the orders of any subject: whose slot it is, stands in the order itself.
         """
         rows = self._rows[: self._used]
-        if slot.space == SPACE_ACCOUNT:
+        if slot.is_of_account:
             if not self.of_payer(slot.payer):
                 return []
             same = (rows["payer"] == slot.payer) & (rows["sequence"] == slot.sequence)
-            same &= ~rows["claim"]
+            same &= ~rows["elsewhere"]
         else:
-            same = rows["claim"] & (rows["sequence"] == slot.sequence)
+            same = rows["elsewhere"] & (rows["sequence"] == slot.sequence)
         found = rows[same][["lane", "height", "row"]].tolist()
         return [Place(*place) for place in found if place[:2] not in self._gone]
 

@@ -26,7 +26,7 @@ from typing import Final
 
 import numpy as np
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import HAS_CONTENT
 from harambee.ledger.payees import TABLE_BYTES_MAX
 from harambee.ledger.records import ORDER_BYTES, PAYEE
 from harambee.protocol.wire import ATTACHMENT_BYTES_MAX, Block, attached_bytes
@@ -196,8 +196,8 @@ def cost_of(block: Block, *, vouched: bool = False) -> tuple[int, int, int]:
     """What taking a block costs its author: blocks, bytes, work, each in eighths."""
     refusals = sum(len(rejection.indices) for rejection in block.rejections)
     entries = len(block.recovery.slots())
-    bulk = int(np.count_nonzero(block.orders["kind"] == OrderKind.BULK_PAY_OUT))
-    tables = bulk * TABLE_WORK + block.table_rows // ROWS_IN_ONE
+    naming = int(np.count_nonzero(HAS_CONTENT[block.orders["kind"]]))
+    tables = naming * TABLE_WORK + block.table_rows // ROWS_IN_ONE
     work = len(block.orders) + tables + entries + refusals // REFUSALS_IN_ONE
     shift = 0 if vouched else VOUCHED_SHIFT
     return 1 << shift, len(block.data) << shift, work << shift

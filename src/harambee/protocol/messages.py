@@ -78,12 +78,19 @@ class OrdersOffered:
     attachments: dict[int, bytes] = field(default_factory=dict)
     """Possession signatures of enrolments, by index."""
     tables: dict[int, bytes] = field(default_factory=dict)
-    """Payee tables of bulk pay-outs, by index: PAYEE rows as bytes."""
+    """What orders name by digests, by index: PAYEE rows of bulk pay-outs as bytes, and tariffs."""
 
     @property
     def room(self) -> int:
         """How many orders' room it takes where it waits, its tables included."""
         return len(self.orders) + sum(map(len, self.tables.values())) // ORDER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalsChanged:
+    """Which governance orders two operators of this super-agent have approved: all of them, by id."""
+
+    approved: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +108,6 @@ Message = (
     | PeerUp
     | PeerDown
     | OrdersOffered
+    | ApprovalsChanged
     | Tick
 )

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import HAS_CONTENT, OrderKind
 from harambee.ledger.records import ORDER
 from harambee.protocol.chains import Chains
 from harambee.protocol.committee import Committee
@@ -33,7 +33,7 @@ from harambee.protocol.recovery_entries import (
     Recovery,
     Vote,
 )
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 
@@ -52,7 +52,6 @@ KNOWN_SLOTS_MAX: Final = 1 << 16
 ENTRIES_MAX: Final = 2_048
 """How many recovery entries go into one block; the others have their turn in the next."""
 _CANCEL: Final = int(OrderKind.CANCEL)
-_BULK: Final = int(OrderKind.BULK_PAY_OUT)
 _NO_ORDERS: Final[Orders] = np.zeros(0, ORDER)
 
 
@@ -113,12 +112,14 @@ class Rescuer:
         passes: Callable[[Dispute, bytes], bool],
         is_signed: Callable[[Dispute, bytes], bool],
         sees: Callable[[], Clock],
+        is_ripe: Callable[[Slot], bool],
     ) -> None:
         """`pace_ns` is the least time between two of one's own blocks.
 
         `is_next` says whether a slot is the next of its payer here; `passes` whether an order of a dispute
         passes every check of a voter but lock and view; `is_signed` whether its payer signed it; `sees` what
-        one's next block may have in its past.
+        one's next block may have in its past; `is_ripe` whether a slot may be opened of one's own accord
+        at all.
         """
         self._committee = committee
         self._index = index
@@ -129,6 +130,7 @@ class Rescuer:
         self._passes = passes
         self._is_signed = is_signed
         self._sees = sees
+        self._is_ripe = is_ripe
         self._cases: dict[Slot, _Case] = {}
         self._tables: dict[bytes, bytes] = {}
         """Payee tables of known orders, by the orders' ids: those that came to this door themselves."""
@@ -250,8 +252,8 @@ class Rescuer:
         plan.entries = Recovery(fences, tuple(proposals), tuple(votes))
 
     def _carry(self, name: bytes, order: Orders, plan: Plan) -> None:
-        """Put an order that lies in no block into this one; a bulk pay-out only with its payee table."""
-        if order["kind"][0] == _BULK:
+        """Put an order that lies in no block into this one; one that names something only with that."""
+        if HAS_CONTENT[order["kind"][0]]:
             if name not in self._tables:
                 return
             plan.tables[len(plan.orders)] = self._tables[name]
@@ -273,7 +275,7 @@ class Rescuer:
                     case.timer_due = self._runs_out(own, now)
                 elif case is not None and now >= case.timer_due:
                     return own + 1
-        if own or not self._is_next(slot):
+        if own or not self._is_next(slot) or not self._is_ripe(slot):
             return own
         if dispute is not None and len(dispute.orders) > 1:
             case = self._with_rivals(dispute, now)
@@ -316,7 +318,7 @@ class Rescuer:
                 for subject, at in self._opened_at.items()
                 if 0 <= now - at < OPEN_AGAIN_NS
             }
-        region = slot.payer >> 20 if slot.space == SPACE_ACCOUNT else -1
+        region = slot.payer >> 20 if slot.is_of_account else -1
         opens = self._region_opens.get(region, 0)
         if slot.subject in self._opened_at or opens >= REGION_OPENS:
             return False

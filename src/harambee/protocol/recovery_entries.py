@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from harambee.ledger.records import ORDER, ORDER_BYTES
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.slot import SPACE_ACCOUNT, SPACE_ALIAS, Slot
+from harambee.protocol.slot import Slot
 
 FENCE: Final = 1
 PROPOSAL: Final = 2
@@ -178,9 +178,7 @@ def _read_entry(
     if len(content) < _SLOT_BYTES + _VIEW_BYTES:
         return Malformed("a recovery entry names no slot")
     slot = Slot(content[0], content[1:33], int.from_bytes(content[33:37], "little"))
-    if slot.space not in (SPACE_ACCOUNT, SPACE_ALIAS) or (
-        slot.space == SPACE_ACCOUNT and any(slot.subject[4:])
-    ):
+    if not slot.is_well_formed:
         return Malformed("a recovery entry names no slot")
     view = int.from_bytes(content[37:41], "little")
     rest = content[41:]

@@ -16,8 +16,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import IS_ELSEWHERE, Space
 from harambee.ledger.ledger import Ledger
+from harambee.ledger.side_tables import hold_of_subject
 from harambee.protocol.chains import VOTED, Chains
 from harambee.protocol.committee import Committee
 from harambee.protocol.slot import Slot
@@ -26,7 +27,6 @@ Orders = npt.NDArray[np.void]
 
 ABSTENTIONS_MAX: Final = 16_384
 """How many abstentions go into one block; while more wait, it references nothing."""
-_CLAIM: Final = int(OrderKind.CLAIM)
 _FORGOTTEN: Final = 2
 """Promises may have been made in the next slot, and in the one after it."""
 
@@ -54,7 +54,7 @@ class ReEntering:
         self._index = index
         self._below: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
         """By account: it abstains in sequences below this."""
-        self._aliases: dict[bytes, int] = {}
+        self._elsewhere: dict[tuple[int, bytes], int] = {}
         self._waiting: dict[Slot, None] = {}
 
     def is_recorded(self, chains: Chains) -> bool:
@@ -72,7 +72,7 @@ class ReEntering:
         exists = ledger.accounts["flags"] != 0
         following = ledger.accounts["next_sequence"].astype(np.uint32)
         self._below = np.where(exists, following + np.uint32(_FORGOTTEN), 0).astype(np.uint32)
-        self._aliases = ledger.aliases.following()
+        self._elsewhere = ledger.following_elsewhere()
         self.phase = Phase.ABSTAINING
 
     def rows(self, orders: Orders) -> list[int]:
@@ -83,11 +83,18 @@ class ReEntering:
         inside = payers < len(self._below)
         below = np.zeros(len(orders), np.uint32)
         below[inside] = self._below[payers[inside]]
-        claims = orders["kind"] == _CLAIM
-        for row in np.flatnonzero(claims).tolist():
-            following = self._aliases.get(orders[row]["reference"].tobytes(), 0)
-            below[row] = following + _FORGOTTEN
+        for row in np.flatnonzero(IS_ELSEWHERE[orders["kind"]]).tolist():
+            space, subject, _ = Slot.of(orders[row])
+            following = self._elsewhere.get((space, subject), 0)
+            below[row] = 0 if self._came_later(space, subject) else following + _FORGOTTEN
         return [int(row) for row in np.flatnonzero(orders["sequence"] < below)]
+
+    def _came_later(self, space: int, subject: bytes) -> bool:
+        """Whether these are the slots of a hold that was not yet final then: nobody had voted in them."""
+        if space != Space.HOLD:
+            return False
+        payer, sequence = hold_of_subject(subject)
+        return payer >= len(self._below) or sequence >= int(self._below[payer])
 
     def note(self, slots: Iterable[Slot]) -> None:
         """These slots have orders in held blocks: its next block abstains in them."""

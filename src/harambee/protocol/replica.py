@@ -40,10 +40,17 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
 from harambee.crypto.signatures import KeyPair, sign
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import HAS_CONTENT, IS_ELSEWHERE, IS_GOVERNED, OrderKind, Space
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.payees import TABLE_BYTES_MAX, Tables, table_digest, tables_of
+from harambee.ledger.payees import (
+    TABLE_BYTES_MAX,
+    TARIFF_BYTES_MAX,
+    Tables,
+    document_digest,
+    table_digest,
+    tables_of,
+)
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
@@ -61,6 +68,7 @@ from harambee.protocol.effects import (
     Fetch,
     FetchNamed,
     Name,
+    Proposed,
     Range,
     Refused,
     SendBlock,
@@ -84,6 +92,7 @@ from harambee.protocol.limits import (
 )
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import (
+    ApprovalsChanged,
     BlockArrived,
     FetchAsked,
     FetchEnded,
@@ -108,7 +117,7 @@ from harambee.protocol.recovery_entries import (
     write_recovery,
 )
 from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 from harambee.protocol.slots import Offer, Slots
 from harambee.protocol.tally import Tally
 from harambee.protocol.wire import (
@@ -126,7 +135,7 @@ from harambee.protocol.wire import (
     block_prefix,
     names_in,
     write_block,
-    write_payees,
+    write_content,
     write_possession,
     write_rejection,
 )
@@ -176,6 +185,8 @@ class Held:
     era: int
     signatures: npt.NDArray[np.bool_] | None = None
     """Which orders' signatures hold; None while not checked."""
+    keys_changed: int = 0
+    """How often keys had changed in the ledger when they were checked."""
     possessions: npt.NDArray[np.bool_] | None = None
     apart: set[int] = field(default_factory=set)
     """Orders that were refused once: they are counted one by one, or lie in decided slots."""
@@ -307,12 +318,15 @@ class Replica:
             self._passes_in_recovery,
             self._is_signed_anywhere,
             lambda: self.chains.clock_above([self.lane, *self._followed()]),
+            self._is_ripe,
         )
         self.catch_up = CatchUp(committee.n, index)
         self.re_entering = ReEntering(committee, index)
         self.convicted: set[int] = set()
         """Authors that are referenced no more."""
         self.halted: str | None = None
+        self.approved: frozenset[bytes] = frozenset()
+        """The governance orders that two operators of this super-agent have approved, by id."""
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
@@ -374,6 +388,8 @@ class Replica:
             case PeerDown():
                 self.peers_up.discard(message.peer)
                 self.catch_up.forget(message.peer)
+            case ApprovalsChanged():
+                self.approved = message.approved
             case Tick():
                 pass
         return effects
@@ -792,6 +808,8 @@ class Replica:
         self.counters.blocks += 1
         if not restoring:
             effects.persist.append(block.data)
+        if IS_GOVERNED[block.orders["kind"]].any():
+            effects.proposed += _proposed_in(block)
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
@@ -855,7 +873,28 @@ class Replica:
     def _check_signatures(self, held: Held) -> None:
         orders = held.block.orders
         held.signatures = self._signatures_of(orders)
+        held.keys_changed = self.ledger.keys_changed
         held.possessions = self._possessions_of(orders, held.block.possessions)
+
+    def _signatures_in(self, held: Held) -> npt.NDArray[np.bool_]:
+        """Which orders of a held block are signed by the keys that their payers have now."""
+        if held.signatures is None:
+            self._check_signatures(held)
+        elif held.keys_changed != self.ledger.keys_changed:
+            self._check_new_keys(held, held.signatures)
+        assert held.signatures is not None
+        return held.signatures
+
+    def _check_new_keys(self, held: Held, signatures: npt.NDArray[np.bool_]) -> None:
+        """Check the orders again whose payers have another key than when they were checked."""
+        orders, whose = held.block.orders, self.ledger.keys_changed_since(held.keys_changed)
+        changed = (
+            np.ones(len(orders), np.bool_) if whose is None else np.isin(orders["payer"], whose)
+        )
+        rows = np.flatnonzero(changed)
+        if len(rows):
+            signatures[rows] = self._signatures_of(orders[rows])
+        held.keys_changed = self.ledger.keys_changed
 
     def _charge_forged(self, held: Held) -> None:
         """An honest broker checks at its door who signed an order; one who does not is slowed down."""
@@ -866,6 +905,8 @@ class Replica:
 
     def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
         keys, known = self.ledger.keys_of(orders["payer"])
+        taking = np.flatnonzero(orders["kind"] == OrderKind.TAKE_KEY)
+        keys[taking] = orders["reference"][taking]  # the new key signs for itself
         self.counters.signatures += len(orders)
         return self._checking.orders_hold(orders, keys) & known
 
@@ -917,9 +958,7 @@ class Replica:
 
     def _next_in(self, slot: Slot) -> int:
         """The next sequence of a slot's subject here."""
-        if slot.space == SPACE_ACCOUNT:
-            return self.ledger.next_sequence(slot.payer)
-        return self.ledger.alias_next(slot.subject)
+        return self.ledger.next_in(Space(slot.space), slot.subject)
 
     def _is_next(self, slot: Slot) -> bool:
         return slot.sequence == self._next_in(slot)
@@ -1004,7 +1043,7 @@ class Replica:
             self.counters.refused_in_blocks += 1
             if self._is_decided(slot):
                 continue
-            if slot.space == SPACE_ACCOUNT and self._kept.lies_alone(slot):
+            if slot.is_of_account and self._kept.lies_alone(slot):
                 self.doubts.add(self.chains, Place(on, at, index), slot, ignore)
             else:
                 self._open_dispute(slot, ignore)
@@ -1052,7 +1091,7 @@ class Replica:
             held = self._open[at.lane].get(at.height)
             if held is not None:
                 order = held.block.orders[at.row : at.row + 1]
-                if slot.space == SPACE_ACCOUNT or Slot.of(order[0]) == slot:
+                if slot.is_of_account or Slot.of(order[0]) == slot:
                     yield at, order
 
     def _take_over(self, dispute: Dispute, at: Place) -> None:
@@ -1278,10 +1317,7 @@ class Replica:
         return any(held is not None and self._is_signed(held, row) for held, row in found)
 
     def _is_signed(self, held: Held, row: int) -> bool:
-        if held.signatures is None:
-            self._check_signatures(held)
-        assert held.signatures is not None
-        return bool(held.signatures[row])
+        return bool(self._signatures_in(held)[row])
 
     def _skip(self, slot: Slot, effects: Effects) -> None:
         """Burn a slot: the sequence goes on, and nothing else happens."""
@@ -1312,6 +1348,7 @@ class Replica:
         tables = message.tables
         payees = tables_of(tables.values())
         codes = self.ledger.check(orders, everyone, possessions, day_of(now), payees)
+        self._refuse_unapproved(orders, codes)
         absent = self.halted is not None or not self.takes_part
         if absent or self._door_orders + len(orders) > DOOR_ORDERS_MAX:
             codes[:] = Outcome.BROKER_BUSY
@@ -1386,8 +1423,8 @@ class Replica:
         orders, tables = message.orders, message.tables
         for row in np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.KNOWN)).tolist():
             slot = Slot.of(orders[row])
-            if not self._is_next(slot):
-                continue
+            if not self._is_next(slot) or slot.space == Space.GOVERNANCE:
+                continue  # whoever approves a governance order carries it once, and waits for the others
             is_doubted = self.doubts.place_of(slot) is not None
             dispute = self._open_dispute(slot, _NONE) if is_doubted else self.disputes.get(slot)
             if dispute is not None and now >= dispute.offered_again + (
@@ -1734,14 +1771,29 @@ class Replica:
 
     def _check_held(self, held: Held, today: int) -> Codes:
         """Every check of a voter but lock and view, on the orders of a held block."""
-        if held.signatures is None or held.possessions is None:
-            self._check_signatures(held)
-        assert held.signatures is not None
+        signatures, block = self._signatures_in(held), held.block
         assert held.possessions is not None
-        block = held.block
-        return self.ledger.check(
-            block.orders, held.signatures, held.possessions, today, block.tables
-        )
+        codes = self.ledger.check(block.orders, signatures, held.possessions, today, block.tables)
+        self._refuse_unapproved(block.orders, codes)
+        return codes
+
+    def _refuse_unapproved(self, orders: Orders, codes: Codes) -> None:
+        """This super-agent votes for a governance order only if two of its own operators approve."""
+        rows = np.flatnonzero(IS_GOVERNED[orders["kind"]] & (codes == Outcome.ACCEPTED))
+        for row in rows.tolist():
+            if self._ids_of(orders[row : row + 1])[0].tobytes() not in self.approved:
+                codes[row] = Outcome.NOT_APPROVED
+
+    def _is_ripe(self, slot: Slot) -> bool:
+        """Whether a slot may be opened as soon as there is a reason.
+
+        One of governance only once the order that this super-agent voted for has died of age: people take
+        hours to approve, and nobody alone shall be able to end that by proposing something else.
+        """
+        if slot.space != Space.GOVERNANCE:
+            return True
+        mine = self._occupying(slot)
+        return mine is not None and int(mine[1]["day"][0]) < self._today - 1
 
     def _passes_in_recovery(self, dispute: Dispute, name: bytes) -> bool:
         """Whether an order that nobody certified passes every check of a voter but lock and view."""
@@ -1782,6 +1834,7 @@ class Replica:
             possessions[list(waiting.possessions)] = True
             holds = np.ones(len(orders), np.bool_)
             codes = self.ledger.check(orders, holds, possessions, today, waiting.payees())
+            self._refuse_unapproved(orders, codes)
             fenced = [
                 row
                 for row, order in enumerate(orders)
@@ -1802,12 +1855,13 @@ class Replica:
             accepted = np.flatnonzero(codes == Outcome.ACCEPTED)
             place = {int(row): count + k for k, row in enumerate(accepted.tolist())}
             attached = [
-                write(place[row], content)
-                for write, contents in (
-                    (write_possession, waiting.possessions),
-                    (write_payees, waiting.tables),
-                )
-                for row, content in contents.items()
+                write_possession(place[row], content)
+                for row, content in waiting.possessions.items()
+                if row in place
+            ]
+            attached += [
+                write_content(place[row], int(orders[row]["kind"]), content)
+                for row, content in waiting.tables.items()
                 if row in place
             ]
             free -= sum(map(len, attached))
@@ -1815,7 +1869,10 @@ class Replica:
             taken.append(orders[accepted].tobytes())
             count += len(accepted)
         taken += [order.tobytes() for order in plan.orders]
-        attachments += [write_payees(count + k, table) for k, table in plan.tables.items()]
+        attachments += [
+            write_content(count + k, int(plan.orders[k]["kind"][0]), content)
+            for k, content in plan.tables.items()
+        ]
         return b"".join(taken), b"".join(attachments)
 
     def _room_for_orders(self, now: int) -> int:
@@ -1873,10 +1930,10 @@ class JournalBroken(Exception):  # noqa: N818 - it names what is the matter, as 
 
 def _rows_in(slot: Slot, orders: Orders) -> list[int]:
     """Which of these orders lie in a slot."""
-    if slot.space == SPACE_ACCOUNT:
+    if slot.is_of_account:
         same = (orders["payer"] == slot.payer) & (orders["sequence"] == slot.sequence)
     else:
-        same = (orders["kind"] == OrderKind.CLAIM) & (orders["sequence"] == slot.sequence)
+        same = IS_ELSEWHERE[orders["kind"]] & (orders["sequence"] == slot.sequence)
     return [row for row in np.flatnonzero(same).tolist() if Slot.of(orders[row]) == slot]
 
 
@@ -1887,14 +1944,36 @@ def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:
 
 
 def _tables_in(message: OrdersOffered) -> dict[int, bytes]:
-    """The payee tables of an offer, by row: each bulk pay-out has the one that it names, if that came at all.
+    """What came beside the orders of an offer, by row: each has what it names, if that came at all.
 
-    The ledger finds tables by their digests, so one that came with another order counts for this one too.
+    The ledger finds it by its digest, so what came with another order counts for this one too.
     """
-    came = {table_digest(table): table for table in message.tables.values()}
-    bulk = np.flatnonzero(message.orders["kind"] == OrderKind.BULK_PAY_OUT).tolist()
-    named = {row: came.get(message.orders[row]["reference"].tobytes()) for row in bulk}
-    return {row: table for row, table in named.items() if table and len(table) <= TABLE_BYTES_MAX}
+    contents = [content for content in message.tables.values() if content]
+    tables = {table_digest(table): table for table in contents if len(table) <= TABLE_BYTES_MAX}
+    tariffs = {document_digest(text): text for text in contents if len(text) <= TARIFF_BYTES_MAX}
+    named = {
+        row: (tables if kind == OrderKind.BULK_PAY_OUT else tariffs).get(reference.tobytes())
+        for row, (kind, reference) in enumerate(
+            zip(message.orders["kind"].tolist(), message.orders["reference"], strict=True)
+        )
+        if HAS_CONTENT[kind]
+    }
+    return {row: content for row, content in named.items() if content is not None}
+
+
+def _proposed_in(block: Block) -> list[Proposed]:
+    """The governance orders of a block, with what travels beside them."""
+    found = []
+    for row in np.flatnonzero(IS_GOVERNED[block.orders["kind"]]).tolist():
+        content = block.tables.get(block.orders[row]["reference"].tobytes())
+        found.append(
+            Proposed(
+                block.orders[row : row + 1].copy(),
+                block.possessions.get(row),
+                None if content is None else content.tobytes(),
+            )
+        )
+    return found
 
 
 def _part(waiting: Waiting, rows: "slice | npt.NDArray[np.intp]") -> Waiting:

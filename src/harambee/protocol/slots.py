@@ -1,9 +1,9 @@
 """The slots that are open: what this replica has promised, and what waits at its door.
 
-A slot is (payer, sequence) or, for claims, (alias, k). An entry is *queued* while the order waits at this
-door to be put into a block; that promises nothing. It is *locked* from the moment this replica votes for
-the order until something is final in the slot. Nothing else releases a lock: no timeout, no clock, no
-restart (one's own blocks rebuild the locks). PROTOCOL section 2.
+A slot is (payer, sequence), or one of an alias, of a hold, of what is governed. An entry is *queued* while
+the order waits at this door to be put into a block; that promises nothing. It is *locked* from the moment
+this replica votes for the order until something is final in the slot. Nothing else releases a lock: no
+timeout, no clock, no restart (one's own blocks rebuild the locks). PROTOCOL section 2.
 """
 
 from enum import IntEnum
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import IS_ELSEWHERE
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER, readable
-from harambee.protocol.slot import SPACE_ALIAS, Slot
+from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 Codes = npt.NDArray[np.uint8]
@@ -32,12 +32,11 @@ SLOT: Final = np.dtype(
     ]
 )
 
-_CLAIM: Final = int(OrderKind.CLAIM)
 _TAKEN: Final = int(Outcome.SLOT_TAKEN)
 _BUSY: Final = int(Outcome.BROKER_BUSY)
 
 
-_NO_CLAIM: Final = (b"", False)
+_NOT_HELD: Final = (b"", False)
 
 
 class Offer(IntEnum):
@@ -60,12 +59,13 @@ class Slots:
         self._pool: npt.NDArray[np.void] = np.zeros(capacity, SLOT)
         self._state: npt.NDArray[np.int64] = np.array([0, 0, 1], np.int64)
         """First entry that was given back (0: none), entries in use, first never used (0 is no entry)."""
-        self._claims: dict[tuple[bytes, int], tuple[bytes, bool]] = {}
+        self._elsewhere: dict[Slot, tuple[bytes, bool]] = {}
+        """Those of aliases, of holds, of what is governed: the order's id, and whether it is locked."""
 
     @property
     def in_use(self) -> int:
         """How many slots are open here."""
-        return int(self._state[1]) + len(self._claims)
+        return int(self._state[1]) + len(self._elsewhere)
 
     def offer(self, orders: Orders, ids: Digests, codes: Codes) -> npt.NDArray[np.uint8]:
         """Queue the orders whose code is ACCEPTED; turns codes to SLOT_TAKEN where another order waits.
@@ -90,17 +90,18 @@ class Slots:
             readable(ids, np.uint8),
             codes,
             known,
+            elsewhere := IS_ELSEWHERE[orders["kind"]],
             locking,
         )
-        for i in np.flatnonzero((orders["kind"] == _CLAIM) & (codes == 0)):
-            key = (orders[i]["reference"].tobytes(), int(orders[i]["sequence"]))
+        for i in np.flatnonzero(elsewhere & (codes == 0)):
+            key = Slot.of(orders[i])
             name = ids[i].tobytes()
-            held = self._claims.get(key)
+            held = self._elsewhere.get(key)
             if held is not None and held[0] != name and (held[1] or not locking):
                 codes[i] = _TAKEN
                 continue
             known[i] = Offer.KNOWN if held is not None and held[0] == name else Offer.NEW
-            self._claims[key] = (
+            self._elsewhere[key] = (
                 name,
                 locking or (held is not None and held[0] == name and held[1]),
             )
@@ -114,13 +115,13 @@ class Slots:
             self._state,
             readable(orders, ORDER),
             readable(ids, np.uint8),
+            elsewhere := IS_ELSEWHERE[orders["kind"]],
             queued_only=True,
         )
-        for i in np.flatnonzero(orders["kind"] == _CLAIM):
-            key = (orders[i]["reference"].tobytes(), int(orders[i]["sequence"]))
-            held = self._claims.get(key)
-            if held is not None and held == (ids[i].tobytes(), False):
-                del self._claims[key]
+        for i in np.flatnonzero(elsewhere):
+            key = Slot.of(orders[i])
+            if self._elsewhere.get(key) == (ids[i].tobytes(), False):
+                del self._elsewhere[key]
 
     def release(self, orders: Orders) -> None:
         """These orders are final: their slots are decided, whatever was queued or locked there."""
@@ -130,18 +131,17 @@ class Slots:
             self._state,
             readable(orders, ORDER),
             _NO_IDS,
+            elsewhere := IS_ELSEWHERE[orders["kind"]],
             queued_only=False,
         )
-        if self._claims:
-            for i in np.flatnonzero(orders["kind"] == _CLAIM):
-                self._claims.pop(
-                    (orders[i]["reference"].tobytes(), int(orders[i]["sequence"])), None
-                )
+        if self._elsewhere:
+            for i in np.flatnonzero(elsewhere):
+                self._elsewhere.pop(Slot.of(orders[i]), None)
 
     def release_slot(self, slot: Slot) -> None:
         """The slot was skipped: whatever was queued or locked in it is gone."""
-        if slot.space == SPACE_ALIAS:
-            self._claims.pop((slot.subject, slot.sequence), None)
+        if not slot.is_of_account:
+            self._elsewhere.pop(slot, None)
             return
         order = np.zeros(1, ORDER)
         order["payer"], order["sequence"] = slot.payer, slot.sequence
@@ -162,17 +162,16 @@ class Slots:
         entries[inside] = self._open[payers[inside]]
         held = self._pool[entries]
         locked = (entries > 0) & (held["locked"] == 1) & (held["sequence"] == orders["sequence"])
-        claims = orders["kind"] == _CLAIM
-        locked[claims] = [
-            self._claims.get((order["reference"].tobytes(), int(order["sequence"])), _NO_CLAIM)[1]
-            for order in orders[claims]
+        elsewhere = IS_ELSEWHERE[orders["kind"]]
+        locked[elsewhere] = [
+            self._elsewhere.get(Slot.of(order), _NOT_HELD)[1] for order in orders[elsewhere]
         ]
         return np.flatnonzero(locked)
 
     def holder(self, slot: Slot) -> bytes | None:
         """The id of the order that waits or is locked here in a slot."""
-        if slot.space == SPACE_ALIAS:
-            held = self._claims.get((slot.subject, slot.sequence))
+        if not slot.is_of_account:
+            held = self._elsewhere.get(slot)
             return None if held is None else held[0]
         if not self.is_open(slot.payer, slot.sequence):
             return None
@@ -207,10 +206,11 @@ def _enter_kernel(
     ids: Digests,
     codes: Codes,
     known: npt.NDArray[np.uint8],
+    elsewhere: npt.NDArray[np.bool_],
     locking: bool,  # noqa: FBT001 - a kernel's plain argument
 ) -> None:
     for i in range(orders.shape[0]):
-        if codes[i] != 0 or orders[i]["kind"] == _CLAIM:
+        if codes[i] != 0 or elsewhere[i]:
             continue
         payer = orders[i]["payer"]
         entry = open_of[payer]
@@ -250,10 +250,11 @@ def _release_kernel(
     state: npt.NDArray[np.int64],
     orders: Orders,
     ids: Digests,
+    elsewhere: npt.NDArray[np.bool_],
     queued_only: bool,  # noqa: FBT001 - a kernel's plain argument
 ) -> None:
     for i in range(orders.shape[0]):
-        if orders[i]["kind"] == _CLAIM:
+        if elsewhere[i]:
             continue
         payer = orders[i]["payer"]
         entry = open_of[payer]

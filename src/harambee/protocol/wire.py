@@ -12,8 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_BLOCK, digest, signed_prefix
-from harambee.ledger.kinds import OrderKind
-from harambee.ledger.payees import NO_TABLES, PayeeTable, Tables, table_digest
+from harambee.ledger.kinds import HAS_CONTENT, OrderKind
+from harambee.ledger.payees import (
+    DOCUMENT,
+    NO_TABLES,
+    TARIFF_BYTES_MAX,
+    PayeeTable,
+    Tables,
+    document_digest,
+    table_digest,
+)
 from harambee.ledger.records import ORDER, ORDER_BYTES, PAYEE, PAYEES_MAX
 from harambee.protocol.effects import Name, Range
 from harambee.protocol.malformed import Malformed
@@ -75,9 +83,15 @@ ATTACHMENT_HEAD: Final = np.dtype([("type", "u1"), ("zero", "u1", 3), ("length",
 assert ATTACHMENT_HEAD.itemsize == 8
 ATTACHMENT_POSSESSION: Final = 1
 ATTACHMENT_PAYEES: Final = 2
+ATTACHMENT_TARIFF: Final = 3
 INDEX_BYTES: Final = 4
 """The content of an attachment begins with the index of its order."""
-_BULK: Final = int(OrderKind.BULK_PAY_OUT)
+_CONTENT_OF: Final = {
+    int(OrderKind.BULK_PAY_OUT): ATTACHMENT_PAYEES,
+    int(OrderKind.NEW_TARIFF): ATTACHMENT_TARIFF,
+}
+"""Kind of an order that names something by its digest -> the type of the attachment that this is."""
+assert _CONTENT_OF.keys() == set(np.flatnonzero(HAS_CONTENT).tolist())
 
 FETCH: Final = np.dtype(
     [("author", "<u2"), ("incarnation", "<u2"), ("first", "<u4"), ("last", "<u4")]
@@ -125,7 +139,7 @@ class Block:
     data: bytes
     """The whole block as it travels and is kept."""
     tables: Tables = field(default_factory=lambda: NO_TABLES)
-    """The payee tables of all its bulk pay-outs, read-only views into `data`."""
+    """What its orders name by digests, payee tables and documents: read-only views into `data`."""
     table_rows: int = 0
     """How many rows they have together; a table that two orders name counts twice, and is there twice."""
 
@@ -402,15 +416,15 @@ class _Attachments:
 def _read_attachments(
     data: bytes, parts: _Parts, orders: npt.NDArray[np.void]
 ) -> _Attachments | Malformed:
-    """Parse the attachments of a block; whether each bulk pay-out has its table belongs to it.
+    """Parse the attachments of a block; whether each order has what it names belongs to it.
 
-    So where such an order lies, there its payees are found, and nobody ever looks for them elsewhere.
+    So where a bulk pay-out lies, there its payees are found, and nobody ever looks for them elsewhere.
     """
     possessions: dict[int, bytes] = {}
     tabled: dict[int, bytes] = {}
     tables: dict[bytes, PayeeTable] = {}
     table_rows = 0
-    bulk = frozenset(np.flatnonzero(orders["kind"] == _BULK).tolist())
+    naming = frozenset(np.flatnonzero(HAS_CONTENT[orders["kind"]]).tolist())
     at = parts.attachments
     while at < parts.end:
         if parts.end - at < ATTACHMENT_HEAD.itemsize + INDEX_BYTES:
@@ -418,34 +432,43 @@ def _read_attachments(
         head = np.frombuffer(data, ATTACHMENT_HEAD, 1, at)[0]
         kind, length = int(head["type"]), int(head["length"])
         at += ATTACHMENT_HEAD.itemsize
-        if kind not in (ATTACHMENT_POSSESSION, ATTACHMENT_PAYEES) or head["zero"].any():
+        if not ATTACHMENT_POSSESSION <= kind <= ATTACHMENT_TARIFF or head["zero"].any():
             return Malformed("an attachment is of a type that is not known")
         size = length - INDEX_BYTES
         if not _is_size_of(kind, size) or parts.end - at < length:
             return Malformed("an attachment has not the length of its type, or is cut short")
         index = int.from_bytes(data[at : at + INDEX_BYTES], "little")
         content = data[at + INDEX_BYTES : at + length]
-        if index >= len(orders) or index in (possessions, tabled)[kind - 1]:
+        if index >= len(orders) or index in (
+            possessions if kind == ATTACHMENT_POSSESSION else tabled
+        ):
             return Malformed("an attachment belongs to no order, or to one that has its own")
         if kind == ATTACHMENT_POSSESSION:
             possessions[index] = content
         else:
-            name = table_digest(content)
-            if index not in bulk or orders[index]["reference"].tobytes() != name:
-                return Malformed("a payee table is not the one that its order names")
+            name = _DIGEST_OF[kind](content)
+            named = orders[index]["reference"].tobytes()
+            if _CONTENT_OF.get(int(orders[index]["kind"])) != kind or named != name:
+                return Malformed("a payee table or a tariff is not the one that its order names")
             tabled[index] = name
-            tables[name] = np.frombuffer(data, PAYEE, size // PAYEE.itemsize, at + INDEX_BYTES)
-            table_rows += len(tables[name])
+            row = PAYEE if kind == ATTACHMENT_PAYEES else DOCUMENT
+            tables[name] = np.frombuffer(data, row, size // row.itemsize, at + INDEX_BYTES)
+            table_rows += -(-size // PAYEE.itemsize)
         at += length
-    if len(tabled) != len(bulk):
-        return Malformed("a bulk pay-out came without its payee table")
+    if len(tabled) != len(naming):
+        return Malformed("an order came without the payee table or the tariff that it names")
     return _Attachments(possessions, tables, table_rows)
+
+
+_DIGEST_OF: Final = {ATTACHMENT_PAYEES: table_digest, ATTACHMENT_TARIFF: document_digest}
 
 
 def _is_size_of(kind: int, size: int) -> bool:
     """Whether an attachment of this type may have so many bytes after its index."""
     if kind == ATTACHMENT_POSSESSION:
         return size == SIGNATURE_BYTES
+    if kind == ATTACHMENT_TARIFF:
+        return 0 < size <= TARIFF_BYTES_MAX
     rows, rest = divmod(size, PAYEE.itemsize)
     return rest == 0 and 0 < rows <= PAYEES_MAX
 
@@ -475,6 +498,17 @@ def write_possession(index: int, signature: bytes) -> bytes:
 def write_payees(index: int, table: bytes) -> bytes:
     """The attachment that says whom a bulk pay-out pays: PAYEE rows as bytes."""
     return _written(ATTACHMENT_PAYEES, index, table)
+
+
+def write_tariff(index: int, document: bytes) -> bytes:
+    """The attachment that brings a new tariff, in its canonical form."""
+    return _written(ATTACHMENT_TARIFF, index, document)
+
+
+def write_content(index: int, kind: int, content: bytes) -> bytes:
+    """The attachment that an order of this kind names by its digest."""
+    write = write_payees if kind == OrderKind.BULK_PAY_OUT else write_tariff
+    return write(index, content)
 
 
 def attached_bytes(content: bytes) -> int:

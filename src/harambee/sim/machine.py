@@ -19,7 +19,7 @@ from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Replica
-from harambee.protocol.slot import SPACE_ACCOUNT, Slot
+from harambee.protocol.slot import Slot
 from harambee.sim.auditor import SKIPPED
 from harambee.sim.disk import Disk
 from harambee.sim.marks import note_recovery
@@ -217,7 +217,7 @@ class Machine:
         """A slot was closed without an order here."""
         self.world.marks.hit("a slot was skipped")
         if not self.flawed:
-            subject = slot.payer if slot.space == SPACE_ACCOUNT else slot.subject
+            subject = slot.payer if slot.is_of_account else slot.subject
             self.world.auditor.skipped(self.index, subject, slot.sequence)
 
     def send(self, outgoing: Outgoing) -> None:

@@ -68,6 +68,32 @@ DETAILS: Final[dict[OrderKind, Wording]] = {
     OrderKind.JOIN_HEAD_OFFICE: Wording(
         "Registration", "Head Office Joined {other}", "Agent Joined {other}"
     ),
+    OrderKind.HOLD: Wording("Hold", "Held for {other}", "Held by {other} for This Account"),
+    OrderKind.RELEASE: Wording(
+        "Hold", "Held Funds Released to {other}", "Held Funds Received from {other}"
+    ),
+    OrderKind.VOID: Wording("Hold", "Hold Voided for {other}", "Hold Voided by {other}"),
+    OrderKind.REFUND: Wording("Refund", "Refund to {other}", "Refund from {other}"),
+    OrderKind.ASK_REVERSAL: Wording(
+        "Reversal", "Reversal Asked of {other}", "Reversal Asked by {other}"
+    ),
+    OrderKind.REFUSE_REVERSAL: Wording(
+        "Reversal", "Reversal Refused to {other}", "Reversal Refused by {other}"
+    ),
+    OrderKind.DISPUTE: Wording("Reversal", "Payment to {other} Disputed", "Disputed by {other}"),
+    OrderKind.CHANGE_KEY: Wording("Security", "Key Changed", "Key Changed"),
+    OrderKind.REFUSE_KEY: Wording("Security", "New Key Refused", "New Key Refused"),
+    OrderKind.TAKE_KEY: Wording("Security", "New Key Took Over", "New Key Took Over"),
+    OrderKind.ADOPT_LIMIT: Wording("Trust", "Trust Limit Adopted", "Trust Limit Adopted"),
+    OrderKind.FREEZE: Wording("Governance", "Freeze of {other}", "Frozen by the Network"),
+    OrderKind.UNFREEZE: Wording("Governance", "Unfreeze of {other}", "Unfrozen by the Network"),
+    OrderKind.CLOSE: Wording("Governance", "Closing of {other}", "Closed by the Network"),
+    OrderKind.SET_TIER: Wording("Governance", "Tier of {other} Set", "Tier Set by the Network"),
+    OrderKind.ATTEST: Wording("Trust", "Trust Money Attested", "Trust Money Attested"),
+    OrderKind.NEW_TARIFF: Wording("Governance", "New Tariff", "New Tariff"),
+    OrderKind.REQUEST_KEY: Wording(
+        "Security", "New Key Asked for {other}", "New Key Asked for This Account"
+    ),
 }
 assert DETAILS.keys() == set(OrderKind), "every kind has its words"
 

@@ -220,7 +220,7 @@ def receipt_document(port: Port, name: bytes) -> dict[str, Any]:
 
 
 async def slot(port: Port, request: Request) -> Answer:
-    """GET /v1/orders/{payer}/{sequence}: what is final there, and whether it is order `id`."""
+    """GET /v1/orders/{payer}/{sequence}: what is final there, signed for, unless it is not order `id`."""
     payer = request.captured_number(0, "payer")
     sequence = request.captured_number(1, "sequence")
     wanted = request.query.get("id")
@@ -230,9 +230,7 @@ async def slot(port: Port, request: Request) -> Answer:
         return json_answer({"state": found.state.name.lower()})
     document = order_document(port, found.order)
     name = order_id(port.genesis.network, found.order)
-    if wanted_id is None:
-        return json_answer({"state": "final", "order": document})
-    if wanted_id != name:
+    if wanted_id not in (None, name):
         return json_answer({"state": "other", "order": document})
     return json_answer(
         {"state": "final", "order": document, "receipt": receipt_document(port, name)}

@@ -1,0 +1,167 @@
+"""What the ledger knows beside accounts and aliases: holds, reversals, and what is governed.
+
+All of it is rare, so it lies in dictionaries of small values and not in arrays, and every byte of
+it is inside the ledger's digest. A row here is a function of the final orders alone, like an
+account: in whatever order replicas applied them, they have the same rows.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from harambee.crypto.hashing import digest
+from harambee.money.tariff import FeeMode
+
+SlotKey = tuple[int, int]
+"""(payer, sequence): an order, named by the slot in which it became final."""
+
+SUBJECT_BYTES: Final = 32
+TARIFF_SUBJECT: Final = b"tariff".ljust(SUBJECT_BYTES, b"\xff")
+"""The tariff as what is governed; no account is named so, for those end in zeros."""
+
+
+def subject_of_account(number: int) -> bytes:
+    """Return an account as the subject of a slot, 32 bytes."""
+    return number.to_bytes(SUBJECT_BYTES, "little")
+
+
+def subject_of_hold(key: SlotKey) -> bytes:
+    """Return a hold as the subject of the slots in which it ends, 32 bytes."""
+    payer, sequence = key
+    return (payer | sequence << 32).to_bytes(SUBJECT_BYTES, "little")
+
+
+def hold_of_subject(subject: bytes) -> SlotKey:
+    """Return the hold that is the subject of a slot."""
+    return int.from_bytes(subject[:4], "little"), int.from_bytes(subject[4:8], "little")
+
+
+class Hold(NamedTuple):
+    """Money that has left its payer's hands and has not reached the payee."""
+
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    """The payer's part of the charge of all of it."""
+    tariff: int
+    day: int
+    movement: int
+    """The OrderKind that it becomes when it is released."""
+    fee_mode: FeeMode
+    days: int
+    """So many days after `day` the side that waits may end it alone."""
+    is_authorisation: bool
+    """Whether it is the payee who has the first word; otherwise the payer."""
+    next_sequence: int = 0
+    """Of its own slots: more than 0 where one was skipped."""
+
+    @property
+    def cents(self) -> int:
+        """What is held of the payer's balance."""
+        return self.amount_cents + self.fee_cents
+
+    def to_bytes(self) -> bytes:
+        """Return it as digests cover it."""
+        return struct.pack("<IQIHHBBBBI", *self)
+
+
+class Reversal(NamedTuple):
+    """What became of the wish to have a payment back, and how much came back."""
+
+    asked_cents: int = 0
+    refunded_cents: int = 0
+    is_refused: bool = False
+    is_disputed: bool = False
+
+    def to_bytes(self) -> bytes:
+        """Return it as digests cover it."""
+        return struct.pack("<QQBB", *self)
+
+
+class KeyRequest(NamedTuple):
+    """A new key for an account whose owner has lost the phone with the old one."""
+
+    sequence: int
+    """The governance slot of the account in which it was asked for."""
+    key: bytes
+    options: int
+    """Type and custody of the key, as in the options of an enrolment."""
+    day: int
+
+    def to_bytes(self) -> bytes:
+        """Return it as digests cover it."""
+        return struct.pack("<I32sBH", *self)
+
+
+class Attestation(NamedTuple):
+    """How much money a bank has said it holds in trust, and in which governance slot of it."""
+
+    sequence: int
+    cents: int
+    day: int
+
+    def to_bytes(self) -> bytes:
+        """Return it as digests cover it."""
+        return struct.pack("<IQH", *self)
+
+
+Row = Hold | Reversal | KeyRequest | Attestation
+
+
+class Change(NamedTuple):
+    """One row of a table as it is after an order; None where it is gone."""
+
+    table: str
+    key: "SlotKey | int | bytes"
+    row: "Row | int | None"
+
+
+@dataclass
+class SideTables:
+    """All rows beside the accounts. Not thread-safe; belongs to one ledger."""
+
+    holds: dict[SlotKey, Hold] = field(default_factory=dict)
+    reversals: dict[SlotKey, Reversal] = field(default_factory=dict)
+    """By the slot of the payment that is asked back."""
+    key_requests: dict[int, KeyRequest] = field(default_factory=dict)
+    attestations: dict[int, Attestation] = field(default_factory=dict)
+    governed: dict[bytes, int] = field(default_factory=dict)
+    """Subject -> its next governance slot, where that is not 0."""
+    tariff_days: dict[int, int] = field(default_factory=dict)
+    """Version -> the first day of a tariff that came after the genesis."""
+    _digest: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    def put(self, change: Change) -> None:
+        """Enter a row, or take it out."""
+        table: dict[object, object] = getattr(self, change.table)
+        if change.row is None:
+            table.pop(change.key, None)
+        else:
+            table[change.key] = change.row
+        self._digest = None
+
+    def digest(self) -> bytes:
+        """Return the digest of every row, 32 bytes."""
+        if self._digest is None:
+            self._digest = digest(
+                digest(_of_slots(self.holds)),
+                digest(_of_slots(self.reversals)),
+                digest(_of_numbers(self.key_requests)),
+                digest(_of_numbers(self.attestations)),
+                digest(
+                    b"".join(k + struct.pack("<I", n) for k, n in sorted(self.governed.items()))
+                ),
+                digest(
+                    b"".join(struct.pack("<HH", *row) for row in sorted(self.tariff_days.items()))
+                ),
+            )
+        return self._digest
+
+
+def _of_slots(rows: Mapping[SlotKey, Hold | Reversal]) -> bytes:
+    return b"".join(struct.pack("<II", *key) + rows[key].to_bytes() for key in sorted(rows))
+
+
+def _of_numbers(rows: Mapping[int, KeyRequest | Attestation]) -> bytes:
+    return b"".join(struct.pack("<I", number) + rows[number].to_bytes() for number in sorted(rows))
