@@ -24,7 +24,8 @@ from harambee.handset.orders import OrderBody, order_id
 from harambee.handset.receipt_code import code_of
 from harambee.handset.receipts import Receipt
 from harambee.ledger.kinds import ENDINGS, MOVEMENTS, OrderKind
-from harambee.ledger.records import BODY_BYTES, NAMED_HOLD
+from harambee.ledger.records import BODY_BYTES, ORDER, ORDER_BYTES
+from harambee.ledger.rules import Order
 from harambee.money.amounts import format_cents
 from harambee.protocol.genesis import Genesis
 
@@ -92,15 +93,12 @@ class Proven:
     day: date
     """That of the order; it became final on that day, or on the one before or after it."""
     reference: bytes
+    order: Order
+    """As the ledger's rules read it."""
     receipt_code: str
     order_id: bytes
     signers: tuple[str, ...]
     """The names of the super-agents that signed."""
-
-    @property
-    def movement(self) -> OrderKind:
-        """The payment that it is: of a release, what was held for; else its own kind."""
-        return _movement_of(self.kind, self.reference)
 
     @property
     def moves_money(self) -> bool:
@@ -233,17 +231,11 @@ def _proven(genesis: Genesis, body: OrderBody, name: bytes, signers: tuple[str, 
         kind=body.kind,
         day=_EPOCH + timedelta(days=body.day),
         reference=body.reference,
+        order=Order.of(np.frombuffer(body.to_bytes().ljust(ORDER_BYTES, b"\0"), ORDER)[0]),
         receipt_code=code_of(body.to_bytes(), genesis.regions),
         order_id=name,
         signers=signers,
     )
-
-
-def _movement_of(kind: OrderKind, reference: bytes) -> OrderKind:
-    if kind is not OrderKind.RELEASE:
-        return kind
-    named = np.frombuffer(reference, NAMED_HOLD)[0]
-    return OrderKind(int(named["movement"]))
 
 
 def _lowered(sentence: str) -> str:
