@@ -59,6 +59,8 @@ async def dispute(handset: Handset, named: str) -> Payment:
 async def show(handset: Handset, named: str) -> tuple[OrderBody, ReversalView]:
     """Return a payment, and what became of the wish to have it back."""
     original = await find_payment(handset, named)
+    if original.kind not in REFUNDABLE:
+        raise HandsetError(_not_refundable(original))
     return original, await state_of(handset, original)
 
 
