@@ -66,13 +66,16 @@ HOLDABLE: Final = frozenset({OrderKind.SEND, OrderKind.BUY_GOODS, OrderKind.PAY_
 """What a hold may become."""
 REFUNDABLE: Final = HOLDABLE | {
     OrderKind.HOLD,
-    OrderKind.DEPOSIT,
     OrderKind.WITHDRAW,
     OrderKind.AIRTIME,
     OrderKind.PAY_OUT,
     OrderKind.BUSINESS_TRANSFER,
 }
-"""What can be asked back and given back; of bulk pay-outs each payee would have his own."""
+"""What can be asked back and given back: of a hold, what was released of it.
+
+Of bulk pay-outs each payee would have his own. A deposit is not: to give it back would be to withdraw it
+without the fee, and to earn the agent another commission each time round.
+"""
 
 HOLD_DAYS_MAX: Final = 30
 AUTHORISATION_BIT: Final = 1 << 4
@@ -340,18 +343,27 @@ def _reversal(case: Case) -> Reversal:
     return case.books.side.reversals.get(rules.named_slot(case.order), Reversal())
 
 
+def _sides(order: Order) -> tuple[int, int]:
+    """Payer and payee of the payment that an order is about: who paid asks, who received gives back."""
+    asks = order.kind in {OrderKind.ASK_REVERSAL, OrderKind.DISPUTE}
+    return (order.payer, order.payee) if asks else (order.payee, order.payer)
+
+
+def original_is_of_another(case: Case) -> bool:
+    """The slot named is of the side that paid; asked first, so that nobody makes voters search for more."""
+    return rules.named_slot(case.order)[0] != _sides(case.order)[0]
+
+
 def original_is_unknown(case: Case) -> bool:
-    """The slot named holds a payment that can be given back."""
+    """The slot named holds a payment that can be given back; a hold is none unless it was released."""
     original = _original(case)
-    return original is None or original.kind not in REFUNDABLE
+    return original is None or original.kind not in REFUNDABLE - {OrderKind.HOLD}
 
 
 def original_is_different(case: Case) -> bool:
     """The two are payer and payee of it: who received it gives it back, and who paid it asks for it."""
-    original, order = _original(case), case.order
-    asks = order.kind in {OrderKind.ASK_REVERSAL, OrderKind.DISPUTE}
-    sides = (order.payer, order.payee) if asks else (order.payee, order.payer)
-    return original is None or (original.payer, original.payee) != sides
+    original = _original(case)
+    return original is None or (original.payer, original.payee) != _sides(case.order)
 
 
 def refund_is_above_original(case: Case) -> bool:
@@ -509,6 +521,7 @@ def tariff_in(order: Order, books: Books) -> Tariff | None:
 _SUBJECT: Final = (Outcome.SUBJECT_SEQUENCE_WRONG, subject_sequence_is_wrong)
 _OWN: Final = (Outcome.SUBJECT_OF_ANOTHER, subject_is_of_another)
 _ORIGINAL: Final[Rules] = (
+    (Outcome.ORIGINAL_DIFFERENT, original_is_of_another),
     (Outcome.ORIGINAL_UNKNOWN, original_is_unknown),
     (Outcome.ORIGINAL_DIFFERENT, original_is_different),
 )
