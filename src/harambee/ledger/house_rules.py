@@ -448,10 +448,11 @@ def freeze_is_wrong(case: Case) -> bool:
 
 
 def unfreeze_is_wrong(case: Case) -> bool:
-    """What is unfrozen is frozen."""
-    cents = case.order.amount_cents
+    """What is unfrozen is frozen; or closed, with money on it that came while it was being closed."""
+    cents, account = case.order.amount_cents, case.payee
     if cents == 0:
-        return status_of(case.payee) != Status.FROZEN
+        is_closed = status_of(account) == Status.CLOSED
+        return account.is_active or (is_closed and account.balance_cents == 0)
     return cents > case.payee.frozen_cents
 
 
