@@ -82,6 +82,8 @@ AUTHORISATION_BIT: Final = 1 << 4
 """In the third option byte of a hold, above who bears the charge of a bill."""
 TARIFF_DAYS: Final = 3
 """So long after a new tariff was proposed it may begin: by then every order of before has died of age."""
+TARIFF_DAYS_MAX: Final = 366
+"""And no later than this: the next one begins later still, so a slip here would bar all that follow."""
 REQUESTS_MAX: Final = 2**16 - 1
 """The last governance slot of an account in which a new key can be asked for."""
 TARIFFS_MAX: Final = 64
@@ -492,14 +494,14 @@ def tariff_document_is_invalid(case: Case) -> bool:
     """The document came along, reads as a tariff, and is a version that is new and the next."""
     tariff = tariff_in(case.order, case.books)
     known = case.books.tariffs
-    return tariff is None or tariff.version <= max(known, default=0) or len(known) >= TARIFFS_MAX
+    return tariff is None or tariff.version != max(known, default=0) + 1 or len(known) >= TARIFFS_MAX
 
 
 def tariff_is_too_soon(case: Case) -> bool:
-    """It begins when all orders of before its proposal have died, and after the version before it."""
-    day = first_day_of(case.order)
+    """It begins when all orders of before its proposal have died, after the version before it, in a year."""
+    day, proposed = first_day_of(case.order), case.order.day
     begun = max(case.books.side.tariff_days.values(), default=0)
-    return day < case.order.day + TARIFF_DAYS or day <= begun
+    return not proposed + TARIFF_DAYS <= day <= proposed + TARIFF_DAYS_MAX or day <= begun
 
 
 def first_day_of(order: Order) -> int:
@@ -808,7 +810,12 @@ def _attested(order: Order, books: Books) -> Effects | None:
 
 
 def _tariff_brought(order: Order, books: Books) -> Effects | None:
-    """A tariff begins; one that is no tariff changes nothing but the slot: no voter accepts it."""
+    """A tariff begins; one that is no tariff changes nothing but the slot: no voter accepts it.
+
+    It waits for its document: whoever has that would have other books.
+    """
+    if order.reference not in books.documents:
+        return None
     tariff = tariff_in(order, books)
     if tariff is None or tariff.version in books.tariffs:
         return _done(order, books)
