@@ -867,6 +867,24 @@ def skip(space: Space, subject: bytes, sequence: int, books: Books) -> tuple[Cha
     return (Change("holds", key, hold._replace(next_sequence=sequence + 1)),)
 
 
+def has_a_say(order: Order, books: Books) -> bool:
+    """Whether the signer of an order is one of those whose slot it is in.
+
+    That is so in the payer's own slots, but where the key signs that is to come. A hold's are those of its
+    two sides, an alias's those of its owner. Who is none of them makes no second order that anybody fights
+    over: otherwise a stranger's signature and one lying super-agent could open anybody's slot.
+    """
+    case = Case(order, books, order.day, signature_holds=True, possession_holds=True)
+    match order.kind:
+        case OrderKind.RELEASE | OrderKind.VOID:
+            return not hold_is_not_yours(case)
+        case OrderKind.TAKE_KEY:
+            return _request(case) is not None
+        case OrderKind.CLAIM:
+            return not rules.alias_is_not_owned(case)
+    return True
+
+
 def is_reversal_of(order: Order) -> SlotKey | None:
     """Return the slot of the payment that a refund, or a word about one, is about."""
     return rules.named_slot(order) if order.kind in _REVERSING else None

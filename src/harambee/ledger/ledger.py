@@ -327,6 +327,10 @@ class Ledger:
         self._append_entry(read, done.statements, position, int(index))
         return int(Applied.APPLIED)
 
+    def has_a_say(self, order: np.void) -> bool:
+        """Whether whoever signs an ORDER is one of those whose slot it is in."""
+        return house_rules.has_a_say(Order.of(order), self._books(NO_TABLES))
+
     def _books(self, tables: Tables) -> Books:
         """What the readable rules read, as it is now; nothing is copied."""
         return Books(

@@ -1311,7 +1311,9 @@ class Replica:
         self._apply(held, np.array([row], np.uint32), effects)
 
     def _is_signed_anywhere(self, dispute: Dispute, name: bytes) -> bool:
-        """Whether a block carries this order as its payer signed it."""
+        """Whether a block carries this order as its payer signed it, and the slot is hers to sign in."""
+        if not self.ledger.has_a_say(dispute.orders[name][0]):
+            return False
         lying = (at for at, lies_there in dispute.places.items() if lies_there == name)
         found = ((self._held_at(at.lane, at.height), at.row) for at in lying)
         return any(held is not None and self._is_signed(held, row) for held, row in found)

@@ -1,0 +1,144 @@
+"""What lying super-agents and crooked people try with slots that are not the payer's."""
+
+import numpy as np
+import pytest
+from tests.protocol.network import (
+    BANK,
+    MS,
+    NETWORK,
+    NEWER_TARIFF,
+    SECOND,
+    START_NS,
+    SUPER_AGENT_KEYS,
+    TODAY,
+    Listener,
+    Network,
+    customer_key,
+    customers,
+    make_block,
+    make_order,
+)
+
+from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
+from harambee.crypto.signatures import from_seed, sign
+from harambee.ledger import house_rules
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Outcome
+from harambee.ledger.payees import document_digest
+from harambee.ledger.records import BODY_BYTES, NAMED_HOLD, ORDER
+from harambee.ledger.side_tables import Hold, KeyRequest
+from harambee.money.tariff import FeeTable
+from harambee.protocol.messages import ApprovalsChanged, OrdersOffered
+from harambee.protocol.slot import Slot
+from harambee.protocol.wire import NO_DIGEST
+
+ENROLMENT = 0
+STRANGER_KEY = from_seed(digest(b"a stranger"))
+
+
+def signed(order, key=None):
+    order = order.copy()
+    prefix = signed_prefix(TAG_ORDER, NETWORK)
+    key = key or customer_key(int(order["payer"][0]))
+    signature = sign(key, prefix + order.tobytes()[:BODY_BYTES])
+    order["signature"] = np.frombuffer(signature, np.uint8)
+    return order
+
+
+def house_order(kind, payer, payee, sequence=0, amount=0, key=None, **fields):
+    order = np.zeros(1, ORDER)
+    order["kind"], order["payer"], order["payee"] = kind, payer, payee
+    order["sequence"], order["amount"], order["day"] = sequence, amount, TODAY
+    for name, value in fields.items():
+        order[name] = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+    return signed(order, key)
+
+
+def hold_of(payer, payee, amount, sequence=0, days=3, *, authorisation=False):
+    terms = house_rules.AUTHORISATION_BIT if authorisation else 0
+    fee = NEWER_TARIFF.fee_cents(FeeTable.SEND, amount)
+    options = bytes([OrderKind.SEND, days, terms])
+    return house_order(
+        OrderKind.HOLD, payer, payee, sequence, amount, fee=fee, options=options, tariff=2
+    )
+
+
+def end_of(kind, hold, signer, amount=0, sequence=0, key=None):
+    named = np.zeros(1, NAMED_HOLD)
+    for name in ("payer", "sequence", "amount", "fee", "day"):
+        named[name] = hold[name]
+    named["movement"] = OrderKind.SEND
+    fee = NEWER_TARIFF.fee_cents(FeeTable.SEND, amount) if amount else 0
+    return house_order(
+        kind,
+        signer,
+        int(hold["payee"][0]),
+        sequence,
+        amount,
+        key=key,
+        fee=fee,
+        tariff=2,
+        reference=named.tobytes(),
+    )
+
+
+def id_of(order):
+    return digest(signed_prefix(TAG_ORDER, NETWORK), order.tobytes()[:BODY_BYTES])
+
+
+# -- strangers in others' slots -------------------------------------------------------------------
+
+
+def opens(listener, mine, theirs):
+    """Whether replica 0 opens the slot of an order once a liar has put another one beside it."""
+    for author, orders in ((1, mine), (3, theirs)):
+        listener.hear_blocks(make_block(author, 1, NO_DIGEST, orders=orders)[0])
+        listener.speak()
+    slot = Slot.of(mine[0])
+    for _ in range(40):
+        for block in listener.speak():
+            if any(fence.slot == slot for fence in block.recovery.fences):
+                return True
+    return False
+
+
+def test_two_orders_of_the_payer_open_her_slot():
+    """So the tests below would see it."""
+    payer, payee, other = customers(3)
+    one, two = make_order(payer, payee, 100_00, 0), make_order(payer, other, 100_00, 0)
+    assert opens(Listener(), one, two)
+
+
+def test_nobody_opens_a_payers_slot_by_taking_over_with_a_key_of_his_own():
+    """TAKE_KEY is signed by the key that it brings: anybody can sign one for any account."""
+    payer, payee, _ = customers(3)
+    take = house_order(
+        OrderKind.TAKE_KEY, payer, payer, key=STRANGER_KEY, reference=STRANGER_KEY.public
+    )
+    assert not opens(Listener(), make_order(payer, payee, 100_00, 0), take)
+
+
+def test_a_requested_key_and_the_old_one_do_open_the_slot():
+    payer, payee, _ = customers(3)
+    listener = Listener()
+    listener.replica.ledger.side.key_requests[payer] = KeyRequest(
+        0, STRANGER_KEY.public, 0, TODAY - 1
+    )
+    listener.replica.ledger.side.governed[payer.to_bytes(32, "little")] = 1
+    take = house_order(
+        OrderKind.TAKE_KEY, payer, payer, key=STRANGER_KEY, reference=STRANGER_KEY.public
+    )
+    assert opens(listener, make_order(payer, payee, 100_00, 0), take)
+
+
+@pytest.mark.parametrize("is_side", [False, True])
+def test_only_the_two_sides_of_a_hold_open_its_slots(is_side):
+    payer, payee, stranger = customers(3)
+    listener = Listener()
+    hold = hold_of(payer, payee, 100_00)
+    ledger = listener.replica.ledger
+    ledger.apply(hold, 0, np.zeros(1, np.uint32))
+    assert ledger.side.holds
+    release = end_of(OrderKind.RELEASE, hold, payer, 100_00)
+    void = end_of(OrderKind.VOID, hold, payee if is_side else stranger)
+    assert opens(listener, release, void) is is_side
