@@ -1,5 +1,7 @@
 """What lying super-agents and crooked people try with slots that are not the payer's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.protocol.network import (
@@ -30,7 +32,7 @@ from harambee.ledger.side_tables import Hold, KeyRequest
 from harambee.money.tariff import FeeTable
 from harambee.protocol.messages import ApprovalsChanged, OrdersOffered
 from harambee.protocol.slot import Slot
-from harambee.protocol.wire import NO_DIGEST
+from harambee.protocol.wire import NO_DIGEST, Draft, block_prefix, write_block, write_tariff
 
 ENROLMENT = 0
 STRANGER_KEY = from_seed(digest(b"a stranger"))
@@ -142,3 +144,87 @@ def test_only_the_two_sides_of_a_hold_open_its_slots(is_side):
     release = end_of(OrderKind.RELEASE, hold, payer, 100_00)
     void = end_of(OrderKind.VOID, hold, payee if is_side else stranger)
     assert opens(listener, release, void) is is_side
+
+
+# -- what costs voters and doors much -------------------------------------------------------------
+
+
+class Costly:
+    """Stands in for a shell's journal, and for the parser of tariffs; counts how often it is asked."""
+
+    def __init__(self, listener, monkeypatch):
+        self.read = self.parsed = 0
+        listener.replica.ledger.original_at = self.original_at
+        parse = house_rules.tariff_in
+        monkeypatch.setattr(house_rules, "tariff_in", lambda *asked: self.count(parse, asked))
+
+    def original_at(self, _position, _index):
+        self.read += 1
+
+    def count(self, parse, asked):
+        self.parsed += 1
+        return parse(*asked)
+
+
+def refund_of(paid, key=None):
+    payer, payee = int(paid["payer"][0]), int(paid["payee"][0])
+    reference = paid["payer"].tobytes() + paid["sequence"].tobytes() + bytes(24)
+    return house_order(OrderKind.REFUND, payee, payer, 0, 50_00, key, tariff=2, reference=reference)
+
+
+def test_a_door_asks_who_signed_before_it_reads_its_journal(monkeypatch):
+    payer, payee, _ = customers(3)
+    listener = Listener()
+    costly = Costly(listener, monkeypatch)
+    paid = make_order(payer, payee, 100_00, 0)
+    listener.replica.ledger.apply(paid, 0, np.zeros(1, np.uint32))
+    forged = np.concatenate([refund_of(paid, STRANGER_KEY)] * 8)
+    effects = listener.replica.receive(OrdersOffered(1, forged), listener.now)
+    assert effects.refused[0].outcomes.tolist() == [Outcome.SIGNATURE_INVALID] * 8
+    assert costly.read == 0
+    effects = listener.replica.receive(OrdersOffered(2, refund_of(paid)), listener.now)
+    assert effects.refused[0].outcomes.tolist() == [Outcome.ORIGINAL_UNKNOWN]
+    assert costly.read > 0
+
+
+def new_tariff(content=None, key=None):
+    content = content or new_tariff_document()
+    return house_order(
+        OrderKind.NEW_TARIFF,
+        ENROLMENT,
+        ENROLMENT,
+        key=key,
+        tariff=3,
+        reference=document_digest(content),
+        options=(TODAY + 3).to_bytes(2, "little") + b"\0",
+    )
+
+
+def new_tariff_document():
+    return replace(NEWER_TARIFF, version=3).to_bytes()
+
+
+def test_nobody_reads_a_tariff_that_its_own_operators_did_not_approve(monkeypatch):
+    """A document of many bands takes a second to check: a stranger, or a liar, would send many."""
+    listener = Listener()
+    costly = Costly(listener, monkeypatch)
+    content = new_tariff_document()
+    offer = OrdersOffered(1, new_tariff(), {}, {0: content})
+    effects = listener.replica.receive(offer, listener.now)
+    assert effects.refused[0].outcomes.tolist() == [Outcome.NOT_APPROVED]
+    listener.hear_blocks(block_with(1, new_tariff(), write_tariff(0, content)))
+    (block,) = listener.speak()
+    assert [r.outcomes.tolist() for r in block.rejections] == [[Outcome.NOT_APPROVED]]
+    assert costly.parsed == 0
+    listener.hear(ApprovalsChanged(frozenset({id_of(new_tariff())})))
+    assert not listener.replica.receive(offer, listener.now).refused
+    assert costly.parsed > 0
+    (block,) = listener.speak()
+    assert block.orders["kind"].tolist() == [OrderKind.NEW_TARIFF]
+
+
+def block_with(author, orders, attachments):
+    unsigned, name = write_block(
+        Draft(NETWORK, 0, author, 1, NO_DIGEST, 0, (), b"", b"", orders.tobytes(), attachments)
+    )
+    return unsigned + sign(SUPER_AGENT_KEYS[author], block_prefix(NETWORK, 0) + name)
