@@ -30,6 +30,7 @@ from harambee.ledger.payees import document_digest
 from harambee.ledger.records import BODY_BYTES, NAMED_HOLD, ORDER
 from harambee.ledger.side_tables import Hold, KeyRequest
 from harambee.money.tariff import FeeTable
+from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.messages import ApprovalsChanged, OrdersOffered
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import NO_DIGEST, Draft, block_prefix, write_block, write_tariff
@@ -228,3 +229,27 @@ def block_with(author, orders, attachments):
         Draft(NETWORK, 0, author, 1, NO_DIGEST, 0, (), b"", b"", orders.tobytes(), attachments)
     )
     return unsigned + sign(SUPER_AGENT_KEYS[author], block_prefix(NETWORK, 0) + name)
+
+
+def test_the_orders_of_one_hold_are_found_without_those_of_all_others():
+    """Every hold's first slot is slot 0: who refuses all releases would make each look at all."""
+    kept = KeptOrders(100)
+    holds = [hold_of(payer, 60, 100_00) for payer in customers(20)]
+    ends = [
+        end_of(kind, hold, int(hold["payer"][0]), 0, sequence)
+        for hold in holds
+        for kind in (OrderKind.VOID, OrderKind.RELEASE)
+        for sequence in (0, 1)
+    ]
+    freezes = [house_order(OrderKind.FREEZE, ENROLMENT, number) for number in customers(20)]
+    orders = np.concatenate([*ends, *freezes])
+    kept.add(2, 7, orders)
+    kept.add(3, 1, orders[::-1])
+    for row, order in enumerate(orders):
+        slot = Slot.of(order)
+        same = [k for k, other in enumerate(orders) if Slot.of(other) == slot]
+        mirrored = sorted(len(orders) - 1 - k for k in same)
+        expected = [(2, 7, k) for k in same] + [(3, 1, k) for k in mirrored]
+        assert row in same
+        assert kept.places(slot) == expected
+    assert kept.places(Slot.of_account(customers(1)[0], 0)) == []
