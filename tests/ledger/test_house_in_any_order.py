@@ -137,13 +137,20 @@ class History:
                 asked = dice.choice(self.requests[-4:])
                 options = asked.sequence.to_bytes(2, "little") + b"\0"
                 return house.order(
-                    kind, asked.payee, asked.payee, reference=asked.reference, options=options, **fields
+                    kind,
+                    asked.payee,
+                    asked.payee,
+                    reference=asked.reference,
+                    options=options,
+                    **fields,
                 )
             case OrderKind.FREEZE | OrderKind.UNFREEZE:
                 signer = dice.choice(["enrolment", "far-enrolment"])
                 return house.order(kind, signer, payee, dice.choice([0, 10_00, 30_00]), **fields)
             case OrderKind.CLOSE:
-                return house.order(kind, "enrolment", dice.choice(["merchant", "utility"]), **fields)
+                return house.order(
+                    kind, "enrolment", dice.choice(["merchant", "utility"]), **fields
+                )
             case OrderKind.SET_TIER:
                 options = bytes([dice.choice([0, 1]), 0, 0])
                 return house.order(kind, "enrolment", payer, options=options, **fields)

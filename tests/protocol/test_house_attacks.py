@@ -5,18 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.protocol.network import (
-    BANK,
     MS,
     NETWORK,
     NEWER_TARIFF,
-    SECOND,
-    START_NS,
     SUPER_AGENT_KEYS,
     TODAY,
     Listener,
     Network,
     customer_key,
     customers,
+    heads_of,
     make_block,
     make_order,
 )
@@ -24,16 +22,30 @@ from tests.protocol.network import (
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
 from harambee.crypto.signatures import from_seed, sign
 from harambee.ledger import house_rules
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import OrderKind, Space
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.payees import document_digest
 from harambee.ledger.records import BODY_BYTES, NAMED_HOLD, ORDER
-from harambee.ledger.side_tables import Hold, KeyRequest
+from harambee.ledger.side_tables import KeyRequest
 from harambee.money.tariff import FeeTable
+from harambee.protocol.effects import SendBlock
 from harambee.protocol.kept_orders import KeptOrders
-from harambee.protocol.messages import ApprovalsChanged, OrdersOffered
+from harambee.protocol.messages import (
+    ApprovalsChanged,
+    BlockArrived,
+    HeadsArrived,
+    OrdersOffered,
+    PeerUp,
+)
 from harambee.protocol.slot import Slot
-from harambee.protocol.wire import NO_DIGEST, Draft, block_prefix, write_block, write_tariff
+from harambee.protocol.wire import (
+    NO_DIGEST,
+    Draft,
+    block_prefix,
+    read_block,
+    write_block,
+    write_tariff,
+)
 
 ENROLMENT = 0
 STRANGER_KEY = from_seed(digest(b"a stranger"))
@@ -253,3 +265,199 @@ def test_the_orders_of_one_hold_are_found_without_those_of_all_others():
         assert row in same
         assert kept.places(slot) == expected
     assert kept.places(Slot.of_account(customers(1)[0], 0)) == []
+
+
+# -- promises in slots that are not the payer's ---------------------------------------------------
+
+
+class Silent(Listener):
+    """A replica that nobody has told yet how far its own chain goes."""
+
+    def hear(self, *messages):
+        if any(isinstance(m, HeadsArrived) and not m.heads["height"].any() for m in messages):
+            return
+        super().hear(*messages)
+
+
+def with_hold(listener, hold):
+    listener.replica.ledger.apply(hold, 0, np.zeros(1, np.uint32))
+    return listener
+
+
+def refusals(blocks):
+    return [r.outcomes.tolist() for block in blocks for r in block.rejections]
+
+
+@pytest.mark.parametrize("governed", [False, True])
+def test_a_restart_remembers_what_was_promised_in_others_slots(governed):
+    payer, payee, _ = customers(3)
+    hold = hold_of(payer, payee, 100_00)
+    mine = end_of(OrderKind.RELEASE, hold, payer, 100_00)
+    rival = end_of(OrderKind.VOID, hold, payee)
+    if governed:
+        mine = house_order(OrderKind.FREEZE, ENROLMENT, payer)
+        rival = house_order(OrderKind.FREEZE, ENROLMENT, payer, amount=1_00)
+    before = with_hold(Listener(), hold)
+    approved = ApprovalsChanged(frozenset({id_of(mine), id_of(rival)}))
+    before.hear(approved, BlockArrived(1, make_block(1, 1, NO_DIGEST, orders=mine)[0]))
+    assert refusals(before.speak()) == []
+    after = with_hold(Silent(), hold)
+    after.now = before.now
+    after.replica.restore(before.journal)
+    for peer in range(1, 4):
+        after.hear(PeerUp(peer), HeadsArrived(peer, heads_of(4, of_0=1, of_1=1)))
+    after.hear(approved, BlockArrived(2, make_block(2, 1, NO_DIGEST, orders=rival)[0]))
+    assert refusals(after.speak()) == [[Outcome.SLOT_TAKEN]]
+
+
+def run_until_final(net, order, seconds=30):
+    slot = Slot.of(order[0])
+    net.until(
+        lambda: all(
+            n.replica.ledger.next_in(Space(slot.space), slot.subject) > slot.sequence
+            for n in net.nodes
+            if n.up
+        ),
+        seconds,
+    )
+
+
+def approve(net, order, *who):
+    for index in who:
+        node = net.nodes[index]
+        approved = node.replica.approved | {id_of(order)}
+        node.replica.receive(ApprovalsChanged(frozenset(approved)), net.now)
+
+
+def status_on_all(net, number):
+    return {int(n.replica.ledger.accounts[number]["flags"]) >> 4 & 0xF for n in net.nodes if n.up}
+
+
+def test_a_freeze_is_final_when_q_have_approved_before_or_after_they_saw_it():
+    net = Network()
+    net.run(1)
+    (victim,) = customers(1)
+    freeze = house_order(OrderKind.FREEZE, ENROLMENT, victim)
+    approve(net, freeze, 0, 1)
+    net.offer(0, freeze)
+    net.run(2)
+    assert status_on_all(net, victim) == {0}
+    approve(net, freeze, 2)
+    net.offer(1, freeze)
+    net.run(1)
+    assert status_on_all(net, victim) == {0}, "a reference that refused it is no vote"
+    net.offer(2, freeze)
+    run_until_final(net, freeze)
+    assert status_on_all(net, victim) == {1}
+    net.assert_same()
+    assert not any(node.evidence for node in net.nodes)
+
+
+def test_f_super_agents_alone_freeze_nobody_and_hold_up_nobodys_freeze():
+    net = Network()
+    net.run(1)
+    victim, friend = customers(2)
+    alone = house_order(OrderKind.FREEZE, ENROLMENT, victim)
+    approve(net, alone, 3)
+    net.offer(3, alone)
+    net.run(5)
+    assert status_on_all(net, victim) == {0}
+    # The same super-agent proposes something else in the slot of a freeze that three others approve.
+    wanted = house_order(OrderKind.FREEZE, ENROLMENT, friend)
+    other = house_order(OrderKind.FREEZE, ENROLMENT, friend, amount=1)
+    approve(net, other, 3)
+    net.offer(3, other)
+    net.run(1)
+    for index in (0, 1, 2):
+        approve(net, wanted, index)
+        net.offer(index, wanted)
+        net.run(3)
+    run_until_final(net, wanted)
+    assert status_on_all(net, friend) == {1}
+    net.pay(0, make_order(victim, friend + 1, 100_00, 0))
+    net.assert_same()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_release_and_a_void_at_two_doors_at_once_end_a_hold_once(seed):
+    net = Network(seed=seed, delay_ms=(1, 60))
+    net.run(1)
+    payer, payee = customers(2)
+    hold = hold_of(payer, payee, 1_000_00, authorisation=True)
+    net.pay(0, hold)
+    release = end_of(OrderKind.RELEASE, hold, payee, 400_00)
+    void = end_of(OrderKind.VOID, hold, payee)
+    net.offer(1, release)
+    net.offer(2, void)
+    run_until_final(net, release)
+    net.run(2)
+    net.assert_same()
+    for node in net.nodes:
+        holds = node.replica.ledger.side.holds
+        assert len(holds) == int(node.replica.ledger.accounts[payer]["held"] > 0)
+        assert node.replica.ledger.total_cents() == 0
+
+
+def test_one_who_refuses_everything_holds_up_no_release():
+    """Each release is counted apart then, and final by the three others."""
+    net = Network()
+    net.run(1)
+    payer, payee = customers(2)
+    ledger = net.nodes[3].replica.ledger
+    net.nodes[3].replica.ledger.check = lambda orders, *_: np.full(
+        len(orders), Outcome.KIND_UNKNOWN, np.uint8
+    )
+    hold = hold_of(payer, payee, 1_000_00)
+    net.pay(0, hold)
+    release = end_of(OrderKind.RELEASE, hold, payer, 1_000_00)
+    net.offer(0, release)
+    run_until_final(net, release)
+    assert not ledger.side.holds
+    net.assert_same()
+
+
+# -- the old key after a change -------------------------------------------------------------------
+
+
+def test_what_the_old_key_signed_ahead_of_its_change_comes_too_late():
+    """A thief brings to every door what comes after the change, while that is under way.
+
+    Each door had checked it by the old key, and put it into its block: q votes for an order that the owner's
+    key never signed.
+    """
+    payer, payee, _ = customers(3)
+    listener = Listener()
+    theft = make_order(payer, payee, 100_00, 1)
+    assert not listener.replica.receive(OrdersOffered(7, theft), listener.now).refused
+    change = house_order(OrderKind.CHANGE_KEY, payer, payer, reference=STRANGER_KEY.public)
+    listener.replica.ledger.apply(change, 0, np.zeros(1, np.uint32))
+    listener.now += 100 * MS
+    effects = listener.replica.act(listener.now)
+    assert [refused.outcomes.tolist() for refused in effects.refused] == [
+        [Outcome.SIGNATURE_INVALID]
+    ]
+    blocks = [out.data for out in effects.send if isinstance(out, SendBlock)]
+    assert all(not len(read_block(data, NETWORK, 4).orders) for data in blocks)
+    mine = signed(theft, STRANGER_KEY)
+    listener.hear(OrdersOffered(8, mine))
+    (block,) = listener.speak()
+    assert block.orders.tobytes() == mine.tobytes()
+
+
+def test_a_thief_at_every_door_gets_nothing_past_the_change():
+    net = Network(delay_ms=(5, 20))
+    net.run(1)
+    payer, payee = customers(2)
+    change = house_order(OrderKind.CHANGE_KEY, payer, payer, reference=STRANGER_KEY.public)
+    attachment = sign(
+        STRANGER_KEY, signed_prefix(TAG_POSSESSION, NETWORK) + change.tobytes()[:BODY_BYTES]
+    )
+    net._later(0, 0, OrdersOffered(1, change, {0: attachment}))
+    theft = make_order(payer, payee, 100_00, 1)
+    for door in range(4):
+        net.offer(door, theft)
+    net.run(4)
+    assert not any(net.final_in_slot(node, theft) for node in net.nodes)
+    mine = signed(make_order(payer, payee, 5_00, 1), STRANGER_KEY)
+    net.pay(2, mine)
+    net.assert_same()

@@ -494,7 +494,9 @@ def tariff_document_is_invalid(case: Case) -> bool:
     """The document came along, reads as a tariff, and is a version that is new and the next."""
     tariff = tariff_in(case.order, case.books)
     known = case.books.tariffs
-    return tariff is None or tariff.version != max(known, default=0) + 1 or len(known) >= TARIFFS_MAX
+    return (
+        tariff is None or tariff.version != max(known, default=0) + 1 or len(known) >= TARIFFS_MAX
+    )
 
 
 def tariff_is_too_soon(case: Case) -> bool:

@@ -351,7 +351,12 @@ class Ledger:
         """
         entry = self.entry_of_slot(*slot)
         order = None if entry is None else self._order_of(entry)
-        if entry is None or order is None or order.kind != OrderKind.HOLD or slot in self.side.holds:
+        if (
+            entry is None
+            or order is None
+            or order.kind != OrderKind.HOLD
+            or slot in self.side.holds
+        ):
             return order
         ends = self._entries_after_hold(order, entry)[:HOLD_ENDS_READ]
         for end in filter(None, map(self._order_of, ends.tolist())):

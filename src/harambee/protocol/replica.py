@@ -223,6 +223,8 @@ class Waiting:
     """Payee tables, by row of `orders`: each the one that its order names."""
     until: int
     """Orders that wait for the one before them do so until then; nanoseconds."""
+    keys_changed: int
+    """How often keys had changed in the ledger when their signatures were checked."""
 
     def payees(self) -> Tables:
         """The payee tables as the ledger reads them."""
@@ -894,14 +896,20 @@ class Replica:
 
     def _check_new_keys(self, held: Held, signatures: npt.NDArray[np.bool_]) -> None:
         """Check the orders again whose payers have another key than when they were checked."""
-        orders, whose = held.block.orders, self.ledger.keys_changed_since(held.keys_changed)
-        changed = (
-            np.ones(len(orders), np.bool_) if whose is None else np.isin(orders["payer"], whose)
-        )
-        rows = np.flatnonzero(changed)
+        orders = held.block.orders
+        rows = self._rows_with_new_keys(orders, held.keys_changed)
         if len(rows):
             signatures[rows] = self._signatures_of(orders[rows])
         held.keys_changed = self.ledger.keys_changed
+
+    def _rows_with_new_keys(self, orders: Orders, keys_changed: int) -> npt.NDArray[np.intp]:
+        """Which orders' payers have another key since keys had changed so often."""
+        if keys_changed == self.ledger.keys_changed:
+            return np.zeros(0, np.intp)
+        whose = self.ledger.keys_changed_since(keys_changed)
+        if whose is None:
+            return np.arange(len(orders))
+        return np.flatnonzero(np.isin(orders["payer"], whose))
 
     def _charge_forged(self, held: Held) -> None:
         """An honest broker checks at its door who signed an order; one who does not is slowed down."""
@@ -1407,6 +1415,7 @@ class Replica:
             message.attachments,
             message.tables,
             until,
+            self.ledger.keys_changed,
         )
         queue.append(_part(everything, rows))
         self._door_orders += len(rows)
@@ -1858,7 +1867,7 @@ class Replica:
             self._door_orders -= len(orders)
             possessions = np.zeros(len(orders), np.bool_)
             possessions[list(waiting.possessions)] = True
-            holds = np.ones(len(orders), np.bool_)
+            holds = self._still_signed(waiting)
             codes = self._check(orders, holds, possessions, today, waiting.payees())
             fenced = [
                 row
@@ -1899,6 +1908,17 @@ class Replica:
             for k, content in plan.tables.items()
         ]
         return b"".join(taken), b"".join(attachments)
+
+    def _still_signed(self, waiting: Waiting) -> npt.NDArray[np.bool_]:
+        """Which orders at this door are signed by the keys that their payers have now.
+
+        The order before one that waited for it may have changed the key: what the old one signed ahead of
+        that was checked by the old one.
+        """
+        holds = np.ones(len(waiting.orders), np.bool_)
+        rows = self._rows_with_new_keys(waiting.orders, waiting.keys_changed)
+        holds[rows] = self._signatures_of(waiting.orders[rows])
+        return holds
 
     def _room_for_orders(self, now: int) -> int:
         """How many orders this author may put into its next block: well below what others take from it."""
@@ -2016,4 +2036,5 @@ def _part(waiting: Waiting, rows: "slice | npt.NDArray[np.intp]") -> Waiting:
         possessions,
         tables,
         waiting.until,
+        waiting.keys_changed,
     )
