@@ -141,7 +141,7 @@ def test_a_cent_made_of_nothing_is_seen_though_the_orders_are_all_there():
 
 
 def test_what_is_of_the_house_is_added_up_as_what_it_moves():
-    """A hold moves nothing, its release what was captured, whoever signs it; a freeze's amount is a figure."""
+    """A hold moves nothing, its release what was captured, whoever signs; a freeze's amount is a figure."""
     hold = order(ANNA, BEN, 500, 0, kind=OrderKind.HOLD)
     release = order(BEN, BEN, 300, 0, kind=OrderKind.RELEASE)
     named = np.zeros(1, NAMED_HOLD)

@@ -365,8 +365,8 @@ class Rescuer:
     def _choice(self, dispute: Dispute, view: int) -> bytes:
         """What to propose where nothing is certified: skip, or in odd views an order that passes.
 
-        A key that takes over comes first: whoever has the old one could cancel for ever. Then a cancel, for it
-        is the payer's later wish; then the order with the most votes.
+        A key that takes over comes first: whoever has the old one could cancel for ever. Then a cancel, for
+        it is the payer's later wish; then the order with the most votes.
         """
         if view % 2 == 0:
             return SKIP
