@@ -90,6 +90,9 @@ _SHOP: Final = np.dtype([("head_office", "<u4"), ("shop", "<u4")])
 PAID_READ_MAX: Final = 512
 _UNPAID: Final = HOUSE - {OrderKind.RELEASE, OrderKind.REFUND}
 _ENDED: Final = (Outcome.HOLD_UNKNOWN, Outcome.SUBJECT_SEQUENCE_WRONG)
+"""What a release or a void is refused with once the hold has ended, perhaps by that very order."""
+_PAST: Final = (Outcome.SEQUENCE_STALE, Outcome.SIGNATURE_INVALID)
+"""The second of an order whose payer has another key by now, perhaps by that very order."""
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
@@ -220,11 +223,14 @@ class Service:
         for row in np.flatnonzero(ended)[:ENDINGS_RECOGNISED_MAX].tolist():
             if await hold_facts.is_final_ending(self._how_to_ask, orders[row]):
                 submission.states[row], submission.outcomes[row] = State.FINAL, Outcome.ACCEPTED
-        past = np.flatnonzero(submission.outcomes == Outcome.SEQUENCE_STALE)
+        past = np.flatnonzero(np.isin(submission.outcomes, _PAST))
         if not len(past):
             return
         found = await self.slots(orders[past])
         same = (_bodies(found) == _bodies(orders[past])).all(axis=1)
+        # Where the signature does not hold, it was another key's that signed these very bytes.
+        forged = submission.outcomes[past] == Outcome.SIGNATURE_INVALID
+        same &= ~forged | (found["signature"] == orders[past]["signature"]).all(axis=1)
         submission.states[past[same]] = State.FINAL
         submission.outcomes[past[same]] = Outcome.ACCEPTED
 
