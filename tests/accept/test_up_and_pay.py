@@ -153,6 +153,9 @@ def test_up_pay_stop_and_up_again(tmp_path):
         assert document_of(folder, "balance", "fatuma") == {
             "account": made["account"],
             "balance_cents": 300_00,
+            "held_cents": 0,
+            "frozen_cents": 0,
+            "available_cents": 300_00,
             "agreed": True,
         }
         lines = document_of(folder, "statement", "customer-1")["lines"]

@@ -59,8 +59,11 @@ class Windowed:
             return made, await handset.balance_after(made) if made.receipts else None
 
         payment, balance = with_handset(self.known, wallet, self.via, held)
-        self._tell_held(payment, balance)
-        self._wait(payment, window_s)
+        try:
+            self._tell_held(payment, balance)
+            self._wait(window_s)
+        except KeyboardInterrupt:
+            raise self._stopped(payment) from None
 
         async def released(handset: "Handset") -> Ended:
             return await release(handset, (payment.payer, payment.sequence))
@@ -84,10 +87,8 @@ class Windowed:
         free = None if balance is None else balance.available_cents
         click.echo(payment_text(payment, other, free_cents=free))
 
-    def _wait(self, payment: "Payment", window_s: int) -> None:
-        """Wait for the window to pass; on Ctrl-C the money stays held, and how to go on is said."""
-        from harambee.cli.pay import payment_document
-
+    def _wait(self, window_s: int) -> None:
+        """Wait for the window to pass; at a terminal the time that is left is shown."""
         shows = not self.as_json and sys.stdout.isatty()
         ends = time.monotonic() + window_s
         try:
@@ -96,16 +97,20 @@ class Windowed:
                     minutes, seconds = divmod(int(left) + 1, 60)
                     click.echo(f"\rSent in {minutes}:{seconds:02d}; Ctrl-C to stop it. ", nl=False)
                 time.sleep(min(TICK_S, left))
-        except KeyboardInterrupt:
-            code, who = payment.receipt_code, self.payer
-            sentence = (
-                f"Stopped: the money stays held. `harambee void {who} {code}` takes it back, "
-                f"`harambee release {who} {code}` sends it after all."
-            )
-            if self.as_json:
-                stopped = {"status": "held", "sentence": sentence}
-                print_json(payment_document(payment, self.known) | stopped)
-            raise FailureError(sentence) from None
         finally:
             if shows:
                 click.echo()
+
+    def _stopped(self, payment: "Payment") -> FailureError:
+        """Return that the money stays held, and how to go on."""
+        from harambee.cli.pay import payment_document
+
+        code, who = payment.receipt_code, self.payer
+        sentence = (
+            f"Stopped: the money stays held. `harambee void {who} {code}` takes it back, "
+            f"`harambee release {who} {code}` sends it after all."
+        )
+        if self.as_json:
+            stopped = {"status": "held", "sentence": sentence}
+            print_json(payment_document(payment, self.known) | stopped)
+        return FailureError(sentence)
