@@ -135,9 +135,11 @@ def _order_rows(
     """Return the rows of a FINAL_ORDER page; NotFinalError where one cannot be final."""
     from datetime import UTC, datetime, timedelta
 
-    from harambee.handset.receipt_code import receipt_code
+    from harambee.handset.receipt_code import code_of
     from harambee.ledger.days import EAST_AFRICA
+    from harambee.ledger.kinds import ENDINGS
     from harambee.ledger.records import region_of
+    from harambee.ledger.rules import Order, named_slot
     from harambee.oversight.flows import excise_cents_of, kind_name
 
     genesis = seen.known.genesis
@@ -145,11 +147,13 @@ def _order_rows(
     excise = excise_cents_of(orders, splitter).tolist()
     began = datetime.fromtimestamp(0, UTC)
     rows: list[tuple[Value, ...]] = []
-    fields = ("payer", "payee", "amount", "fee", "sequence", "kind", "tariff", "day")
+    fields = ("payer", "payee", "amount", "fee", "kind", "tariff", "day")
     lists = [orders[name].tolist() for name in fields]
-    for payer, payee, amount, fee, sequence, kind, tariff, day, time_ms, tax in zip(
-        *lists, page["time_ms"].tolist(), excise, strict=True
+    for record, signer, payee, amount, fee, kind, tariff, day, time_ms, tax in zip(
+        orders, *lists, page["time_ms"].tolist(), excise, strict=True
     ):
+        # What ends a hold may be signed by either side of it; the payer is whose money it was.
+        payer = named_slot(Order.of(record))[0] if kind in ENDINGS else signer
         # A liar's clock may say anything; what no calendar has is left empty.
         try:
             when = (began + timedelta(milliseconds=time_ms)).astimezone(EAST_AFRICA).isoformat()
@@ -157,7 +161,7 @@ def _order_rows(
             when = ""
         rows.append(
             (
-                receipt_code(payer, sequence, day, genesis.regions),
+                code_of(record.tobytes(), genesis.regions),
                 kind_name(kind),
                 day_text(day),
                 when,
