@@ -6,6 +6,7 @@ import pytest
 
 from harambee.cli.payment_text import payee_shown, payment_text
 from harambee.handset.handset import Payment, PaymentStatus
+from harambee.handset.orders import OrderBody
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.texts.languages import Language
@@ -22,7 +23,7 @@ def payment(status, kind=OrderKind.SEND, outcome=Outcome.ACCEPTED):
         fee_cents=700,
         sequence=0,
         kind=kind,
-        order=b"",
+        order=OrderBody(16, 17, 5_000, 700, 0, kind, 2, 20_781).to_bytes() + bytes(64),
         order_id=b"",
         receipt_code="UC1AAAAAAA",
         outcome=outcome,

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from harambee.cli.main import COMMANDS, main
 from harambee.cli.terminal import FailureError, network_words, one_sentence, program
+from harambee.cli.window import window_seconds
 from harambee.ledger.days import EAST_AFRICA
 from harambee.node.outbox import Outbox
 from harambee.node.texts import Text
@@ -288,3 +290,18 @@ def test_examples_can_be_pasted(tmp_path, monkeypatch):
     assert program() == ".venv/bin/harambee"
     assert network_words(tmp_path / "harambee-network") == ""
     assert network_words(tmp_path / "a b").startswith(" --network '/")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), (" 1H ", 3_600), ("24h", 86_400)]
+)
+def test_a_window_is_so_many_seconds(text, seconds):
+    assert window_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0s", "10", "m", "-5m", "25h", "1d", "9999999s", "1.5h", "\u0661m"]
+)
+def test_what_is_no_window_is_wrong_usage(text):
+    with pytest.raises(click.UsageError, match="--window is so many"):
+        window_seconds(text)

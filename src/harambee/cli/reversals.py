@@ -52,7 +52,14 @@ def reversal() -> None:
 
     Only who received a payment can give it back: `harambee refund`. What is said here moves no
     money; it stands in the ledger for both sides to see.
-    """
+
+    \b
+    Examples:
+      harambee reversal ask customer-1 UKO3JNZ512
+      harambee reversal refuse customer-2 UKO3JNZ512
+      harambee reversal dispute customer-1 UKO3JNZ512
+      harambee reversal show customer-2 UKO3JNZ512
+    """  # noqa: D301 - click's sign for lines to keep
 
 
 @reversal.command("ask", context_settings={"ignore_unknown_options": True})
