@@ -16,6 +16,7 @@ from harambee.handset.doors import (
     Offered,
     SlotView,
     Statement,
+    TariffRow,
 )
 from harambee.handset.handset import Handset
 from harambee.handset.orders import OrderBody, order_id
@@ -23,6 +24,7 @@ from harambee.handset.receipts import Receipt, Refusal
 from harambee.handset.wallet import Wallet
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
+from harambee.ledger.payees import document_digest
 from harambee.ledger.records import AccountKind
 from harambee.money.tariff import shipped_tariff
 from harambee.protocol.genesis import Genesis, GenesisDocument, MemberDocument
@@ -66,9 +68,12 @@ class Truth:
     seen: list[Any] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
     """What came beside bulk orders."""
+    tariffs: list[Any] = field(default_factory=list)
+    """(first day, tariff)."""
     waiting: list[Any] = field(default_factory=list)
 
     def __post_init__(self):
+        self.tariffs = [(0, tariff) for tariff in self.genesis.tariffs]
         for number, kind in (
             (PAYER, AccountKind.CUSTOMER),
             (PAYEE, AccountKind.CUSTOMER),
@@ -179,6 +184,16 @@ class FakeDoor:
             return None
         name = order_id(self.truth.genesis.network, order)
         return FinalOrder(order[:64], self.receipt(name))
+
+    async def tariffs(self):
+        return tuple(
+            TariffRow(tariff.version, first, document_digest(tariff.to_bytes()))
+            for first, tariff in self.truth.tariffs
+        )
+
+    async def tariff(self, version):
+        (found,) = (tariff for _, tariff in self.truth.tariffs if tariff.version == version)
+        return found.to_bytes()
 
     async def enrolment(self):
         return EnrolmentView(self.index << 20, 40, (self.index << 20) + 40, TODAY)

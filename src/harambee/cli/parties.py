@@ -156,7 +156,7 @@ class Parties:
             stored = read_key_file(key)
         except KeyFileError as error:
             raise PartyError(f"{error}.") from error
-        return Wallet(self.handsets / name, account, stored.keypair)
+        return Wallet(self.handsets / name, account, stored.keypair, key)
 
     def _own(self, text: str) -> tuple[str, int] | None:
         """Return name and account where the text is a super-agent's own account, "float:amani"."""

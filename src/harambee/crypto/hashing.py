@@ -33,6 +33,7 @@ TAG_EVIDENCE: Final = b"hrb1:evidence\0\0\0"
 TAG_REFUSAL: Final = b"hrb1:refusal\0\0\0\0"
 TAG_PROFILE: Final = b"hrb1:profile\0\0\0\0"  # an account's key signs who its owner is
 TAG_NAME_CHECK: Final = b"hrb1:name-check\0"  # an account's key signs whose name it asks for
+TAG_APPROVAL: Final = b"hrb1:approval\0\0\0"  # an operator approves, at one super-agent
 
 TAGS: Final = (
     TAG_ORDER,
@@ -45,6 +46,7 @@ TAGS: Final = (
     TAG_REFUSAL,
     TAG_PROFILE,
     TAG_NAME_CHECK,
+    TAG_APPROVAL,
 )
 assert all(len(tag) == TAG_BYTES for tag in TAGS)
 assert len(set(TAGS)) == len(TAGS)

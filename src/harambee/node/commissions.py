@@ -92,7 +92,8 @@ class Owed:
         self.cents = 0
         """All that is owed, in cents."""
         self._region = region
-        self._tariffs = {tariff.version: tariff for tariff in tariffs}
+        self._tariffs: dict[int, Tariff] = {}
+        self.know(tariffs)
         self._due: dict[bytes, Due] = {}
         self._early: set[bytes] = set()
         """References of commissions whose deposits have not been told of."""
@@ -104,6 +105,10 @@ class Owed:
     def __iter__(self) -> Iterator[Due]:
         """Go through what is owed, in the order of the deposits."""
         return iter(self._due.values())
+
+    def know(self, tariffs: Iterable[Tariff]) -> None:
+        """These are versions by which deposits are made."""
+        self._tariffs |= {tariff.version: tariff for tariff in tariffs}
 
     def take(self, order: np.void, name: bytes) -> None:
         """Take note of one final order, an ORDER record, and its id."""
@@ -310,6 +315,7 @@ class CommissionPayer:
         """Read all that became final since; returns the account as it was at the end of that."""
         while True:
             entries, end, moment = await self.service.ask(self._question)
+            self._owed.know((await self.service.known_tariffs()).values())
             orders = [
                 await self.service.orders_at(entries[start : start + SCAN_ORDERS])
                 for start in range(0, len(entries), SCAN_ORDERS)

@@ -31,6 +31,7 @@ from harambee.ledger.records import (
     TIER_SHIFT,
     AccountKind,
 )
+from harambee.money.tariff import Tariff
 from harambee.node.port import StatementLine, UnavailableError
 from harambee.node.text_cursor import CursorError, TextCursor, marks_of
 from harambee.node.texts import Text, TextPort, TextPortError
@@ -83,6 +84,9 @@ class Source(Protocol):
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """The newest lines of an account."""
+
+    async def tariff_today(self) -> Tariff:
+        """The tariff of today."""
 
     async def newest_lines(
         self,
@@ -149,6 +153,7 @@ class Courier:
         self._cursor: TextCursor | None = None
         self._applied = 0
         self._news = asyncio.Event()
+        self._tariff = source.genesis.tariffs[-1]
         members = source.genesis.committee.members
         self._regions = np.array(members[source.index].regions, np.uint32)
 
@@ -261,6 +266,7 @@ class Courier:
             if int(record["flags"]) & KIND_MASK in PARTIES
         }
         lines = await self._lines_of(errands, known)
+        self._tariff = await self._source.tariff_today()
         shown = await self._parties(sorted({*known, *_others(errands, lines)}))
         texts: list[Text] = []
         for count, errand in enumerate(errands):
@@ -366,8 +372,7 @@ class Courier:
         flags = int(record["flags"])
         if AccountKind(flags & KIND_MASK) not in LIMITED:
             return None
-        tariff = self._source.genesis.tariffs[-1]
-        of_a_day = tariff.limits_of(flags >> TIER_SHIFT & TIER_MASK)[1]
+        of_a_day = self._tariff.limits_of(flags >> TIER_SHIFT & TIER_MASK)[1]
         spent = int(record["spent_today"]) if int(record["day"]) == self._source.today() else 0
         return max(0, of_a_day - spent)
 
