@@ -174,6 +174,22 @@ class GovernedView:
     limit_cents: int | None = None
 
 
+class ProposalSeen(msgspec.Struct, frozen=True):
+    """A proposal as one super-agent tells it."""
+
+    id: str
+    what: str
+    state: str
+    sentence: str
+    proposed_by: str
+    dies_after: str
+    approved_by: list[str]
+    voted: list[str]
+    votes_needed: int
+    subject: int
+    outcome: str | None = None
+
+
 class NameView(msgspec.Struct, frozen=True):
     """What one door says of a payee: a name and a telephone number, both masked."""
 
@@ -274,6 +290,21 @@ class Door(Protocol):
 
     async def governed(self, number: int) -> GovernedView | None:
         """Return what of an account is governed, or None where it knows no account."""
+
+    async def tariff_slot(self) -> int:
+        """Return the next governance slot of the tariff."""
+
+    async def proposals(self) -> list[ProposalSeen]:
+        """Return what is proposed, as this super-agent sees it; the newest first."""
+
+    async def proposal(self, name: bytes) -> ProposalSeen | None:
+        """Return one proposal by its order's id, or None where it is not known."""
+
+    async def propose(self, document: dict[str, Any]) -> ProposalSeen:
+        """Bring a proposal; DoorProblemError says why it is not kept."""
+
+    async def approve(self, name: bytes, operator: str, approval: bytes) -> ProposalSeen:
+        """Bring an operator's approval; DoorProblemError says why it does not count."""
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""
@@ -421,6 +452,14 @@ class _Governed(msgspec.Struct):
     key_request: _KeyRequest | None = None
     attestation: _Attestation | None = None
     limit_cents: int | None = None
+
+
+class _NextSlot(msgspec.Struct):
+    next_slot: int
+
+
+class _Proposals(msgspec.Struct):
+    proposals: list[ProposalSeen]
 
 
 class _Problem(msgspec.Struct):
@@ -637,6 +676,34 @@ class HttpDoor:
             0 if attested is None else attested.slot,
             found.limit_cents,
         )
+
+    async def tariff_slot(self) -> int:
+        """Return the next governance slot of the tariff."""
+        return (await self._ask("GET", "/v1/governance/tariff", _NextSlot)).next_slot
+
+    async def proposals(self) -> list[ProposalSeen]:
+        """Return what is proposed, as this super-agent sees it; the newest first."""
+        return (await self._ask("GET", "/v1/governance/proposals", _Proposals)).proposals
+
+    async def proposal(self, name: bytes) -> ProposalSeen | None:
+        """Return one proposal by its order's id, or None where it is not known."""
+        path = f"/v1/governance/proposals/{name.hex()}"
+        try:
+            return await self._ask("GET", path, ProposalSeen)
+        except DoorProblemError as problem:
+            if problem.code == "PROPOSAL_UNKNOWN":
+                return None
+            raise
+
+    async def propose(self, document: dict[str, Any]) -> ProposalSeen:
+        """Bring a proposal; DoorProblemError says why it is not kept."""
+        return await self._ask("POST", "/v1/governance/proposals", ProposalSeen, document)
+
+    async def approve(self, name: bytes, operator: str, approval: bytes) -> ProposalSeen:
+        """Bring an operator's approval; DoorProblemError says why it does not count."""
+        path = f"/v1/governance/proposals/{name.hex()}/approvals"
+        document = {"operator": operator, "signature": approval.hex()}
+        return await self._ask("POST", path, ProposalSeen, document)
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""

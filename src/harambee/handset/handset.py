@@ -361,13 +361,7 @@ class Handset:
 
     async def account(self, number: int) -> AccountView:
         """Return an account without its balance, as w super-agents say; HandsetError if there is none."""
-        try:
-            view = await self._believed(lambda door: _lasting(door, number))
-        except DisagreementError as error:
-            raise HandsetError(str(error)) from error
-        if view is None:
-            raise HandsetError("The network has no account of this number.")
-        return view
+        return await lasting_account(self.genesis, self.doors, number)
 
     async def account_now(self, number: int) -> AccountView:
         """Return an account with its balance, as the first door that answers tells it."""
@@ -672,6 +666,17 @@ def _checked(msisdn: str) -> str:
         return telephone(msisdn)
     except TelephoneError as error:
         raise HandsetError(str(error)) from error
+
+
+async def lasting_account(genesis: Genesis, doors: Sequence[Door], number: int) -> AccountView:
+    """Return an account without its balance, as w super-agents say; HandsetError if there is none."""
+    try:
+        view = await believed(genesis, doors, lambda door: _lasting(door, number))
+    except DisagreementError as error:
+        raise HandsetError(str(error)) from error
+    if view is None:
+        raise HandsetError("The network has no account of this number.")
+    return view
 
 
 async def _lasting(door: Door, number: int) -> AccountView | None:

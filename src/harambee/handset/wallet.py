@@ -226,6 +226,53 @@ def prepare_wallet(folder: Path, keypair: KeyPair) -> KeyPair:
     return keypair
 
 
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    account: int
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWanted:
+    """A key on a new phone that is to take over an account."""
+
+    account: int
+    keypair: KeyPair
+
+
+def prepare_key(folder: Path, keypair: KeyPair, account: int, network: bytes) -> KeyPair:
+    """Keep a new phone's key, and whose account it is for; returns the key that is there if one is.
+
+    WalletError if the folder is a wallet already, or waits for another account.
+    """
+    kept = prepare_wallet(folder, keypair)
+    file = folder / REQUEST_FILE
+    if file.exists():
+        if wanted_key(folder, network).account != account:
+            raise WalletError(f"The key in {folder} is for another account.")
+    else:
+        replace_file(file, msgspec.json.encode(_Request(account, network.hex())))
+    return kept
+
+
+def wanted_key(folder: Path, network: bytes) -> KeyWanted:
+    """Return the key that waits in a folder to take over an account; WalletError if none does."""
+    file = folder / REQUEST_FILE
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=_Request)
+        keypair = read_key_file(folder / KEY_FILE, KEY_KIND).keypair
+    except FileNotFoundError as error:
+        raise WalletError(f"No new key waits in {folder}.") from error
+    except OSError as error:
+        raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise WalletError(f"{file} is damaged.") from error
+    except KeyFileError as error:
+        raise WalletError(f"{error}.") from error
+    if document.network != network.hex():
+        raise WalletError(f"The key in {folder} is for another network.")
+    return KeyWanted(document.account, keypair)
+
+
 def finish_wallet(folder: Path, account: int, network: bytes) -> Wallet:
     """Write down which account the prepared key owns; returns the wallet."""
     document = _WalletDocument(account, network.hex())

@@ -1,7 +1,8 @@
 """What one super-agent is told when it starts: the file behind `harambee node --config FILE`.
 
-TOML, one flat table; only the operators are names with a key each. Paths are relative to the file itself, so that a network's folder can be
-moved. Every error is one sentence that names the file and the field.
+TOML, one flat table; only the operators are names with a key each. Paths are relative to the file
+itself, so that a network's folder can be moved. Every error is one sentence that names the file and
+the field.
 """
 
 import re

@@ -266,6 +266,9 @@ class Port(Protocol):
     async def governed(self, account: int) -> Governed | None:
         """What of an account is governed, or None where there is no such account."""
 
+    async def tariff_slot(self) -> int:
+        """The next governance slot of the tariff."""
+
     async def tariffs(self) -> list[tuple[int, Tariff]]:
         """Every version of the tariff with the number of its first day, ascending by version."""
 

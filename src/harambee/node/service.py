@@ -32,6 +32,7 @@ from harambee.ledger.records import (
 )
 from harambee.ledger.rules import Order, Payment, credits_of
 from harambee.ledger.shares import other_side, shares_of
+from harambee.ledger.side_tables import TARIFF_SUBJECT
 from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace, AgentPlaces
 from harambee.node.commissions import CommissionFacts
@@ -558,6 +559,10 @@ class Service:
     async def governed(self, account: int) -> Governed | None:
         """Return what of an account is governed."""
         return await self.governance.governed(account)
+
+    async def tariff_slot(self) -> int:
+        """Return the next governance slot of the tariff."""
+        return await self.ask(lambda replica: replica.ledger.side.governed.get(TARIFF_SUBJECT, 0))
 
     async def tariffs(self) -> list[tuple[int, Tariff]]:
         """Return every version of the tariff with its first day, ascending by version."""

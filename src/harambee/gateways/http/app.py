@@ -95,6 +95,7 @@ class HttpGateway:
             },
             ("v1", "governance", "proposals", ANY): {"GET": governance.one},
             ("v1", "governance", "proposals", ANY, "approvals"): {"POST": governance.approve},
+            ("v1", "governance", "tariff"): {"GET": governance.governed_tariff},
             ("v1", "governance", "accounts", ANY): {"GET": governance.governed},
             ("v1", "digest"): {"GET": desk.digest},
             ("v1", "evidence"): {"GET": evidence.listed},

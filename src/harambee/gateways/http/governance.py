@@ -155,6 +155,12 @@ async def governed(port: Port, request: Request) -> Answer:
     )
 
 
+async def governed_tariff(port: Port, request: Request) -> Answer:
+    """GET /v1/governance/tariff: where the next proposal of a tariff has its place."""
+    del request
+    return json_answer({"next_slot": await port.tariff_slot()})
+
+
 async def tariffs(port: Port, request: Request) -> Answer:
     """GET /v1/tariffs: every version, its first day, and the digest of its document."""
     del request
