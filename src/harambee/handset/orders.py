@@ -126,6 +126,7 @@ def kind_between(payer: AccountKind, payee: AccountKind) -> OrderKind:
         for kind, movement in MOVEMENTS.items()
         if movement.moves_money
         and not movement.by_table
+        and not movement.house
         and payer in movement.payers
         and payee in movement.payees
     ]

@@ -261,6 +261,7 @@ class GovernanceDesk:
         async with self._writing:
             proposal = self._known(name)
             self._check_approval(proposal, operator, approval)
+            await self._look_at_all()
             if proposal.state is not ProposalState.WAITING:
                 raise GovernanceError(
                     "PROPOSAL_ENDED", f"This proposal is {proposal.state} already."
