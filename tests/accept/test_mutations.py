@@ -256,14 +256,14 @@ MUTATIONS = {
     ),
     "a bulk pay-out may come without its table": Mutation(
         "wire",
-        "    if len(tabled) != len(bulk):\n",
+        "    if len(tabled) != len(naming):\n",
         "    if False:\n",
         "tests/protocol/test_bulk.py",
     ),
     "a table need not be the one that its order names": Mutation(
         "wire",
-        'orders[index]["reference"].tobytes() != name',
-        "False",
+        " or named != name:",
+        ":",
         "tests/protocol/test_bulk.py",
     ),
     "a table that waits with its order is forgotten": Mutation(

@@ -23,9 +23,13 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
 from harambee.node.agent_places import AgentPlaces
+from harambee.node.day_books import Books
 from harambee.node.directory import alias_of
 from harambee.node.network_folder import create_network, load_node
 from harambee.node.port import (
+    FINAL_ROW,
+    CloseAnswer,
+    DayPage,
     NameAnswer,
     NameStatus,
     ProfileStatus,
@@ -34,6 +38,8 @@ from harambee.node.port import (
     StatementLine,
     Submission,
 )
+from harambee.oversight.day_close import sign_close
+from harambee.oversight.trust_line import trust_line
 
 
 @dataclass
@@ -47,6 +53,10 @@ class Ledger:
     asked: list[Any] = field(default_factory=list)
     profiles: list[Any] = field(default_factory=list)
     profile_status: ProfileStatus = ProfileStatus.KEPT
+    lies: dict[int, Any] = field(default_factory=dict)
+    """What super-agents make of a true close before they sign it, by index."""
+    days_on: int = 0
+    """How many days the super-agents' clocks are ahead of the handset's."""
 
     def __post_init__(self):
         self.directory_key = self.network.directory_key()
@@ -92,9 +102,10 @@ class LedgerPort:
         self.places = AgentPlaces(files.config.agent_places)
         self.genesis = ledger.network.genesis
         self.next_position = 900 + index
+        self.oversight = Desk(self)
 
     def today(self):
-        return today()
+        return today() + self.ledger.days_on
 
     def ready(self):
         return None
@@ -117,7 +128,8 @@ class LedgerPort:
     async def accounts(self, numbers):
         found = np.zeros(len(numbers), ACCOUNT)
         for place, number in enumerate(numbers.tolist()):
-            found[place] = self.ledger.accounts[number][0]
+            if number in self.ledger.accounts:
+                found[place] = self.ledger.accounts[number][0]
         return found
 
     async def shops(self, head_office):
@@ -194,6 +206,47 @@ class LedgerPort:
 
     def status(self):
         return {"peers": []}
+
+
+class Desk:
+    """The one ledger's books, signed by each super-agent for itself."""
+
+    def __init__(self, port):
+        self.port, self.ledger = port, port.ledger
+
+    def books(self):
+        books = Books(self.ledger.network.genesis)
+        orders = np.frombuffer(b"".join(self.ledger.final.values()), ORDER)
+        books.take(orders, np.arange(len(orders)), {})
+        return books
+
+    async def close(self, day):
+        close = self.books().close(day)
+        close = self.ledger.lies.get(self.port.index, lambda true: true)(close)
+        is_over = self.port.today() >= day + 2
+        return CloseAnswer(close.to_bytes(), sign_close(self.port.key, close) if is_over else None)
+
+    async def flows(self, day):
+        return self.books().flows(day)
+
+    async def orders(self, day, after, limit):
+        orders = list(self.ledger.final.values())
+        rows = np.zeros(len(orders), FINAL_ROW)
+        for row, order in zip(rows, orders, strict=True):
+            row["order"], row["time_ms"] = np.frombuffer(order, np.uint8), day * 86_400_000
+        rows = rows[np.array([int.from_bytes(o[27:29], "little") == day for o in orders], bool)]
+        # Pages of one row, and an empty one before the last.
+        end = 2 * len(rows)
+        found = rows[after // 2 : after // 2 + 1] if after % 2 else rows[:0]
+        return DayPage(found, min(after + 1, end), end)
+
+    async def trust(self):
+        limits = self.ledger.limits
+        held = {number: int(one["balance"][0]) for number, one in self.ledger.accounts.items()}
+        # This ledger has no place for fees: what is not with a bank is in circulation.
+        owed = -sum(held[number] for number in limits)
+        line = trust_line(owed, [(n, held[n], limit) for n, limit in limits.items()])
+        return self.ledger.lies.get(("trust", self.port.index), lambda true: true)(line)
 
 
 def free_ports(count):

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.outcomes import Outcome
+from harambee.ledger.records import ORDER_BYTES
 from harambee.ledger.side_tables import Attestation, KeyRequest
 from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace
+from harambee.oversight.trust_line import TrustLine
 from harambee.protocol.genesis import Genesis
 
 SKIPPED_KIND: Final = 255
@@ -158,6 +160,50 @@ class ProposalView:
     """What the rules say of it now, where it is waiting."""
 
 
+FINAL_ROW: Final = np.dtype([("order", "u1", ORDER_BYTES), ("author", "<u2"), ("time_ms", "<u8")])
+"""One final order as a day's pages have it: its bytes, and whose block it was found in, and when that
+author's clock was; both are this super-agent's word, for display."""
+assert FINAL_ROW.itemsize == 138
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAnswer:
+    """A day's close as a super-agent knows it."""
+
+    document: bytes
+    """As `harambee.oversight.day_close` reads it."""
+    signature: bytes | None
+    """None while voters may still accept an order of the day."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayPage:
+    """A part of a day's final orders."""
+
+    rows: npt.NDArray[np.void]
+    """FINAL_ROW (n,); there may be none although more follow."""
+    following: int
+    """The entry to go on from."""
+    end: int
+    """Where the day ends, as far as this super-agent has read; nothing follows from there on."""
+
+
+class OversightPort(Protocol):
+    """What is told to those who watch: implemented by `harambee.node.oversight_desk.OversightDesk`."""
+
+    async def close(self, day: int) -> CloseAnswer:
+        """A day's close; UnavailableError while this super-agent does not hold everything."""
+
+    async def flows(self, day: int) -> bytes:
+        """A day's flows between parties, as its close names them."""
+
+    async def orders(self, day: int, after: int, limit: int) -> DayPage:
+        """Final orders of a day from entry `after` on; looks at `limit` entries at most."""
+
+    async def trust(self) -> TrustLine:
+        """E-money in circulation, and what each bank owes."""
+
+
 class Port(Protocol):
     """Implemented by `harambee.node.service.Service`; tests may bring a fake."""
 
@@ -283,6 +329,10 @@ class Port(Protocol):
 
         {"digest": hex, "total_cents": int, "entries": int, "heads": [..heights..], "accounts": int}
         """
+
+    @property
+    def oversight(self) -> OversightPort:
+        """What it tells those who watch over the network."""
 
     def receipt(self, order_id: bytes) -> bytes:
         """This super-agent's 64-byte signature that the order is final; the caller has checked that it is."""

@@ -22,6 +22,7 @@ from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
 from harambee.node.outbox import Outbox
+from harambee.node.oversight_desk import OversightDesk
 from harambee.node.port import Port
 from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.proposals import ProposalStore
@@ -182,6 +183,7 @@ class SuperAgent:
             self._engine.tell,
         )
         self._treasury = Treasury(files, self.service)
+        self._oversight = self.service.oversight = OversightDesk(files, self.service)
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -225,6 +227,7 @@ class SuperAgent:
         self._http = _HttpServer(configuration)
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listener]))
         self._treasury.start()
+        self._oversight.start()
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 
@@ -257,6 +260,7 @@ class SuperAgent:
             await asyncio.gather(self._courier_task, return_exceptions=True)
         await self._treasury.stop()
         await self._governance.stop()
+        await self._oversight.stop()
         await self._names.stop()
         for rest in self._rests:
             if rest is not None:

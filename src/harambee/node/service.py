@@ -44,6 +44,7 @@ from harambee.node.journal import Journal, JournalDamaged
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
+from harambee.node.oversight_desk import OversightDesk
 from harambee.node.port import (
     NO_TABLES,
     SKIPPED_KIND,
@@ -93,6 +94,7 @@ class Service:
 
     names: NameDesk
     governance: GovernanceDesk
+    oversight: OversightDesk
     """Whoever makes the service gives it its desks."""
 
     def __init__(
@@ -635,6 +637,7 @@ class Service:
             **self.names.facts(),
             **self.governance.facts(),
             **self._own_money(),
+            **self.oversight.facts(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
         }
 
@@ -701,6 +704,22 @@ class Service:
     async def orders_at(self, entries: npt.NDArray[np.void]) -> Orders:
         """Return the ORDER (n,) that each ENTRY (n,) stands for, read from the journal."""
         return await self._archive.orders(entries)
+
+    async def tables_at(
+        self, orders: Orders, entries: npt.NDArray[np.void]
+    ) -> dict[int, PayeeTable]:
+        """Return the PAYEE tables of the bulk pay-outs among ORDER (n,), by row; ENTRY (n,) are theirs."""
+        return await self._archive.tables(orders, entries)
+
+    async def told_by(
+        self, entries: npt.NDArray[np.void]
+    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint64]]:
+        """Return the author, (n,), and his clock in milliseconds since 1970, (n,), of ENTRY (n,)."""
+        positions, rows = np.unique(entries["position"], return_inverse=True)
+        told = [await self._archive.told_by(position) for position in positions.tolist()]
+        authors = np.array([author for author, _ in told], np.uint16)
+        times = np.array([time_ms for _, time_ms in told], np.uint64)
+        return authors[rows], times[rows]
 
 
 class _Archive:

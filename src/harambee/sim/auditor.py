@@ -12,15 +12,26 @@ from typing import Final
 
 from harambee.crypto.hashing import TAG_ORDER, signed_prefix
 from harambee.crypto.signatures import verify
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import OrderKind, Space
 from harambee.ledger.records import BODY_BYTES
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.malformed import Malformed
 from harambee.sim.town import BANK, EXCISE, REVENUE, Town
 
 SKIPPED: Final = b"skipped"
+MOVE_NOTHING: Final = frozenset(
+    {
+        OrderKind.CANCEL,
+        OrderKind.CLAIM,
+        OrderKind.ENROL,
+        OrderKind.HOLD,
+        OrderKind.VOID,
+        OrderKind.FREEZE,
+        OrderKind.UNFREEZE,
+    }
+)
 Subject = int | bytes
-"""An account's number, or an alias."""
+"""An account's number, an alias, or the space and subject of another slot."""
 Slot = tuple[Subject, int]
 
 
@@ -29,14 +40,36 @@ def slot_of(body: bytes) -> Slot:
     sequence = int.from_bytes(body[20:24], "little")
     if body[24] == OrderKind.CLAIM:
         return body[32:BODY_BYTES], sequence
+    if body[24] in (OrderKind.RELEASE, OrderKind.VOID):
+        return subject_told(Space.HOLD, body[32:40] + bytes(24)), sequence
+    if body[24] in (OrderKind.FREEZE, OrderKind.UNFREEZE):
+        return subject_told(Space.GOVERNANCE, body[4:8] + bytes(28)), sequence
     return int.from_bytes(body[:4], "little"), sequence
+
+
+def subject_told(space: int, subject: bytes) -> Subject:
+    """The subject of a slot that is no account's, as it is named here."""
+    return subject if space == Space.ALIAS else bytes([space]) + subject
+
+
+def held_by(body: bytes) -> dict[int, int]:
+    """What an order does to what is held of a balance, by account; in cents."""
+    if body == SKIPPED or body[24] not in (OrderKind.HOLD, OrderKind.RELEASE, OrderKind.VOID):
+        return {}
+    if body[24] == OrderKind.HOLD:
+        cents = int.from_bytes(body[8:16], "little") + int.from_bytes(body[16:20], "little")
+        return {int.from_bytes(body[:4], "little"): cents}
+    cents = int.from_bytes(body[40:48], "little") + int.from_bytes(body[48:52], "little")
+    return {int.from_bytes(body[32:36], "little"): -cents}
 
 
 def changes_of(body: bytes, town: Town) -> dict[int, int]:
     """What an order does to balances, by account; in cents."""
-    if body == SKIPPED or body[24] in (OrderKind.CANCEL, OrderKind.CLAIM, OrderKind.ENROL):
+    if body == SKIPPED or body[24] in MOVE_NOTHING:
         return {}
     payer, payee = (int.from_bytes(body[at : at + 4], "little") for at in (0, 4))
+    if body[24] == OrderKind.RELEASE:
+        payer = int.from_bytes(body[32:36], "little")
     amount = int.from_bytes(body[8:16], "little")
     fee = int.from_bytes(body[16:20], "little")
     changes = {payer: -amount - fee}
@@ -69,6 +102,8 @@ class Auditor:
     """(machine, payer or alias) -> the highest sequence that it has said is decided."""
     _books: dict[int, dict[int, int]] = field(default_factory=dict)
     """machine -> account -> the balance that its words make of the openings, or of what it restored."""
+    _held: dict[int, dict[int, int]] = field(default_factory=dict)
+    """machine -> account -> what its words hold of it."""
     _touched: dict[int, dict[int, None]] = field(default_factory=dict)
     """machine -> the accounts that its words have changed since its books were last looked at."""
     _signed: dict[bytes, bool] = field(default_factory=dict)
@@ -90,6 +125,10 @@ class Auditor:
         for account, cents in changes_of(body, self.town).items():
             book[account] = book.get(account, 0) + cents
             touched[account] = None
+        held = self._held.setdefault(machine, {})
+        for account, cents in held_by(body).items():
+            held[account] = held.get(account, 0) + cents
+            touched[account] = None
 
     def skipped(self, machine: int, subject: Subject, sequence: int) -> None:
         """An honest machine says that a slot was closed without an order."""
@@ -98,22 +137,31 @@ class Auditor:
             self.skipped_honest += 1
         self._decide(machine, slot, SKIPPED)
 
-    def looked(self, machine: int, balance_cents: Callable[[int], int]) -> None:
-        """Hold the accounts of a machine that has said all it has to say against its words."""
-        book = self._books.get(machine, {})
+    def looked(self, machine: int, has: Callable[[int], tuple[int, int]]) -> None:
+        """Hold the accounts of a machine that has said all it has to say against its words.
+
+        `has` gives (balance, what is held of it) of an account, in cents.
+        """
+        book, on_hold = self._books.get(machine, {}), self._held.get(machine, {})
         for account in self._touched.pop(machine, ()):
-            held = balance_cents(account)
-            if held != book[account]:
+            balance, held = has(account)
+            by_words = book[account], on_hold.get(account, 0)
+            if (balance, held) != by_words:
                 self._complain(
-                    machine, f"account {account} holds {held}, and by its words {book[account]}"
+                    machine, f"account {account} has {(balance, held)}, and by its words {by_words}"
                 )
-            if held < 0 and account != BANK:
-                self._complain(machine, f"account {account} is below zero")
+            if balance < held and account != BANK:
+                self._complain(machine, f"account {account} is below what is held of it")
 
     def restarted(
-        self, machine: int, accounts: dict[int, tuple[int, int]], *, disk_is_whole: bool
+        self,
+        machine: int,
+        accounts: dict[int, tuple[int, int]],
+        held: dict[int, int],
+        *,
+        disk_is_whole: bool,
     ) -> None:
-        """A machine begins anew, with these accounts: (balance, next sequence).
+        """A machine begins anew, with these accounts: (balance, next sequence), and what is held of some.
 
         What it has said before the crash, it must still hold, unless its disk has lost something.
         """
@@ -129,6 +177,7 @@ class Auditor:
             if following:
                 self._last[machine, account] = following - 1
         self._books[machine] = {account: balance for account, (balance, _) in accounts.items()}
+        self._held[machine] = held
         self._touched.pop(machine, None)
 
     def convicted(self, machine: int, culprit: int, evidence: bytes, *, may_be: bool) -> None:
@@ -198,13 +247,14 @@ class Auditor:
         """What the tariff takes for an order that moves money, in cents."""
         if body[24] == OrderKind.BULK_PAY_OUT:
             return self.town.pay_out_fee_cents(self.town.rows_of(body))
-        return self.town.fee_cents(int.from_bytes(body[8:16], "little"), body[24])
+        kind = OrderKind.SEND if body[24] == OrderKind.RELEASE else body[24]
+        return self.town.fee_cents(int.from_bytes(body[8:16], "little"), kind)
 
     def owners(self) -> dict[bytes, int]:
         """Whom the decided claims let each alias name."""
         found: dict[bytes, tuple[int, int]] = {}
         for (subject, sequence), body in self.decided.items():
-            if isinstance(subject, bytes) and body != SKIPPED:
+            if isinstance(subject, bytes) and body != SKIPPED and body[24] == OrderKind.CLAIM:
                 owner = int.from_bytes(body[4:8], "little")
                 found[subject] = max(found.get(subject, (-1, 0)), (sequence, owner))
         return {alias: owner for alias, (_, owner) in found.items()}

@@ -18,6 +18,7 @@ from harambee.crypto.hashing import digest
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
+from harambee.sim.house import House
 from harambee.sim.machine import MS, Machine
 from harambee.sim.strays import stray
 from harambee.sim.town import BANK, DESKS_MAX, NEWER_KIND
@@ -117,6 +118,7 @@ class Crowd:
         self.final = 0
         self.rejected = 0
         self.latencies_ms: list[float] = []
+        self.house = House(world, self)
         self._patience_ns = max(OFFER_AGAIN_NS, PATIENCE_PACES * world.story.pace_ms * MS)
 
     def plan(self) -> None:
@@ -128,6 +130,8 @@ class Crowd:
             (story.strays, self._throw_stray),
             (story.claims, self._want_a_number),
             (story.pay_outs, self._want_to_pay_out),
+            (story.holds, self.house.want_to_hold),
+            (story.freezes, self.house.want_to_freeze),
         ):
             for _ in range(count):
                 at = start + int(self.world.dice.random() * story.seconds * 1_000) * MS
@@ -135,8 +139,8 @@ class Crowd:
 
     @property
     def open(self) -> int:
-        """How many payments and claims are not decided."""
-        return len(self._open) + len(self._claims)
+        """How many payments and claims are not decided, and holds and freezes not ended."""
+        return len(self._open) + len(self._claims) + self.house.open
 
     @property
     def stuck(self) -> int:
@@ -145,7 +149,7 @@ class Crowd:
 
     def _want_to_pay(self) -> None:
         world, story = self.world, self.world.story
-        payer = self._somebody_free()
+        payer = self.somebody_free()
         if payer is None:
             world.later(world.now + LOOK_NS, self._want_to_pay)
             return
@@ -169,11 +173,19 @@ class Crowd:
         if crooked:
             world.marks.hit("a payer signed two orders for one slot")
             for door in range(story.super_agents):
-                self._bring(payment.number, world.dice.choice(orders), door)
+                self.bring(payment.number, world.dice.choice(orders), door)
         else:
             for more in range(story.doors_at_once):
                 door = (payment.door + more) % story.super_agents
-                self._bring(payment.number, orders[0], door)
+                self.bring(payment.number, orders[0], door)
+
+    def hold(self, payer: int, payee: int, amount: int, *, authorises: bool) -> None:
+        """Somebody holds money instead of sending it."""
+        world, sequence = self.world, self._sequence[payer]
+        hold = world.town.hold(payer, payee, amount, sequence, world.today, authorises=authorises)
+        payment = self._begin(payer, [hold], world.dice.randrange(world.story.super_agents))
+        payment.crooked = False
+        self.bring(payment.number, hold, payment.door)
 
     def _want_to_pay_out(self) -> None:
         """A business pays some people at once; a crooked one signs two tables for one slot."""
@@ -193,9 +205,9 @@ class Crowd:
         payment = self._begin(payer, orders, world.dice.randrange(story.super_agents))
         payment.crooked = crooked
         for door in range(story.super_agents) if crooked else (payment.door,):
-            self._bring(payment.number, world.dice.choice(orders), door)
+            self.bring(payment.number, world.dice.choice(orders), door)
 
-    def _somebody_free(self) -> int | None:
+    def somebody_free(self) -> int | None:
         """Somebody who has no payment under way; None if everybody has."""
         people, dice = self.world.town.people, self.world.dice
         if (
@@ -257,7 +269,7 @@ class Crowd:
             world.marks.hit("a credit was spent that half had not seen")
         others = [number for number in world.town.people[:64] if number != payee]
         spent = self._sign(payee, world.dice.choice(others), amount, OrderKind.SEND)
-        self._bring(self._begin(payee, [spent], machine.index).number, spent, machine.index)
+        self.bring(self._begin(payee, [spent], machine.index).number, spent, machine.index)
 
     def _throw_stray(self) -> None:
         """Somebody brings an order to every door that none may ever carry out."""
@@ -269,7 +281,7 @@ class Crowd:
         order = stray(world.town, self._strays, world.town.sign(good))
         world.auditor.forbidden.add(order.tobytes()[:BODY_BYTES])
         for door in range(world.story.super_agents):
-            self._bring(-self._strays, order, door)
+            self.bring(-self._strays, order, door)
         world.later(world.now + OFFER_AGAIN_NS, self._see_stray_refused, -self._strays)
 
     def _see_stray_refused(self, ticket: int) -> None:
@@ -293,7 +305,7 @@ class Crowd:
         world.auditor.contested.add((alias, 0))
         world.marks.hit("a number was claimed twice")
         for order, door in zip(orders, at, strict=True):
-            self._bring(-CLAIM_TICKETS - number, order, door)
+            self.bring(-CLAIM_TICKETS - number, order, door)
         world.later(world.now + LOOK_NS, self._look_for_number, claim)
 
     def _look_for_number(self, claim: Claim) -> None:
@@ -313,10 +325,10 @@ class Crowd:
         if claim.door % CLAIM_LOOKS == 0:
             for order in claim.orders:
                 door = (claim.door // CLAIM_LOOKS) % world.story.super_agents
-                self._bring(-CLAIM_TICKETS - claim.number, order, door)
+                self.bring(-CLAIM_TICKETS - claim.number, order, door)
         world.later(world.now + LOOK_NS, self._look_for_number, claim)
 
-    def _bring(self, ticket: int, order: Orders, door: int) -> None:
+    def bring(self, ticket: int, order: Orders, door: int) -> None:
         """Bring an order to a door; what it answers is looked at later."""
         world = self.world
         machine = world.machines[door]
@@ -378,7 +390,7 @@ class Crowd:
         elif payment.refused_by or payment.refused_on:
             doors = list(range(world.story.super_agents))
         for door in doors:
-            self._bring(payment.number, order, door)
+            self.bring(payment.number, order, door)
 
     def _doors_for_cancel(self, payment: Payment) -> list[int]:
         """All doors; where they are many, the next ones."""
@@ -398,7 +410,7 @@ class Crowd:
         payment.orders.append(cancel)
         world.auditor.contested.add((payment.payer, payment.sequence))
         for door in self._doors_for_cancel(payment):
-            self._bring(payment.number, cancel, door)
+            self.bring(payment.number, cancel, door)
 
     def _close(self, payment: Payment, said: bytes, wished: bytes) -> None:
         del self._open[payment.number]
@@ -411,6 +423,8 @@ class Crowd:
             self.final += 1
             if payment.refused_on:
                 self.world.marks.hit("a refused order was paid the next day")
+            if said[KIND_AT] == OrderKind.HOLD:
+                self.house.held(ours[0])
             if said[KIND_AT] == OrderKind.BULK_PAY_OUT:
                 self.world.marks.hit("a pay-out was paid")
             if wished[KIND_AT] == NEWER_KIND:

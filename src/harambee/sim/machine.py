@@ -11,23 +11,40 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from harambee.ledger.records import BODY_BYTES, NOBODY
+from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
+from harambee.ledger.kinds import OrderKind, Space
+from harambee.ledger.records import BODY_BYTES, NOBODY, SEQUENCE_LAST
+from harambee.ledger.side_tables import SlotKey, subject_of_hold
 from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing, TwoVotes
 from harambee.protocol.evidence import write_found
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.messages import BlockArrived, Message, OrdersOffered, PeerDown, PeerUp
+from harambee.protocol.messages import (
+    ApprovalsChanged,
+    BlockArrived,
+    Message,
+    OrdersOffered,
+    PeerDown,
+    PeerUp,
+)
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Replica
 from harambee.protocol.slot import Slot
-from harambee.sim.auditor import SKIPPED
+from harambee.protocol.wire import Block
+from harambee.sim.auditor import SKIPPED, Subject, subject_told
 from harambee.sim.disk import Disk
 from harambee.sim.marks import note_recovery
 
 if TYPE_CHECKING:
     from harambee.sim.world import World
 
+Orders = npt.NDArray[np.void]
+
 MS: Final = 1_000_000
+HOLD_WALK_MAX: Final = 1_000
+"""How many of a payer's newest entries are looked through for the end of a hold."""
+ENDS: Final = (OrderKind.RELEASE, OrderKind.VOID)
 FULL_RETRY_NS: Final = 50 * MS
 OPERATOR_NS: Final = 400 * MS
 """How long an operator takes to see that a super-agent has stopped, and to let it rejoin."""
@@ -75,6 +92,8 @@ class Machine:
         self._turn_ns = world.story.turn_ms * MS
         self._lanes_seen = 0
         self._mending: _Mending | None = None
+        self._approved: dict[bytes, None] = {}
+        """The governance orders that its operators approved, by id; on a disk that is never lost."""
 
     def make_replica(self) -> Replica:
         """A replica that has read nothing."""
@@ -162,7 +181,10 @@ class Machine:
                 self.settle(order)
         if self.honest and not self.flawed:
             accounts = self.replica.ledger.accounts
-            self.world.auditor.looked(self.index, lambda number: int(accounts[number]["balance"]))
+            self.world.auditor.looked(
+                self.index,
+                lambda number: (int(accounts[number]["balance"]), int(accounts[number]["held"])),
+            )
 
     def _look(self, effects: Effects) -> None:
         for item in effects.evidence:
@@ -217,7 +239,9 @@ class Machine:
         """A slot was closed without an order here."""
         self.world.marks.hit("a slot was skipped")
         if not self.flawed:
-            subject = slot.payer if slot.is_of_account else slot.subject
+            subject: Subject = (
+                slot.payer if slot.is_of_account else subject_told(slot.space, slot.subject)
+            )
             self.world.auditor.skipped(self.index, subject, slot.sequence)
 
     def send(self, outgoing: Outgoing) -> None:
@@ -248,12 +272,59 @@ class Machine:
             return None
         return self.replica.ledger.alias(alias) or (NOBODY, 1)
 
+    def ended(self, hold: SlotKey) -> bytes | int | None:
+        """What it would tell of the end of a hold: the body of its order, or the next slot while it lasts.
+
+        None where the hold is not final here, or what ended it cannot be shown.
+        """
+        ledger = self.replica.ledger
+        if not self.serves or hold[1] >= ledger.next_sequence(hold[0]):
+            return None
+        found = ledger.side.holds.get(hold)
+        if found is not None:
+            return found.next_sequence
+        for entry in ledger.entries_of(hold[0], HOLD_WALK_MAX).tolist():
+            place = ledger.entries[entry]
+            position = int(place["position"])
+            if place["sequence"] != SEQUENCE_LAST or position >= len(self.disk):
+                continue
+            block = (
+                None if position in self.damaged else self.world.checking.read(self.disk[position])
+            )
+            if not isinstance(block, Block):
+                continue
+            body: bytes = block.orders[int(place["index"])].tobytes()[:BODY_BYTES]
+            if body[24] in ENDS and body[32:40] == subject_of_hold(hold)[:8]:
+                return body
+        return None
+
+    def next_in(self, space: Space, subject: bytes) -> int:
+        """What it would tell of the next slot of what is governed; 0 while it does not answer."""
+        return self.replica.ledger.next_in(space, subject) if self.serves else 0
+
+    def approve(self, ticket: int, order: Orders) -> None:
+        """Two of its operators approve a governance order: they see to it that this is never forgotten."""
+        name = digest(
+            signed_prefix(TAG_ORDER, self.world.town.network), order.tobytes()[:BODY_BYTES]
+        )
+        self._approved[name] = None
+        self.receive(ApprovalsChanged(frozenset(self._approved)))
+        self.offer_approved(ticket, order)
+
+    def offer_approved(self, ticket: int, order: Orders) -> None:
+        """Carry what its operators approved: a second time changes nothing."""
+        name = digest(
+            signed_prefix(TAG_ORDER, self.world.town.network), order.tobytes()[:BODY_BYTES]
+        )
+        if name in self._approved and self.serves:
+            self.offer(ticket, order)
+
     @property
     def serves(self) -> bool:
         """Whether it answers anybody."""
         return self.up and self._mending is None
 
-    def offer(self, ticket: int, orders: np.ndarray) -> None:
+    def offer(self, ticket: int, orders: Orders) -> None:
         """A handset brings orders."""
         self.receive(OrdersOffered(ticket, orders, tables=self.world.town.tables_of(orders)))
 
@@ -324,9 +395,15 @@ class Machine:
         self.replica.restore(self.disk, self.evidence)
         if re_enter:
             self.replica.re_enter()
+        self.replica.receive(ApprovalsChanged(frozenset(self._approved)), self.now)
         if self.honest:
             whole, self._has_lost = not self._has_lost, False
-            self.world.auditor.restarted(self.index, self.accounts(), disk_is_whole=whole)
+            accounts = self.replica.ledger.accounts
+            held = {
+                int(number): int(accounts[number]["held"])
+                for number in np.flatnonzero(accounts["held"])
+            }
+            self.world.auditor.restarted(self.index, self.accounts(), held, disk_is_whole=whole)
 
     def accounts(self) -> dict[int, tuple[int, int]]:
         """(balance, next sequence) of everybody who has had an account from the beginning."""

@@ -27,6 +27,9 @@ SOMETIMES: Final = (
     "a disk was wiped",
     "a flipped bit in memory was noticed",
     "a free order was proposed",
+    "a freeze found one approval too few",
+    "a hold was released",
+    "a hold was voided",
     "a link was cut",
     "a newer order was paid",
     "a newer order was refused",
@@ -49,10 +52,13 @@ SOMETIMES: Final = (
     "a super-agent was upgraded",
     "a table was shown altered",
     "a table was withheld",
+    "an account was frozen",
+    "an account was unfrozen",
     "an order died of age",
     "an order was brought to another door",
     "both branches of a fork were held",
     "midnight passed",
+    "two ends of a hold were signed at once",
 )
 
 

@@ -95,6 +95,10 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """How many businesses there are beside the people."""
     pay_outs: int = 0
     """How many times one of them pays some people at once; in a share of `crooks`, by two orders."""
+    holds: int = 0
+    """How many times money is held and the hold ended; in half of them by both sides at once."""
+    freezes: int = 0
+    """How many accounts operators are asked to freeze, and then to unfreeze; some find too few approvals."""
     claims: int = 0
     """How many phone numbers two super-agents claim for two people at once."""
     orders: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200

@@ -8,11 +8,13 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.crypto.signatures import KeyPair, from_seed, sign
+from harambee.ledger.house_rules import AUTHORISATION_BIT, HOLD_DAYS_MAX
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     BODY_BYTES,
+    NAMED_HOLD,
     OPENING,
     ORDER,
     PAYEE,
@@ -198,6 +200,40 @@ class Town:
         """The (payee, cents) of a bulk pay-out that was signed here."""
         rows: list[tuple[int, int]] = np.frombuffer(self.tables[body[32:64]], PAYEE).tolist()
         return rows
+
+    def hold(
+        self, payer: int, payee: int, amount: int, sequence: int, day: int, *, authorises: bool
+    ) -> Orders:
+        """A signed hold of something to send, ORDER array of shape (1,)."""
+        order = np.zeros(1, ORDER)
+        order["payer"], order["payee"], order["amount"] = payer, payee, amount
+        order["fee"] = self.fee_cents(amount)
+        order["sequence"], order["kind"], order["day"] = sequence, OrderKind.HOLD, day
+        terms = AUTHORISATION_BIT if authorises else 0
+        order["options"] = OrderKind.SEND, HOLD_DAYS_MAX, terms
+        return self._signed(order)
+
+    def ending(
+        self, kind: OrderKind, hold: Orders, signer: int, captured: int, sequence: int, day: int
+    ) -> Orders:
+        """A signed release or void of a hold, ORDER array of shape (1,)."""
+        named = np.zeros(1, NAMED_HOLD)
+        for name in ("payer", "sequence", "amount", "fee", "day"):
+            named[name] = hold[name]
+        named["movement"] = hold["options"][0][0]
+        order = np.zeros(1, ORDER)
+        order["payer"], order["payee"], order["amount"] = signer, hold["payee"], captured
+        order["fee"] = self.fee_cents(captured) if captured else 0
+        order["sequence"], order["kind"], order["day"] = sequence, kind, day
+        order["reference"] = named.view(np.uint8)
+        return self._signed(order)
+
+    def governance(self, kind: OrderKind, account: int, sequence: int, day: int) -> Orders:
+        """A freeze or its end, proposed by the first super-agent, ORDER array of shape (1,)."""
+        order = np.zeros(1, ORDER)
+        order["payer"], order["payee"] = account_number(0, POSITION_ENROLMENT), account
+        order["sequence"], order["kind"], order["day"] = sequence, kind, day
+        return self._signed(order)
 
     def claim(self, desk: int, owner: int, alias: bytes, sequence: int, day: int) -> Orders:
         """A claim of an alias by the desk of super-agent `desk`, ORDER array of shape (1,)."""

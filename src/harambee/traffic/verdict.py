@@ -22,7 +22,7 @@ import aiohttp
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.kinds import IS_ELSEWHERE, MOVEMENTS, OrderKind
 from harambee.ledger.records import (
     ACCOUNT,
     BODY_BYTES,
@@ -346,8 +346,8 @@ def _rows_of(
 
 
 def _holds_account_slot(orders: Orders) -> npt.NDArray[np.bool_]:
-    """A claim's slot is its alias's; every other order's is its payer's."""
-    return np.asarray(orders["kind"] != OrderKind.CLAIM)
+    """Whether an order's slot is its payer's: not that of an alias, a hold, or what is governed."""
+    return np.asarray(~IS_ELSEWHERE[orders["kind"]])
 
 
 def _slots(orders: Orders) -> Slots:

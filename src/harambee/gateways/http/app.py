@@ -22,6 +22,7 @@ from harambee.gateways.http import (
     names,
     network,
     orders,
+    oversight,
     pay_outs,
 )
 from harambee.gateways.http.answers import Answer, json_answer
@@ -101,6 +102,10 @@ class HttpGateway:
             ("v1", "evidence"): {"GET": evidence.listed},
             ("v1", "evidence", ANY): {"GET": evidence.file},
             ("v1", "status"): {"GET": network.status},
+            ("v1", "trust"): {"GET": oversight.trust},
+            ("v1", "days", ANY, "close"): {"GET": oversight.close},
+            ("v1", "days", ANY, "flows"): {"GET": oversight.flows},
+            ("v1", "days", ANY, "orders"): {"GET": oversight.orders},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,6 +58,31 @@ _OWN: Final = (
         "float_lasts_s",
         "At the usual rate; absent if it lasts two days.",
     ),
+    (
+        "trust_owed_cents",
+        "gauge",
+        "trust_owed_cents",
+        "What all banks owe: e-money in circulation.",
+    ),
+    ("trust_holds", "gauge", "trust_holds", "1 while no bank owes more than it has attested."),
+    (
+        "trust_largest_share_basis_points",
+        "gauge",
+        "trust_largest_share_basis_points",
+        "The largest part of the trust money in one bank, of 10,000.",
+    ),
+    (
+        "trust_banks_above_quarter",
+        "gauge",
+        "trust_banks_above_quarter",
+        "Banks that hold more than a quarter of the trust money.",
+    ),
+    (
+        "day_books_entries_total",
+        "counter",
+        "day_books_entries",
+        "Entries in the books of the days.",
+    ),
 )
 _PEERS: Final = (
     ("peer_connected", "gauge", "connected", "1 while the link to the peer stands."),
