@@ -68,12 +68,11 @@ class Truth:
     seen: list[Any] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
     """What came beside bulk orders."""
-    tariffs: list[Any] = field(default_factory=list)
-    """(first day, tariff)."""
+    later_tariffs: list[Any] = field(default_factory=list)
+    """(first day, tariff), beside those of the genesis."""
     waiting: list[Any] = field(default_factory=list)
 
     def __post_init__(self):
-        self.tariffs = [(0, tariff) for tariff in self.genesis.tariffs]
         for number, kind in (
             (PAYER, AccountKind.CUSTOMER),
             (PAYEE, AccountKind.CUSTOMER),
@@ -82,6 +81,10 @@ class Truth:
             key = OWNER.public if number == PAYER else bytes([number]) * 32
             self.accounts[number] = AccountView(number, key, kind, 0, 100_000)
         self.numbers[TELEPHONE] = PAYEE
+
+    @property
+    def tariffs(self):
+        return [*((0, tariff) for tariff in self.genesis.tariffs), *self.later_tariffs]
 
     def judge(self, order):
         """The outcome of an order, applied at once if it is accepted."""

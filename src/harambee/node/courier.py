@@ -365,6 +365,7 @@ class Courier:
             cost_cents=line.charge_cents,
             left_today_cents=self._left_today(record),
             commission_cents=line.commission_cents or None,
+            from_day=day + self._source.genesis.key_days,
         )
 
     def _left_today(self, record: np.void) -> int | None:

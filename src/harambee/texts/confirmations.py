@@ -1,7 +1,7 @@
 """A text, composed from facts: amounts as `Ksh1,000.00`, dates as `3/3/22 at 5:28 PM`, in EAT."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from harambee.ledger.days import EAST_AFRICA
@@ -38,6 +38,8 @@ class Facts:
     """The account at a biller, or the number whose airtime it is ("+254712345678")."""
     outcome: Outcome = Outcome.ACCEPTED
     """Why it was refused."""
+    from_day: int | None = None
+    """From which day a new phone takes over, days since 1970 in East African time; None is at once."""
 
 
 def confirmation(
@@ -62,6 +64,7 @@ def confirmation(
         "for_reference": _for_reference(facts, swahili=swahili),
         "for_number": _for_number(facts, swahili=swahili),
         "reason": reason(facts.outcome, language),
+        "from_day": day if facts.from_day is None else _date(facts.from_day),
     }
     known = {
         "balance": facts.balance_cents,
@@ -94,6 +97,11 @@ def _when(time_ms: int) -> tuple[str, str]:
     hour = at.hour % 12 or 12
     half = "PM" if at.hour >= 12 else "AM"
     return f"{at.day}/{at.month}/{at.year % 100:02d}", f"{hour}:{at.minute:02d} {half}"
+
+
+def _date(day: int) -> str:
+    at = date(1970, 1, 1) + timedelta(days=day)
+    return f"{at.day}/{at.month}/{at.year % 100:02d}"
 
 
 def _for_reference(facts: Facts, *, swahili: bool) -> str:

@@ -42,6 +42,11 @@ class TextKind(Enum):
     CANCELLED = auto()
     REFUSED = auto()
     BALANCE = auto()
+    KEY_REQUESTED = auto()
+    """A new phone is to take over the account; its owner may refuse."""
+    KEY_TAKEN = auto()
+    KEY_REFUSED = auto()
+    KEY_CHANGED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +229,31 @@ WORDINGS: Final[dict[TextKind, Wording]] = {
         "Imethibitishwa. Baki yako ya {brand} ilikuwa {balance} " + _LINI + ".",
         ("cost",),
     ),
+    TextKind.KEY_REQUESTED: Wording(
+        "{code} Confirmed. A new phone was asked for your {brand} account "
+        + _WHEN
+        + ". It takes over from {from_day}. If you did not ask for it, refuse it now on your old phone "
+        "(key refuse) or at an agent.",
+        "{code} Imethibitishwa. Simu mpya imeombwa kwa akaunti yako ya {brand} "
+        + _LINI
+        + ". Itaanza kutumika {from_day}. Kama hukuiomba, ikatae sasa kwa simu yako ya zamani "
+        "(key refuse) au kwa wakala.",
+    ),
+    TextKind.KEY_TAKEN: Wording(
+        _CONFIRMED + "A new phone signs for your {brand} account since {date} at {time}. "
+        "The old one cannot pay any more.",
+        _IMETHIBITISHWA
+        + "Simu mpya inatumika kwa akaunti yako ya {brand} tangu {date} saa {time}. "
+        "Ya zamani haiwezi kulipa tena.",
+    ),
+    TextKind.KEY_REFUSED: Wording(
+        _CONFIRMED + "You refused the new phone " + _WHEN + ". Your phone pays as before.",
+        _IMETHIBITISHWA + "Umekataa simu mpya " + _LINI + ". Simu yako inalipa kama zamani.",
+    ),
+    TextKind.KEY_CHANGED: Wording(
+        _CONFIRMED + "The key of your {brand} account was changed " + _WHEN + ".",
+        _IMETHIBITISHWA + "Ufunguo wa akaunti yako ya {brand} umebadilishwa " + _LINI + ".",
+    ),
 }
 assert WORDINGS.keys() == set(TextKind), "every text has its wording"
 
@@ -250,5 +280,9 @@ TOLD: Final[dict[OrderKind, tuple[TextKind | None, TextKind | None]]] = {
     OrderKind.BUSINESS_TRANSFER: (TextKind.BUSINESS_SENT, TextKind.BUSINESS_RECEIVED),
     OrderKind.DEPOSIT_COMMISSION: (None, TextKind.COMMISSION_EARNED),
     OrderKind.EXCISE_REMITTANCE: (None, TextKind.BUSINESS_RECEIVED),
+    OrderKind.REQUEST_KEY: (None, TextKind.KEY_REQUESTED),
+    OrderKind.TAKE_KEY: (TextKind.KEY_TAKEN, None),
+    OrderKind.REFUSE_KEY: (TextKind.KEY_REFUSED, None),
+    OrderKind.CHANGE_KEY: (TextKind.KEY_CHANGED, None),
 }
 """What the payer of an order is told, and what its payee; a kind that is missing tells nobody."""
