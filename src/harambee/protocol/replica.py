@@ -1488,6 +1488,9 @@ class Replica:
         for _, order in self._orders_of(slot):
             if self._ids_of(order)[0].tobytes() == name:
                 return name, order, None
+        dispute = self.disputes.get(slot)
+        if dispute is not None and name in dispute.orders:
+            return name, dispute.orders[name], None
         return None
 
     def _refuse(
