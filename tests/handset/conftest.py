@@ -70,6 +70,9 @@ class Truth:
     """What came beside bulk orders."""
     later_tariffs: list[Any] = field(default_factory=list)
     """(first day, tariff), beside those of the genesis."""
+    proofs: list[Any] = field(default_factory=list)
+    """What new keys signed, as it came beside orders."""
+    governed: dict[Any, Any] = field(default_factory=dict)
     waiting: list[Any] = field(default_factory=list)
 
     def __post_init__(self):
@@ -90,6 +93,8 @@ class Truth:
         """The outcome of an order, applied at once if it is accepted."""
         body = OrderBody.from_bytes(order)
         payer = self.accounts[body.payer]
+        if body.kind is OrderKind.TAKE_KEY:
+            payer = replace(payer, key=body.reference)
         signed = signed_prefix(TAG_ORDER, self.genesis.network) + order[:64]
         if not verify(payer.key, signed, order[64:]):
             return Outcome.SIGNATURE_INVALID
@@ -111,6 +116,8 @@ class Truth:
             payer.next_sequence + 1,
             payer.balance_cents - cost,
         )
+        if body.kind in (OrderKind.CHANGE_KEY, OrderKind.TAKE_KEY):
+            self.accounts[body.payer] = replace(self.accounts[body.payer], key=body.reference)
         for asker in self.waiting:
             if not asker.done():
                 asker.set_result(None)
@@ -150,9 +157,10 @@ class FakeDoor:
         said = name + bytes([outcome]) + TODAY.to_bytes(2, "little")
         return Refusal(self.index, outcome, TODAY, sign(KEYS[self.index], prefix + said))
 
-    async def offer(self, order, wait_ms):
+    async def offer(self, order, wait_ms, possession=b""):
         self.takes += 1
         self.truth.seen.append(order)
+        self.truth.proofs.append(possession)
         name = order_id(self.truth.genesis.network, order)
         outcome = self.truth.judge(order)
         if outcome is Outcome.ACCEPTED:
@@ -193,6 +201,9 @@ class FakeDoor:
             TariffRow(tariff.version, first, document_digest(tariff.to_bytes()))
             for first, tariff in self.truth.tariffs
         )
+
+    async def governed(self, number):
+        return self.truth.governed.get(number)
 
     async def tariff(self, version):
         (found,) = (tariff for _, tariff in self.truth.tariffs if tariff.version == version)

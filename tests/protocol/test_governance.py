@@ -282,7 +282,7 @@ def test_voters_on_both_sides_of_a_freeze():
 
 
 def test_what_was_certified_before_a_freeze_becomes_final():
-    """q voted for it; that the account is frozen now changes nothing."""
+    """Enough voted for it; that the account is frozen now changes nothing."""
     network = Governing()
     ann, ben = customers(2)
     network.run(1)
