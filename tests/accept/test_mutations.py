@@ -254,6 +254,12 @@ MUTATIONS = {
         "self._waiting = [(orders[waits], where, indices[waits])]",
         "tests/protocol/test_applying.py",
     ),
+    "a restart forgets the lock after a slot that was fought over": Mutation(
+        "slots",
+        ' or pool[entry]["sequence"] < orders[i]["sequence"]',
+        "",
+        RECOVERY,
+    ),
     "a bulk pay-out may come without its table": Mutation(
         "wire",
         "    if len(tabled) != len(naming):\n",

@@ -277,6 +277,8 @@ class Town:
         self.ledger.original_at = lambda position, _: order_records([self.told[position]])[0]
         self.heard = set()
         """Every outcome that a story has met."""
+        self.left_out = invariants.RESTING_ON_VOTERS
+        """The invariants that need not hold of what a story gave."""
 
     def tell(self, story):
         for line in story.strip().splitlines():
@@ -310,7 +312,7 @@ class Town:
                 return self.judge(order, **signatures).name
 
     def judge(self, order, signed=True, proven=True):
-        before = invariants.check(self.ledger, leave_out=invariants.RESTING_ON_VOTERS)
+        before = invariants.check(self.ledger, leave_out=self.left_out)
         (found,) = check_all(self.ledger, [order], TODAY, signed, proven, self.tables)
         books = books_of(self.ledger, self.tables)
         said = house_rules.judge(
@@ -340,6 +342,8 @@ class Town:
                 record["flags"] = int(record["flags"]) & ~0xF0 | Status[value] << 4
             case "held" | "frozen" | "spent_today":
                 record[field] = cents_of(value)
+                if field == "held":
+                    self.left_out |= {invariants.what_is_held_is_held_by_holds}
             case "balance":
                 # From the business, or to it from the bank, so that no cent is made or destroyed.
                 other = "bank" if name == "business" else "business"

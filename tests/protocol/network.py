@@ -174,6 +174,7 @@ class Listener:
         self.evidence = []
         self.sent = []
         """What was sent since the last look at it."""
+        self.journal = []
         nothing = heads_of(n)
         for peer in range(1, n):
             self.hear(PeerUp(peer), HeadsArrived(peer, nothing))
@@ -198,6 +199,7 @@ class Listener:
 
     def _note(self, effects):
         self.sent += effects.send
+        self.journal += effects.persist
         self.evidence += effects.evidence
 
 

@@ -541,3 +541,24 @@ def show(network, to, *blocks):
     for data in blocks:
         effects = network.nodes[to].replica.receive(BlockArrived(3, data), network.now)
         network._carry_out(to, effects)
+
+
+def test_a_restart_keeps_a_lock_in_the_slot_after_one_that_was_fought_over():
+    """The fold decides what was disputed later than it was decided then, and locks the next slot before."""
+    network = Network(seed=3)
+    network.run(1)
+    network.offer(0, make_order(ANN, BEN, 10_000, 0))
+    network.offer(1, make_order(ANN, CYD, 20_000, 0))
+    network.until(lambda: is_decided(network, ANN, 0), seconds=20)
+    network.run(1)
+    for other in (1, 2, 3):
+        network.cut |= {(0, other), (other, 0)}
+    order = make_order(ANN, DAN, 10_000, 1)
+    network.offer(0, order)
+    network.run(1)
+    replica = network.nodes[0].replica
+    mine = replica.slots.locked_id(ANN, 1)
+    assert mine is not None
+    network.kill(0)
+    network.restart(0)
+    assert network.nodes[0].replica.slots.locked_id(ANN, 1) == mine

@@ -66,19 +66,24 @@ HOLDABLE: Final = frozenset({OrderKind.SEND, OrderKind.BUY_GOODS, OrderKind.PAY_
 """What a hold may become."""
 REFUNDABLE: Final = HOLDABLE | {
     OrderKind.HOLD,
-    OrderKind.DEPOSIT,
     OrderKind.WITHDRAW,
     OrderKind.AIRTIME,
     OrderKind.PAY_OUT,
     OrderKind.BUSINESS_TRANSFER,
 }
-"""What can be asked back and given back; of bulk pay-outs each payee would have his own."""
+"""What can be asked back and given back: of a hold, what was released of it.
+
+Of bulk pay-outs each payee would have his own. A deposit is not: to give it back would be to withdraw it
+without the fee, and to earn the agent another commission each time round.
+"""
 
 HOLD_DAYS_MAX: Final = 30
 AUTHORISATION_BIT: Final = 1 << 4
 """In the third option byte of a hold, above who bears the charge of a bill."""
 TARIFF_DAYS: Final = 3
 """So long after a new tariff was proposed it may begin: by then every order of before has died of age."""
+TARIFF_DAYS_MAX: Final = 366
+"""And no later than this: the next one begins later still, so a slip here would bar all that follow."""
 REQUESTS_MAX: Final = 2**16 - 1
 """The last governance slot of an account in which a new key can be asked for."""
 TARIFFS_MAX: Final = 64
@@ -340,18 +345,27 @@ def _reversal(case: Case) -> Reversal:
     return case.books.side.reversals.get(rules.named_slot(case.order), Reversal())
 
 
+def _sides(order: Order) -> tuple[int, int]:
+    """Payer and payee of the payment that an order is about: who paid asks, who received gives back."""
+    asks = order.kind in {OrderKind.ASK_REVERSAL, OrderKind.DISPUTE}
+    return (order.payer, order.payee) if asks else (order.payee, order.payer)
+
+
+def original_is_of_another(case: Case) -> bool:
+    """The slot named is of the side that paid; asked first, so that nobody makes voters search for more."""
+    return rules.named_slot(case.order)[0] != _sides(case.order)[0]
+
+
 def original_is_unknown(case: Case) -> bool:
-    """The slot named holds a payment that can be given back."""
+    """The slot named holds a payment that can be given back; a hold is none unless it was released."""
     original = _original(case)
-    return original is None or original.kind not in REFUNDABLE
+    return original is None or original.kind not in REFUNDABLE - {OrderKind.HOLD}
 
 
 def original_is_different(case: Case) -> bool:
     """The two are payer and payee of it: who received it gives it back, and who paid it asks for it."""
-    original, order = _original(case), case.order
-    asks = order.kind in {OrderKind.ASK_REVERSAL, OrderKind.DISPUTE}
-    sides = (order.payer, order.payee) if asks else (order.payee, order.payer)
-    return original is None or (original.payer, original.payee) != sides
+    original = _original(case)
+    return original is None or (original.payer, original.payee) != _sides(case.order)
 
 
 def refund_is_above_original(case: Case) -> bool:
@@ -436,10 +450,11 @@ def freeze_is_wrong(case: Case) -> bool:
 
 
 def unfreeze_is_wrong(case: Case) -> bool:
-    """What is unfrozen is frozen."""
-    cents = case.order.amount_cents
+    """What is unfrozen is frozen; or closed, with money on it that came while it was being closed."""
+    cents, account = case.order.amount_cents, case.payee
     if cents == 0:
-        return status_of(case.payee) != Status.FROZEN
+        is_closed = status_of(account) == Status.CLOSED
+        return account.is_active or (is_closed and account.balance_cents == 0)
     return cents > case.payee.frozen_cents
 
 
@@ -479,14 +494,16 @@ def tariff_document_is_invalid(case: Case) -> bool:
     """The document came along, reads as a tariff, and is a version that is new and the next."""
     tariff = tariff_in(case.order, case.books)
     known = case.books.tariffs
-    return tariff is None or tariff.version <= max(known, default=0) or len(known) >= TARIFFS_MAX
+    return (
+        tariff is None or tariff.version != max(known, default=0) + 1 or len(known) >= TARIFFS_MAX
+    )
 
 
 def tariff_is_too_soon(case: Case) -> bool:
-    """It begins when all orders of before its proposal have died, and after the version before it."""
-    day = first_day_of(case.order)
+    """It begins when all orders of before its proposal have died, after the version before it, in a year."""
+    day, proposed = first_day_of(case.order), case.order.day
     begun = max(case.books.side.tariff_days.values(), default=0)
-    return day < case.order.day + TARIFF_DAYS or day <= begun
+    return not proposed + TARIFF_DAYS <= day <= proposed + TARIFF_DAYS_MAX or day <= begun
 
 
 def first_day_of(order: Order) -> int:
@@ -509,6 +526,7 @@ def tariff_in(order: Order, books: Books) -> Tariff | None:
 _SUBJECT: Final = (Outcome.SUBJECT_SEQUENCE_WRONG, subject_sequence_is_wrong)
 _OWN: Final = (Outcome.SUBJECT_OF_ANOTHER, subject_is_of_another)
 _ORIGINAL: Final[Rules] = (
+    (Outcome.ORIGINAL_DIFFERENT, original_is_of_another),
     (Outcome.ORIGINAL_UNKNOWN, original_is_unknown),
     (Outcome.ORIGINAL_DIFFERENT, original_is_different),
 )
@@ -794,7 +812,12 @@ def _attested(order: Order, books: Books) -> Effects | None:
 
 
 def _tariff_brought(order: Order, books: Books) -> Effects | None:
-    """A tariff begins; one that is no tariff changes nothing but the slot: no voter accepts it."""
+    """A tariff begins; one that is no tariff changes nothing but the slot: no voter accepts it.
+
+    It waits for its document: whoever has that would have other books.
+    """
+    if order.reference not in books.documents:
+        return None
     tariff = tariff_in(order, books)
     if tariff is None or tariff.version in books.tariffs:
         return _done(order, books)
@@ -844,6 +867,24 @@ def skip(space: Space, subject: bytes, sequence: int, books: Books) -> tuple[Cha
     if not isinstance(hold, Hold):
         return None
     return (Change("holds", key, hold._replace(next_sequence=sequence + 1)),)
+
+
+def has_a_say(order: Order, books: Books) -> bool:
+    """Whether the signer of an order is one of those whose slot it is in.
+
+    That is so in the payer's own slots, but where the key signs that is to come. A hold's are those of its
+    two sides, an alias's those of its owner. Who is none of them makes no second order that anybody fights
+    over: otherwise a stranger's signature and one lying super-agent could open anybody's slot.
+    """
+    case = Case(order, books, order.day, signature_holds=True, possession_holds=True)
+    match order.kind:
+        case OrderKind.RELEASE | OrderKind.VOID:
+            return not hold_is_not_yours(case)
+        case OrderKind.TAKE_KEY:
+            return _request(case) is not None
+        case OrderKind.CLAIM:
+            return not rules.alias_is_not_owned(case)
+    return True
 
 
 def is_reversal_of(order: Order) -> SlotKey | None:

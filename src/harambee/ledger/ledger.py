@@ -53,7 +53,7 @@ from harambee.ledger.records import (
     readable,
     revenue_account,
 )
-from harambee.ledger.rules import Account, Books, Effects, Order
+from harambee.ledger.rules import Account, Books, Effects, Order, as_moved, named_slot
 from harambee.ledger.rules import Alias as AliasRow
 from harambee.ledger.side_tables import SideTables, SlotKey, subject_of_account, subject_of_hold
 from harambee.money.tariff import FEE, NO_SERVICE, UPPER, FeeTable, Tariff
@@ -66,6 +66,10 @@ Codes = npt.NDArray[np.uint8]
 PAGE_ACCOUNTS: Final = 1 << kernels.PAGE_BITS
 PAGE_BYTES: Final = PAGE_ACCOUNTS * ACCOUNT_DIGESTED_BYTES
 KEY_CHANGES_KEPT: Final = 4_096
+HOLD_ENTRIES_WALKED: Final = 1 << 16
+"""How far back a payer's entries are searched for how a hold ended; further back nobody looks."""
+HOLD_ENDS_READ: Final = 64
+"""And how many orders are read for it: those that ended holds between the same two, from the hold on."""
 PAGES_AT_ONCE: Final = 128
 """How many pages are copied to be hashed together: 12 MB."""
 assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
@@ -323,6 +327,10 @@ class Ledger:
         self._append_entry(read, done.statements, position, int(index))
         return int(Applied.APPLIED)
 
+    def has_a_say(self, order: np.void) -> bool:
+        """Whether whoever signs an ORDER is one of those whose slot it is in."""
+        return house_rules.has_a_say(Order.of(order), self._books(NO_TABLES))
+
     def _books(self, tables: Tables) -> Books:
         """What the readable rules read, as it is now; nothing is copied."""
         return Books(
@@ -337,13 +345,40 @@ class Ledger:
         )
 
     def _original(self, slot: SlotKey) -> Order | None:
-        """The order that was applied in a slot, as far as the shell can read it."""
+        """The order that was applied in a slot, as far as the shell can read it.
+
+        Of a hold that has ended, what ended it: the payment that its release made, or its void.
+        """
         entry = self.entry_of_slot(*slot)
-        if entry is None:
-            return None
+        order = None if entry is None else self._order_of(entry)
+        if (
+            entry is None
+            or order is None
+            or order.kind != OrderKind.HOLD
+            or slot in self.side.holds
+        ):
+            return order
+        ends = self._entries_after_hold(order, entry)[:HOLD_ENDS_READ]
+        for end in filter(None, map(self._order_of, ends.tolist())):
+            if end.kind in (OrderKind.RELEASE, OrderKind.VOID) and named_slot(end) == slot:
+                return as_moved(end)
+        return order
+
+    def _order_of(self, entry: int) -> Order | None:
+        """The order of an entry, as far as the shell can read it."""
         place = self.entries[entry]
         record = self.original_at(int(place["position"]), int(place["index"]))
         return None if record is None else Order.of(record)
+
+    def _entries_after_hold(self, hold: Order, entry: int) -> npt.NDArray[np.int64]:
+        """Entries by which a hold may have ended that stands at `entry`, oldest first."""
+        found = self.entries_of(hold.payer, HOLD_ENTRIES_WALKED)
+        found = found[found > entry][::-1]
+        rows = self.entries[found]
+        ends = (rows["payer"] == hold.payer) & (rows["payee"] == hold.payee)
+        ends &= (rows["sequence"] == SEQUENCE_LAST) & (rows["revenue_previous"] < ROW_OF_TABLE)
+        chosen: npt.NDArray[np.int64] = found[ends]
+        return chosen
 
     def _put(self, number: int, account: Account) -> None:
         """Write an account as the readable rules have it; its newest entry stays."""

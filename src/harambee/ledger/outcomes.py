@@ -139,7 +139,9 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.TARIFF_DOCUMENT_INVALID: (
         "The tariff that the order names did not come with it, or is not a new version of one."
     ),
-    Outcome.TARIFF_TOO_SOON: "A new tariff begins at least three days after it is proposed.",
+    Outcome.TARIFF_TOO_SOON: (
+        "A new tariff begins three days to a year after it is proposed, and after the one before it."
+    ),
     Outcome.KEY_REQUEST_UNKNOWN: "No such new key was asked for, or it was refused.",
     Outcome.KEY_REQUEST_TOO_YOUNG: "The new key may not take over yet: its owner has days to refuse.",
     Outcome.ATTESTATION_DIFFERENT: (

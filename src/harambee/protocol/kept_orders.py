@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.hashing import digest
 from harambee.ledger.kinds import IS_ELSEWHERE
 from harambee.protocol.disputes import Place
 from harambee.protocol.slot import Slot
@@ -17,7 +18,7 @@ Orders = npt.NDArray[np.void]
 
 KEPT: Final = np.dtype(
     [
-        ("payer", "<u4"),
+        ("whose", "<u8"),
         ("sequence", "<u4"),
         ("elsewhere", "?"),
         ("lane", "<i4"),
@@ -26,6 +27,7 @@ KEPT: Final = np.dtype(
     ],
     align=True,
 )
+"""`whose` the slot is: the payer's number; `elsewhere`, where it is in no payer's, some bytes of a digest."""
 ROOM: Final = 4_096
 
 
@@ -49,8 +51,10 @@ class KeptOrders:
             self._make_room(used)
             used = self._used + len(orders)
         new = self._rows[self._used : used]
-        new["payer"], new["sequence"] = orders["payer"], orders["sequence"]
+        new["whose"], new["sequence"] = orders["payer"], orders["sequence"]
         new["elsewhere"] = IS_ELSEWHERE[orders["kind"]]
+        for row in np.flatnonzero(new["elsewhere"]).tolist():
+            new["whose"][row] = _whose(Slot.of(orders[row]))
         new["lane"], new["height"], new["row"] = lane, height, np.arange(len(orders))
         self._used = used
         self._count(orders, 1)
@@ -70,18 +74,15 @@ class KeptOrders:
         return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
 
     def places(self, slot: Slot) -> list[Place]:
-        """Where orders of a slot's sequence lie, in the order in which they came.
+        """Where orders of a slot lie, in the order in which they came.
 
-        Of those in no payer's slot the orders of any subject: whose slot it is, stands in the order itself.
+        For a slot that is no payer's, they may be some of another one with the same bytes of its digest.
         """
         rows = self._rows[: self._used]
-        if slot.is_of_account:
-            if not self.of_payer(slot.payer):
-                return []
-            same = (rows["payer"] == slot.payer) & (rows["sequence"] == slot.sequence)
-            same &= ~rows["elsewhere"]
-        else:
-            same = rows["elsewhere"] & (rows["sequence"] == slot.sequence)
+        if slot.is_of_account and not self.of_payer(slot.payer):
+            return []
+        same = (rows["whose"] == _whose(slot)) & (rows["sequence"] == slot.sequence)
+        same &= rows["elsewhere"] != slot.is_of_account
         found = rows[same][["lane", "height", "row"]].tolist()
         return [Place(*place) for place in found if place[:2] not in self._gone]
 
@@ -101,3 +102,10 @@ class KeptOrders:
         self._rows = np.zeros(max(ROOM, 2 * used), KEPT)
         self._rows[: len(rows)] = rows
         self._used = len(rows)
+
+
+def _whose(slot: Slot) -> np.uint64:
+    """Whose a slot is, in eight bytes: so every hold's slot 0 is found without those of all others."""
+    if slot.is_of_account:
+        return np.uint64(slot.payer)
+    return np.uint64(int.from_bytes(digest(slot.written())[:8], "little"))

@@ -234,8 +234,11 @@ def _enter_kernel(
             known[i] = 1
             if locking:
                 pool[entry]["locked"] = 1
-        elif locking and pool[entry]["locked"] == 0:
-            # What waits at this door promises nothing: the order in a block goes first.
+        elif locking and (
+            pool[entry]["locked"] == 0 or pool[entry]["sequence"] < orders[i]["sequence"]
+        ):
+            # What waits at this door promises nothing: the order in a block goes first. And who votes in
+            # a later slot has known the one before to be decided, even where a fold decides it later.
             pool[entry]["sequence"] = orders[i]["sequence"]
             pool[entry]["locked"] = 1
             pool[entry]["id"][:] = ids[i]

@@ -13,10 +13,10 @@ from typing import Final
 from harambee.crypto.hashing import TAG_ORDER, signed_prefix
 from harambee.crypto.signatures import verify
 from harambee.ledger.kinds import OrderKind, Space
-from harambee.ledger.records import BODY_BYTES
+from harambee.ledger.records import BODY_BYTES, revenue_account
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.malformed import Malformed
-from harambee.sim.town import BANK, EXCISE, REVENUE, Town
+from harambee.sim.town import BANK, EXCISE, Town
 
 SKIPPED: Final = b"skipped"
 MOVE_NOTHING: Final = frozenset(
@@ -75,8 +75,9 @@ def changes_of(body: bytes, town: Town) -> dict[int, int]:
     changes = {payer: -amount - fee}
     if body[24] == OrderKind.BULK_PAY_OUT:
         tax = town.pay_out_tariff.excise_cents(fee)
-        return changes | dict(town.rows_of(body)) | {REVENUE: fee - tax, EXCISE: tax}
-    for account, cents in ((payee, amount), (REVENUE, fee)):
+        paid = {revenue_account(payer): fee - tax, EXCISE: tax}
+        return changes | dict(town.rows_of(body)) | paid
+    for account, cents in ((payee, amount), (revenue_account(payer), fee)):
         changes[account] = changes.get(account, 0) + cents
     return changes
 

@@ -45,6 +45,8 @@ class Ending:
     """What was signed for the hold's next slot."""
     sequence: int
     rivals: bool
+    day: int = 0
+    """On which they were signed."""
     looks: int = 0
 
 
@@ -119,12 +121,14 @@ class House:
             (has_first_word, OrderKind.VOID, 0),
         ]
         chosen = world.dice.sample(ways, 2 if ending.rivals else 1)
-        ending.orders = [
+        ending.day = world.today
+        ending.orders += [
             world.town.ending(kind, hold, signer, captured, ending.sequence, world.today)
             for signer, kind, captured in chosen
         ]
         if ending.rivals:
             world.marks.hit("two ends of a hold were signed at once")
+        if len(ending.orders) > 1:
             world.auditor.contested.add(slot_of(ending.orders[0].tobytes()))
         self._bring(ending)
         world.later(world.now + LOOK_NS, self._look, ending)
@@ -152,9 +156,13 @@ class House:
                 self._close(ending, said)
                 return
             if said > ending.sequence:
-                ending.sequence, ending.rivals = said, False
+                ending.sequence, ending.rivals, ending.orders = said, False, []
                 self._end(ending)
                 return
+        if world.today > ending.day + 1:
+            ending.rivals = False
+            self._end(ending)  # what was signed has died of age
+            return
         if ending.looks % AGAIN_LOOKS == 0:
             self._bring(ending)
         world.later(world.now + LOOK_NS, self._look, ending)

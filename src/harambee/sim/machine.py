@@ -6,7 +6,7 @@ has damaged blocks is mended as `node.mending` does it, before the replica reads
 do not add up to zero ends the super-agent, which then reads its journal anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.ledger.kinds import OrderKind, Space
-from harambee.ledger.records import BODY_BYTES, NOBODY, SEQUENCE_LAST
+from harambee.ledger.payees import PayeeTable
+from harambee.ledger.records import BODY_BYTES, NOBODY, ROW_OF_TABLE, SEQUENCE_LAST
 from harambee.ledger.side_tables import SlotKey, subject_of_hold
+from harambee.money.tariff import Tariff
 from harambee.protocol.effects import Effects, Evidence, FetchNamed, Name, Outgoing, TwoVotes
 from harambee.protocol.evidence import write_found
 from harambee.protocol.malformed import Malformed
@@ -398,11 +400,9 @@ class Machine:
         self.replica.receive(ApprovalsChanged(frozenset(self._approved)), self.now)
         if self.honest:
             whole, self._has_lost = not self._has_lost, False
-            accounts = self.replica.ledger.accounts
-            held = {
-                int(number): int(accounts[number]["held"])
-                for number in np.flatnonzero(accounts["held"])
-            }
+            held: dict[int, int] = {}
+            for (payer, _), hold in self.replica.ledger.side.holds.items():
+                held[payer] = held.get(payer, 0) + hold.cents
             self.world.auditor.restarted(self.index, self.accounts(), held, disk_is_whole=whole)
 
     def accounts(self) -> dict[int, tuple[int, int]]:
@@ -411,6 +411,21 @@ class Machine:
         pairs = zip(rows["balance"].tolist(), rows["next_sequence"].tolist(), strict=True)
         numbers = (opening.number for opening in self.world.town.openings)
         return dict(zip(numbers, pairs, strict=True))
+
+    @property
+    def tariffs(self) -> tuple[Tariff, ...]:
+        """The versions that its ledger knows."""
+        return self.replica.ledger.tariffs
+
+    def final_orders(self) -> Iterator[tuple[Orders, dict[int, PayeeTable]]]:
+        """All orders that it has applied, in that order, with the payee tables of some by row."""
+        entries = self.replica.ledger.entries
+        for entry in entries[entries["revenue_previous"] != ROW_OF_TABLE]:
+            block = self.world.checking.read(self.disk[int(entry["position"])])
+            assert isinstance(block, Block), "it was read before"
+            order = block.orders[int(entry["index"]) : int(entry["index"]) + 1]
+            table = block.tables.get(order["reference"][0].tobytes())
+            yield order, {} if table is None else {0: table}
 
     # -- a damaged disk ---------------------------------------------------------------------------
 

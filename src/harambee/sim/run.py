@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from harambee.protocol.slot import Slot
+from harambee.sim.books import books_close_in
 from harambee.sim.customers import Crowd
 from harambee.sim.story import Story
 from harambee.sim.world import SECOND, START_NS, World
@@ -92,6 +93,7 @@ class Run:
             if self._agree():
                 conserved &= not auditor.disagreements(machine.index, machine.accounts())
                 auditor.hold_numbers(machine.index, machine.replica.ledger.alias)
+        books_close = self.story.regions == 1 or books_close_in(world, auditor)
         latencies = sorted(crowd.latencies_ms)
         simulated = (world.now - START_NS) / SECOND
         world.remember("ends", auditor.decided, auditor.violations)
@@ -104,6 +106,7 @@ class Run:
             "duplicated": auditor.duplicated,
             "conserved": conserved,
             "digests_equal": self._agree(),
+            "books_close": books_close,
             "stuck": crowd.stuck,
             "undecided": crowd.open,
             "claimed": crowd.claimed,
@@ -127,6 +130,7 @@ class Run:
             and not verdict["duplicated"]
             and conserved
             and verdict["digests_equal"]
+            and books_close
             and not verdict["undecided"]
             and not auditor.violations
         )

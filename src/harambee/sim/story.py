@@ -76,6 +76,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Which super-agents they are; by the seed, where this is empty."""
     strategies: tuple[str, ...] = STRATEGIES
     """What traitors do; each takes one of them, by the seed."""
+    regions: Annotated[int, msgspec.Meta(ge=1, le=SUPER_AGENTS_MAX)] = 1
+    """In how many super-agents' regions people live; with more than one the books are closed at the end."""
     people: Annotated[int, msgspec.Meta(ge=2, le=PEOPLE_MAX)] = 40
     crooks: Share = 0.1
     """The share of people who sign two orders for one slot."""
@@ -137,8 +139,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             raise StoryError("traitors_at does not name as many as there are traitors")
         if any(not 0 <= who < self.super_agents for who in self.traitors_at):
             raise StoryError("traitors_at names a super-agent that there is not")
-        if self.pay_outs and not self.employers:
-            raise StoryError("there are pay-outs and no employers")
+        if self.regions > self.super_agents:
+            raise StoryError("there are more regions than super-agents")
         for name in self.strategies:
             if name not in STRATEGIES:
                 known = ", ".join(STRATEGIES)
@@ -148,10 +150,15 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 raise StoryError(f"nothing is called {act.do!r}; there are: {', '.join(ACTS)}")
             if any(not 0 <= who < self.super_agents for who in (*act.who, *act.to)):
                 raise StoryError(f"{act.do!r} at {act.at} s names a super-agent that there is not")
+        self._check_people()
         for name, (low, high) in (("delay_ms", self.delay_ms), ("fsync_ms", self.fsync_ms)):
             if not 0 <= low <= high:
                 raise StoryError(f"{name} is no range")
         return self
+
+    def _check_people(self) -> None:
+        if self.pay_outs and not self.employers:
+            raise StoryError("there are pay-outs and no employers")
 
     def sized(self) -> "Story":
         """Return the story paced for its size, as a network of so many would be run.

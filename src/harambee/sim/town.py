@@ -38,7 +38,6 @@ DESKS: Final = tuple(account_number(0, 21 + i) for i in range(DESKS_MAX))
 NEWER_KIND: Final = 63
 """A kind of order that only newer software knows: it pays without a fee."""
 assert NEWER_KIND not in set(OrderKind)
-REVENUE: Final = account_number(0, POSITION_REVENUE)
 EXCISE: Final = account_number(0, POSITION_EXCISE)
 EMPLOYERS_MAX: Final = 3
 EMPLOYERS: Final = tuple(account_number(0, 21 + DESKS_MAX + i) for i in range(EMPLOYERS_MAX))
@@ -69,8 +68,11 @@ class Town:
         *,
         till: bool = False,
         employers: int = 0,
+        regions: int = 1,
     ) -> None:
         """`people` are customers, the first one a merchant if there is a `till`; each has `opening_cents`.
+
+        They live in `regions`, of as many of the super-agents, in turn.
 
         `employers` are businesses that pay many of them at once, under a tariff that has a price for it.
         """
@@ -80,7 +82,7 @@ class Town:
         self.committee = Committee(
             0,
             tuple(
-                Member(f"super-agent-{i}", key.public, bytes(32), (0,) if i == 0 else ())
+                Member(f"super-agent-{i}", key.public, bytes(32), (i,) if i < regions else ())
                 for i, key in enumerate(self.keys)
             ),
         )
@@ -90,10 +92,12 @@ class Town:
         self.tables: dict[bytes, bytes] = {}
         """The payee tables that employers have signed, by their digests."""
         supply = (people + employers * EMPLOYER_SHARE) * opening_cents
-        self.people = [account_number(0, FIRST_PERSON + i) for i in range(people)]
+        self.regions = regions
+        self.people = [
+            account_number(i % regions, FIRST_PERSON + i // regions) for i in range(people)
+        ]
         self.openings = [
-            Opening(account_number(0, POSITION_ENROLMENT), 0, AccountKind.ENROLMENT, self.keys[0]),
-            Opening(REVENUE, 0, AccountKind.REVENUE, self._key(b"revenue", 0)),
+            *self._accounts_of_regions(),
             Opening(BANK, -supply, AccountKind.BANK, self._key(b"bank", 0)),
             *(
                 Opening(desk, 0, AccountKind.ENROLMENT, key)
@@ -126,25 +130,43 @@ class Town:
         self._secrets = {opening.number: opening.key for opening in self.openings}
         self._limit = supply
 
+    def _accounts_of_regions(self) -> list[Opening]:
+        """What each region has of its super-agent's: enrolment and revenue."""
+        found: list[Opening] = []
+        for region in range(self.regions):
+            enrolment, revenue = (
+                account_number(region, position)
+                for position in (POSITION_ENROLMENT, POSITION_REVENUE)
+            )
+            found += [
+                Opening(enrolment, 0, AccountKind.ENROLMENT, self.keys[region]),
+                Opening(revenue, 0, AccountKind.REVENUE, self._key(b"revenue", region)),
+            ]
+        return found
+
+    def opening_rows(self) -> npt.NDArray[np.void]:
+        """The openings as a genesis has them: an OPENING array."""
+        rows = np.zeros(len(self.openings), OPENING)
+        for row, opening in zip(rows, self.openings, strict=True):
+            row["number"], row["balance"] = opening.number, opening.cents
+            row["flags"] = account_flags(opening.kind)
+            row["key"] = np.frombuffer(opening.key.public, np.uint8)
+        return rows
+
     def _key(self, role: bytes, number: int) -> KeyPair:
         return from_seed(digest(role, self._seed, number.to_bytes(4, "little")))
 
     def ledger(self, build: int = 0) -> Ledger:
         """A replica's ledger with the openings in it; of a build above 0, it knows the newer kind."""
         tariffs = (self.tariff, self.pay_out_tariff) if self.employers else (self.tariff,)
-        ledger = Ledger(1, tariffs)
+        ledger = Ledger(self.regions, tariffs)
         if build:
             kinds = ledger._kinds.copy()  # noqa: SLF001 - what a release of the software would change
             kinds[NEWER_KIND] = kinds[OrderKind.SEND]
             kinds[NEWER_KIND]["fee_table"] = FeeTable.NONE
             kinds.setflags(write=False)
             ledger._kinds = kinds  # noqa: SLF001
-        rows = np.zeros(len(self.openings), OPENING)
-        for row, opening in zip(rows, self.openings, strict=True):
-            row["number"], row["balance"] = opening.number, opening.cents
-            row["flags"] = account_flags(opening.kind)
-            row["key"] = np.frombuffer(opening.key.public, np.uint8)
-        ledger.open_accounts(rows, {BANK: self._limit})
+        ledger.open_accounts(self.opening_rows(), {BANK: self._limit})
         return ledger
 
     def key_of(self, account: int) -> bytes | None:

@@ -66,6 +66,7 @@ class World:
             story.opening_cents,
             till=story.to_one_till,
             employers=story.employers,
+            regions=story.regions,
         )
         self.checking = RememberingChecking(self.town.network, self.town.committee)
         self.auditor = Auditor(self.town)
