@@ -1,10 +1,12 @@
 """Governance in a network of processes: q super-agents, each by two of its operators, and nobody else."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 from tests.accept.quiet_network import get, post, submit, until
+from tests.accept.test_up_and_pay import harambee
 
 from harambee.crypto.keyfiles import read_key_file
 from harambee.handset.approvals import sign_approval
@@ -234,3 +236,89 @@ def test_a_new_tariff_is_told_to_handsets_and_is_the_price_of_its_days(quiet, op
     early = quiet.body(ann, ben.account, 100_00, sequence=1, tariff=tariff.version)
     (fate,) = submit(quiet.urls[2], [quiet.sign(ann, early)])
     assert fate["outcome"] == "TARIFF_NOT_IN_FORCE"
+
+
+def command(quiet, *words):
+    """A command of the network, run to its end: its exit status, and all that it printed."""
+    done = harambee(quiet.running.folder.folder, *words)
+    return done.returncode, done.stdout, done.stderr
+
+
+def decided(quiet, *words):
+    """Propose by a command, let all approve, and return what is said of it at the end."""
+    status, said, wrong = command(quiet, *words, "--json")
+    assert status == 0, wrong
+    name = json.loads(said.splitlines()[-1])["id"]
+    status, said, wrong = command(quiet, "approve", name[:12], "--at", "all", "--json")
+    assert status == 0, wrong
+    return json.loads(said.splitlines()[-1])
+
+
+def test_a_bank_attests_and_adopts_what_it_attested(quiet):
+    bank = next(row for row in quiet.running.folder.demo() if row.name == "bank-1")
+    before = get(quiet.urls[0], f"/v1/governance/accounts/{bank.account}").document["limit_cents"]
+    assert command(quiet, "adopt-limit", "bank-1")[0] == 1
+    shillings = before // 100 + 1_000
+    ended = decided(quiet, "attest", "bank-1", str(shillings))
+    assert (ended["state"], ended["proposed_by"], len(ended["voted"]) >= 2) == (
+        "final",
+        "bank-1",
+        True,
+    )
+    seen = get(quiet.urls[0], f"/v1/governance/accounts/{bank.account}").document
+    assert (seen["attestation"]["cents"], seen["limit_cents"]) == (shillings * 100, before)
+    status, _, wrong = command(quiet, "adopt-limit", "bank-1")
+    assert status == 0, wrong
+    until(
+        lambda: all(
+            get(url, f"/v1/governance/accounts/{bank.account}").document["limit_cents"]
+            == shillings * 100
+            for url in quiet.urls
+        ),
+        lambda: "the limit is not everywhere",
+    )
+    assert quiet.state()["total_cents"] == 0
+
+
+def test_a_tier_and_a_freeze_of_an_amount_by_commands(quiet):
+    ann, ben = quiet.customer(), quiet.customer()
+    account = str(ann.account)
+    assert decided(quiet, "propose", "tier", account, "1")["state"] == "final"
+    assert decided(quiet, "propose", "freeze", account, "--amount", "4950")["state"] == "final"
+    for url in quiet.urls:
+        record = get(url, f"/v1/accounts/{account}").document
+        assert (record["tier"], record["frozen_cents"]) == (1, 4_950_00)
+    order = quiet.sign(ann, quiet.body(ann, ben.account, 100_00))
+    (fate,) = submit(quiet.urls[0], [order])
+    assert fate["outcome"] == "BALANCE_INSUFFICIENT"
+    ended = decided(quiet, "propose", "unfreeze", account, "--amount", "4950")
+    status, said, _ = command(quiet, "proposals", ended["id"][:8])
+    assert status == 0
+    assert all(name in said for name in quiet.names)
+    assert "approved by first, second; voted" in said
+    status, said, _ = command(quiet, "proposals", "--json")
+    assert ended["id"] in {row["id"] for row in json.loads(said)["proposals"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        (("propose", "unfreeze", "16"), 1, "It would break a rule now"),
+        (("propose", "freeze", "16", "--at", "nobody"), 1, "There is no super-agent nobody"),
+        (("propose", "freeze", "16", "--operator", "third"), 1, "has no operator third"),
+        (("propose", "freeze", "999999999"), 1, "no account of this number"),
+        (("propose", "freeze", "16", "--amount", "-1"), 2, "more than nothing"),
+        (("propose", "new-key", "phone"), 2, "Say whose account it is"),
+        (("propose", "new-key", "phone", "--request", "HRBK1:00"), 1, "copy the whole of it"),
+        (("approve", "abcdef012345", "--at", "all"), 1, "No super-agent knows such a proposal"),
+        (("approve", "abc", "--at", "all"), 2, "6 or more digits"),
+        (("key", "take", "phone"), 1, "No new key waits"),
+        (("key", "refuse", "bank-1"), 1, "No new key was asked for"),
+        (("attest", "bank-1", "0"), 2, "more than nothing"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(quiet, words, status, sentence):
+    found, _, wrong = command(quiet, *words)
+    assert found == status, wrong
+    assert sentence in wrong
+    assert "Traceback" not in wrong

@@ -1,16 +1,12 @@
 """What crooked people try with the rules of the house, and what comes of it."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 from tests.ledger.test_house_rules import GOODS, SEND, House, governed, tariff_order
-from tests.ledger.town import NUMBERS, TODAY, apply_all, order_records
+from tests.ledger.town import TODAY, apply_all
 
 from harambee.ledger import house_rules
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Applied, Outcome
-from harambee.ledger.rules import Order
 
 
 @pytest.fixture

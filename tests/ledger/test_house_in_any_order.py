@@ -10,7 +10,7 @@ import random
 import numpy as np
 import pytest
 from tests.ledger.test_house_rules import BILL, GOODS, SEND, House, tariff_order
-from tests.ledger.town import NUMBERS, order_records
+from tests.ledger.town import order_records
 
 from harambee.crypto.hashing import digest
 from harambee.ledger import invariants
