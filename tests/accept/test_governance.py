@@ -303,11 +303,11 @@ def test_a_tier_and_a_freeze_of_an_amount_by_commands(quiet):
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [
-        (("propose", "unfreeze", "16"), 1, "It would break a rule now"),
+        (("propose", "close", "16"), 1, "It would break a rule now"),
         (("propose", "freeze", "16", "--at", "nobody"), 1, "There is no super-agent nobody"),
         (("propose", "freeze", "16", "--operator", "third"), 1, "has no operator third"),
-        (("propose", "freeze", "999999999"), 1, "no account of this number"),
-        (("propose", "freeze", "16", "--amount", "-1"), 2, "more than nothing"),
+        (("propose", "freeze", "999999999"), 1, "in no region of this network"),
+        (("propose", "freeze", "16", "--amount", "0"), 2, "more than nothing"),
         (("propose", "new-key", "phone"), 2, "Say whose account it is"),
         (("propose", "new-key", "phone", "--request", "HRBK1:00"), 1, "copy the whole of it"),
         (("approve", "abcdef012345", "--at", "all"), 1, "No super-agent knows such a proposal"),
