@@ -314,8 +314,8 @@ class CommissionPayer:
     async def _read(self) -> _Moment:
         """Read all that became final since; returns the account as it was at the end of that."""
         while True:
-            entries, end, moment = await self.service.ask(self._question)
-            self._owed.know((await self.service.known_tariffs()).values())
+            tariffs, entries, end, moment = await self.service.ask(self._question)
+            self._owed.know(tariffs)
             orders = [
                 await self.service.orders_at(entries[start : start + SCAN_ORDERS])
                 for start in range(0, len(entries), SCAN_ORDERS)
@@ -328,8 +328,10 @@ class CommissionPayer:
                 self.facts.owed, self.facts.owed_cents = len(self._owed), self._owed.cents
                 return moment
 
-    def _question(self, replica: "Replica") -> tuple[Orders, int, _Moment | None]:
-        """Entries not yet read that may matter here, the entry to go on from, and the moment.
+    def _question(
+        self, replica: "Replica"
+    ) -> tuple[tuple[Tariff, ...], Orders, int, _Moment | None]:
+        """The tariffs, entries not yet read that may matter here, the entry to go on from, and the moment.
 
         There is no moment while further entries are left.
         """
@@ -341,11 +343,12 @@ class CommissionPayer:
         found = fresh[ours | (payers == payer)]
         end = self._read_up_to + len(fresh)
         if end < ledger.entry_count:
-            return found, end, None
+            return ledger.tariffs, found, end, None
         account = ledger.accounts[payer]
         sequence = int(account["next_sequence"])
         free = int(account["balance"]) - int(account["held"]) - int(account["frozen"])
-        return found, end, _Moment(sequence, free, replica.slots.is_open(payer, sequence))
+        moment = _Moment(sequence, free, replica.slots.is_open(payer, sequence))
+        return ledger.tariffs, found, end, moment
 
     def _take(self, orders: Orders) -> None:
         network = self.service.genesis.network

@@ -570,10 +570,6 @@ class Service:
         """Return every version of the tariff with its first day, ascending by version."""
         return await self._shelf.rows()
 
-    async def known_tariffs(self) -> Mapping[int, Tariff]:
-        """Return every version of the tariff, by version."""
-        return await self._shelf.known()
-
     async def tariff_today(self) -> Tariff:
         """Return the tariff that orders of today pay by."""
         return await self._shelf.of_day(self.today())
