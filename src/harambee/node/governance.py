@@ -38,7 +38,7 @@ from harambee.crypto.signatures import sign, verify
 from harambee.handset.approvals import approval_holds
 from harambee.handset.orders import order_id
 from harambee.ledger.kinds import GOVERNED, IS_GOVERNED, MOVEMENTS, OrderKind
-from harambee.ledger.ledger import slot_of
+from harambee.ledger.ledger import Ledger, slot_of
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import TARIFF_BYTES_MAX, document_digest, tables_of
 from harambee.ledger.records import BODY_BYTES, ORDER, SEQUENCE_LAST
@@ -54,6 +54,7 @@ from harambee.node.port import (
     UnavailableError,
 )
 from harambee.node.proposals import (
+    RECORD_DAYS,
     UNSIGNED,
     Proposal,
     ProposalState,
@@ -71,10 +72,18 @@ Orders = npt.NDArray[np.void]
 REFRESH_S: Final = 2.0
 """How often the desk looks at what is open, where nothing wakes it up."""
 OFFER_WAIT_MS: Final = 200
-SEEN_WAITING_MAX: Final = 256
+PAUSE_S: Final = 0.2
+"""At least so long it rests between two looks, whatever comes."""
+SEEN_WAITING_MAX: Final = 64
 """Orders seen in blocks of one super-agent that wait to be looked at; further ones are left out."""
+OLD_AT_ONCE: Final = 8
+"""Of what is older than its days so much is looked for in the ledger at one look, for the record."""
 WALK_MAX: Final = 1_000
-"""How far an account's newest entries are read for what became final in a governance slot of it."""
+"""How far an account's newest entries are walked for what became final in a governance slot of it,"""
+READ_MAX: Final = 64
+"""and how many orders are read for it."""
+JUDGED_FOR_S: Final = 1.0
+"""So long a judgement is good for whoever only looks: whoever approves has a new one."""
 SIGNATURE_BYTES: Final = 64
 
 log: Final = logging.getLogger(__name__)
@@ -117,7 +126,8 @@ class Source(Protocol):
 class _Look:
     """What the ledger says of one proposal now."""
 
-    outcome: Outcome
+    outcome: Outcome | None
+    """None where it was not judged."""
     following: int
     """The next slot of what it is about."""
     entries: npt.NDArray[np.void]
@@ -137,7 +147,8 @@ class GovernanceDesk:
     """Lets the engine's replica receive something."""
 
     _outcomes: dict[bytes, Outcome] = field(default_factory=dict)
-    """What the rules said of each open proposal when the desk last looked."""
+    """What the rules said of each open proposal when it was last judged."""
+    _judged_at: dict[bytes, float] = field(default_factory=dict)
     _seen: dict[int, deque[Proposed]] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -191,6 +202,7 @@ class GovernanceDesk:
             except Exception:
                 # Ours; payments go on, and proposals are looked at again.
                 log.exception("proposals could not be looked at")
+            await asyncio.sleep(PAUSE_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), REFRESH_S)
 
@@ -221,8 +233,9 @@ class GovernanceDesk:
     async def proposal(self, name: bytes) -> ProposalView:
         """Return one, judged by the rules as they are now; GovernanceError if it is unknown."""
         proposal = self._known(name)
-        if proposal.state is ProposalState.WAITING:
-            self._outcomes[name] = (await self._looks([proposal]))[0].outcome
+        age_s = time.monotonic() - self._judged_at.get(name, -JUDGED_FOR_S)
+        if proposal.state is ProposalState.WAITING and age_s >= JUDGED_FOR_S:
+            await self._judge(proposal)
         return self._view(proposal)
 
     async def propose(
@@ -353,12 +366,20 @@ class GovernanceDesk:
 
     async def _check_rules(self, proposal: Proposal) -> None:
         """Raise GovernanceError unless the rules would let it become final now."""
-        (look,) = await self._looks([proposal])
-        self._outcomes[proposal.id] = look.outcome
-        if look.outcome is not Outcome.ACCEPTED:
-            raise GovernanceError(
-                "RULE_BROKEN", f"It would break a rule now: {SENTENCES[look.outcome]}"
-            )
+        outcome = await self._judge(proposal)
+        if outcome is not Outcome.ACCEPTED:
+            raise GovernanceError("RULE_BROKEN", f"It would break a rule now: {SENTENCES[outcome]}")
+
+    async def _judge(self, proposal: Proposal) -> Outcome:
+        """Return what the rules say of a proposal now, and remember it."""
+        (look,) = await self._looks([proposal], judged=True)
+        assert look.outcome is not None
+        self._remember(proposal, look.outcome)
+        return look.outcome
+
+    def _remember(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._outcomes[proposal.id] = outcome
+        self._judged_at[proposal.id] = time.monotonic()
 
     def _is_own(self, proposal: Proposal) -> bool:
         regions = self.source.genesis.committee.members[self.source.index].regions
@@ -369,40 +390,37 @@ class GovernanceDesk:
         payers = np.array([proposal.body.payer for proposal in proposals], np.uint32)
         keys, known = await self.source.ask(lambda replica: replica.ledger.keys_of(payers))
         prefix = signed_prefix(TAG_ORDER, self.source.genesis.network)
-        return [
-            bool(is_known)
-            and verify(key.tobytes(), prefix + one.order[:BODY_BYTES], one.order[BODY_BYTES:])
-            for one, key, is_known in zip(proposals, keys, known, strict=True)
-        ]
 
-    async def _looks(self, proposals: list[Proposal]) -> list[_Look]:
-        """Judge proposals by the rules as they are now, as if all were approved and signed."""
+        def check() -> list[bool]:
+            return [
+                bool(is_known)
+                and verify(key.tobytes(), prefix + one.order[:BODY_BYTES], one.order[BODY_BYTES:])
+                for one, key, is_known in zip(proposals, keys, known, strict=True)
+            ]
+
+        return await asyncio.to_thread(check)
+
+    async def _looks(self, proposals: list[Proposal], *, judged: bool) -> list[_Look]:
+        """Say where proposals stand; with `judged` also what the rules say, as if they were approved.
+
+        To judge a tariff is to read its document, milliseconds in which nobody pays: so it is done for those
+        that somebody approves or asks for, and not for all again and again.
+        """
         if not proposals:
             return []
         orders = np.frombuffer(b"".join(one.order for one in proposals), ORDER)
         tables = tables_of(one.content for one in proposals if one.content is not None)
-        proven = np.array([self._is_proven(one) for one in proposals], np.bool_)
+        proven = np.array([judged and self._is_proven(one) for one in proposals], np.bool_)
         today = self.source.today()
 
         def question(replica: Replica) -> list[_Look]:
             ledger = replica.ledger
             holds = np.ones(len(orders), np.bool_)
-            codes = ledger.check(orders, holds, proven, today, tables)
-            looks = []
-            for order, code in zip(orders, codes, strict=True):
-                space, subject, sequence = slot_of(order)
-                following = ledger.next_in(space, subject)
-                entries = ledger.entries[:0]
-                brought = int(order["kind"]) == OrderKind.NEW_TARIFF and any(
-                    tariff.version == int(order["tariff"])
-                    and document_digest(tariff.to_bytes()) == order["reference"].tobytes()
-                    for tariff in ledger.tariffs
-                )
-                if following > sequence:
-                    entries = ledger.entries[ledger.entries_of(int(order["payee"]), WALK_MAX)]
-                    entries = entries[entries["sequence"] == SEQUENCE_LAST]
-                looks.append(_Look(Outcome(code), following, entries.copy(), brought))
-            return looks
+            codes = ledger.check(orders, holds, proven, today, tables) if judged else None
+            return [
+                _look(ledger, order, None if codes is None else Outcome(codes[row]))
+                for row, order in enumerate(orders)
+            ]
 
         return await self.source.ask(question)
 
@@ -419,51 +437,78 @@ class GovernanceDesk:
     # -- taking in what was seen -------------------------------------------------------------------
 
     async def _take_seen(self) -> None:
-        """Keep what lies in blocks and is signed by who may propose."""
+        """Keep what lies in blocks and is signed by who may propose.
+
+        What is known by these very bytes, or has no room, costs no signature.
+        """
         batch = [one for waiting in self._seen.values() for one in waiting]
-        if not batch:
-            return
-        found: dict[bytes, tuple[Proposal, list[Proposed]]] = {}
+        self._seen.clear()
+        new: dict[bytes, tuple[Proposal, list[Proposed]]] = {}
         for one in batch:
             proposal = self._read(one)
-            if proposal is not None:
-                found.setdefault(proposal.id, (proposal, []))[1].append(one)
-        signed = await self._are_signed([proposal for proposal, _ in found.values()])
-        for waiting in self._seen.values():
-            waiting.clear()
-        for (proposal, places), is_signed in zip(found.values(), signed, strict=True):
-            if is_signed:
-                await self._keep_seen(proposal, places)
+            if proposal is None:
+                continue
+            known = self.store.get(proposal.id)
+            if known is not None and known.order == proposal.order:
+                await self._note_places(known, [one])
+            elif known is not None or self.store.has_room(proposal):
+                new.setdefault(one.order.tobytes(), (proposal, []))[1].append(one)
+        if not new:
+            return
+        try:
+            signed = await self._are_signed([proposal for proposal, _ in new.values()])
+        except UnavailableError:
+            self.seen(one for _, places in new.values() for one in places)
+            raise
+        old = 0
+        for (proposal, places), is_signed in zip(new.values(), signed, strict=True):
+            if not is_signed or not (proposal.possession is None or self._is_proven(proposal)):
+                continue
+            if self.store.get(proposal.id) is None and not self._is_of_these_days(proposal):
+                old += 1
+                if old > OLD_AT_ONCE or not await self._is_recorded(proposal):
+                    continue  # it died before it was heard of here
+            await self._keep_seen(proposal, places)
 
     def _read(self, one: Proposed) -> Proposal | None:
         """Return a seen order as a proposal, unless it is none that this desk would ever keep."""
         order = one.order[0]
-        if int(order["kind"]) not in MOVEMENTS or not self.store.may_propose(int(order["payer"])):
+        if int(order["kind"]) not in GOVERNED or not self.store.may_propose(int(order["payer"])):
             return None
         written = one.order.tobytes()
         name = order_id(self.source.genesis.network, written)
         now_ms = time.time_ns() // 1_000_000
         proposal = Proposal(name, written, one.possession, one.content, now_ms)
-        return proposal if _is_complete(proposal) and self._is_proven(proposal) else None
+        return proposal if _is_complete(proposal) else None
+
+    def _is_of_these_days(self, proposal: Proposal) -> bool:
+        return abs(proposal.body.day - self.source.today()) <= 1
+
+    async def _is_recorded(self, proposal: Proposal) -> bool:
+        """Whether an order that is older than its days became final, and lately: kept for the record."""
+        if self.source.today() - proposal.body.day > RECORD_DAYS:
+            return False
+        (look,) = await self._looks([proposal], judged=False)
+        return await self._is_final(proposal, look)
 
     async def _keep_seen(self, proposal: Proposal, places: list[Proposed]) -> None:
         known = self.store.get(proposal.id)
         if known is None:
-            if abs(proposal.body.day - self.source.today()) > 1:
-                (look,) = await self._looks([proposal])
-                if not await self._is_final(proposal, look):
-                    return  # it died before it was heard of here
             if not self.store.has_room(proposal):
                 return
+            await self._write(proposal)
             known = proposal
-        changed = known is proposal
-        if not known.is_signed:
-            known.order, changed = proposal.order, True
+        elif not known.is_signed:
+            known.order = proposal.order
+            await self._write(known)
+        await self._note_places(known, places)
+
+    async def _note_places(self, known: Proposal, places: list[Proposed]) -> None:
+        """Note in whose blocks it lies."""
+        before = len(known.carried)
         for place in places:
-            if place.block.author not in known.carried:
-                known.carried[place.block.author] = place.block
-                changed = True
-        if changed:
+            known.carried.setdefault(place.block.author, place.block)
+        if len(known.carried) > before:
             await self._write(known)
 
     # -- what became of them -----------------------------------------------------------------------
@@ -477,7 +522,7 @@ class GovernanceDesk:
             if one.state is ProposalState.WAITING
             or (one.state is ProposalState.DEAD and one.ended_day >= today - 1)
         ]
-        looks = await self._looks(looked_at)
+        looks = await self._looks(looked_at, judged=False)
         for proposal, look in zip(looked_at, looks, strict=True):
             state = ProposalState.WAITING
             if look.following > proposal.body.sequence:
@@ -485,13 +530,17 @@ class GovernanceDesk:
                 state = ProposalState.FINAL if is_final else ProposalState.REPLACED
             elif today > proposal.dies_after:
                 state = ProposalState.DEAD
-            self._outcomes[proposal.id] = look.outcome
             if state is not proposal.state and not (
                 proposal.state is ProposalState.DEAD and state is ProposalState.WAITING
             ):
                 proposal.state, proposal.ended_day = state, today
                 self._outcomes.pop(proposal.id, None)
+                self._judged_at.pop(proposal.id, None)
                 await self._write(proposal)
+        fresh = [one for one in self.store.waiting() if one.id not in self._outcomes]
+        for proposal, look in zip(fresh, await self._looks(fresh, judged=True), strict=True):
+            if look.outcome is not None:
+                self._remember(proposal, look.outcome)
 
     async def _is_final(self, proposal: Proposal, look: _Look) -> bool:
         """Whether this very order is the one that is final in its slot."""
@@ -527,7 +576,7 @@ class GovernanceDesk:
         for proposal in self._approved():
             if self.source.index in proposal.carried or self.source.ready() is not None:
                 continue
-            if self._outcomes.get(proposal.id) is not Outcome.ACCEPTED:
+            if await self._judge(proposal) is not Outcome.ACCEPTED:
                 continue
             async with self._writing:
                 if not proposal.is_signed:
@@ -573,6 +622,23 @@ class GovernanceDesk:
             state=proposal.state.value,
             outcome=outcome,
         )
+
+
+def _look(ledger: Ledger, order: np.void, outcome: Outcome | None) -> _Look:
+    """Say where one proposed order stands in a ledger."""
+    space, subject, sequence = slot_of(order)
+    following = ledger.next_in(space, subject)
+    entries = ledger.entries[:0]
+    if following <= sequence:
+        return _Look(outcome, following, entries)
+    is_brought = int(order["kind"]) == OrderKind.NEW_TARIFF and any(
+        tariff.version == int(order["tariff"])
+        and document_digest(tariff.to_bytes()) == order["reference"].tobytes()
+        for tariff in ledger.tariffs
+    )
+    walked = ledger.entries[ledger.entries_of(int(order["payee"]), WALK_MAX)]
+    governed = walked[walked["sequence"] == SEQUENCE_LAST][:READ_MAX]
+    return _Look(outcome, following, governed.copy(), is_brought)
 
 
 def _is_complete(proposal: Proposal) -> bool:
