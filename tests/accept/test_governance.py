@@ -3,11 +3,13 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.accept.quiet_network import get, post, submit, until
 from tests.accept.test_up_and_pay import harambee
 
+import harambee as harambee_package
 from harambee.crypto.keyfiles import read_key_file
 from harambee.handset.approvals import sign_approval
 from harambee.handset.doors import open_doors
@@ -22,6 +24,7 @@ from harambee.money.tariff import Tariff
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
 
 FIRST, SECOND = "first", "second"
+SCHEDULE = Path(harambee_package.__file__).parent / "money" / "schedules" / "2.toml"
 
 
 class Operators:
@@ -315,6 +318,10 @@ def test_a_tier_and_a_freeze_of_an_amount_by_commands(quiet):
         (("key", "take", "phone"), 1, "No new key waits"),
         (("key", "refuse", "bank-1"), 1, "No new key was asked for"),
         (("attest", "bank-1", "0"), 2, "more than nothing"),
+        (("key", "change", "float:amani"), 1, "share one key"),
+        (("propose", "tariff", __file__), 1, "is no tariff"),
+        (("propose", "tariff", str(SCHEDULE), "--from", "1969-01-01"), 2, "no day"),
+        (("propose", "tariff", str(SCHEDULE)), 1, "It would break a rule now"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(quiet, words, status, sentence):

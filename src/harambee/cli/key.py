@@ -38,6 +38,10 @@ def change(who: str, folder: Path, as_json: bool) -> None:
 
     with governance_errors(as_json=as_json):
         known, parties = read_parties(folder)
+        if parties.is_own_account(who):
+            raise FailureError(
+                "The accounts of a super-agent share one key; it is not changed here."
+            )
         payment = with_handset(known, parties.wallet(who), None, change_key)
     _tell(payment, f"{who} signs with a new key from now on.", as_json=as_json)
 

@@ -168,6 +168,10 @@ class Parties:
                 return name, account_number(region, OWN_ACCOUNTS[what])
         raise PartyError(f"There is no super-agent called {name}.")
 
+    def is_own_account(self, text: str) -> bool:
+        """Say whether this names an account of a super-agent's own, as "float:amani" does."""
+        return self._own(text) is not None
+
     def is_taken(self, name: str) -> bool:
         """Say whether somebody here has this name already."""
         return any(row.name == name for row in self.demo()) or self._registered(name) is not None

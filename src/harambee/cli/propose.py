@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 TARIFF_DAYS: Final = 3
 """A new tariff begins so many days after its proposal at the soonest."""
 
+DAY_MAX: Final = (1 << 16) - 1
+
 at_option: Final = click.option(
     "--at", metavar="SUPER-AGENT", help="Whose operator proposes; default: the account's own."
 )
@@ -126,6 +128,8 @@ def tariff(
         except (TariffError, OSError, UnicodeDecodeError) as error:
             raise FailureError(f"{file} is no tariff: {error}.") from error
         day = today() + TARIFF_DAYS if first is None else (first.date() - EPOCH).days
+        if not 0 < day <= DAY_MAX:
+            raise click.BadParameter("this is no day that an order can have", param_hint="--from")
         by = at or known.doors[0].name
         body = with_doors(
             known,

@@ -41,7 +41,13 @@ from harambee.ledger.kinds import GOVERNED, IS_GOVERNED, MOVEMENTS, OrderKind
 from harambee.ledger.ledger import Ledger, slot_of
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import TARIFF_BYTES_MAX, document_digest, tables_of
-from harambee.ledger.records import BODY_BYTES, ORDER, SEQUENCE_LAST
+from harambee.ledger.records import (
+    BODY_BYTES,
+    ORDER,
+    POSITION_ENROLMENT,
+    SEQUENCE_LAST,
+    account_number,
+)
 from harambee.ledger.side_tables import subject_of_account
 from harambee.node.config import OPERATORS_NEEDED
 from harambee.node.network_folder import NodeFiles
@@ -383,7 +389,8 @@ class GovernanceDesk:
 
     def _is_own(self, proposal: Proposal) -> bool:
         regions = self.source.genesis.committee.members[self.source.index].regions
-        return proposal.body.payer in [region << 20 for region in regions]
+        own = [account_number(region, POSITION_ENROLMENT) for region in regions]
+        return proposal.body.payer in own
 
     async def _are_signed(self, proposals: list[Proposal]) -> list[bool]:
         """Whether the keys that the payers have now have signed each of these orders."""
