@@ -16,7 +16,7 @@ from tests.ledger.town import (
     order_records,
 )
 
-from harambee.ledger import invariants, rules
+from harambee.ledger import house_rules, invariants, rules
 from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS
 from harambee.ledger.outcomes import Applied, Outcome
@@ -93,6 +93,7 @@ def assert_applied_alike(pick, books, count):
         # The books are no town's: whoever drew them did not make them balance.
         invariants.balances_add_up_to_zero,
         invariants.credits_equal_debits,
+        invariants.what_is_held_is_held_by_holds,
         *invariants.RESTING_ON_VOTERS,
     }
     closed = invariants.check(ledger, opened, leave_out=leave_out)
@@ -156,4 +157,4 @@ def test_bytes_that_are_no_order_at_all_are_judged_alike(content, today):
     orders = [rules.Order.of(record) for record in records]
     books = any_books(random.Random(today).choice)
     found = check_all(ledger_of(books), orders, today)
-    assert found == [rules.judge(order, books, today) for order in orders]
+    assert found == [house_rules.judge(order, books, today) for order in orders]

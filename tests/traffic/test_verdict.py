@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harambee.ledger.kinds import OrderKind
-from harambee.ledger.records import ACCOUNT, ORDER, account_number
+from harambee.ledger.records import ACCOUNT, NAMED_HOLD, ORDER, account_number
 from harambee.money.tariff import shipped_tariff
 from harambee.traffic.verdict import Openings, duplicates_in, examine, lost_in, recompute
 
@@ -138,3 +138,19 @@ def test_a_cent_made_of_nothing_is_seen_though_the_orders_are_all_there():
     found = examine(FINALS, FINALS, OPENINGS, accounts)
     assert not found.lost.any()
     assert not found.balances_agree
+
+
+def test_what_is_of_the_house_is_added_up_as_what_it_moves():
+    """A hold moves nothing, its release what was captured, whoever signs; a freeze's amount is a figure."""
+    hold = order(ANNA, BEN, 500, 0, kind=OrderKind.HOLD)
+    release = order(BEN, BEN, 300, 0, kind=OrderKind.RELEASE)
+    named = np.zeros(1, NAMED_HOLD)
+    named["payer"], named["amount"], named["movement"] = ANNA, 500, OrderKind.SEND
+    release["reference"] = named.view(np.uint8)
+    freezes = [order(0, payee, 700, 0, kind=OrderKind.FREEZE) for payee in (ANNA, BEN)]
+    orders = np.concatenate([hold, release, *freezes])
+    assert duplicates_in(orders) == 0
+    assert duplicates_in(orders[[0, 1, 1, 2, 2]]) == 2
+    after = recompute(orders, OPENINGS)
+    assert after.balances_cents.tolist() == [0, 700, 1_300, 0, 1_000]
+    assert after.next_sequences.tolist() == [0, 1, 5, 0, 0]

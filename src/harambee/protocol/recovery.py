@@ -52,6 +52,7 @@ KNOWN_SLOTS_MAX: Final = 1 << 16
 ENTRIES_MAX: Final = 2_048
 """How many recovery entries go into one block; the others have their turn in the next."""
 _CANCEL: Final = int(OrderKind.CANCEL)
+_TAKE_KEY: Final = int(OrderKind.TAKE_KEY)
 _NO_ORDERS: Final[Orders] = np.zeros(0, ORDER)
 
 
@@ -364,7 +365,8 @@ class Rescuer:
     def _choice(self, dispute: Dispute, view: int) -> bytes:
         """What to propose where nothing is certified: skip, or in odd views an order that passes.
 
-        A cancel comes first, for it is the payer's later wish; then the order with the most votes.
+        A key that takes over comes first: whoever has the old one could cancel for ever. Then a cancel, for
+        it is the payer's later wish; then the order with the most votes.
         """
         if view % 2 == 0:
             return SKIP
@@ -372,6 +374,7 @@ class Rescuer:
         return min(
             passing,
             key=lambda name: (
+                dispute.orders[name]["kind"][0] != _TAKE_KEY,
                 dispute.orders[name]["kind"][0] != _CANCEL,
                 -len(dispute.votes.get(Candidate(0, name), ())),
                 name,

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.kinds import IS_ELSEWHERE, MOVEMENTS, OrderKind
+from harambee.ledger.ledger import slot_of
 from harambee.ledger.records import (
     ACCOUNT,
     BODY_BYTES,
@@ -32,7 +33,7 @@ from harambee.ledger.records import (
     POSITION_EXCISE,
     POSITION_REVENUE,
 )
-from harambee.ledger.rules import Order, credits_of
+from harambee.ledger.rules import Order, as_moved, credits_of
 from harambee.money.tariff import Tariff
 from harambee.traffic.book import Book
 from harambee.traffic.generator import Door
@@ -135,10 +136,10 @@ def duplicates_in(finals: Orders) -> int:
     """How many final orders stand in a slot that another one has."""
     in_account = _holds_account_slot(finals)
     slots = _slots(finals[in_account])
-    claims = finals[~in_account]
-    # The slot of a claim is (its alias, its sequence).
-    alias_slots = {(claim["reference"].tobytes(), int(claim["sequence"])) for claim in claims}
-    return len(slots) - len(np.unique(slots)) + len(claims) - len(alias_slots)
+    others = finals[~in_account]
+    # Those of aliases, of holds, and of what is governed.
+    other_slots = {slot_of(order) for order in others}
+    return len(slots) - len(np.unique(slots)) + len(others) - len(other_slots)
 
 
 def recompute(finals: Orders, openings: Openings) -> Openings:
@@ -149,12 +150,13 @@ def recompute(finals: Orders, openings: Openings) -> Openings:
     numbers = openings.numbers
     balances = openings.balances_cents.copy()
     sequences = openings.next_sequences.astype(np.int64)
-    debits = finals["amount"].astype(np.int64) + finals["fee"].astype(np.int64)
-    payers: npt.NDArray[np.uint32] = finals["payer"]
-    for whom, cents in ((payers, -debits), *_credits(finals, openings.tariffs)):
+    moved = _as_moved(finals)
+    debits = moved["amount"].astype(np.int64) + moved["fee"].astype(np.int64)
+    payers: npt.NDArray[np.uint32] = moved["payer"]
+    for whom, cents in ((payers, -debits), *_credits(moved, openings.tariffs)):
         rows, here = _rows_of(numbers, whom)
         np.add.at(balances, rows[here], cents[here])
-    rows, here = _rows_of(numbers, payers)
+    rows, here = _rows_of(numbers, finals["payer"])
     here = here & _holds_account_slot(finals)
     np.add.at(sequences, rows[here], 1)
     return Openings(numbers, balances, sequences.astype(np.uint32), openings.tariffs)
@@ -186,10 +188,29 @@ def _credits(
     ]
 
 
+_STILL: Final = tuple(int(kind) for kind, row in MOVEMENTS.items() if not row.moves_money)
+"""Kinds that move no money, whatever amount stands in them."""
+
 _PRICED: Final = np.dtype(
     [("kind", "u1"), ("tariff", "<u2"), ("amount", "<u8"), ("fee", "<u4"), ("options", "u1", 3)]
 )
 """All of an order that says how its debit is parted."""
+
+
+def _as_moved(finals: Orders) -> Orders:
+    """Return the orders as what they move: releases as the payments that they make of holds.
+
+    The amount of an order that moves none, a freeze's say, is a figure and counts as nothing.
+    """
+    orders = finals.copy()
+    for row in np.flatnonzero(orders["kind"] == OrderKind.RELEASE).tolist():
+        paid = as_moved(Order.of(orders[row]))
+        orders["payer"][row], orders["kind"][row] = paid.payer, paid.kind
+        orders["options"][row] = list(paid.options)
+    still = np.isin(orders["kind"], _STILL)
+    orders["amount"][still] = 0
+    orders["fee"][still] = 0
+    return orders
 
 
 def _shares(record: np.void, tariffs: Mapping[int, Tariff]) -> tuple[int, int, int, int]:
