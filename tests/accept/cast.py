@@ -14,6 +14,7 @@ from tests.accept.quiet_network import WAIT_MS, get, ledger_of, post, request, u
 
 from harambee.crypto.keyfiles import read_key_file
 from harambee.crypto.signatures import KeyPair, generate
+from harambee.handset.holds import HoldView, slot_reference, void_of
 from harambee.handset.orders import (
     OrderBody,
     cancel_of,
@@ -22,7 +23,8 @@ from harambee.handset.orders import (
     sign_possession,
     today,
 )
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.house_rules import AUTHORISATION_BIT
+from harambee.ledger.kinds import ENDINGS, OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
@@ -52,6 +54,7 @@ CAST: Final = {
     "neighbour": (AccountKind.CUSTOMER, HERE, 1_000_00, 0, FeeMode.PAYER),
     "newcomer": (AccountKind.CUSTOMER, HERE, 60_000_00, 1, FeeMode.PAYER),
     "far-customer": (AccountKind.CUSTOMER, FAR, 300_000_00, 0, FeeMode.PAYER),
+    "traveller": (AccountKind.CUSTOMER, HERE, 0, 0, FeeMode.PAYER),
     "pochi": (AccountKind.POCHI, HERE, 50_000_00, 0, FeeMode.PAYER),
     "chain": (AccountKind.AGENT, HERE, 0, 0, FeeMode.PAYER),
     "shop": (AccountKind.AGENT, HERE, 100_000_00, 0, FeeMode.PAYER),
@@ -98,12 +101,45 @@ class Case:
     reference: bytes = bytes(32)
     payees: tuple[tuple[str, int], ...] = ()
     """The table of a bulk order: who, and how many cents; ascending by account."""
+    after: str = ""
+    """What must be final first, by its name in FIRST: the order is about it."""
 
     @property
     def entries(self) -> int:
         """How many statement entries it makes: its own, and one for each payee of a table."""
         return 1 + len(self.payees)
 
+
+@dataclass(frozen=True)
+class First:
+    """An order that must be final before one that is about it."""
+
+    kind: OrderKind
+    payer: str
+    payee: str
+    cents: int
+    fee_cents: int
+    options: bytes = bytes(3)
+    asked: bool = False
+    """Whether it is asked back, too."""
+
+
+FIRST: Final = {
+    "a hold": First(Kind.HOLD, "customer", "neighbour", 500_00, 7_00, bytes([Kind.SEND, 1, 0])),
+    "an authorisation": First(
+        Kind.HOLD,
+        "customer",
+        "till",
+        1_000_00,
+        0,
+        bytes([Kind.BUY_GOODS, 7, AUTHORISATION_BIT]),
+    ),
+    "a sale": First(Kind.BUY_GOODS, "customer", "till", 1_000_00, 0),
+    "a mistake": First(Kind.SEND, "customer", "neighbour", 100_01, 7_00),
+    "a mistake that is asked back": First(
+        Kind.SEND, "customer", "neighbour", 100_01, 7_00, asked=True
+    ),
+}
 
 # Every movement. A kind that comes to the network later gets its row here.
 CASES: Final = {
@@ -402,6 +438,104 @@ CASES: Final = {
         {"sequence": 1},
         Out.ALIAS_SEQUENCE_WRONG,
     ),
+    "hold": Case(
+        Kind.HOLD,
+        "customer",
+        "neighbour",
+        500_00,
+        7_00,
+        {},
+        {"options": bytes([Kind.SEND, 31, 0])},
+        Out.OPTIONS_INVALID,
+        options=bytes([Kind.SEND, 1, 0]),
+    ),
+    "release": Case(
+        Kind.RELEASE,
+        "customer",
+        "neighbour",
+        500_00,
+        7_00,
+        {"customer": -507_00, "neighbour": 500_00, "excise": 91, "revenue": 6_09},
+        {"fee_cents": 0},
+        Out.FEE_WRONG,
+        after="a hold",
+    ),
+    "release of a part, by the till": Case(
+        Kind.RELEASE,
+        "till",
+        "till",
+        400_00,
+        0,
+        {"customer": -400_00, "till": 397_80, "excise": 28, "revenue": 1_92},
+        {"amount_cents": 1_000_01},
+        Out.AMOUNT_ABOVE_LIMIT,
+        after="an authorisation",
+    ),
+    "void, by whom it was for": Case(
+        Kind.VOID,
+        "neighbour",
+        "neighbour",
+        0,
+        0,
+        {},
+        {"payer": "far-customer"},
+        Out.HOLD_NOT_YOURS,
+        after="a hold",
+    ),
+    "refund": Case(
+        Kind.REFUND,
+        "till",
+        "customer",
+        250_00,
+        0,
+        {"till": -250_00, "customer": 250_00},
+        {"amount_cents": 1_000_01},
+        Out.REFUND_ABOVE_ORIGINAL,
+        after="a sale",
+    ),
+    "reversal asked": Case(
+        Kind.ASK_REVERSAL,
+        "customer",
+        "neighbour",
+        100_01,
+        0,
+        {},
+        {"amount_cents": 100_02},
+        Out.REFUND_ABOVE_ORIGINAL,
+        after="a mistake",
+    ),
+    "reversal refused": Case(
+        Kind.REFUSE_REVERSAL,
+        "neighbour",
+        "customer",
+        0,
+        0,
+        {},
+        {"amount_cents": 1},
+        Out.AMOUNT_NOT_ZERO,
+        after="a mistake that is asked back",
+    ),
+    "dispute": Case(
+        Kind.DISPUTE,
+        "customer",
+        "neighbour",
+        0,
+        0,
+        {},
+        {"payee": "pochi"},
+        Out.ORIGINAL_DIFFERENT,
+        after="a mistake that is asked back",
+    ),
+    "a key changed": Case(
+        Kind.CHANGE_KEY,
+        "traveller",
+        "traveller",
+        0,
+        0,
+        {},
+        {"possession": bytes(64)},
+        Out.POSSESSION_UNPROVEN,
+    ),
     "cancel": Case(
         Kind.CANCEL,
         "customer",
@@ -446,6 +580,8 @@ class CastNetwork:
     sequences: dict[int, int] = field(default_factory=dict)
     recruits: list[str] = field(default_factory=list)
     claims: int = 0
+    new_keys: dict[bytes, KeyPair] = field(default_factory=dict)
+    """By public key: those that accounts are to have."""
 
     def __post_init__(self) -> None:
         residents = self.running.folder.population()
@@ -485,9 +621,7 @@ class CastNetwork:
         body = self.body(
             kind, payer=payer, payee=payee, amount_cents=amount_cents, sequence=self.next(payer)
         )
-        (fate,) = submit([self.signed(payer, body)], url)
-        assert fate["state"] == "final", fate
-        self.moved_on(body)
+        self.make_final(url, payer, body)
 
     # -- orders -----------------------------------------------------------------------------------
 
@@ -496,8 +630,11 @@ class CastNetwork:
 
     def moved_on(self, body: OrderBody) -> None:
         """Take it into account that an order is final."""
-        if body.kind is not Kind.CLAIM:
+        if body.kind is not Kind.CLAIM and body.kind not in ENDINGS:
             self.sequences[body.payer] = body.sequence + 1
+        if body.kind is Kind.CHANGE_KEY:
+            names = [name for name, number in self.numbers.items() if number == body.payer]
+            self.keys[names[0]] = self.new_keys[body.reference]
 
     def body(self, kind: OrderKind, payer: str, payee: str | int, **fields: Any) -> OrderBody:
         number = self.numbers[payee] if isinstance(payee, str) else payee
@@ -508,8 +645,64 @@ class CastNetwork:
         network = self.running.network.network
         return Offer(sign_order(self.keys[payer], network, body), body, possession)
 
-    def offer(self, case: Case, **changes: Any) -> Offer:
-        """Return the next order of a case, signed; with changes, one that is wrong in these."""
+    def first(self, url: str, first: First) -> OrderBody:
+        """Make final, through that door, what an order is to be about."""
+        body = self.body(
+            first.kind,
+            first.payer,
+            first.payee,
+            amount_cents=first.cents,
+            fee_cents=first.fee_cents,
+            options=first.options,
+            sequence=self.next(first.payer),
+        )
+        self.make_final(url, first.payer, body)
+        if first.asked:
+            asked = self.body(
+                Kind.ASK_REVERSAL,
+                first.payer,
+                first.payee,
+                amount_cents=first.cents,
+                sequence=self.next(first.payer),
+                reference=slot_reference(body.payer, body.sequence),
+            )
+            self.make_final(url, first.payer, asked)
+        return body
+
+    def make_final(self, url: str, payer: str, body: OrderBody) -> None:
+        (fate,) = submit([self.signed(payer, body)], url)
+        assert fate["state"] == "final", fate
+        self.moved_on(body)
+
+    def named(self, case: Case, first: OrderBody) -> dict[str, Any]:
+        """Return what an order says of the one that it is about."""
+        if case.kind not in ENDINGS:
+            return {"reference": slot_reference(first.payer, first.sequence)}
+        view = HoldView(
+            first.payer,
+            first.sequence,
+            first.payee,
+            first.amount_cents,
+            first.fee_cents,
+            first.tariff,
+            first.day,
+            first.options[1],
+            OrderKind(first.options[0]),
+            FeeMode(first.options[2] & 3),
+            bool(first.options[2] & AUTHORISATION_BIT),
+        )
+        named = void_of(view, first.payee, first.day)
+        return {"reference": named.reference, "sequence": 0, "payee": named.payee}
+
+    def offer(self, case: Case, through: str | None = None, **changes: Any) -> Offer:
+        """Return the next order of a case, signed; with changes, one that is wrong in these.
+
+        What must be final first, is made so through that door.
+        """
+        named: dict[str, Any] = {}
+        if case.after:
+            first = self.first(through or self.urls[0], FIRST[case.after])
+            named = self.named(case, first)
         payer = changes.pop("payer", case.payer)
         if payer == "a recruit":
             payer = self.recruits[-1] if changes else self.recruits.pop()
@@ -520,16 +713,18 @@ class CastNetwork:
             "sequence": self.next(payer),
             "options": case.options,
             "reference": case.reference,
-        }
+        } | named
         possession = changes.pop("possession", None)
         rows = [(self.numbers[name], cents) for name, cents in changes.pop("payees", case.payees)]
         table = np.array(rows, PAYEE).tobytes()
         if table:
             fields["reference"] = table_digest(table)
-        new_key = generate() if case.kind is Kind.ENROL else None
+        new_key = generate() if case.kind in (Kind.ENROL, Kind.CHANGE_KEY) else None
         if new_key is not None:
-            fields["payee"] = self.numbers[payer] + self.next(payer)
             fields["reference"] = new_key.public
+            self.new_keys[new_key.public] = new_key
+        if case.kind is Kind.ENROL:
+            fields["payee"] = self.numbers[payer] + self.next(payer)
         if case.kind is Kind.CLAIM:
             self.claims += 1
             fields |= {"sequence": 0, "reference": bytes([self.claims]) * 32}

@@ -63,6 +63,12 @@ class FakePort:
     profiles: list[bytes] = field(default_factory=list)
     profile_status: ProfileStatus = ProfileStatus.KEPT
     questions: list[bytes] = field(default_factory=list)
+    holds_held: dict[Any, Any] = field(default_factory=dict)
+    """(payer, sequence) -> HoldFacts"""
+    open_holds: list[Any] = field(default_factory=list)
+    reversals_held: dict[Any, Any] = field(default_factory=dict)
+    skipped_to: int = 0
+    """Of every open hold: the slots before it were closed."""
     name_answer: NameAnswer = field(
         default_factory=lambda: NameAnswer(NameStatus.KNOWN, "GIVEN F.", "0712***678")
     )
@@ -97,6 +103,23 @@ class FakePort:
             if (row["payer"], row["sequence"]) == (payer, sequence):
                 return Slot(State.FINAL, order)
         return Slot(State.UNKNOWN, None)
+
+    async def hold(self, payer, sequence, wait_ms):
+        return self.holds_held.get((payer, sequence))
+
+    async def ending(self, key, number, wait_ms):
+        self.waits.append(wait_ms)
+        facts = self.holds_held.get(key)
+        if facts is not None and facts.ending is not None:
+            return Slot(State.FINAL, facts.ending)
+        return Slot(State.SKIPPED if number < self.skipped_to else State.UNKNOWN, None)
+
+    async def holds(self, account, limit, after):
+        mine = [row for row in self.open_holds if account in (row.payer, row.terms.payee)]
+        return [row for row in mine if after is None or (row.payer, row.sequence) > after][:limit]
+
+    async def reversal(self, payer, sequence):
+        return self.reversals_held.get((payer, sequence))
 
     async def payees(self, payer, sequence):
         return np.array([(PAYEE, 700)], PAYEE_ROW) if (payer, sequence) == (PAYER, 7) else None

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
@@ -13,20 +14,24 @@ from harambee.handset.doors import (
     DoorError,
     EnrolmentView,
     FinalOrder,
+    HoldPage,
     Offered,
+    ReversalView,
     SlotView,
     Statement,
     TariffRow,
 )
 from harambee.handset.handset import Handset
+from harambee.handset.holds import HoldState, HoldView, slot_named
 from harambee.handset.orders import OrderBody, order_id
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.handset.wallet import Wallet
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.house_rules import AUTHORISATION_BIT
+from harambee.ledger.kinds import ENDINGS, MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.payees import document_digest
 from harambee.ledger.records import AccountKind
-from harambee.money.tariff import shipped_tariff
+from harambee.money.tariff import FeeMode, shipped_tariff
 from harambee.protocol.genesis import Genesis, GenesisDocument, MemberDocument
 
 TODAY = 20_781
@@ -74,6 +79,10 @@ class Truth:
     """What new keys signed, as it came beside orders."""
     governed: dict[Any, Any] = field(default_factory=dict)
     waiting: list[Any] = field(default_factory=list)
+    holds: dict[Any, Any] = field(default_factory=dict)
+    ends: dict[Any, Any] = field(default_factory=dict)
+    """(payer, sequence) of a hold -> what ended it, and the hold as it is told since."""
+    reversals: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         for number, kind in (
@@ -89,6 +98,66 @@ class Truth:
     def tariffs(self):
         return [*((0, tariff) for tariff in self.genesis.tariffs), *self.later_tariffs]
 
+    def judge_ending(self, order, body):
+        """Of a release or a void: the hold ends once, in the one of its slots that is open."""
+        key = slot_named(body)
+        if self.ends.get(key, (None,))[0] == order:
+            return Outcome.ACCEPTED
+        hold = self.holds.get(key)
+        if hold is None or key in self.ends:
+            return Outcome.HOLD_UNKNOWN
+        if body.sequence != hold.slot:
+            return Outcome.SUBJECT_SEQUENCE_WRONG
+        if body.payer not in (hold.payer, hold.payee):
+            return Outcome.HOLD_NOT_YOURS
+        gives_in = (body.payer == hold.payee) == (body.kind is OrderKind.VOID)
+        if not gives_in and (body.payer == hold.payee) is not hold.is_authorisation:
+            return Outcome.HOLD_TOO_EARLY
+        released = body.kind is OrderKind.RELEASE
+        state = HoldState.RELEASED if released else HoldState.VOIDED
+        ended = replace(
+            hold, state=state, slot=0, released_cents=body.amount_cents, ended_by=body.payer
+        )
+        self.ends[key] = order, ended
+        self._wake()
+        return Outcome.ACCEPTED
+
+    def _note_hold(self, body):
+        """What a hold makes, and what a word about a payment does."""
+        key = body.payer, body.sequence
+        if body.kind is OrderKind.HOLD:
+            movement, days, terms = body.options
+            self.holds[key] = HoldView(
+                *key,
+                body.payee,
+                body.amount_cents,
+                body.fee_cents,
+                body.tariff,
+                body.day,
+                days,
+                OrderKind(movement),
+                FeeMode(terms & 3),
+                bool(terms & AUTHORISATION_BIT),
+            )
+            return
+        changes = {
+            OrderKind.REFUND: {"refunded_cents": body.amount_cents},
+            OrderKind.ASK_REVERSAL: {"asked_cents": body.amount_cents},
+            OrderKind.REFUSE_REVERSAL: {"refused": True},
+            OrderKind.DISPUTE: {"disputed": True},
+        }.get(body.kind)
+        if changes is not None:
+            about = slot_named(body)
+            state = self.reversals.get(
+                about, ReversalView(*about, 0, 0, refused=False, disputed=False)
+            )
+            self.reversals[about] = msgspec.structs.replace(state, **changes)
+
+    def _wake(self):
+        for asker in self.waiting:
+            if not asker.done():
+                asker.set_result(None)
+
     def judge(self, order):
         """The outcome of an order, applied at once if it is accepted."""
         body = OrderBody.from_bytes(order)
@@ -98,6 +167,8 @@ class Truth:
         signed = signed_prefix(TAG_ORDER, self.genesis.network) + order[:64]
         if not verify(payer.key, signed, order[64:]):
             return Outcome.SIGNATURE_INVALID
+        if body.kind in ENDINGS:
+            return self.judge_ending(order, body)
         if self.final.get((body.payer, body.sequence)) == order:
             return Outcome.ACCEPTED
         if body.sequence != payer.next_sequence:
@@ -105,10 +176,13 @@ class Truth:
             return Outcome.SEQUENCE_STALE if late else Outcome.SEQUENCE_AHEAD
         if abs(body.day - TODAY) > 1:
             return Outcome.DAY_WRONG
-        if body.amount_cents + body.fee_cents > payer.balance_cents:
+        asks = MOVEMENTS[body.kind].has_figure and body.kind is not OrderKind.HOLD
+        if not asks and body.amount_cents + body.fee_cents > payer.balance_cents:
             return Outcome.BALANCE_INSUFFICIENT
         self.final[body.payer, body.sequence] = order
-        cost = body.amount_cents + body.fee_cents
+        self._note_hold(body)
+        pays = MOVEMENTS[body.kind].moves_money
+        cost = body.amount_cents + body.fee_cents if pays else 0
         self.accounts[body.payer] = AccountView(
             payer.account,
             payer.key,
@@ -121,6 +195,7 @@ class Truth:
         for asker in self.waiting:
             if not asker.done():
                 asker.set_result(None)
+        self._wake()
         return Outcome.ACCEPTED
 
 
@@ -209,6 +284,40 @@ class FakeDoor:
         (found,) = (tariff for _, tariff in self.truth.tariffs if tariff.version == version)
         return found.to_bytes()
 
+    async def hold(self, payer, sequence):
+        ended = self.truth.ends.get((payer, sequence))
+        return self.truth.holds.get((payer, sequence)) if ended is None else ended[1]
+
+    async def holds(self, number, after):
+        mine = [
+            hold
+            for key, hold in self.truth.holds.items()
+            if key not in self.truth.ends and number in (hold.payer, hold.payee)
+        ]
+        return HoldPage(tuple(mine), None)
+
+    async def ending(self, hold, slot, name, wait_ms):
+        while hold not in self.truth.ends:
+            if slot < self.truth.holds[hold].slot:
+                return SlotView("skipped", None, None)
+            asker = asyncio.get_running_loop().create_future()
+            self.truth.waiting.append(asker)
+            await asker
+        found = order_id(self.truth.genesis.network, self.truth.ends[hold][0])
+        if found == name:
+            return SlotView("final", None, self.receipt(name))
+        return SlotView("other", found, None)
+
+    async def final_ending(self, hold, wait_ms):
+        if hold not in self.truth.ends:
+            return None
+        order = self.truth.ends[hold][0]
+        return FinalOrder(order[:64], self.receipt(order_id(self.truth.genesis.network, order)))
+
+    async def reversal(self, payer, sequence):
+        nothing = ReversalView(payer, sequence, 0, 0, refused=False, disputed=False)
+        return self.truth.reversals.get((payer, sequence), nothing)
+
     async def enrolment(self):
         return EnrolmentView(self.index << 20, 40, (self.index << 20) + 40, TODAY)
 
@@ -231,6 +340,15 @@ class DeadDoor(FakeDoor):
         await self._die()
 
     async def slot(self, payer, sequence, name, wait_ms):
+        await self._die()
+
+    async def hold(self, payer, sequence):
+        await self._die()
+
+    async def ending(self, hold, slot, name, wait_ms):
+        await self._die()
+
+    async def final_ending(self, hold, wait_ms):
         await self._die()
 
 
@@ -264,6 +382,17 @@ class LyingDoor(FakeDoor):
     async def slot(self, payer, sequence, name, wait_ms):
         stolen = Receipt((self.index + 1) % 4, self.receipt(name).signature)
         return SlotView("final", None, stolen)
+
+    async def hold(self, payer, sequence):
+        truth = await super().hold(payer, sequence)
+        return None if truth is None else replace(truth, payee=66, amount_cents=1)
+
+    async def ending(self, hold, slot, name, wait_ms):
+        return SlotView("other", bytes(32), None)
+
+    async def final_ending(self, hold, wait_ms):
+        told = await super().final_ending(hold, wait_ms)
+        return None if told is None else replace(told, receipt=Receipt(self.index, bytes(64)))
 
     async def final_order(self, payer, sequence, wait_ms):
         told = await super().final_order(payer, sequence, wait_ms)

@@ -265,7 +265,7 @@ def test_the_balance_after_a_payment_is_that_of_those_who_signed(scene):
         if door.index not in signed:
             door.account = slow
     after = 100_000 - 5_000 - payment.fee_cents
-    assert asyncio.run(stage.handset().balance_after(payment)) == after
+    assert asyncio.run(stage.handset().balance_after(payment)).cents == after
     stage.doors[min(signed)].account = slow
     assert asyncio.run(stage.handset().balance_after(payment)) is None
 

@@ -1,16 +1,20 @@
 """A text that somebody shows: true to the letter of its proof, or exposed."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.handset.proof_cases import PAYER, SHOP, network_of, order_of, proof_of
+from tests.handset.proof_cases import PAYER, SHOP, TODAY, network_of, order_of, proof_of
 
 from harambee.handset.proof_texts import Side, check_text
 from harambee.handset.proofs import ProofError, verify_proof
+from harambee.ledger.house_rules import AUTHORISATION_BIT
 from harambee.ledger.kinds import OrderKind
+from harambee.ledger.records import NAMED_HOLD
 from harambee.texts.confirmations import Facts, confirmation
 from harambee.texts.languages import Language
 from harambee.texts.parties import Party
@@ -41,6 +45,9 @@ def text_of(kind=TextKind.SENT, language=Language.ENGLISH, proven=SENT, **change
         "balance_cents": 1_234_56,
         "cost_cents": proven.fee_cents,
         "left_today_cents": 9_000_00,
+        "free_cents": 1_000_00,
+        "until_day": proven.day.toordinal() - date(1970, 1, 1).toordinal() + 1,
+        "paid_code": "UKO3JNZ512",
     } | changes
     return confirmation(kind, Facts(**facts), language)
 
@@ -49,6 +56,25 @@ def exposed(text, proven=SENT):
     with pytest.raises(ProofError) as caught:
         check_text(proven, text)
     return str(caught.value)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What ends a hold names it so."""
+
+    payer: int
+    sequence: int
+    amount_cents: int
+    fee_cents: int
+    movement: OrderKind
+
+    @property
+    def reference(self):
+        named = np.zeros((), NAMED_HOLD)
+        named["payer"], named["sequence"] = self.payer, self.sequence
+        named["amount"], named["fee"] = self.amount_cents, self.fee_cents
+        named["day"], named["movement"] = TODAY, self.movement
+        return named.tobytes()
 
 
 EVERY_TEXT = [
@@ -73,9 +99,15 @@ SHARES = (OrderKind.BULK_PAY_OUT, OrderKind.DEPOSIT_COMMISSION)
     ],
 )
 def test_every_text_that_is_sent_is_read_as_what_it_is(kind, side, text, language, facts):
-    proven = proven_of(kind=kind)
+    whole = kind in (OrderKind.FREEZE, OrderKind.UNFREEZE)
+    proven = proven_of(kind=kind, **({"amount_cents": 0} if whole else {}))
+    if kind is OrderKind.VOID:
+        # It tells what was held, which is in its reference; itself it moves nothing.
+        held = Held(proven.payer, 3, 250_00, 7_00, OrderKind.SEND).reference
+        proven = proven_of(kind=kind, amount_cents=0, fee_cents=0, reference=held)
+        facts = {"amount_cents": 250_00} | facts
     if facts.get("other", NAMED) is None:
-        facts = {"other": Party(SHOP if side is Side.PAYER else PAYER)}
+        facts = facts | {"other": Party(SHOP if side is Side.PAYER else PAYER)}
     shown = text_of(text, language, proven, **facts)
     if side is Side.PAYEE and kind in SHARES:
         assert "does not say how much this payee received" in exposed(shown, proven)
@@ -191,3 +223,25 @@ def test_a_day_of_the_wording_is_read_as_the_day():
     assert told.day == SENT.day
     assert told.day - timedelta(days=1) < SENT.day
     assert re.fullmatch("[0-9A-Z]{10}", told.code)
+
+
+@pytest.mark.parametrize("signer", [PAYER, SHOP])
+def test_a_release_is_told_as_the_payment_that_it_is_whoever_signed(signer):
+    held = Held(PAYER, 3, 400_00, 7_00, OrderKind.SEND)
+    proven = proven_of(
+        kind=OrderKind.RELEASE, payer=signer, sequence=0, reference=held.reference, fee_cents=7_00
+    )
+    assert (proven.payer, proven.sequence) == (PAYER, 3)
+    assert check_text(proven, text_of(proven=proven, other=Party(SHOP))) is Side.PAYER
+    received = text_of(TextKind.RECEIVED, proven=proven, other=Party(PAYER))
+    assert check_text(proven, received) is Side.PAYEE
+    assert "it says Ksh400.00" in exposed(text_of(proven=proven, amount_cents=400_00), proven)
+    assert "not worded as" in exposed(text_of(TextKind.HELD, proven=proven), proven)
+
+
+def test_an_authorisation_is_worded_as_one():
+    terms = bytes([OrderKind.SEND, 7, AUTHORISATION_BIT])
+    proven = proven_of(kind=OrderKind.HOLD, options=terms)
+    assert check_text(proven, text_of(TextKind.AUTHORISED, proven=proven)) is Side.PAYER
+    assert check_text(proven, text_of(TextKind.AUTHORISED_FOR, proven=proven)) is Side.PAYEE
+    assert "not worded as" in exposed(text_of(TextKind.HELD, proven=proven), proven)

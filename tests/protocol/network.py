@@ -20,6 +20,7 @@ from harambee.ledger.records import (
     BODY_BYTES,
     OPENING,
     ORDER,
+    ORDER_BYTES,
     POSITION_ENROLMENT,
     POSITION_REVENUE,
     AccountKind,
@@ -52,6 +53,7 @@ from harambee.protocol.messages import (
     PeerUp,
 )
 from harambee.protocol.replica import Pace, Replica, day_of
+from harambee.protocol.slot import Slot
 from harambee.protocol.wire import (
     NO_DIGEST,
     REFERENCE,
@@ -118,8 +120,15 @@ def make_order(
         order["reference"] = reference
     if kind == OrderKind.SEND:
         order["fee"] = TARIFF.fee_cents(FeeTable.SEND, amount)
+    return sign_again(order, key)
+
+
+def sign_again(order, key=None):
+    """The order with its payer's signature over what stands in it now."""
     prefix = signed_prefix(TAG_ORDER, NETWORK)
-    signature = sign(key or customer_key(payer), prefix + order.tobytes()[:BODY_BYTES])
+    signature = sign(
+        key or customer_key(int(order["payer"][0])), prefix + order.tobytes()[:BODY_BYTES]
+    )
     order["signature"] = np.frombuffer(signature, np.uint8)
     return order
 
@@ -235,8 +244,17 @@ class Network:
 
     def _replica(self, index):
         ledger = make_ledger(self.n, self.people, self.opening)
+        ledger.original_at = lambda position, at: self.order_at(index, position, at)
         pace = Pace(20 * MS, 200 * MS)
         return Replica(NETWORK, self.committee, index, SUPER_AGENT_KEYS[index], ledger, pace)
+
+    def order_at(self, index, position, at):
+        """An order on a node's disk, as far as it is durable there."""
+        disk = self.nodes[index].disk
+        return None if position >= len(disk) else self.orders_in(disk[position])[at]
+
+    def orders_in(self, data):
+        return read_block(data, NETWORK, self.n).orders
 
     def _later(self, delay, to, message):
         life = self.nodes[to].life
@@ -383,7 +401,7 @@ class Network:
         for node in self.nodes:
             assert node.replica.ledger.total_cents() == 0
             for body in node.settled:
-                slot = body[:4] + body[20:24]
+                slot = Slot.of(np.frombuffer(body.ljust(ORDER_BYTES, b"\0"), ORDER)[0])
                 assert told.setdefault(slot, body) == body, "two orders are final in one slot"
 
     def assert_same(self):

@@ -36,11 +36,24 @@ def balance(who: str, folder: Path, as_json: bool) -> None:
         known, parties = read_parties(folder)
         found = with_handset(known, parties.wallet(who), None, lambda handset: handset.balance())
     if as_json:
-        document = {"account": found.account, "balance_cents": found.cents, "agreed": found.agreed}
+        document = {
+            "account": found.account,
+            "balance_cents": found.cents,
+            "held_cents": found.held_cents,
+            "frozen_cents": found.frozen_cents,
+            "available_cents": found.available_cents,
+            "agreed": found.agreed,
+        }
         print_json(document)
         return
     doubt = "" if found.agreed else " (the super-agents differ just now)"
     click.echo(f"Account {found.account} holds {format_cents(found.cents)}{doubt}.")
+    bound = {"held": found.held_cents, "frozen": found.frozen_cents}
+    parts = [f"{format_cents(cents)} is {word}" for word, cents in bound.items() if cents]
+    if parts:
+        click.echo(
+            f"Of it {' and '.join(parts)}; {format_cents(found.available_cents)} is available."
+        )
 
 
 @click.command()
@@ -120,13 +133,19 @@ def _document(line: "Line") -> dict[str, Any]:
     }
 
 
+def payer_of(order: dict[str, Any]) -> Any:
+    """Return whose money an order of a statement is about: what ends a hold, either side may sign."""
+    hold = order.get("hold")
+    return hold.get("payer") if isinstance(hold, dict) else order.get("payer")
+
+
 def _line(line: "Line", account: int) -> str:
     from harambee.money.amounts import format_cents
 
     when = datetime.fromtimestamp(line.time_ms // 1000, EAST_AFRICA).strftime("%Y-%m-%d %H:%M:%S")
     order = line.order
-    paid = order.get("payer") == account
-    other = f"to {order.get('payee')}" if paid else f"from {order.get('payer')}"
+    payer = payer_of(order)
+    other = f"to {order.get('payee')}" if payer == account else f"from {payer}"
     sign = "+" if line.change_cents > 0 else ""
     what = str(order.get("kind", "")).replace("_", " ")
     return (

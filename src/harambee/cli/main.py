@@ -16,6 +16,12 @@ import harambee
 COMMANDS: Final = {
     "up": ("up", "Start a network of super-agents on this machine."),
     "pay": ("pay", "Pay somebody; final within a second or so."),
+    "hold": ("holds", "Set money aside for somebody, to be released or voided."),
+    "release": ("holds", "Let held money, or a part of it, be paid."),
+    "void": ("holds", "Give held money back."),
+    "holds": ("holds", "Show what is held of an account, and for it."),
+    "refund": ("reversals", "Give a payment back to who made it."),
+    "reversal": ("reversals", "Ask for a payment back, refuse, or dispute."),
     "pay-out": ("pay_out", "Pay everybody in a file."),
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from harambee.handset.doors import NameView
-    from harambee.handset.handset import Handset, Payment
+    from harambee.handset.handset import Balance, Handset, Payment
     from harambee.handset.network_file import KnownNetwork
     from harambee.handset.wallet import Wallet
 
@@ -52,6 +52,11 @@ KINDS = (
 @click.option("--account", metavar="TEXT", help="Of a bill: the account at the biller.")
 @click.option("--for", "airtime_for", metavar="NUMBER", help="Of airtime: whose telephone.")
 @click.option("--via", metavar="NAME", help="The super-agent to try first; any will do.")
+@click.option(
+    "--window",
+    metavar="TIME",
+    help="Hold it first, and send it after so long: 90s, 10m, 1h. Ctrl-C leaves it held.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask on a terminal whether this is the payee.")
 @network_option
 @json_option
@@ -63,6 +68,7 @@ def pay(
     account: str | None,
     airtime_for: str | None,
     via: str | None,
+    window: str | None,
     yes: bool,
     folder: Path,
     as_json: bool,
@@ -86,6 +92,7 @@ def pay(
       harambee pay float:amani agent-1 20,000              float, from the super-agent
       harambee pay agent-1 agent-2 5,000                   float, to a neighbour
       harambee pay agent-2 head-office-1 --kind join-head-office
+      harambee pay customer-1 0700000002 100 --window 10m  ten minutes to think again
 
     On a terminal the payee's masked name is shown first, and nothing is sent without a Yes.
 
@@ -94,10 +101,14 @@ def pay(
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
     from harambee.cli.payment_text import payee_shown, payment_text, reference_shown
+    from harambee.cli.window import WINDOWED, Windowed, window_seconds
     from harambee.ledger.kinds import MOVEMENTS, OrderKind
     from harambee.money.amounts import AmountError, parse_cents
 
     movement = None if kind is None else OrderKind[kind.replace("-", "_").upper()]
+    window_s = None if window is None else window_seconds(window)
+    if window_s is not None and (airtime_for is not None or kind not in (None, *WINDOWED)):
+        raise click.UsageError(f"--window is for {', '.join(WINDOWED)}.")
     if amount is None and (movement is None or MOVEMENTS[movement].moves_money):
         raise click.UsageError("Missing argument 'AMOUNT': say how much.")
     with one_sentence(AmountError, as_json=as_json):
@@ -113,6 +124,11 @@ def pay(
             name = _name_of(known, wallet, via, target, aloud=asks)
             if asks and name is not None and not click.confirm(_question(cents, name, kind)):
                 raise FailureError("Nothing was sent.")
+        if window_s is not None:
+            name_said = None if name is None else name.name
+            paid = Windowed(known, parties, payer, payee, name_said, via, as_json=as_json)
+            paid.pay(target, cents, account, window_s)
+            return
         payment, balance = with_handset(
             known,
             wallet,
@@ -126,11 +142,14 @@ def pay(
     known_as = names.get(payment.payee) if name is None else name.name
     other = payee_shown(payment.payee, payee, known_as)
     reference = reference_shown(account, airtime_for)
-    text = payment_text(payment, other, balance_cents=balance, reference=reference)
+    left = None if balance is None else balance.cents
+    text = payment_text(payment, other, balance_cents=left, reference=reference)
     _tell(payment, known, text, as_json=as_json, wanted=("final",), name=name)
 
 
-async def _paid(handset: "Handset", paying: "Awaitable[Payment]") -> "tuple[Payment, int | None]":
+async def _paid(
+    handset: "Handset", paying: "Awaitable[Payment]"
+) -> "tuple[Payment, Balance | None]":
     """Pay, and ask for the balance that the text tells."""
     payment = await paying
     return payment, await handset.balance_after(payment) if payment.receipts else None
@@ -240,19 +259,22 @@ def _line(payment: "Payment", known: "KnownNetwork") -> str:
 
     if payment.status != "final":
         return payment.sentence
-    names = [known.doors[receipt.super_agent].name for receipt in payment.receipts]
     earlier = "This was your earlier payment; run the command again to pay once more.\n"
-    signers = " and ".join(names)
     if payment.kind is OrderKind.JOIN_HEAD_OFFICE:
         return (
             f"{payment.receipt_code} Confirmed. Account {payment.payer} now belongs to the head "
             f"office {payment.payee}.\n"
-            f"Final after {payment.latency_ms} ms, on the signed receipts of {signers}."
+            f"Final after {payment.latency_ms} ms, on the signed receipts of {signers(payment, known)}."
         )
     return (
         f"{earlier if payment.resumed else ''}"
-        f"Final after {payment.latency_ms} ms, on the signed receipts of {signers}."
+        f"Final after {payment.latency_ms} ms, on the signed receipts of {signers(payment, known)}."
     )
+
+
+def signers(payment: "Payment", known: "KnownNetwork") -> str:
+    """Return the names of those on whose receipts a payment is believed."""
+    return " and ".join(known.doors[receipt.super_agent].name for receipt in payment.receipts)
 
 
 def payment_document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 import time
 
+import numpy as np
+
 from harambee.handset.handset import Payment, PaymentStatus
 from harambee.handset.telephone import looks_like_telephone, telephone
+from harambee.ledger.kinds import OrderKind
+from harambee.ledger.records import ORDER
+from harambee.ledger.rules import Order
 from harambee.texts.confirmations import Facts, confirmation
 from harambee.texts.languages import Language
 from harambee.texts.parties import Party
-from harambee.texts.wording import TOLD, TextKind
+from harambee.texts.wording import TextKind, told_of
 
 
 def payee_shown(account: int, typed: str, name: str | None = None) -> Party:
@@ -28,13 +33,16 @@ def payment_text(
     other: Party,
     *,
     balance_cents: int | None = None,
+    free_cents: int | None = None,
     reference: str | None = None,
+    paid_code: str = "",
     language: Language = Language.ENGLISH,
 ) -> str | None:
     """Return the text of a payment that is decided; None while it is open, or for what is not told."""
     kind = _kind(payment)
     if kind is None:
         return None
+    order = _order_of(payment)
     facts = Facts(
         code=payment.receipt_code,
         time_ms=time.time_ns() // 1_000_000,
@@ -44,14 +52,21 @@ def payment_text(
         cost_cents=payment.fee_cents,
         reference=reference,
         outcome=payment.outcome,
+        free_cents=free_cents,
+        until_day=order.day + order.options[1] if payment.kind is OrderKind.HOLD else 0,
+        paid_code=paid_code,
     )
     return confirmation(kind, facts, language)
+
+
+def _order_of(payment: Payment) -> Order:
+    return Order.of(np.frombuffer(payment.order, ORDER)[0])
 
 
 def _kind(payment: Payment) -> TextKind | None:
     match payment.status:
         case PaymentStatus.FINAL:
-            return TOLD.get(payment.kind, (None, None))[0]
+            return told_of(_order_of(payment))[0]
         case PaymentStatus.CANCELLED:
             return TextKind.CANCELLED
         case PaymentStatus.REFUSED:

@@ -54,7 +54,8 @@ def receipt(
     """Show the proof that a payment of WHO's is final.
 
     WHO paid, or was paid: a name, an account number, a telephone number or a short code. The
-    payment is named by the code in its text, or by its sequence among those that WHO paid. So many
+    payment is named by the code in its text, or by its sequence among those that WHO paid; a hold that
+    was released or voided is shown by what ended it. So many
     super-agents sign that one of them is honest; `harambee verify` checks it without any network.
 
     At a terminal the QR code is shown too, if it fits.
@@ -110,16 +111,20 @@ async def _collected(
 ) -> "Proof":
     """Return the proof of what was named; HandsetError if nothing of that name is final."""
     from harambee.handset.handset import HandsetError
-    from harambee.handset.proof_collection import collect_proof, collect_proof_of_code
+    from harambee.handset.proof_collection import (
+        collect_proof,
+        collect_proof_of_code,
+        with_ending,
+    )
 
     if not (which.isascii() and which.isdigit()):
-        return await collect_proof_of_code(genesis, doors, which)
+        return await with_ending(genesis, doors, await collect_proof_of_code(genesis, doors, which))
     if len(which) > len(str(SEQUENCE_LAST)) or int(which) > SEQUENCE_LAST:
         raise HandsetError(f"A sequence is a number from 0 to {SEQUENCE_LAST}.")
     proof = await collect_proof(genesis, doors, number, int(which))
     if proof is None:
         raise HandsetError(f"No payment of account {number} with sequence {which} is final.")
-    return proof
+    return await with_ending(genesis, doors, proof)
 
 
 def proof_document(proven: "Proven") -> dict[str, Any]:

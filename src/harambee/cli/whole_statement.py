@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from harambee.cli.accounts import payer_of
 from harambee.cli.handset_use import handset_errors, read_parties, with_handset
 from harambee.cli.terminal import FailureError, one_sentence, print_json
 from harambee.ledger.days import EAST_AFRICA
@@ -81,7 +82,7 @@ def _entry(account: int, line: "Line") -> Entry:
         return Entry(
             receipt_code=str(order["receipt_code"]),
             kind=str(order["kind"]),
-            side=side_of(account, int(order["payer"]), int(order["payee"])),
+            side=side_of(account, int(payer_of(order)), int(order["payee"])),
             other=line.other,
             time_ms=line.time_ms,
             change_cents=line.change_cents,

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harambee.handset.holds import HoldState, HoldView
 from harambee.handset.network_file import DoorAddress
 from harambee.handset.orders import (
     NO_OPTIONS,
@@ -38,6 +39,7 @@ ANSWER_S: Final = 5
 """How much longer than asked to wait an answer may take."""
 NAME_WAIT_MS: Final = 8_000
 """A door asks others for a name, and some of them may be dead."""
+HOLDS_ON_A_PAGE: Final = 500
 SHOWN_MAX: Final = 256
 """Characters of a name that fit a screen."""
 
@@ -74,6 +76,15 @@ class AccountView:
     """Who bears the charge of a bill that it is paid."""
     head_office: int = 0
     """An agent's head office; 0 where there is none."""
+    held_cents: int = 0
+    """Of the balance: what is held for somebody."""
+    frozen_cents: int = 0
+    """Of the balance: what super-agents have frozen."""
+
+    @property
+    def available_cents(self) -> int:
+        """What can be paid of the balance."""
+        return self.balance_cents - self.held_cents - self.frozen_cents
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -126,6 +137,24 @@ class SlotView:
     state: str
     other_id: bytes | None
     receipt: Receipt | None
+
+
+class ReversalView(msgspec.Struct, frozen=True):
+    """What became of the wish to have a payment back; amounts in cents."""
+
+    payer: int
+    sequence: int
+    asked_cents: int
+    refunded_cents: int
+    refused: bool
+    disputed: bool
+
+
+class HoldPage(msgspec.Struct, frozen=True):
+    """A page of an account's open holds, as one door tells them."""
+
+    holds: tuple[HoldView, ...]
+    next_after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +305,23 @@ class Door(Protocol):
     async def final_order(self, payer: int, sequence: int, wait_ms: int) -> FinalOrder | None:
         """Return what is final in a slot, or None if nothing is."""
 
+    async def hold(self, payer: int, sequence: int) -> HoldView | None:
+        """Return a hold and how it stands with it, or None where it knows none."""
+
+    async def holds(self, number: int, after: int | None) -> HoldPage:
+        """Return a page of an account's open holds, as payer and as payee."""
+
+    async def ending(
+        self, hold: tuple[int, int], slot: int, order_id: bytes, wait_ms: int
+    ) -> SlotView:
+        """Ask whether that order has ended a hold; `slot` is which of the hold's own slots it is in."""
+
+    async def final_ending(self, hold: tuple[int, int], wait_ms: int) -> FinalOrder | None:
+        """Return what has ended a hold, or None if nothing has."""
+
+    async def reversal(self, payer: int, sequence: int) -> ReversalView | None:
+        """Return what became of the wish to have a payment back, or None where it knows none."""
+
     async def name_of(self, question: bytes) -> NameView:
         """Return a payee's masked name, to the account that signed the question."""
 
@@ -325,6 +371,51 @@ class _Account(msgspec.Struct):
     balance_cents: int
     fee_mode: str = "payer"
     head_office: int | None = None
+    held_cents: int = 0
+    frozen_cents: int = 0
+
+
+class _Hold(msgspec.Struct):
+    payer: int
+    sequence: int
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    tariff: int
+    day: int
+    days: int
+    movement: str
+    fee_mode: str
+    authorisation: bool
+    state: str = "held"
+    slot: int | None = None
+    released_cents: int = 0
+    ended_by: int | None = None
+
+    def view(self) -> HoldView:
+        """Return it; KeyError or ValueError for what no hold says."""
+        return HoldView(
+            payer=self.payer,
+            sequence=self.sequence,
+            payee=self.payee,
+            amount_cents=self.amount_cents,
+            fee_cents=self.fee_cents,
+            tariff=self.tariff,
+            day=self.day,
+            days=self.days,
+            movement=OrderKind[self.movement.upper()],
+            fee_mode=FeeMode[self.fee_mode.upper()],
+            is_authorisation=self.authorisation,
+            state=HoldState(self.state),
+            slot=self.slot or 0,
+            released_cents=self.released_cents,
+            ended_by=self.ended_by,
+        )
+
+
+class _Holds(msgspec.Struct):
+    holds: list[_Hold]
+    next_after: int | None = None
 
 
 class _Number(msgspec.Struct):
@@ -505,6 +596,8 @@ class HttpDoor:
             found.balance_cents,
             mode,
             found.head_office or 0,
+            found.held_cents,
+            found.frozen_cents,
         )
 
     async def directory(self, msisdn: str) -> int | None:
@@ -600,6 +693,16 @@ class HttpDoor:
     async def slot(self, payer: int, sequence: int, order_id: bytes, wait_ms: int) -> SlotView:
         """Ask whether that order is final in the slot."""
         path = f"/v1/orders/{payer}/{sequence}?id={order_id.hex()}&wait_ms={wait_ms}"
+        return await self._slot(path, wait_ms)
+
+    async def ending(
+        self, hold: tuple[int, int], slot: int, order_id: bytes, wait_ms: int
+    ) -> SlotView:
+        """Ask whether that order has ended a hold; `slot` is which of the hold's own slots it is in."""
+        asked = f"id={order_id.hex()}&slot={slot}&wait_ms={wait_ms}"
+        return await self._slot(f"/v1/holds/{hold[0]}/{hold[1]}/ending?{asked}", wait_ms)
+
+    async def _slot(self, path: str, wait_ms: int) -> SlotView:
         found = await self._ask("GET", path, _Slot, wait_ms=wait_ms)
         try:
             other = (
@@ -612,6 +715,14 @@ class HttpDoor:
     async def final_order(self, payer: int, sequence: int, wait_ms: int) -> FinalOrder | None:
         """Return what is final in a slot, or None if nothing is."""
         path = f"/v1/orders/{payer}/{sequence}?wait_ms={wait_ms}"
+        return await self._final_order(path, wait_ms)
+
+    async def final_ending(self, hold: tuple[int, int], wait_ms: int) -> FinalOrder | None:
+        """Return what has ended a hold, or None if nothing has."""
+        path = f"/v1/holds/{hold[0]}/{hold[1]}/ending?wait_ms={wait_ms}"
+        return await self._final_order(path, wait_ms)
+
+    async def _final_order(self, path: str, wait_ms: int) -> FinalOrder | None:
         found = await self._ask("GET", path, _FinalSlot, wait_ms=wait_ms)
         receipt = self._receipt(found.receipt)
         if found.state != "final":
@@ -623,6 +734,37 @@ class HttpDoor:
             return FinalOrder(found.order.body(), receipt)
         except (KeyError, ValueError) as error:
             raise self._nonsense() from error
+
+    async def hold(self, payer: int, sequence: int) -> HoldView | None:
+        """Return a hold and how it stands with it, or None where it knows none."""
+        try:
+            found = await self._ask("GET", f"/v1/holds/{payer}/{sequence}", _Hold)
+            return found.view()
+        except DoorProblemError as problem:
+            if problem.code == "HOLD_UNKNOWN":
+                return None
+            raise
+        except (KeyError, ValueError) as error:
+            raise self._nonsense() from error
+
+    async def holds(self, number: int, after: int | None) -> HoldPage:
+        """Return a page of an account's open holds, as payer and as payee."""
+        behind = "" if after is None else f"&after={after}"
+        path = f"/v1/accounts/{number}/holds?limit={HOLDS_ON_A_PAGE}{behind}"
+        found = await self._ask("GET", path, _Holds)
+        try:
+            return HoldPage(tuple(row.view() for row in found.holds), found.next_after)
+        except (KeyError, ValueError) as error:
+            raise self._nonsense() from error
+
+    async def reversal(self, payer: int, sequence: int) -> ReversalView | None:
+        """Return what became of the wish to have a payment back, or None where it knows none."""
+        try:
+            return await self._ask("GET", f"/v1/reversals/{payer}/{sequence}", ReversalView)
+        except DoorProblemError as problem:
+            if problem.code == "PAYMENT_UNKNOWN":
+                return None
+            raise
 
     async def name_of(self, question: bytes) -> NameView:
         """Return a payee's masked name, to the account that signed the question."""

@@ -39,6 +39,7 @@ from harambee.handset.doors import (
     Shop,
     Statement,
 )
+from harambee.handset.holds import slot_named
 from harambee.handset.numbers import canonical_number
 from harambee.handset.orders import (
     NO_OPTIONS,
@@ -59,13 +60,13 @@ from harambee.handset.orders import (
     sign_possession,
     today,
 )
-from harambee.handset.receipt_code import receipt_code
+from harambee.handset.receipt_code import code_of
 from harambee.handset.receipts import Receipt
 from harambee.handset.settlement import Decision, Settlement, SlotOfOrders
 from harambee.handset.tariffs import tariff_of_day
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.handset.wallet import Wallet, WalletState
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import ENDINGS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
@@ -155,6 +156,15 @@ class Balance:
     cents: int
     agreed: bool
     """Whether w super-agents say so; a very busy account may differ from door to door."""
+    held_cents: int = 0
+    """Of it: what is held for somebody."""
+    frozen_cents: int = 0
+    """Of it: what super-agents have frozen."""
+
+    @property
+    def available_cents(self) -> int:
+        """What of it can be paid."""
+        return self.cents - self.held_cents - self.frozen_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,20 +210,71 @@ class Handset:
             kind, reference = await self._reference(payee, kind, account, airtime_for)
             earlier = await self._finish_earlier()
             if earlier is not None:
+                same = (earlier.payee, earlier.amount_cents) == (payee, amount_cents)
+                if same and earlier.kind is OrderKind.HOLD and not earlier.is_open:
+                    raise HandsetError(
+                        "This amount is held for this payee already, by an earlier command: "
+                        "release it or void it."
+                    )
                 if (
-                    (earlier.payee, earlier.amount_cents) == (payee, amount_cents)
+                    same
                     and kind in (None, earlier.kind)
                     and OrderBody.from_bytes(earlier.order).reference == reference
                 ):
                     return replace(earlier, resumed=True)
-                if earlier.kind is OrderKind.CHANGE_KEY:
-                    raise HandsetError("The key was being changed; run the same command again.")
-                if earlier.is_open:
-                    raise HandsetError(
-                        "An earlier payment of this account is still on its way; no second one can "
-                        "be signed before it is decided."
-                    )
+                self._demand_decided(earlier)
             return await self._pay(payee, amount_cents, kind, reference)
+
+    async def sign_next(self, make: Callable[[AccountView, int], Awaitable[OrderBody]]) -> Payment:
+        """Sign, keep and send the order that `make` returns for the own account and its next slot.
+
+        An order that an earlier run left open is brought to its end first; if it says the same, it is
+        the answer, and nothing more is signed. `make` may raise HandsetError.
+        """
+        with self.wallet.locked():
+            earlier = await self._finish_earlier()
+            own = await self._own_account()
+            body = await make(own, max(own.next_sequence, self.wallet.state().next_sequence))
+            if earlier is not None:
+                if _say_the_same(OrderBody.from_bytes(earlier.order), body):
+                    return replace(earlier, resumed=True)
+                self._demand_decided(earlier)
+            return await self._sign_and_finish(body)
+
+    async def sign_ending(self, body: OrderBody) -> Payment:
+        """Sign, keep and send an order that ends a hold, in a slot of the hold's.
+
+        REPLACED means that the hold has ended otherwise, CANCELLED that recovery closed this slot of
+        it without an order: the next one is to be signed.
+        """
+        assert body.kind in ENDINGS
+        with self.wallet.locked():
+            earlier = await self._finish_earlier()
+            if earlier is not None:
+                if _say_the_same(OrderBody.from_bytes(earlier.order), body):
+                    return replace(earlier, resumed=True)
+                self._demand_decided(earlier)
+            return await self._sign_and_finish(body, self.wallet.state().next_sequence)
+
+    def _demand_decided(self, earlier: Payment) -> None:
+        if earlier.kind is OrderKind.CHANGE_KEY:
+            raise HandsetError("The key was being changed; run the same command again.")
+        if earlier.is_open:
+            raise HandsetError(
+                "An earlier payment of this account is still on its way; no second one can "
+                "be signed before it is decided."
+            )
+
+    async def _sign_and_finish(self, body: OrderBody, sequence: int | None = None) -> Payment:
+        """Keep a signed order before it leaves; `sequence` is the own next one where it is in no own slot."""
+        try:
+            order = sign_order(self.wallet.keypair, self.genesis.network, body)
+        except OrderError as error:
+            raise HandsetError(str(error)) from error
+        following = body.sequence if sequence is None else sequence
+        state = WalletState(following, (order.hex(),))
+        self.wallet.write_state(state)
+        return await self._finish(state)
 
     async def pay_table(
         self, name: str, payments: Sequence[tuple[int, int]], fee_cents: int
@@ -328,6 +389,8 @@ class Handset:
             state = self.wallet.state()
             if not state.orders:
                 raise HandsetError("There is no open payment to cancel.")
+            if OrderBody.from_bytes(state.pending[0]).kind in ENDINGS:
+                raise HandsetError("What ends a hold cannot be cancelled; the hold ends once.")
             return await self._cancel(state)
 
     async def balance(self) -> Balance:
@@ -340,13 +403,13 @@ class Handset:
             if not views:
                 raise HandsetError(str(error)) from error
             most = max(views, key=lambda row: row[0])[1]
-            return Balance(number, most.balance_cents, agreed=False)
+            return _balance_of(most, agreed=False)
         if view is None:
             raise HandsetError("The network has no account of this number.")
-        return Balance(number, view.balance_cents, agreed=True)
+        return _balance_of(view, agreed=True)
 
-    async def balance_after(self, payment: Payment) -> int | None:
-        """Return what the own account holds after a final payment, in cents; None if that is not sure.
+    async def balance_after(self, payment: Payment) -> Balance | None:
+        """Return what the own account holds after a final payment; None if that is not sure.
 
         Only those are asked who signed receipts: the others may not have applied it yet.
         """
@@ -357,7 +420,7 @@ class Handset:
             view = await believed(self.genesis, doors, lambda door: door.account(number))
         except (HandsetError, DisagreementError):
             return None
-        return None if view is None else view.balance_cents
+        return None if view is None else _balance_of(view, agreed=True)
 
     async def account(self, number: int) -> AccountView:
         """Return an account without its balance, as w super-agents say; HandsetError if there is none."""
@@ -365,24 +428,24 @@ class Handset:
 
     async def account_now(self, number: int) -> AccountView:
         """Return an account with its balance, as the first door that answers tells it."""
-        view = await self._told(lambda door: door.account(number))
+        view = await self.told(lambda door: door.account(number))
         if view is None:
             raise HandsetError("The network has no account of this number.")
         return view
 
     async def shops(self, head_office: int) -> list[Shop]:
         """Return the agents under a head office, as the first door that answers tells it."""
-        return await self._told(lambda door: door.shops(head_office))
+        return await self.told(lambda door: door.shops(head_office))
 
     async def outlook(self, number: int) -> Outlook:
         """Return how long an agent's float lasts, as the first door that answers forecasts it."""
-        return await self._told(lambda door: door.outlook(number))
+        return await self.told(lambda door: door.outlook(number))
 
     async def statement(self, limit: int = 20, before: int | None = None) -> Statement:
         """Return a page of the own statement, as the first door that answers tells it."""
-        return await self._told(lambda door: door.statement(self.wallet.account, limit, before))
+        return await self.told(lambda door: door.statement(self.wallet.account, limit, before))
 
-    async def _told(self, ask: Callable[[Door], Awaitable[A]]) -> A:
+    async def told(self, ask: Callable[[Door], Awaitable[A]]) -> A:
         """Return what the first door that answers says; HandsetError if none does."""
         said = "No super-agent can be reached."
         for door in self.doors:
@@ -398,7 +461,7 @@ class Handset:
 
         All pages are one door's, whose entries are its own; if it fails, the next one begins anew.
         """
-        return await self._told(lambda door: _read_pages(door, self.wallet.account, since_ms))
+        return await self.told(lambda door: _read_pages(door, self.wallet.account, since_ms))
 
     async def _reference(
         self, payee: int, kind: OrderKind | None, account: str | None, airtime_for: str | None
@@ -470,10 +533,7 @@ class Handset:
             options=options_for(movement, other.fee_mode, other.head_office),
             reference=reference,
         )
-        order = sign_order(self.wallet.keypair, self.genesis.network, body)
-        state = WalletState(body.sequence, (order.hex(),))
-        self.wallet.write_state(state)
-        return await self._finish(state)
+        return await self._sign_and_finish(body)
 
     async def _finish_earlier(self) -> Payment | None:
         state = self.wallet.state()
@@ -487,8 +547,22 @@ class Handset:
         decision = await self._settle(state)
         if decision.refused_by is not None:
             state = replace_state(state, refused_by=decision.refused_by)
+            if OrderBody.from_bytes(state.pending[0]).kind in ENDINGS:
+                return self._give_up(state, decision, began_ns)
             return await self._cancel(state)
         return self._conclude(state, decision, began_ns)
+
+    def _give_up(self, state: WalletState, decision: Decision, began_ns: int) -> Payment:
+        """Let an order go that ends a hold and that q refuse: no cancel is there for a hold's slot.
+
+        Whatever becomes of it, the hold ends once, and the payer's own slots are not touched.
+        """
+        payment = self._conclude(state, decision, began_ns)
+        self.wallet.write_state(WalletState(next_sequence=state.next_sequence))
+        assert decision.refused_by is not None
+        return replace(
+            payment, status=PaymentStatus.REFUSED, sentence=SENTENCES[decision.refused_by]
+        )
 
     async def _cancel(self, state: WalletState) -> Payment:
         """Sign a cancel for the slot, keep it, send it, and see which of its orders is final."""
@@ -507,7 +581,8 @@ class Handset:
         body = OrderBody.from_bytes(state.pending[0])
         network = self.genesis.network
         orders = {order_id(network, order): order for order in state.pending}
-        slot = SlotOfOrders(body.payer, body.sequence, orders, state.payees, state.proof)
+        hold = slot_named(body) if body.kind in ENDINGS else None
+        slot = SlotOfOrders(body.payer, body.sequence, orders, state.payees, state.proof, hold)
         return await Settlement(self.genesis, self.doors, slot).decide(self.patience_s)
 
     def _conclude(self, state: WalletState, decision: Decision, began_ns: int) -> Payment:
@@ -522,7 +597,8 @@ class Handset:
         if decision.final_id == name and body.kind is OrderKind.CHANGE_KEY:
             self.wallet.take_new_key(body.reference)
         if decision.final_id is not None or decision.foreign or decision.skipped:
-            self.wallet.write_state(WalletState(next_sequence=body.sequence + 1))
+            own = body.kind not in ENDINGS
+            self.wallet.write_state(WalletState(body.sequence + 1 if own else state.next_sequence))
         return Payment(
             status=status,
             sentence=_sentence(status, reason, decision),
@@ -534,7 +610,7 @@ class Handset:
             kind=body.kind,
             order=order,
             order_id=name,
-            receipt_code=receipt_code(body.payer, body.sequence, body.day, self.genesis.regions),
+            receipt_code=code_of(order, self.genesis.regions),
             outcome=Outcome.ACCEPTED if status is PaymentStatus.FINAL else reason,
             receipts=decision.receipts if decision.final_id == name else (),
             via=decision.via,
@@ -682,7 +758,16 @@ async def lasting_account(genesis: Genesis, doors: Sequence[Door], number: int) 
 async def _lasting(door: Door, number: int) -> AccountView | None:
     """Return an account without its balance, which changes while doors are asked."""
     view = await door.account(number)
-    return None if view is None else replace(view, balance_cents=0)
+    return None if view is None else replace(view, balance_cents=0, held_cents=0, frozen_cents=0)
+
+
+def _balance_of(view: AccountView, *, agreed: bool) -> Balance:
+    return Balance(view.account, view.balance_cents, agreed, view.held_cents, view.frozen_cents)
+
+
+def _say_the_same(one: OrderBody, other: OrderBody) -> bool:
+    """Say whether two orders want the same, whichever slot they are in and whenever they were signed."""
+    return replace(one, sequence=0, day=0) == replace(other, sequence=0, day=0)
 
 
 def replace_state(

@@ -4,16 +4,18 @@ Each door says which order is final in a slot and signs for it, so a lying one i
 not count. Nobody has to have made the payment: who paid, who was paid and an auditor ask alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from harambee.handset.agreement import DisagreementError
-from harambee.handset.doors import Door, DoorError
+from harambee.handset.doors import Door, DoorError, FinalOrder
 from harambee.handset.handset import HandsetError, believed
+from harambee.handset.holds import slot_named
 from harambee.handset.orders import OrderBody, order_id
 from harambee.handset.proofs import Proof, make_proof
 from harambee.handset.receipt_code import read_receipt_code, receipt_code, sequences
 from harambee.handset.receipts import Receipt
+from harambee.ledger.kinds import ENDINGS, OrderKind
 from harambee.protocol.genesis import Genesis
 
 WAIT_MS: Final = 1_000
@@ -29,14 +31,29 @@ async def collect_proof(
 
     HandsetError, with one sentence, if fewer than w answer, or no w of them alike.
     """
+    return await _collected(
+        genesis,
+        doors,
+        lambda door: door.final_order(payer, sequence, wait_ms),
+        lambda body: (body.payer, body.sequence) == (payer, sequence) and body.kind not in ENDINGS,
+    )
+
+
+async def _collected(
+    genesis: Genesis,
+    doors: Sequence[Door],
+    ask_for: Callable[[Door], Awaitable[FinalOrder | None]],
+    is_asked: Callable[[OrderBody], bool],
+) -> Proof | None:
+    """Return the proof of what w super-agents tell and sign for alike; None if they say there is nothing."""
     receipts: dict[bytes, dict[int, Receipt]] = {}
 
     async def ask(door: Door) -> bytes | None:
-        found = await door.final_order(payer, sequence, wait_ms)
+        found = await ask_for(door)
         if found is None:
             return None
-        body, receipt = OrderBody.from_bytes(found.body), found.receipt
-        if (body.payer, body.sequence) != (payer, sequence) or receipt.super_agent != door.index:
+        receipt = found.receipt
+        if not is_asked(OrderBody.from_bytes(found.body)) or receipt.super_agent != door.index:
             raise DoorError(f"{door.name} answers what was not asked.")
         if not receipt.holds(genesis, order_id(genesis.network, found.body)):
             raise DoorError(f"{door.name} signs a receipt that does not hold.")
@@ -48,6 +65,25 @@ async def collect_proof(
     except DisagreementError as error:
         raise HandsetError(str(error)) from error
     return None if body is None else make_proof(genesis, body, receipts[body].values())
+
+
+async def with_ending(
+    genesis: Genesis, doors: Sequence[Door], proof: Proof, wait_ms: int = 0
+) -> Proof:
+    """Return the proof of what ended the hold that a proof is of; any other proof, or an open hold's, itself.
+
+    HandsetError as `collect_proof`.
+    """
+    body = OrderBody.from_bytes(proof.body)
+    if body.kind is not OrderKind.HOLD:
+        return proof
+    key = body.payer, body.sequence
+
+    def is_its(ending: OrderBody) -> bool:
+        return ending.kind in ENDINGS and slot_named(ending) == key
+
+    ended = await _collected(genesis, doors, lambda door: door.final_ending(key, wait_ms), is_its)
+    return proof if ended is None else ended
 
 
 async def collect_proof_of_code(genesis: Genesis, doors: Sequence[Door], code: str) -> Proof:

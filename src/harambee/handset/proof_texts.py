@@ -12,9 +12,10 @@ from typing import Final
 
 from harambee.handset.proofs import ProofError, Proven
 from harambee.ledger.kinds import LIMITED, MOVEMENTS, OrderKind
+from harambee.ledger.rules import as_moved, named_hold
 from harambee.money.amounts import format_cents
 from harambee.texts.reading import Told, read_text
-from harambee.texts.wording import TOLD
+from harambee.texts.wording import told_of
 
 DAYS_APART_MAX: Final = 2
 """An order is final within a day of its own, and the clock in a text may differ by another."""
@@ -31,7 +32,7 @@ class Side(StrEnum):
 
 def check_text(proven: Proven, text: str) -> Side:
     """Return whose text of this payment it is; ProofError, with one sentence, if it is none of it."""
-    sides = dict(zip(Side, TOLD.get(proven.kind, (None, None)), strict=True))
+    sides = dict(zip(Side, told_of(proven.order), strict=True))
     kinds = {kind: side for side, kind in sides.items() if kind is not None}
     readings = read_text(text, kinds)
     if not readings:
@@ -51,9 +52,10 @@ def _check_told(proven: Proven, told: Told, side: Side) -> None:
         raise _not_of_it(f"its code is {told.code}, and the proof's is {proven.receipt_code}")
     if side is Side.PAYEE and not _says_payees_amount(proven):
         raise ProofError("The proof has this code, but does not say how much this payee received.")
-    if told.amount_cents is not None and told.amount_cents != proven.amount_cents:
+    amount = _amount_told(proven)
+    if told.amount_cents is not None and told.amount_cents != amount:
         said = format_cents(told.amount_cents)
-        raise _not_of_it(f"it says {said}, and proven are {format_cents(proven.amount_cents)}")
+        raise _not_of_it(f"it says {said}, and proven are {format_cents(amount)}")
     if side is Side.PAYER and told.cost_cents not in (None, proven.fee_cents):
         raise _not_of_it(f"the proven charge is {format_cents(proven.fee_cents)}")
     if abs(told.day - proven.day) > timedelta(days=DAYS_APART_MAX):
@@ -65,6 +67,13 @@ def _check_told(proven: Proven, told: Told, side: Side) -> None:
         raise _not_of_it(f"it says {told.other}, and proven is account {other}")
 
 
+def _amount_told(proven: Proven) -> int:
+    """Return which amount a text of it tells: of a void, what was held."""
+    if proven.kind is OrderKind.VOID:
+        return int(named_hold(proven.order)["amount"])
+    return proven.amount_cents
+
+
 def _says_payees_amount(proven: Proven) -> bool:
     """Say whether a payee is told the order's own amount: not a row of a table, nor a share."""
     return not proven.is_bulk and proven.kind is not OrderKind.DEPOSIT_COMMISSION
@@ -73,7 +82,8 @@ def _says_payees_amount(proven: Proven) -> bool:
 def _may_show(proven: Proven, shown: str | None, side: Side, other: int) -> bool:
     """Say whether the other side may be shown so; a number of a shop may be its public one."""
     found = None if shown is None else _NUMBERED.fullmatch(shown)
-    movement = MOVEMENTS[proven.kind]
+    moved = as_moved(proven.order).kind
+    movement = MOVEMENTS[OrderKind(moved) if moved in set(OrderKind) else proven.kind]
     kinds = movement.payees if side is Side.PAYER else movement.payers
     return found is None or not set(kinds) <= set(LIMITED) or int(found[1]) == other
 

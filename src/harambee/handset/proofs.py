@@ -16,12 +16,16 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from harambee.handset.base45 import Base45Error, decode, encode, text_length
+from harambee.handset.holds import slot_named
 from harambee.handset.orders import OrderBody, order_id
-from harambee.handset.receipt_code import receipt_code
+from harambee.handset.receipt_code import code_of
 from harambee.handset.receipts import Receipt
-from harambee.ledger.kinds import MOVEMENTS, OrderKind
-from harambee.ledger.records import BODY_BYTES
+from harambee.ledger.kinds import ENDINGS, MOVEMENTS, OrderKind
+from harambee.ledger.records import BODY_BYTES, ORDER, ORDER_BYTES
+from harambee.ledger.rules import Order
 from harambee.money.amounts import format_cents
 from harambee.protocol.genesis import Genesis
 
@@ -79,14 +83,18 @@ class Proven:
     """What w super-agents have signed: this order is final. Amounts in cents."""
 
     payer: int
+    """Whose money it is about: of what ends a hold the hold's payer, whoever of the two signed."""
     payee: int
     amount_cents: int
     fee_cents: int
     sequence: int
+    """Of the payer's: of what ends a hold, that of the hold."""
     kind: OrderKind
     day: date
     """That of the order; it became final on that day, or on the one before or after it."""
     reference: bytes
+    order: Order
+    """As the ledger's rules read it."""
     receipt_code: str
     order_id: bytes
     signers: tuple[str, ...]
@@ -211,16 +219,20 @@ def verify_proof(text: str, genesis: Genesis) -> Proven:
 
 
 def _proven(genesis: Genesis, body: OrderBody, name: bytes, signers: tuple[str, ...]) -> Proven:
+    payer, sequence = body.payer, body.sequence
+    if body.kind in ENDINGS:
+        payer, sequence = slot_named(body)
     return Proven(
-        payer=body.payer,
+        payer=payer,
         payee=body.payee,
         amount_cents=body.amount_cents,
         fee_cents=body.fee_cents,
-        sequence=body.sequence,
+        sequence=sequence,
         kind=body.kind,
         day=_EPOCH + timedelta(days=body.day),
         reference=body.reference,
-        receipt_code=receipt_code(body.payer, body.sequence, body.day, genesis.regions),
+        order=Order.of(np.frombuffer(body.to_bytes().ljust(ORDER_BYTES, b"\0"), ORDER)[0]),
+        receipt_code=code_of(body.to_bytes(), genesis.regions),
         order_id=name,
         signers=signers,
     )

@@ -5,7 +5,8 @@ L), a digit or letter for the day of the month (1 to 9, then A to V). Seven base
 the payment: (sequence mod K) and payer, as one number below 36**7, through a permutation without a
 key. It hides nothing and is not meant to: it only makes neighbours look unlike, so that a slip of
 the pen is noticed. Every super-agent and every handset computes the same code, and no two payments
-of one day share one unless one payer makes more than K of them.
+of one day share one unless one payer makes more than K of them. What ends a hold has the code of the
+hold: it is one matter for those two, and no money moved before.
 
 The permutation is a Feistel network. 36**7 is the square of 6**7, so the halves are numbers below
 6**7 and the rounds add modulo 6**7: it is a permutation of exactly this range, with nothing to walk
@@ -13,11 +14,13 @@ around.
 """
 
 import hashlib
+import struct
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Final
 
+from harambee.ledger.kinds import ENDINGS
 from harambee.ledger.records import REGION_ACCOUNTS, REGION_BITS
 
 LENGTH: Final = 10
@@ -37,6 +40,12 @@ assert SPACE // REGION_ACCOUNTS >= 1 << REGION_BITS, (
 )
 
 _EPOCH: Final = date(1970, 1, 1)
+# Of an order: payer u4 at 0, sequence u4 at 20; kind u1 at 24, day u2 at 27; the reference at 32.
+_SLOT_OF: Final = struct.Struct("<I16xI")
+_KIND_AT: Final = 24
+_KIND_AND_DAY: Final = struct.Struct("<B2xH")
+_REFERENCE_AT: Final = 32
+_HOLD_NAMED: Final = struct.Struct("<II12xH")
 _PERSON: Final = b"harambee receipt"
 
 
@@ -68,6 +77,15 @@ def receipt_code(payer: int, sequence: int, day: int, regions: int) -> str:
         scrambled, digit = divmod(scrambled, len(DIGITS))
         name = DIGITS[digit] + name
     return _day_characters(day) + name
+
+
+def code_of(order: bytes, regions: int) -> str:
+    """Return the code of an order, its 64 bytes or its 128; of what ends a hold, that of the hold."""
+    payer, sequence = _SLOT_OF.unpack_from(order)
+    kind, day = _KIND_AND_DAY.unpack_from(order, _KIND_AT)
+    if kind in ENDINGS:
+        payer, sequence, day = _HOLD_NAMED.unpack_from(order, _REFERENCE_AT)
+    return receipt_code(payer, sequence, day, regions)
 
 
 def read_receipt_code(code: str, regions: int) -> CodeContent | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from harambee.handset.doors import Door, DoorError
+from harambee.handset.doors import Door, DoorError, SlotView
 from harambee.handset.orders import KIND_AT
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.ledger.kinds import OrderKind
@@ -37,6 +37,10 @@ NOT_YET: Final = frozenset(
 """Refusals that say "later", or "look at the slot", and are no reason to give the order up."""
 
 
+LOOK_AT_THE_HOLD: Final = frozenset({Outcome.HOLD_UNKNOWN, Outcome.SUBJECT_SEQUENCE_WRONG})
+"""Of who has seen the hold: it has ended, or its slot was closed, or the door has not heard of it yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlotOfOrders:
     """A slot and the handset's own orders in it, by id; the last one is to be offered."""
@@ -48,6 +52,19 @@ class SlotOfOrders:
     """The payee table of the first order, where that is a bulk pay-out."""
     possession: bytes = b""
     """What a new key signed, where the first order brings one."""
+    hold: tuple[int, int] | None = None
+    """The hold whose slot it is; `sequence` counts those of the hold then."""
+
+    @property
+    def not_yet(self) -> frozenset[Outcome]:
+        """Which refusals are no reason to give an order up in this slot."""
+        return NOT_YET if self.hold is None else NOT_YET | LOOK_AT_THE_HOLD
+
+    async def asked(self, door: Door, name: bytes, wait_ms: int) -> SlotView:
+        """Ask a door what is final here, if not the order of that id."""
+        if self.hold is None:
+            return await door.slot(self.payer, self.sequence, name, wait_ms)
+        return await door.ending(self.hold, self.sequence, name, wait_ms)
 
     @property
     def last_id(self) -> bytes:
@@ -151,7 +168,7 @@ class Settlement:
         name = self.slot.last_id
         while True:
             try:
-                view = await door.slot(self.slot.payer, self.slot.sequence, name, WATCH_WAIT_MS)
+                view = await self.slot.asked(door, name, WATCH_WAIT_MS)
             except DoorError:
                 await asyncio.sleep(PAUSE_S)
                 continue
@@ -178,7 +195,11 @@ class Settlement:
             self._decided.set()
 
     def _take_refusal(self, door: Door, name: bytes, refusal: Refusal | None) -> None:
-        if refusal is None or refusal.outcome in NOT_YET or refusal.super_agent != door.index:
+        if (
+            refusal is None
+            or refusal.outcome in self.slot.not_yet
+            or refusal.super_agent != door.index
+        ):
             return
         if refusal.outcome is Outcome.ACCEPTED or not refusal.holds(self.genesis, name):
             return

@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import Final
 
 from harambee.ledger import rules
-from harambee.ledger.kinds import HOUSE, MOVEMENTS, OrderKind, Space
+from harambee.ledger.kinds import ENDINGS, HOUSE, MOVEMENTS, OrderKind, Space
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.payees import TARIFF_BYTES_MAX
 from harambee.ledger.records import (
@@ -92,7 +92,6 @@ TARIFFS_MAX: Final = 64
 _OPTION_SIGN: Final = 4
 _OPTION_CUSTODIAL: Final = 8
 _KEY_FLAGS: Final = KEY_TYPE_MASK << KEY_TYPE_SHIFT | P256_SIGN_BIT | CUSTODIAL_BIT
-_SETTLING: Final = frozenset({OrderKind.RELEASE, OrderKind.VOID})
 _REVERSING: Final = frozenset(
     {OrderKind.REFUND, OrderKind.ASK_REVERSAL, OrderKind.REFUSE_REVERSAL, OrderKind.DISPUTE}
 )
@@ -139,7 +138,7 @@ def judge(
     case = Case(order, books, today, signature_holds, possession_holds)
     if order.kind in HOUSE and options_are_invalid(case):
         return Outcome.OPTIONS_INVALID
-    if order.kind in _SETTLING:
+    if order.kind in ENDINGS:
         return _first_broken(SETTLING_RULES, case)
     paid = rules.as_moved(order) if order.kind == OrderKind.HOLD else order
     outcome = rules.judge(

@@ -207,6 +207,10 @@ GOVERNED: Final = frozenset(k for k, row in MOVEMENTS.items() if row.space is Sp
 """The kinds for which super-agents vote only when two of their own operators have approved."""
 
 
+ENDINGS: Final = frozenset(k for k, row in MOVEMENTS.items() if row.space is Space.HOLD)
+"""What ends a hold: signed by either side of it, in a slot that is the hold's own."""
+
+
 def _marked(kinds: Iterable[OrderKind]) -> npt.NDArray[np.bool_]:
     """Return the kinds as a table by the kind byte of an order, (256,), read-only."""
     table = np.zeros(256, np.bool_)

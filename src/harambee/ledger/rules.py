@@ -33,6 +33,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from harambee.ledger.kinds import (
+    ENDINGS,
     HOUSE,
     LIMITED,
     MOVEMENTS,
@@ -321,6 +322,15 @@ def as_moved(order: Order) -> Order:
             order, kind=int(hold["movement"]), payer=int(hold["payer"]), options=bytes([mode, 0, 0])
         )
     return order
+
+
+def sides_of(order: Order) -> tuple[int, int]:
+    """Return whose money an order is about, and whose it becomes: as statements show it.
+
+    That is its payer and its payee; but what ends a hold may be signed by either side of it.
+    """
+    payer = named_slot(order)[0] if order.kind in ENDINGS else order.payer
+    return payer, order.payee
 
 
 def named_hold(order: Order) -> np.void:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from harambee.ledger.kinds import MOVEMENTS, Commission, OrderKind
 from harambee.ledger.records import excise_account, revenue_account
-from harambee.ledger.rules import Order, charge_of, credits_of
+from harambee.ledger.rules import Order, as_moved, charge_of, credits_of, sides_of
 from harambee.money.tariff import FeeMode, Tariff
 
 
@@ -25,6 +25,7 @@ def shares_of(number: int, order: Order, tariff: Tariff) -> Shares:
     """Return an account's shares of an order that was applied; none of one that moves no money."""
     if order.kind not in MOVEMENTS or not MOVEMENTS[OrderKind(order.kind)].moves_money:
         return Shares()
+    order = as_moved(order)
     movement = MOVEMENTS[OrderKind(order.kind)]
     charge = order.fee_cents if number == order.payer else 0
     if movement.by_table:
@@ -53,12 +54,9 @@ def other_side(number: int, order: Order) -> int | None:
     The payer sees the payee and the payee the payer. Who only receives a share sees who caused it:
     a head office its agent, revenue and excise accounts the payer.
     """
-    if number == order.payer:
-        return None if order.payee == number else order.payee
+    payer, payee = sides_of(order)
+    if number == payer:
+        return None if payee == number else payee
     earns = order.kind in MOVEMENTS and MOVEMENTS[OrderKind(order.kind)].commission
-    is_system = number in _takers(order)
-    return order.payee if earns and number != order.payee and not is_system else order.payer
-
-
-def _takers(order: Order) -> tuple[int, int]:
-    return revenue_account(order.payer), excise_account(order.payer)
+    is_system = number in (revenue_account(payer), excise_account(payer))
+    return payee if earns and number != payee and not is_system else payer

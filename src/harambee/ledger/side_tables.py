@@ -6,6 +6,7 @@ account: in whatever order replicas applied them, they have the same rows.
 """
 
 import struct
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -131,9 +132,39 @@ class SideTables:
     tariff_days: dict[int, int] = field(default_factory=dict)
     """Version -> the first day of a tariff that came after the genesis."""
     _digest: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _holds_of: dict[int, list[SlotKey]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Account -> its open holds on either side, ascending."""
+
+    def holds_of(self, account: int, after: SlotKey | None, limit: int) -> list[SlotKey]:
+        """Return the first `limit` open holds of an account, as payer or payee, behind one of them."""
+        keys = self._holds_of.get(account, [])
+        start = 0 if after is None else bisect_right(keys, after)
+        return keys[start : start + limit]
+
+    def _index_hold(self, key: SlotKey, row: Hold | None) -> None:
+        """Keep it known whose a hold is, as it comes or ends."""
+        before = self.holds.get(key)
+        if (before is None) == (row is None):
+            return  # it only moved on to another slot, or never was
+        known = before if row is None else row
+        assert known is not None, "one of the two is a hold"
+        for account in {key[0], known.payee}:
+            keys = self._holds_of.setdefault(account, [])
+            if row is not None:
+                insort(keys, key)
+            else:
+                del keys[bisect_left(keys, key)]
+                if not keys:
+                    del self._holds_of[account]
 
     def put(self, change: Change) -> None:
         """Enter a row, or take it out."""
+        if change.table == "holds":
+            assert isinstance(change.key, tuple)
+            assert change.row is None or isinstance(change.row, Hold)
+            self._index_hold(change.key, change.row)
         table: dict[object, object] = getattr(self, change.table)
         if change.row is None:
             table.pop(change.key, None)

@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from harambee.handset.receipt_code import receipt_code
+from harambee.handset.receipt_code import code_of
+from harambee.ledger.house_rules import is_reversal_of
 from harambee.ledger.kinds import LIMITED, PARTIES, OrderKind
 from harambee.ledger.records import (
     ACCOUNT,
@@ -31,8 +32,9 @@ from harambee.ledger.records import (
     TIER_SHIFT,
     AccountKind,
 )
+from harambee.ledger.rules import Order, named_hold, sides_of
 from harambee.money.tariff import Tariff
-from harambee.node.port import StatementLine, UnavailableError
+from harambee.node.port import ReversalFacts, StatementLine, UnavailableError
 from harambee.node.text_cursor import CursorError, TextCursor, marks_of
 from harambee.node.texts import Text, TextPort, TextPortError
 from harambee.protocol.genesis import Genesis
@@ -40,7 +42,7 @@ from harambee.protocol.replica import Replica
 from harambee.texts.confirmations import Facts, confirmation
 from harambee.texts.languages import Language
 from harambee.texts.parties import Party
-from harambee.texts.wording import TOLD, TextKind
+from harambee.texts.wording import TextKind, told_of
 
 T = TypeVar("T")
 
@@ -87,6 +89,9 @@ class Source(Protocol):
 
     async def tariff_today(self) -> Tariff:
         """The tariff of today."""
+
+    async def reversal(self, payer: int, sequence: int) -> ReversalFacts | None:
+        """The payment in a slot, and what became of the wish to have it back."""
 
     async def newest_lines(
         self,
@@ -268,12 +273,14 @@ class Courier:
         lines = await self._lines_of(errands, known)
         self._tariff = await self._source.tariff_today()
         shown = await self._parties(sorted({*known, *_others(errands, lines)}))
+        paid_codes = await self._paid_codes(errands, lines)
         texts: list[Text] = []
         for count, errand in enumerate(errands):
             if count % COMPOSED_AT_ONCE == COMPOSED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             if errand.account in known:
-                text = self._text(known[errand.account], errand, lines[errand.account], shown)
+                told = lines[errand.account]
+                text = self._text(known[errand.account], errand, told, shown, paid_codes)
                 texts += [] if text is None else [text]
         return texts
 
@@ -321,25 +328,30 @@ class Courier:
         errand: _Errand,
         lines: dict[int, StatementLine],
         shown: Mapping[int, Party],
+        paid_codes: Mapping[int, str],
     ) -> Text | None:
-        """Return what to tell an account of an entry, or None for what is not told."""
+        """Return what to tell an account of an entry, or None for what is not told.
+
+        `paid_codes` are the receipt codes of payments that are asked back, by the entry that says so.
+        """
         line = lines.get(errand.entry)
         if line is None:
             # Beyond LINES_MAX newer lines of one account; its statement has it.
             self.too_old += 1
             return None
-        order = np.frombuffer(line.order, ORDER)[0]
-        kind = _told_to(order, errand.account)
+        read = _order_of(line)
+        kind = _told_to(read, errand.account)
         if kind is None:
             return None
-        if self._source.today() - int(order["day"]) > DAYS_LATE_MAX:
+        if self._source.today() - read.day > DAYS_LATE_MAX:
             self.too_old += 1
             return None
         own = shown.get(errand.account)
         language = (None if own is None else own.language) or self._style.language
         number = _other_of(line, errand.account)
         other = shown.get(number, Party(number))
-        facts = self._facts(record, line, order, other, paid=errand.account == int(order["payer"]))
+        facts = self._facts(record, line, read, other, paid=errand.account == sides_of(read)[0])
+        facts = replace(facts, paid_code=paid_codes.get(errand.entry, ""))
         return Text(
             account=errand.account,
             language=language,
@@ -350,23 +362,43 @@ class Courier:
         )
 
     def _facts(
-        self, record: np.void, line: StatementLine, order: np.void, other: Party, *, paid: bool
+        self, record: np.void, line: StatementLine, order: Order, other: Party, *, paid: bool
     ) -> Facts:
-        payer, day = int(order["payer"]), int(order["day"])
-        regions = self._source.genesis.regions
-        # A payee of a table is told his own row, and an agent what he earned, not what was shared.
-        own_row = int(order["kind"]) in {OrderKind.BULK_PAY_OUT, OrderKind.DEPOSIT_COMMISSION}
+        amount = order.amount_cents
+        if order.kind in {OrderKind.BULK_PAY_OUT, OrderKind.DEPOSIT_COMMISSION} and not paid:
+            # A payee of a table is told his own row, and an agent what he earned, not what was shared.
+            amount = line.change_cents
+        elif order.kind == OrderKind.VOID:
+            amount = int(named_hold(order)["amount"])
+        held, frozen = int(record["held"]), int(record["frozen"])
         return Facts(
-            code=receipt_code(payer, int(order["sequence"]), day, regions),
+            code=code_of(line.order, self._source.genesis.regions),
             time_ms=line.time_ms,
             other=other,
-            amount_cents=line.change_cents if own_row and not paid else int(order["amount"]),
+            amount_cents=amount,
             balance_cents=line.balance_cents,
             cost_cents=line.charge_cents,
             left_today_cents=self._left_today(record),
             commission_cents=line.commission_cents or None,
-            from_day=day + self._source.genesis.key_days,
+            from_day=order.day + self._source.genesis.key_days,
+            free_cents=int(record["balance"]) - held - frozen,
+            until_day=order.day + order.options[1] if order.kind == OrderKind.HOLD else 0,
         )
+
+    async def _paid_codes(
+        self, errands: Sequence[_Errand], lines: Mapping[int, Mapping[int, StatementLine]]
+    ) -> dict[int, str]:
+        """Return the receipt codes of the payments that are asked back, by the entries that say so."""
+        codes: dict[int, str] = {}
+        for errand in errands:
+            line = lines.get(errand.account, {}).get(errand.entry)
+            slot = None if line is None else is_reversal_of(_order_of(line))
+            if slot is None or errand.entry in codes:
+                continue
+            facts = await self._source.reversal(*slot)
+            if facts is not None:
+                codes[errand.entry] = code_of(facts.order, self._source.genesis.regions)
+        return codes
 
     def _left_today(self, record: np.void) -> int | None:
         """Return what a limited account may still move today, in cents; None for others."""
@@ -399,13 +431,14 @@ def _others(
     }
 
 
-def _told_to(order: np.void, account: int) -> TextKind | None:
+def _told_to(order: Order, account: int) -> TextKind | None:
     """Return what an account is told of an order; None for what is not told."""
-    kind = int(order["kind"])
-    if kind not in TOLD:
-        return None
-    to_payer, to_payee = TOLD[OrderKind(kind)]
-    return to_payer if account == int(order["payer"]) else to_payee
+    to_payer, to_payee = told_of(order)
+    return to_payer if account == sides_of(order)[0] else to_payee
+
+
+def _order_of(line: StatementLine) -> Order:
+    return Order.of(np.frombuffer(line.order, ORDER)[0])
 
 
 async def _all(waiting: Iterable[Awaitable[T]]) -> list[T]:

@@ -27,6 +27,7 @@ from harambee.ledger.records import OPENING
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
+from harambee.node.originals import Originals
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing, Proposed
 from harambee.protocol.evidence import write_found
@@ -221,6 +222,7 @@ class Engine:
         openings = np.frombuffer(genesis.openings, OPENING)
         document = genesis.document
         ledger.open_accounts(openings, {row.account: row.limit_cents for row in document.issuers})
+        ledger.original_at = Originals(self._journal, genesis).at
         ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
         replica = Replica(
             genesis.network,

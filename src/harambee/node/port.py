@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER_BYTES
-from harambee.ledger.side_tables import Attestation, KeyRequest
+from harambee.ledger.side_tables import Attestation, Hold, KeyRequest, Reversal, SlotKey
 from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace
 from harambee.oversight.trust_line import TrustLine
@@ -56,6 +56,36 @@ class Slot:
     state: State
     order: bytes | None
     """The 128 bytes of the order that is final in the slot, if one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that nobody has ended yet, by its slot."""
+
+    payer: int
+    sequence: int
+    terms: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFacts:
+    """A hold, open or not."""
+
+    order: bytes
+    """The 128 bytes of the hold."""
+    slot: int
+    """Which of the hold's own slots its end will be in; SEQUENCE_LAST once it has ended."""
+    ending: bytes | None
+    """The 128 bytes of the order that released or voided it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReversalFacts:
+    """A payment, and what became of the wish to have it back."""
+
+    order: bytes
+    """The 128 bytes of the payment."""
+    state: Reversal
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +275,24 @@ class Port(Protocol):
 
     async def payees(self, payer: int, sequence: int) -> npt.NDArray[np.void] | None:
         """The PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
+
+    async def hold(self, payer: int, sequence: int, wait_ms: int) -> HoldFacts | None:
+        """The hold that is final in a slot, and how it ended; waits for the hold at most `wait_ms`.
+
+        None where no hold is final there.
+        """
+
+    async def ending(self, key: SlotKey, number: int, wait_ms: int) -> Slot:
+        """What has ended the hold of a slot; waits for it at most `wait_ms`.
+
+        `number` is which of the hold's own slots is asked for; SKIPPED where it was closed without an order.
+        """
+
+    async def holds(self, account: int, limit: int, after: SlotKey | None) -> list[OpenHold]:
+        """The first open holds of an account, as payer and as payee, behind one; ascending by slot."""
+
+    async def reversal(self, payer: int, sequence: int) -> ReversalFacts | None:
+        """What became of the wish to have a payment back; None where no such payment is final."""
 
     async def account(self, number: int) -> npt.NDArray[np.void] | None:
         """The ACCOUNT record, shape (1,), or None where there is no such account."""

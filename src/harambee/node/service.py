@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import sign
-from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.kinds import ENDINGS, HOUSE, MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import (
@@ -30,10 +30,11 @@ from harambee.ledger.records import (
     account_number,
     region_of,
 )
-from harambee.ledger.rules import Order, Payment, credits_of
+from harambee.ledger.rules import Order, Payment, credits_of, named_slot, sides_of
 from harambee.ledger.shares import other_side, shares_of
-from harambee.ledger.side_tables import TARIFF_SUBJECT
+from harambee.ledger.side_tables import TARIFF_SUBJECT, SlotKey
 from harambee.money.tariff import Tariff
+from harambee.node import hold_facts
 from harambee.node.agent_places import AgentPlace, AgentPlaces
 from harambee.node.commissions import CommissionFacts
 from harambee.node.directory import alias_of
@@ -50,9 +51,12 @@ from harambee.node.port import (
     SKIPPED_KIND,
     EnrolmentError,
     Governed,
+    HoldFacts,
     NameAnswer,
+    OpenHold,
     ProfileStatus,
     ProposalView,
+    ReversalFacts,
     Slot,
     State,
     StatementLine,
@@ -62,7 +66,7 @@ from harambee.node.port import (
 from harambee.node.profile_store import ProfileStoreError
 from harambee.node.proposals import ProposalStoreError
 from harambee.node.tariff_shelf import TariffShelf
-from harambee.node.tickets import Tickets
+from harambee.node.tickets import Tickets, account_key
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import OrdersOffered
@@ -81,11 +85,19 @@ STATEMENT_WALK_MAX: Final = 100_000
 CLAIM_WALK_MAX: Final = 1_000
 CLAIMS_RECOGNISED_MAX: Final = 16
 """How many claims of one submission may be recognised, and among how many of an account's."""
+ENDINGS_RECOGNISED_MAX: Final = 64
+"""How many releases and voids of one submission may be recognised."""
 PAGES_REMEMBERED: Final = 4_096
 """Ends of pages, so that whoever reads on from there costs one page and not all newer ones."""
 PAID_WALK_MAX: Final = 4_096
 """How many of an account's newest entries are read to see whom it paid."""
 _SHOP: Final = np.dtype([("head_office", "<u4"), ("shop", "<u4")])
+PAID_READ_MAX: Final = 512
+_UNPAID: Final = HOUSE - {OrderKind.RELEASE, OrderKind.REFUND}
+_ENDED: Final = (Outcome.HOLD_UNKNOWN, Outcome.SUBJECT_SEQUENCE_WRONG)
+"""What a release or a void is refused with once the hold has ended, perhaps by that very order."""
+_PAST: Final = (Outcome.SEQUENCE_STALE, Outcome.SIGNATURE_INVALID)
+"""The second of an order whose payer has another key by now, perhaps by that very order."""
 _PAYMENTS: Final = frozenset(int(kind) for kind, row in MOVEMENTS.items() if row.moves_money)
 
 
@@ -110,6 +122,7 @@ class Service:
         self._links = links
         self._tickets = tickets
         self._archive = _Archive(journal, files.genesis)
+        self._how_to_ask = hold_facts.Ask(self.ask, self.orders_at)
         self._began = time.monotonic()
         self._refused = 0
         self._places = AgentPlaces(files.config.agent_places)
@@ -212,11 +225,18 @@ class Service:
         for row in moved[:CLAIMS_RECOGNISED_MAX].tolist():
             if await self._is_final_claim(orders[row : row + 1]):
                 submission.states[row], submission.outcomes[row] = State.FINAL, Outcome.ACCEPTED
-        past = np.flatnonzero(submission.outcomes == Outcome.SEQUENCE_STALE)
+        ended = np.isin(submission.outcomes, _ENDED) & np.isin(orders["kind"], list(ENDINGS))
+        for row in np.flatnonzero(ended)[:ENDINGS_RECOGNISED_MAX].tolist():
+            if await hold_facts.is_final_ending(self._how_to_ask, orders[row]):
+                submission.states[row], submission.outcomes[row] = State.FINAL, Outcome.ACCEPTED
+        past = np.flatnonzero(np.isin(submission.outcomes, _PAST))
         if not len(past):
             return
         found = await self.slots(orders[past])
         same = (_bodies(found) == _bodies(orders[past])).all(axis=1)
+        # Where the signature does not hold, it was another key's that signed these very bytes.
+        forged = submission.outcomes[past] == Outcome.SIGNATURE_INVALID
+        same &= ~forged | (found["signature"] == orders[past]["signature"]).all(axis=1)
         submission.states[past[same]] = State.FINAL
         submission.outcomes[past[same]] = Outcome.ACCEPTED
 
@@ -242,7 +262,7 @@ class Service:
         """Say what is final in a slot; wait for it at most `wait_ms`."""
         place, state = await self.ask(_slot_question(payer, sequence))
         if state in (State.PENDING, State.UNKNOWN) and wait_ms:
-            await self._tickets.watch(payer, sequence, wait_ms / 1_000)
+            await self._tickets.watch(account_key(payer, sequence), wait_ms / 1_000)
             place, state = await self.ask(_slot_question(payer, sequence))
         if place is None:
             return Slot(state, None)
@@ -301,6 +321,26 @@ class Service:
             return None
         tables = await self._archive.tables(await self._archive.orders(place), place)
         return tables.get(0)
+
+    # -- holds and reversals ----------------------------------------------------------------------
+
+    async def hold(self, payer: int, sequence: int, wait_ms: int) -> HoldFacts | None:
+        """Return the hold that is final in a slot, and how it ended; None where none is."""
+        if wait_ms:
+            await self.slot(payer, sequence, wait_ms)
+        return await hold_facts.hold_of(self._how_to_ask, (payer, sequence))
+
+    async def ending(self, key: SlotKey, number: int, wait_ms: int) -> Slot:
+        """Say what has ended the hold of a slot; wait for it at most `wait_ms`."""
+        return await hold_facts.ending(self._how_to_ask, self._tickets, key, number, wait_ms)
+
+    async def holds(self, account: int, limit: int, after: SlotKey | None) -> list[OpenHold]:
+        """Return the first open holds of an account, on either side, behind one; ascending by slot."""
+        return await hold_facts.open_holds(self._how_to_ask, account, limit, after)
+
+    async def reversal(self, payer: int, sequence: int) -> ReversalFacts | None:
+        """Return what became of the wish to have a payment back; None where none is final there."""
+        return await hold_facts.reversal_of(self._how_to_ask, (payer, sequence))
 
     # -- accounts ---------------------------------------------------------------------------------
 
@@ -516,16 +556,22 @@ class Service:
         Only of its newest PAID_WALK_MAX entries, and of sequences from `sequence` on.
         """
 
-        def question(replica: Replica) -> tuple[int, dict[int, int]]:
+        def question(replica: Replica) -> tuple[int, npt.NDArray[np.void]]:
             ledger = replica.ledger
             entries = ledger.entries[ledger.entries_of(payer, PAID_WALK_MAX)]
             own = entries[(entries["payer"] == payer) & (entries["sequence"] >= sequence)]
-            paid: dict[int, int] = {}
-            for payee, at in zip(own["payee"].tolist(), own["sequence"].tolist(), strict=True):
-                paid[payee] = max(at, paid.get(payee, -1))
-            return ledger.next_sequence(payer), paid
+            return ledger.next_sequence(payer), own[:PAID_READ_MAX]
 
-        return await self.ask(question)
+        following, own = await self.ask(question)
+        paid: dict[int, int] = {}
+        for order in map(Order.of, await self._archive.orders(own)):
+            # A hold that is voided again has cost nothing: it has paid once it is released.
+            at = order.sequence
+            if order.kind == OrderKind.RELEASE:
+                _, at = named_slot(order)
+            if order.kind not in _UNPAID and at >= sequence:
+                paid[order.payee] = max(at, paid.get(order.payee, -1))
+        return following, paid
 
     # -- governance -------------------------------------------------------------------------------
 
@@ -815,7 +861,8 @@ def change_cents(
     credited = credits_of(order, tariffs[order.tariff], payments)
     assert credited is not None, "it was applied"
     change += sum(cents for payee, cents in credited.all if payee == number)
-    return change - (order.amount_cents + order.fee_cents if number == order.payer else 0)
+    payer, _ = sides_of(order)
+    return change - (order.amount_cents + order.fee_cents if number == payer else 0)
 
 
 def _seen_by(

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import IS_ELSEWHERE
+from harambee.ledger.kinds import IS_ELSEWHERE, Space
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
 from harambee.node.port import State
@@ -23,7 +23,7 @@ from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 SlotKey = int | Slot
-"""payer << 32 | sequence, or an alias and its slot for a claim."""
+"""payer << 32 | sequence, or the slot of what is not an account: of an alias, of a hold."""
 
 LATENCIES_REMEMBERED: Final = 4_096
 
@@ -53,7 +53,7 @@ class Tickets:
     _number: int = 0
     _open: dict[int, Ticket] = field(default_factory=dict)
     _waiting: dict[SlotKey, list[tuple[Ticket, int]]] = field(default_factory=dict)
-    _watched: dict[int, list["asyncio.Future[None]"]] = field(default_factory=dict)
+    _watched: dict[SlotKey, list["asyncio.Future[None]"]] = field(default_factory=dict)
 
     def open(self, orders: Orders) -> Ticket:
         """Return a ticket for (n,) orders, none of them decided."""
@@ -84,9 +84,8 @@ class Tickets:
         for index in np.flatnonzero(ticket.states == State.PENDING).tolist():
             self._forget(ticket, index)
 
-    async def watch(self, payer: int, sequence: int, wait_s: float) -> None:
-        """Return when something is final in an account's slot, or when the time is over."""
-        key = payer << 32 | sequence
+    async def watch(self, key: SlotKey, wait_s: float) -> None:
+        """Return when a slot is decided, or when the time is over."""
         decided = asyncio.get_running_loop().create_future()
         watchers = self._watched.setdefault(key, [])
         watchers.append(decided)
@@ -106,9 +105,7 @@ class Tickets:
         width = orders.dtype.itemsize
         data = orders.tobytes()
         for place, key in enumerate(slot_keys(orders)):
-            for decided in self._watched.pop(key, ()) if isinstance(key, int) else ():
-                if not decided.done():
-                    decided.set_result(None)
+            self._wake(key)
             waiting = self._waiting.pop(key, None)
             if waiting is None:
                 continue
@@ -118,17 +115,15 @@ class Tickets:
                     self.latencies_ms.append((now - ticket.began) * 1e3)
                     _decide(ticket, index, State.FINAL, Outcome.ACCEPTED)
                 else:
-                    _decide(ticket, index, State.REFUSED, Outcome.SEQUENCE_STALE)
+                    _decide(ticket, index, State.REFUSED, _lost_in(key))
 
     def skipped(self, slots: Sequence[Slot]) -> None:
         """These slots were closed without an order."""
         for slot in slots:
             key: SlotKey = slot
             if slot.is_of_account:
-                key = number = slot.payer << 32 | slot.sequence
-                for decided in self._watched.pop(number, ()):
-                    if not decided.done():
-                        decided.set_result(None)
+                key = account_key(slot.payer, slot.sequence)
+            self._wake(key)
             for ticket, index in self._waiting.pop(key, ()):
                 _decide(ticket, index, State.REFUSED, Outcome.SLOT_SKIPPED)
 
@@ -142,6 +137,12 @@ class Tickets:
                 self._forget(ticket, index)
                 _decide(ticket, index, State.REFUSED, Outcome(outcome))
 
+    def _wake(self, key: SlotKey) -> None:
+        """A slot is decided: whoever watches it, learns it."""
+        for decided in self._watched.pop(key, ()):
+            if not decided.done():
+                decided.set_result(None)
+
     def _forget(self, ticket: Ticket, index: int) -> None:
         key = ticket.keys[index]
         waiting = self._waiting.get(key)
@@ -150,6 +151,17 @@ class Tickets:
         waiting[:] = [pair for pair in waiting if pair != (ticket, index)]
         if not waiting:
             del self._waiting[key]
+
+
+def account_key(payer: int, sequence: int) -> int:
+    """Return the key of an account's slot."""
+    return payer << 32 | sequence
+
+
+def _lost_in(key: SlotKey) -> Outcome:
+    """Return what an order is told whose slot went to another one."""
+    is_of_hold = not isinstance(key, int) and key.space == Space.HOLD
+    return Outcome.HOLD_UNKNOWN if is_of_hold else Outcome.SEQUENCE_STALE
 
 
 def _decide(ticket: Ticket, index: int, state: State, outcome: Outcome) -> None:

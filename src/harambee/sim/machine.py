@@ -86,7 +86,7 @@ class Machine:
         self.life = 0
         self.refused: dict[tuple[int, int], int] = {}
         """(ticket, index) -> outcome, of orders refused here."""
-        self.replica = self.make_replica()
+        self.replica = self._new_replica()
         self._inbox: list[Message] = []
         self._waiting = Effects()
         self._busy = False
@@ -100,6 +100,22 @@ class Machine:
     def make_replica(self) -> Replica:
         """A replica that has read nothing."""
         return self.world.make_replica(self.index, Replica, self.build)
+
+    def _new_replica(self) -> Replica:
+        """The same, with this disk under it."""
+        replica = self.make_replica()
+        replica.ledger.original_at = self._order_at
+        return replica
+
+    def _order_at(self, position: int, index: int) -> np.void | None:
+        """The order at an index of the block at a position, where that is durable and whole."""
+        if position >= len(self.disk) or position in self.damaged:
+            return None
+        block = self.world.checking.read(self.disk[position])
+        if isinstance(block, Malformed) or index >= len(block.orders):
+            return None
+        order: np.void = block.orders[index]
+        return order
 
     # -- what comes -------------------------------------------------------------------------------
 
@@ -261,12 +277,9 @@ class Machine:
         if entry is None:
             return SKIPPED
         place = ledger.entries[entry]
-        if int(place["position"]) >= len(self.disk) or int(place["position"]) in self.damaged:
-            return None  # not durable yet, or damaged: it does not say what it cannot show
-        block = self.world.checking.read(self.disk[int(place["position"])])
-        assert not isinstance(block, Malformed), "it was read before"
-        body: bytes = block.orders[int(place["index"])].tobytes()[:BODY_BYTES]
-        return body
+        order = self._order_at(int(place["position"]), int(place["index"]))
+        # Not durable yet, or damaged: it does not say what it cannot show.
+        return None if order is None else order.tobytes()[:BODY_BYTES]
 
     def names(self, alias: bytes) -> tuple[int, int] | None:
         """What it would tell a customer of an alias: the account it names, and its next sequence."""
@@ -393,7 +406,7 @@ class Machine:
 
     def _open(self, *, re_enter: bool) -> None:
         """Read the journal."""
-        self.replica = self.make_replica()
+        self.replica = self._new_replica()
         self.replica.restore(self.disk, self.evidence)
         if re_enter:
             self.replica.re_enter()

@@ -17,6 +17,7 @@ BRAND: Final = "Harambee"
 SEGMENTS_MAX: Final = 2
 """No text takes more, whatever names and amounts it has; a test holds the wording to it."""
 _LONG_BRAND: Final = 16
+_EPOCH: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,12 @@ class Facts:
     """Why it was refused."""
     from_day: int | None = None
     """From which day a new phone takes over, days since 1970 in East African time; None is at once."""
+    free_cents: int | None = None
+    """What the account may use of its balance: all but what is held and frozen."""
+    until_day: int = 0
+    """Of a hold: the day, counted from 1970-01-01, from which either side may end it alone."""
+    paid_code: str = ""
+    """The receipt code of the payment that is asked back."""
 
 
 def confirmation(
@@ -65,12 +72,15 @@ def confirmation(
         "for_number": _for_number(facts, swahili=swahili),
         "reason": reason(facts.outcome, language),
         "from_day": day if facts.from_day is None else _date(facts.from_day),
+        "until": _day(facts.until_day),
+        "paid": facts.paid_code,
     }
     known = {
         "balance": facts.balance_cents,
         "float": facts.balance_cents,
         "cost": facts.cost_cents,
         "left": facts.left_today_cents,
+        "free": facts.free_cents,
         "commission": facts.commission_cents,
     }
     fields |= {name: _cents(name, cents) for name, cents in known.items() if cents is not None}
@@ -89,6 +99,12 @@ def confirmation(
 def _cents(name: str, cents: int) -> str:
     # The usual wording has no currency here, and here alone.
     return format_cents(cents).removeprefix("Ksh") if name == "left" else format_cents(cents)
+
+
+def _day(day: int) -> str:
+    """Return "3/3/22" for a day that is counted from 1970-01-01."""
+    on = _EPOCH + timedelta(days=day)
+    return f"{on.day}/{on.month}/{on.year % 100:02d}"
 
 
 def _when(time_ms: int) -> tuple[str, str]:

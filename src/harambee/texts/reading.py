@@ -32,7 +32,10 @@ _FIELDS: Final = {
     "for_reference": r"(?: (?:for account|kwa akaunti) .{1,32}?)?",
     "for_number": r"(?: (?:for|kwa) 0[0-9]{3}\*{3}[0-9]{3})?",
     "brand": r".{1,16}?",
+    "until": r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}",
+    "paid": r"[0-9A-Z]{10}",
     "balance": _MONEY,
+    "free": _MONEY,
     "cost": _MONEY,
     "left": r"-?[0-9,]{1,26}\.[0-9]{2}",
     "commission": _MONEY,
@@ -102,7 +105,16 @@ def _pattern(kind: TextKind, language: Language) -> re.Pattern[str]:
 
 def _spelled(sentence: str) -> str:
     """Return the regular expression of a sentence with fields."""
+    seen: set[str] = set()
     return "".join(
-        re.escape(words) + ("" if name is None else f"(?P<{name}>{_FIELDS[name]})")
+        re.escape(words) + ("" if name is None else _field(name, seen))
         for words, name, _, _ in Formatter().parse(sentence)
     )
+
+
+def _field(name: str, seen: set[str]) -> str:
+    """Return the regular expression of a field; where it stands again, it says the same again."""
+    if name in seen:
+        return f"(?P={name})"
+    seen.add(name)
+    return f"(?P<{name}>{_FIELDS[name]})"

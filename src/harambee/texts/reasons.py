@@ -89,6 +89,36 @@ _REASONS: Final[dict[Outcome, tuple[str, str]]] = {
     ),
     Outcome.FEE_MODE_WRONG: _DEVICE,
     Outcome.HEAD_OFFICE_WRONG: _DEVICE,
+    Outcome.TARIFF_NOT_IN_FORCE: _DEVICE,
+    Outcome.HOLD_UNKNOWN: (
+        "This money is not held any more.",
+        "Pesa hizi hazijawekwa tena.",
+    ),
+    Outcome.HOLD_DIFFERENT: _DEVICE,
+    Outcome.HOLD_NOT_YOURS: (
+        "This money is held for others.",
+        "Pesa hizi zimewekwa kwa ajili ya wengine.",
+    ),
+    Outcome.HOLD_TOO_EARLY: (
+        "Until its day, this is for the other side to decide.",
+        "Hadi siku yake, uamuzi ni wa upande mwingine.",
+    ),
+    Outcome.ORIGINAL_UNKNOWN: (
+        "There is no such payment.",
+        "Hakuna malipo kama hayo.",
+    ),
+    Outcome.ORIGINAL_DIFFERENT: (
+        "That payment was between others.",
+        "Malipo hayo yalikuwa kati ya wengine.",
+    ),
+    Outcome.REFUND_ABOVE_ORIGINAL: (
+        "That is more than was paid.",
+        "Hiyo ni zaidi ya kilicholipwa.",
+    ),
+    Outcome.REVERSAL_STATE_WRONG: (
+        "This was asked, refused or disputed already, or never asked.",
+        "Hili liliombwa, lilikataliwa au lilipingwa tayari, au halikuombwa kamwe.",
+    ),
 }
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from harambee.ledger.house_rules import AUTHORISATION_BIT
 from harambee.ledger.kinds import OrderKind
+from harambee.ledger.rules import Order, as_moved
 from harambee.texts.languages import Language
 
 
@@ -47,6 +49,29 @@ class TextKind(Enum):
     KEY_TAKEN = auto()
     KEY_REFUSED = auto()
     KEY_CHANGED = auto()
+    HELD = auto()
+    """The payer has the first word: she has paid with a window in which to think again."""
+    HELD_FOR = auto()
+    """Its payee: nothing is his yet."""
+    AUTHORISED = auto()
+    """The payee has the first word, as with a hotel's deposit."""
+    AUTHORISED_FOR = auto()
+    VOIDED = auto()
+    VOIDED_FOR = auto()
+    REFUNDED = auto()
+    """Who gives the money back."""
+    REFUND_RECEIVED = auto()
+    REVERSAL_ASKED = auto()
+    REVERSAL_ASKED_OF = auto()
+    REVERSAL_REFUSED = auto()
+    """Who refuses."""
+    REVERSAL_REFUSED_TO = auto()
+    DISPUTED = auto()
+    DISPUTED_WITH = auto()
+    FROZEN = auto()
+    FROZEN_PART = auto()
+    UNFROZEN = auto()
+    UNFROZEN_PART = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +99,7 @@ ENDS: Final[dict[str, tuple[str, str]]] = {
         "Amount you can transact within the day is {left}.",
         "Kiasi unachoweza kutumia kwa siku ni {left}.",
     ),
+    "free": ("Amount you can use now is {free}.", "Kiasi unachoweza kutumia sasa ni {free}."),
     "commission": ("Commission earned, {commission}.", "Kamisheni uliyopata, {commission}."),
 }
 """Sentence by name, in English and Swahili."""
@@ -254,6 +280,116 @@ WORDINGS: Final[dict[TextKind, Wording]] = {
         _CONFIRMED + "The key of your {brand} account was changed " + _WHEN + ".",
         _IMETHIBITISHWA + "Ufunguo wa akaunti yako ya {brand} umebadilishwa " + _LINI + ".",
     ),
+    TextKind.HELD: Wording(
+        _CONFIRMED + "{amount} is held for {other} " + _WHEN + " and not paid yet. "
+        "You can take it back before {until}.",
+        _IMETHIBITISHWA + "{amount} imewekwa kwa ajili ya {other} " + _LINI + " na bado "
+        "haijalipwa. Unaweza kuirudisha kabla ya {until}.",
+        ("free",),
+    ),
+    TextKind.HELD_FOR: Wording(
+        "{code} Pending. {amount} from {other} is held for you " + _WHEN + ". "
+        "It is not yours yet: wait for the text that you have received it.",
+        "{code} Inasubiri. {amount} kutoka kwa {other} imewekwa kwa ajili yako " + _LINI + ". "
+        "Bado si yako: subiri ujumbe kwamba umeipokea.",
+    ),
+    TextKind.AUTHORISED: Wording(
+        _CONFIRMED + "{amount} is held for {other} " + _WHEN + ". They may take it, or a part of "
+        "it; what they have not taken you can take back from {until}.",
+        _IMETHIBITISHWA
+        + "{amount} imewekwa kwa ajili ya {other} "
+        + _LINI
+        + ". Wanaweza kuichukua "
+        "yote au sehemu; wasipoichukua unaweza kuirudisha kuanzia {until}.",
+        ("free",),
+    ),
+    TextKind.AUTHORISED_FOR: Wording(
+        "{code} Authorised. {amount} from {other} is held for you " + _WHEN + ". "
+        "It is yours when you take it; from {until} they can take it back.",
+        "{code} Imeidhinishwa. {amount} kutoka kwa {other} imewekwa kwa ajili yako " + _LINI + ". "
+        "Ni yako ukiichukua; kuanzia {until} wanaweza kuirudisha.",
+    ),
+    TextKind.VOIDED: Wording(
+        "{code} Voided " + _WHEN + ". {amount} that was held for {other} was not paid and is free "
+        "again.",
+        "{code} Imebatilishwa "
+        + _LINI
+        + ". {amount} iliyowekwa kwa ajili ya {other} haikulipwa na "
+        "unaweza kuitumia tena.",
+        ("free",),
+    ),
+    TextKind.VOIDED_FOR: Wording(
+        "{code} Voided " + _WHEN + ". {amount} from {other} that was held for you was not paid.",
+        "{code} Imebatilishwa " + _LINI + ". {amount} kutoka kwa {other} iliyowekwa kwa ajili yako "
+        "haikulipwa.",
+    ),
+    TextKind.REFUNDED: Wording(
+        _CONFIRMED + "{amount} refunded to {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "{amount} imerudishwa kwa {other} " + _LINI + ".",
+        ("balance",),
+    ),
+    TextKind.REFUND_RECEIVED: Wording(
+        _CONFIRMED + "You have received a refund of {amount} from {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umerudishiwa {amount} na {other} " + _LINI + ".",
+        ("balance",),
+    ),
+    TextKind.REVERSAL_ASKED: Wording(
+        _CONFIRMED + "You have asked {other} for {amount} of payment {paid} back " + _WHEN + ". "
+        "No money has moved: they may return it or refuse.",
+        _IMETHIBITISHWA + "Umemwomba {other} akurudishie {amount} ya malipo {paid} " + _LINI + ". "
+        "Hakuna pesa iliyohamishwa: anaweza kurudisha au kukataa.",
+    ),
+    TextKind.REVERSAL_ASKED_OF: Wording(
+        "{code} {other} asks you " + _WHEN + " to return {amount} of payment {paid}. "
+        "To agree, refund {paid}; to keep it, refuse. No money has left your account.",
+        "{code} {other} anaomba " + _LINI + " umrudishie {amount} ya malipo {paid}. Ukikubali, "
+        "rudisha {paid}; usipokubali, kataa. Hakuna pesa iliyotoka kwenye akaunti yako.",
+    ),
+    TextKind.REVERSAL_REFUSED: Wording(
+        _CONFIRMED + "You have refused to return payment {paid} to {other} " + _WHEN + ".",
+        _IMETHIBITISHWA + "Umekataa kurudisha malipo {paid} kwa {other} " + _LINI + ".",
+    ),
+    TextKind.REVERSAL_REFUSED_TO: Wording(
+        "{code} {other} has refused to return payment {paid} " + _WHEN + ". "
+        "If you do not agree, you can dispute it.",
+        "{code} {other} amekataa kurudisha malipo {paid} " + _LINI + ". "
+        "Usipokubali, unaweza kuyapinga.",
+    ),
+    TextKind.DISPUTED: Wording(
+        _CONFIRMED + "You have disputed payment {paid} to {other} " + _WHEN + ". "
+        "No money has moved; keep what shows what it was for.",
+        _IMETHIBITISHWA + "Umepinga malipo {paid} kwa {other} " + _LINI + ". "
+        "Hakuna pesa iliyohamishwa; tunza ushahidi wa malipo hayo.",
+    ),
+    TextKind.DISPUTED_WITH: Wording(
+        "{code} {other} has disputed payment {paid} to you " + _WHEN + ". "
+        "No money has moved; keep what shows what it was for.",
+        "{code} {other} amepinga malipo {paid} kwako " + _LINI + ". "
+        "Hakuna pesa iliyohamishwa; tunza ushahidi wa malipo hayo.",
+    ),
+    TextKind.FROZEN: Wording(
+        "{code} Your account was frozen " + _WHEN + ". It can neither pay nor be paid until it is "
+        "unfrozen. Your money stays yours; ask your super-agent.",
+        "{code} Akaunti yako imezuiwa " + _LINI + ". Haiwezi kulipa wala kulipwa hadi "
+        "itakapofunguliwa. Pesa zako bado ni zako; muulize wakala mkuu wako.",
+    ),
+    TextKind.FROZEN_PART: Wording(
+        "{code} {amount} of your account was frozen " + _WHEN + ". You can use the rest. "
+        "Ask your super-agent.",
+        "{code} {amount} ya akaunti yako imezuiwa " + _LINI + ". Unaweza kutumia zilizobaki. "
+        "Muulize wakala mkuu wako.",
+        ("free",),
+    ),
+    TextKind.UNFROZEN: Wording(
+        "{code} Your account was unfrozen " + _WHEN + ". You can pay and be paid again.",
+        "{code} Akaunti yako imefunguliwa " + _LINI + ". Unaweza kulipa na kulipwa tena.",
+        ("balance",),
+    ),
+    TextKind.UNFROZEN_PART: Wording(
+        "{code} {amount} of your account was unfrozen " + _WHEN + ".",
+        "{code} {amount} ya akaunti yako imefunguliwa " + _LINI + ".",
+        ("free",),
+    ),
 }
 assert WORDINGS.keys() == set(TextKind), "every text has its wording"
 
@@ -284,5 +420,30 @@ TOLD: Final[dict[OrderKind, tuple[TextKind | None, TextKind | None]]] = {
     OrderKind.TAKE_KEY: (TextKind.KEY_TAKEN, None),
     OrderKind.REFUSE_KEY: (TextKind.KEY_REFUSED, None),
     OrderKind.CHANGE_KEY: (TextKind.KEY_CHANGED, None),
+    OrderKind.HOLD: (TextKind.HELD, TextKind.HELD_FOR),
+    OrderKind.VOID: (TextKind.VOIDED, TextKind.VOIDED_FOR),
+    OrderKind.REFUND: (TextKind.REFUNDED, TextKind.REFUND_RECEIVED),
+    OrderKind.ASK_REVERSAL: (TextKind.REVERSAL_ASKED, TextKind.REVERSAL_ASKED_OF),
+    OrderKind.REFUSE_REVERSAL: (TextKind.REVERSAL_REFUSED, TextKind.REVERSAL_REFUSED_TO),
+    OrderKind.DISPUTE: (TextKind.DISPUTED, TextKind.DISPUTED_WITH),
+    OrderKind.FREEZE: (None, TextKind.FROZEN),
+    OrderKind.UNFREEZE: (None, TextKind.UNFROZEN),
 }
-"""What the payer of an order is told, and what its payee; a kind that is missing tells nobody."""
+"""What the payer of an order is told, and what its payee; a kind that is missing tells nobody.
+
+A release is told as the payment that it is.
+"""
+
+
+def told_of(order: Order) -> tuple[TextKind | None, TextKind | None]:
+    """Return what the two sides of an order are told (`sides_of`): whose money it is, and the other."""
+    moved = as_moved(order) if order.kind == OrderKind.RELEASE else order
+    match order.kind:
+        case OrderKind.HOLD if order.options[2] & AUTHORISATION_BIT:
+            return TextKind.AUTHORISED, TextKind.AUTHORISED_FOR
+        case OrderKind.FREEZE if order.amount_cents:
+            return None, TextKind.FROZEN_PART
+        case OrderKind.UNFREEZE if order.amount_cents:
+            return None, TextKind.UNFROZEN_PART
+    known = moved.kind in set(OrderKind)
+    return TOLD.get(OrderKind(moved.kind), (None, None)) if known else (None, None)

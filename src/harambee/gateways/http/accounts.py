@@ -86,6 +86,7 @@ async def account(port: Port, request: Request) -> Answer:
             "credited_cents": int(record["credited"]),
             "held_cents": int(record["held"]),
             "frozen_cents": int(record["frozen"]),
+            "available_cents": int(record["balance"]) - int(record["held"]) - int(record["frozen"]),
             "next_sequence": int(record["next_sequence"]),
             "spent_today_cents": int(record["spent_today"]),
             "day": int(record["day"]),

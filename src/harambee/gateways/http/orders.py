@@ -24,12 +24,13 @@ from harambee.gateways.http.requests import (
     whole,
 )
 from harambee.handset.orders import order_id
-from harambee.handset.receipt_code import receipt_code
-from harambee.ledger.kinds import OrderKind
+from harambee.handset.receipt_code import code_of
+from harambee.ledger.kinds import ENDINGS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import ORDER, ORDER_BYTES
-from harambee.node.port import Port, State
+from harambee.ledger.rules import Order, named_slot
+from harambee.node.port import Port, Slot, State
 
 ORDERS_MAX: Final = 8192
 FINALS_MAX: Final = 65_536
@@ -164,31 +165,32 @@ def _kind_code(name: object) -> int:
 
 
 def order_document(port: Port, order: bytes) -> dict[str, Any]:
-    """Return an order spelled out, with its id and its receipt code."""
+    """Return an order spelled out, with its id and its receipt code, and the hold that it ends if it does."""
     row = np.frombuffer(order, ORDER)[0]
-    payer, sequence, day, kind = (int(row[n]) for n in ("payer", "sequence", "day", "kind"))
-    return {
+    kind = int(row["kind"])
+    document = {
         "id": order_id(port.genesis.network, order).hex(),
-        "payer": payer,
+        "payer": int(row["payer"]),
         "payee": int(row["payee"]),
         "amount_cents": int(row["amount"]),
         "fee_cents": int(row["fee"]),
-        "sequence": sequence,
+        "sequence": int(row["sequence"]),
         "kind": _KIND_NAMES.get(kind, str(kind)),
         "tariff": int(row["tariff"]),
-        "day": day,
+        "day": int(row["day"]),
         "options": row["options"].tobytes().hex(),
         "reference": row["reference"].tobytes().hex(),
-        "receipt_code": receipt_code(payer, sequence, day, port.genesis.regions),
+        "receipt_code": code_of(order, port.genesis.regions),
     }
+    if kind in ENDINGS:
+        payer, sequence = named_slot(Order.of(row))
+        document["hold"] = {"payer": payer, "sequence": sequence}
+    return document
 
 
 def _fate(port: Port, order: bytes, state: State, outcome: Outcome) -> dict[str, Any]:
     name = order_id(port.genesis.network, order)
-    row = np.frombuffer(order, ORDER)[0]
-    code = receipt_code(
-        int(row["payer"]), int(row["sequence"]), int(row["day"]), port.genesis.regions
-    )
+    code = code_of(order, port.genesis.regions)
     refused = state is State.REFUSED
     fate: dict[str, Any] = {
         "id": name.hex(),
@@ -225,7 +227,11 @@ async def slot(port: Port, request: Request) -> Answer:
     sequence = request.captured_number(1, "sequence")
     wanted = request.query.get("id")
     wanted_id = None if wanted is None else hexadecimal(wanted, "id", 32)
-    found = await port.slot(payer, sequence, request.wait_ms())
+    return slot_answer(port, await port.slot(payer, sequence, request.wait_ms()), wanted_id)
+
+
+def slot_answer(port: Port, found: Slot, wanted_id: bytes | None) -> Answer:
+    """Return what is final in a slot, signed for, unless it is another order than the one wanted."""
     if found.order is None:
         return json_answer({"state": found.state.name.lower()})
     document = order_document(port, found.order)
