@@ -164,6 +164,9 @@ class LedgerPort:
     def alias_of(self, msisdn):
         return alias_of(self.ledger.directory_key, msisdn)
 
+    async def tariffs(self):
+        return [(0, tariff) for tariff in self.genesis.tariffs]
+
     async def next_enrolment(self):
         return self.index << 20, self.next_position
 

@@ -27,6 +27,7 @@ def test_the_tags_are_those_of_the_wire_format():
         "hrb1:profile",
         "hrb1:name-check",
         "hrb1:day-close",
+        "hrb1:approval",
     ]
 
 

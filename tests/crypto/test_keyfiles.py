@@ -12,6 +12,7 @@ from harambee.crypto.keyfiles import (
     StoredKey,
     read_key_file,
     read_seeds,
+    replace_key_file,
     write_key_file,
     write_seeds,
 )
@@ -166,3 +167,26 @@ def test_a_damaged_seed_file_is_one_clear_sentence(seed_file):
 def test_a_stored_key_never_shows_its_seed():
     assert repr(KEY.keypair.seed) not in repr(KEY)
     assert KEY.keypair.seed.hex() not in repr(KEY)
+
+
+def test_a_key_takes_the_place_of_another_whole_and_private(key_file, monkeypatch):
+    new = StoredKey("super-agent", from_seed(bytes(32)), "the next one")
+    replace_key_file(key_file, new)
+    assert read_key_file(key_file) == new
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harambee.crypto.durable_files.os.fsync", full)
+    with pytest.raises(KeyFileError, match="No space left"):
+        replace_key_file(key_file, KEY)
+    assert read_key_file(key_file) == new
+
+
+def test_a_key_replaces_no_other_file(tmp_path, key_file):
+    with pytest.raises(KeyFileError, match="there is no key file"):
+        replace_key_file(tmp_path / "none", KEY)
+    key_file.chmod(0o644)
+    with pytest.raises(KeyFileError, match="can be read or written by others"):
+        replace_key_file(key_file, KEY)

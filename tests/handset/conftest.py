@@ -19,6 +19,7 @@ from harambee.handset.doors import (
     ReversalView,
     SlotView,
     Statement,
+    TariffRow,
 )
 from harambee.handset.handset import Handset
 from harambee.handset.holds import HoldState, HoldView, slot_named
@@ -28,6 +29,7 @@ from harambee.handset.wallet import Wallet
 from harambee.ledger.house_rules import AUTHORISATION_BIT
 from harambee.ledger.kinds import ENDINGS, MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import Outcome
+from harambee.ledger.payees import document_digest
 from harambee.ledger.records import AccountKind
 from harambee.money.tariff import FeeMode, shipped_tariff
 from harambee.protocol.genesis import Genesis, GenesisDocument, MemberDocument
@@ -71,6 +73,11 @@ class Truth:
     seen: list[Any] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
     """What came beside bulk orders."""
+    later_tariffs: list[Any] = field(default_factory=list)
+    """(first day, tariff), beside those of the genesis."""
+    proofs: list[Any] = field(default_factory=list)
+    """What new keys signed, as it came beside orders."""
+    governed: dict[Any, Any] = field(default_factory=dict)
     waiting: list[Any] = field(default_factory=list)
     holds: dict[Any, Any] = field(default_factory=dict)
     ends: dict[Any, Any] = field(default_factory=dict)
@@ -86,6 +93,10 @@ class Truth:
             key = OWNER.public if number == PAYER else bytes([number]) * 32
             self.accounts[number] = AccountView(number, key, kind, 0, 100_000)
         self.numbers[TELEPHONE] = PAYEE
+
+    @property
+    def tariffs(self):
+        return [*((0, tariff) for tariff in self.genesis.tariffs), *self.later_tariffs]
 
     def judge_ending(self, order, body):
         """Of a release or a void: the hold ends once, in the one of its slots that is open."""
@@ -151,6 +162,8 @@ class Truth:
         """The outcome of an order, applied at once if it is accepted."""
         body = OrderBody.from_bytes(order)
         payer = self.accounts[body.payer]
+        if body.kind is OrderKind.TAKE_KEY:
+            payer = replace(payer, key=body.reference)
         signed = signed_prefix(TAG_ORDER, self.genesis.network) + order[:64]
         if not verify(payer.key, signed, order[64:]):
             return Outcome.SIGNATURE_INVALID
@@ -177,6 +190,11 @@ class Truth:
             payer.next_sequence + 1,
             payer.balance_cents - cost,
         )
+        if body.kind in (OrderKind.CHANGE_KEY, OrderKind.TAKE_KEY):
+            self.accounts[body.payer] = replace(self.accounts[body.payer], key=body.reference)
+        for asker in self.waiting:
+            if not asker.done():
+                asker.set_result(None)
         self._wake()
         return Outcome.ACCEPTED
 
@@ -214,9 +232,10 @@ class FakeDoor:
         said = name + bytes([outcome]) + TODAY.to_bytes(2, "little")
         return Refusal(self.index, outcome, TODAY, sign(KEYS[self.index], prefix + said))
 
-    async def offer(self, order, wait_ms):
+    async def offer(self, order, wait_ms, possession=b""):
         self.takes += 1
         self.truth.seen.append(order)
+        self.truth.proofs.append(possession)
         name = order_id(self.truth.genesis.network, order)
         outcome = self.truth.judge(order)
         if outcome is Outcome.ACCEPTED:
@@ -251,6 +270,19 @@ class FakeDoor:
             return None
         name = order_id(self.truth.genesis.network, order)
         return FinalOrder(order[:64], self.receipt(name))
+
+    async def tariffs(self):
+        return tuple(
+            TariffRow(tariff.version, first, document_digest(tariff.to_bytes()))
+            for first, tariff in self.truth.tariffs
+        )
+
+    async def governed(self, number):
+        return self.truth.governed.get(number)
+
+    async def tariff(self, version):
+        (found,) = (tariff for _, tariff in self.truth.tariffs if tariff.version == version)
+        return found.to_bytes()
 
     async def hold(self, payer, sequence):
         ended = self.truth.ends.get((payer, sequence))

@@ -110,3 +110,28 @@ def test_an_address_reads_back(text, address):
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ConfigError):
         Address.parse(text)
+
+
+KEYS = {name: name * 64 for name in "ab"}
+
+
+def test_two_operators_with_keys_of_their_own(write, tmp_path):
+    assert read_config(write(GOOD)).operators == {}
+    said = f'operators = {{ first = "{KEYS["a"]}", second = "{KEYS["b"].upper()}" }}\n'
+    config = read_config(write(GOOD + said))
+    assert config.operators == {"first": b"\xaa" * 32, "second": b"\xbb" * 32}
+    assert config.governance == tmp_path.resolve() / "governance"
+
+
+@pytest.mark.parametrize(
+    ("operators", "sentence"),
+    [
+        (f'first = "{KEYS["a"]}"', "there are 2 to 64, not 1"),
+        (f'first = "{KEYS["a"]}", second = "{KEYS["a"]}"', "second has the key of another one"),
+        (f'first = "{KEYS["a"]}", second = "ab"', "the key of second is not 64 hexadecimal"),
+        (f'first = "{KEYS["a"]}", "a b" = "{KEYS["b"]}"', "'a b' is no name of letters and digits"),
+    ],
+)
+def test_operators_that_cannot_be(write, operators, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        read_config(write(GOOD + f"operators = {{ {operators} }}\n"))

@@ -135,7 +135,7 @@ def test_demo_accounts_have_keys_numbers_and_a_warning(made):
 def test_every_secret_is_its_owners_alone(made):
     files = [file for file in made.folder.rglob("*") if file.is_file()]
     secret = [file for file in files if file.suffix in {".key", ".seeds"}]
-    assert len(secret) == 1 + 4 * 5 + 42 + 8
+    assert len(secret) == 1 + 4 * (5 + 2) + 42 + 8
     assert {stat.S_IMODE(file.stat().st_mode) for file in secret} == {0o600}
     for file in set(files) - set(secret):
         assert b"PRIVATE" not in file.read_bytes()

@@ -355,6 +355,55 @@ TEXTS = [
         ),
     ),
     (
+        TextKind.KEY_REQUESTED,
+        facts(Party(16), 0, from_day=19_058),
+        (
+            "QC352PDIVL Confirmed. A new phone was asked for your Harambee account on 3/3/22 at 5:28 PM. "
+            "It takes over from 7/3/22. If you did not ask for it, refuse it now on your old phone "
+            "(key refuse) or at an agent."
+        ),
+        (
+            "QC352PDIVL Imethibitishwa. Simu mpya imeombwa kwa akaunti yako ya Harambee tarehe 3/3/22 "
+            "saa 5:28 PM. Itaanza kutumika 7/3/22. Kama hukuiomba, ikatae sasa kwa simu yako ya zamani "
+            "(key refuse) au kwa wakala."
+        ),
+    ),
+    (
+        TextKind.KEY_TAKEN,
+        facts(Party(16), 0),
+        (
+            "QC352PDIVL Confirmed. A new phone signs for your Harambee account since 3/3/22 at 5:28 PM. "
+            "The old one cannot pay any more."
+        ),
+        (
+            "QC352PDIVL Imethibitishwa. Simu mpya inatumika kwa akaunti yako ya Harambee tangu 3/3/22 "
+            "saa 5:28 PM. Ya zamani haiwezi kulipa tena."
+        ),
+    ),
+    (
+        TextKind.KEY_REFUSED,
+        facts(Party(16), 0),
+        (
+            "QC352PDIVL Confirmed. You refused the new phone on 3/3/22 at 5:28 PM. "
+            "Your phone pays as before."
+        ),
+        (
+            "QC352PDIVL Imethibitishwa. Umekataa simu mpya tarehe 3/3/22 saa 5:28 PM. "
+            "Simu yako inalipa kama zamani."
+        ),
+    ),
+    (
+        TextKind.KEY_CHANGED,
+        facts(Party(16), 0),
+        (
+            "QC352PDIVL Confirmed. The key of your Harambee account was changed on 3/3/22 at 5:28 PM."
+        ),
+        (
+            "QC352PDIVL Imethibitishwa. Ufunguo wa akaunti yako ya Harambee umebadilishwa tarehe 3/3/22 "
+            "saa 5:28 PM."
+        ),
+    ),
+    (
         TextKind.HELD,
         facts(WANJIKU, free_cents=1_520_319, until_day=UNTIL),
         (

@@ -20,6 +20,13 @@ from harambee.cli.terminal import (
 @click.option("--name", default="demo", show_default=True, help="What the network calls itself.")
 @click.option("--http-port", type=click.IntRange(1, 65_535), default=8401, show_default=True)
 @click.option("--peer-port", type=click.IntRange(1, 65_535), default=9401, show_default=True)
+@click.option(
+    "--key-days",
+    type=click.IntRange(0, 30),
+    default=3,
+    show_default=True,
+    help="For how many days the owner of an account may refuse a new key.",
+)
 @network_option
 @json_option
 def init(
@@ -28,6 +35,7 @@ def init(
     name: str,
     http_port: int,
     peer_port: int,
+    key_days: int,
     folder: Path,
     as_json: bool,
 ) -> None:
@@ -51,6 +59,7 @@ def init(
             customers=customers,
             base_http_port=http_port,
             base_peer_port=peer_port,
+            key_days=key_days,
         )
     if as_json:
         document = {

@@ -156,7 +156,7 @@ class Parties:
             stored = read_key_file(key)
         except KeyFileError as error:
             raise PartyError(f"{error}.") from error
-        return Wallet(self.handsets / name, account, stored.keypair)
+        return Wallet(self.handsets / name, account, stored.keypair, key)
 
     def _own(self, text: str) -> tuple[str, int] | None:
         """Return name and account where the text is a super-agent's own account, "float:amani"."""
@@ -167,6 +167,10 @@ class Parties:
             if member == name:
                 return name, account_number(region, OWN_ACCOUNTS[what])
         raise PartyError(f"There is no super-agent called {name}.")
+
+    def is_own_account(self, text: str) -> bool:
+        """Say whether this names an account of a super-agent's own, as "float:amani" does."""
+        return self._own(text) is not None
 
     def is_taken(self, name: str) -> bool:
         """Say whether somebody here has this name already."""

@@ -53,8 +53,13 @@ LOG_TAIL_LINES: Final = 5
     type=click.IntRange(1),
     help="In how many processes; default: each super-agent has its own.",
 )
+@click.option(
+    "--key-days",
+    type=click.IntRange(0, 30),
+    help="For how many days a new key can be refused, when the network is made; default 0.",
+)
 @network_option
-def up(super_agents: int | None, processes: int | None, folder: Path) -> None:
+def up(super_agents: int | None, processes: int | None, key_days: int | None, folder: Path) -> None:
     """Start a network of super-agents on this machine; Ctrl-C stops it.
 
     Any of them serves any handset. Started again, the network goes on where it was.
@@ -65,7 +70,7 @@ def up(super_agents: int | None, processes: int | None, folder: Path) -> None:
       harambee up --super-agents 7 --network ./seven
       harambee up --super-agents 40 --processes 2 --network ./forty
     """  # noqa: D301 - click's sign for lines to keep
-    network = _open(folder, super_agents)
+    network = _open(folder, super_agents, key_days)
     _refuse_taken_ports(network)
     with ExitStack() as leave:
         children = start(network, processes or len(network.names))
@@ -80,19 +85,24 @@ def up(super_agents: int | None, processes: int | None, folder: Path) -> None:
     click.echo("Stopped. `harambee up` goes on where this ended.")
 
 
-def _open(folder: Path, super_agents: int | None) -> "NetworkFolder":
+def _open(folder: Path, super_agents: int | None, key_days: int | None) -> "NetworkFolder":
     """Return the network in the folder; makes it if there is none."""
     from harambee.node.network_folder import NetworkFolderError, create_network, load_network
 
     with one_sentence(NetworkFolderError):
         if not (folder / "genesis.json").exists():
             click.echo(f"Making a network in {folder} ...")
-            return create_network(folder, super_agents=super_agents or 4)
+            return create_network(folder, super_agents=super_agents or 4, key_days=key_days or 0)
         network = load_network(folder)
     if super_agents is not None and super_agents != len(network.names):
         raise FailureError(
             f"The network in {folder} has {len(network.names)} super-agents; name another folder "
             f"with --network for one of {super_agents}."
+        )
+    if key_days is not None and key_days != network.genesis.key_days:
+        raise FailureError(
+            f"In the network in {folder} a new key can be refused for {network.genesis.key_days} days; "
+            "name another folder with --network for another one."
         )
     return network
 
@@ -296,6 +306,10 @@ def _greet(network: "NetworkFolder", folder: Path) -> None:
     )
     for address in network.addresses:
         click.echo(f"  {address.name:<12} {address.http}/")
+    if not network.genesis.key_days:
+        click.echo(
+            "  a new key takes over at once here; a real network gives its owner days to refuse"
+        )
     people = [person for person in network.demo() if person.msisdn or person.short_code]
     if not people:
         return

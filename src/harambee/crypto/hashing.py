@@ -34,6 +34,7 @@ TAG_REFUSAL: Final = b"hrb1:refusal\0\0\0\0"
 TAG_PROFILE: Final = b"hrb1:profile\0\0\0\0"  # an account's key signs who its owner is
 TAG_NAME_CHECK: Final = b"hrb1:name-check\0"  # an account's key signs whose name it asks for
 TAG_DAY_CLOSE: Final = b"hrb1:day-close\0\0"  # a super-agent signs what a day made everybody owe
+TAG_APPROVAL: Final = b"hrb1:approval\0\0\0"  # an operator approves, at one super-agent
 
 TAGS: Final = (
     TAG_ORDER,
@@ -47,6 +48,7 @@ TAGS: Final = (
     TAG_PROFILE,
     TAG_NAME_CHECK,
     TAG_DAY_CLOSE,
+    TAG_APPROVAL,
 )
 assert all(len(tag) == TAG_BYTES for tag in TAGS)
 assert len(set(TAGS)) == len(TAGS)

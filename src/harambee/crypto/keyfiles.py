@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from harambee.crypto.durable_files import sync_folder
+from harambee.crypto.durable_files import replace_file, sync_folder
 from harambee.crypto.rows import Rows, check_rows
 from harambee.crypto.signatures import SEED_BYTES, KeyPair
 
@@ -46,13 +46,21 @@ class StoredKey:
 
 def write_key_file(path: Path, key: StoredKey) -> None:
     """Create `path`, mode 0600, with the key; KeyFileError if it exists or cannot be written."""
-    record = {
-        "version": KEY_FILE_VERSION,
-        "kind": key.kind,
-        "seed": key.keypair.seed.hex(),
-        "comment": key.comment,
-    }
-    _create(path, (json.dumps(record, indent=2) + "\n").encode())
+    _create(path, _written(key))
+
+
+def replace_key_file(path: Path, key: StoredKey) -> None:
+    """Put a key into the place of the one in `path`, durably: after a crash one of them is there, whole.
+
+    For a key that was made durable elsewhere before. KeyFileError, and the old key stays, if it cannot
+    be written or there is none to replace.
+    """
+    read_key_file(path)
+    try:
+        replace_file(path, _written(key))
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}"
+        raise KeyFileError(message) from error
 
 
 def read_key_file(path: Path, kind: str | None = None) -> StoredKey:
@@ -92,6 +100,16 @@ def read_seeds(path: Path) -> Rows:
         message = f"{path} is damaged: it ends in the middle of a seed"
         raise KeyFileError(message)
     return np.frombuffer(content, np.uint8, offset=SEED_BYTES).reshape(-1, SEED_BYTES)
+
+
+def _written(key: StoredKey) -> bytes:
+    record = {
+        "version": KEY_FILE_VERSION,
+        "kind": key.kind,
+        "seed": key.keypair.seed.hex(),
+        "comment": key.comment,
+    }
+    return (json.dumps(record, indent=2) + "\n").encode()
 
 
 def _key_of(path: Path, record: object) -> StoredKey:

@@ -175,6 +175,50 @@ class EnrolmentView:
     day: int
 
 
+@dataclass(frozen=True, slots=True)
+class TariffRow:
+    """A version of the tariff as a door tells it: its first day, and the digest of its document."""
+
+    version: int
+    first_day: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedView:
+    """What of an account is governed; the same at every honest door."""
+
+    enrolment_account: int
+    """Of the super-agent that enrolled it: whose order a new key or a tier is."""
+    next_slot: int
+    new_key: bytes | None = None
+    """The key that waits to take over."""
+    new_key_slot: int = 0
+    """The governance slot in which it was asked for."""
+    new_key_options: int = 0
+    new_key_day: int = 0
+    """From this day on it may take over."""
+    attested_cents: int | None = None
+    attested_slot: int = 0
+    limit_cents: int | None = None
+
+
+class ProposalSeen(msgspec.Struct, frozen=True):
+    """A proposal as one super-agent tells it."""
+
+    id: str
+    what: str
+    state: str
+    sentence: str
+    proposed_by: str
+    dies_after: str
+    approved_by: list[str]
+    voted: list[str]
+    votes_needed: int
+    subject: int
+    outcome: str | None = None
+
+
 class NameView(msgspec.Struct, frozen=True):
     """What one door says of a payee: a name and a telephone number, both masked."""
 
@@ -243,8 +287,8 @@ class Door(Protocol):
     async def statement(self, number: int, limit: int, before: int | None) -> Statement:
         """Return a page of a statement."""
 
-    async def offer(self, order: bytes, wait_ms: int) -> Offered:
-        """Bring a signed order."""
+    async def offer(self, order: bytes, wait_ms: int, possession: bytes = b"") -> Offered:
+        """Bring a signed order, and what a new key signed if it brings one."""
 
     async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
         """Bring a signed bulk pay-out and its payee table."""
@@ -283,6 +327,30 @@ class Door(Protocol):
 
     async def keep_profile(self, signed: bytes) -> None:
         """Bring a signed profile to those who hold it."""
+
+    async def tariffs(self) -> tuple[TariffRow, ...]:
+        """Return every version of the tariff."""
+
+    async def tariff(self, version: int) -> bytes:
+        """Return the document of a version, in its canonical form."""
+
+    async def governed(self, number: int) -> GovernedView | None:
+        """Return what of an account is governed, or None where it knows no account."""
+
+    async def tariff_slot(self) -> int:
+        """Return the next governance slot of the tariff."""
+
+    async def proposals(self) -> list[ProposalSeen]:
+        """Return what is proposed, as this super-agent sees it; the newest first."""
+
+    async def proposal(self, name: bytes) -> ProposalSeen | None:
+        """Return one proposal by its order's id, or None where it is not known."""
+
+    async def propose(self, document: dict[str, Any]) -> ProposalSeen:
+        """Bring a proposal; DoorProblemError says why it is not kept."""
+
+    async def approve(self, name: bytes, operator: str, approval: bytes) -> ProposalSeen:
+        """Bring an operator's approval; DoorProblemError says why it does not count."""
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""
@@ -447,6 +515,44 @@ class _Enrolment(msgspec.Struct):
     day: int
 
 
+class _TariffRow(msgspec.Struct):
+    version: int
+    first_day: int
+    digest: str
+
+
+class _Tariffs(msgspec.Struct):
+    tariffs: list[_TariffRow]
+
+
+class _KeyRequest(msgspec.Struct):
+    slot: int
+    key: str
+    options: int
+    first_day: int
+
+
+class _Attestation(msgspec.Struct):
+    slot: int
+    cents: int
+
+
+class _Governed(msgspec.Struct):
+    enrolment_account: int
+    next_slot: int
+    key_request: _KeyRequest | None = None
+    attestation: _Attestation | None = None
+    limit_cents: int | None = None
+
+
+class _NextSlot(msgspec.Struct):
+    next_slot: int
+
+
+class _Proposals(msgspec.Struct):
+    proposals: list[ProposalSeen]
+
+
 class _Problem(msgspec.Struct):
     code: str
     detail: str
@@ -547,9 +653,12 @@ class HttpDoor:
         path = f"/v1/accounts/{number}/statement?limit={limit}{older}"
         return await self._ask("GET", path, Statement)
 
-    async def offer(self, order: bytes, wait_ms: int) -> Offered:
-        """Bring a signed order."""
-        return await self._offer({"bytes": order.hex()}, wait_ms)
+    async def offer(self, order: bytes, wait_ms: int, possession: bytes = b"") -> Offered:
+        """Bring a signed order, and what a new key signed if it brings one."""
+        document = {"bytes": order.hex()}
+        if possession:
+            document["possession"] = possession.hex()
+        return await self._offer(document, wait_ms)
 
     async def pay_out(self, order: bytes, table: bytes, wait_ms: int) -> Offered:
         """Bring a signed bulk pay-out and its payee table."""
@@ -669,6 +778,74 @@ class HttpDoor:
         """Bring a signed profile to those who hold it."""
         body = {"profile": signed.hex()}
         await self._ask("POST", "/v1/profiles", _Kept, body, NAME_WAIT_MS)
+
+    async def tariffs(self) -> tuple[TariffRow, ...]:
+        """Return every version of the tariff."""
+        found = await self._ask("GET", "/v1/tariffs", _Tariffs)
+        try:
+            return tuple(
+                TariffRow(row.version, row.first_day, bytes.fromhex(row.digest))
+                for row in found.tariffs
+            )
+        except ValueError as error:
+            raise self._nonsense() from error
+
+    async def tariff(self, version: int) -> bytes:
+        """Return the document of a version, in its canonical form."""
+        return await self._send("GET", f"/v1/tariffs/{version}", None, JSON)
+
+    async def governed(self, number: int) -> GovernedView | None:
+        """Return what of an account is governed, or None where it knows no account."""
+        try:
+            found = await self._ask("GET", f"/v1/governance/accounts/{number}", _Governed)
+        except DoorProblemError as problem:
+            if problem.code == "ACCOUNT_UNKNOWN":
+                return None
+            raise
+        request, attested = found.key_request, found.attestation
+        try:
+            key = None if request is None else bytes.fromhex(request.key)
+        except ValueError as error:
+            raise self._nonsense() from error
+        return GovernedView(
+            found.enrolment_account,
+            found.next_slot,
+            key,
+            0 if request is None else request.slot,
+            0 if request is None else request.options,
+            0 if request is None else request.first_day,
+            None if attested is None else attested.cents,
+            0 if attested is None else attested.slot,
+            found.limit_cents,
+        )
+
+    async def tariff_slot(self) -> int:
+        """Return the next governance slot of the tariff."""
+        return (await self._ask("GET", "/v1/governance/tariff", _NextSlot)).next_slot
+
+    async def proposals(self) -> list[ProposalSeen]:
+        """Return what is proposed, as this super-agent sees it; the newest first."""
+        return (await self._ask("GET", "/v1/governance/proposals", _Proposals)).proposals
+
+    async def proposal(self, name: bytes) -> ProposalSeen | None:
+        """Return one proposal by its order's id, or None where it is not known."""
+        path = f"/v1/governance/proposals/{name.hex()}"
+        try:
+            return await self._ask("GET", path, ProposalSeen)
+        except DoorProblemError as problem:
+            if problem.code == "PROPOSAL_UNKNOWN":
+                return None
+            raise
+
+    async def propose(self, document: dict[str, Any]) -> ProposalSeen:
+        """Bring a proposal; DoorProblemError says why it is not kept."""
+        return await self._ask("POST", "/v1/governance/proposals", ProposalSeen, document)
+
+    async def approve(self, name: bytes, operator: str, approval: bytes) -> ProposalSeen:
+        """Bring an operator's approval; DoorProblemError says why it does not count."""
+        path = f"/v1/governance/proposals/{name.hex()}/approvals"
+        document = {"operator": operator, "signature": approval.hex()}
+        return await self._ask("POST", path, ProposalSeen, document)
 
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""

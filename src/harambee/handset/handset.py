@@ -21,7 +21,14 @@ from typing import Final, TypeVar
 import msgspec
 
 from harambee.crypto.signatures import KeyPair
-from harambee.handset.agreement import DisagreementError, NoDoorError, agreed
+from harambee.handset.agreement import DisagreementError
+from harambee.handset.believing import (
+    ROUND_PAUSE_S,
+    ROUNDS,
+    HandsetError,
+    believed,
+    check_network,
+)
 from harambee.handset.doors import (
     AccountView,
     Door,
@@ -31,11 +38,11 @@ from harambee.handset.doors import (
     Outlook,
     Shop,
     Statement,
-    WrongNetworkError,
 )
 from harambee.handset.holds import slot_named
 from harambee.handset.numbers import canonical_number
 from harambee.handset.orders import (
+    NO_OPTIONS,
     NO_REFERENCE,
     PAYEE_ROW,
     OrderBody,
@@ -56,6 +63,7 @@ from harambee.handset.orders import (
 from harambee.handset.receipt_code import code_of
 from harambee.handset.receipts import Receipt
 from harambee.handset.settlement import Decision, Settlement, SlotOfOrders
+from harambee.handset.tariffs import tariff_of_day
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.handset.wallet import Wallet, WalletState
 from harambee.ledger.kinds import ENDINGS, OrderKind
@@ -71,9 +79,6 @@ from harambee.ledger.records import (
 from harambee.protocol.genesis import Genesis
 
 PATIENCE_S: Final = 15
-ROUNDS: Final = 5
-ROUND_PAUSE_S: Final = 0.1
-"""Honest doors differ while a payment travels; a moment later they agree."""
 ENROLMENT_TRIES: Final = 4
 PAGE_LINES: Final = 500
 LINES_MAX: Final = 1_000_000
@@ -84,11 +89,17 @@ CLOCKS_DIFFER_MS: Final = 86_400_000
 T = TypeVar("T", bound=Hashable)
 A = TypeVar("A")
 
-__all__ = ["Balance", "Handset", "HandsetError", "Line", "Payment", "PaymentStatus", "Statement"]
-
-
-class HandsetError(Exception):
-    """The handset could not do what it was asked; the message is one sentence for the customer."""
+__all__ = [
+    "Balance",
+    "Handset",
+    "HandsetError",
+    "Line",
+    "Payment",
+    "PaymentStatus",
+    "Statement",
+    "believed",
+    "check_network",
+]
 
 
 class PaymentStatus(StrEnum):
@@ -246,6 +257,8 @@ class Handset:
             return await self._sign_and_finish(body, self.wallet.state().next_sequence)
 
     def _demand_decided(self, earlier: Payment) -> None:
+        if earlier.kind is OrderKind.CHANGE_KEY:
+            raise HandsetError("The key was being changed; run the same command again.")
         if earlier.is_open:
             raise HandsetError(
                 "An earlier payment of this account is still on its way; no second one can "
@@ -279,6 +292,8 @@ class Handset:
                     "Another payment of this account came in between; run the same command again."
                 )
             own = await self._own_account()
+            day = self.day()
+            tariff = await tariff_of_day(self.genesis, self.doors, day)
             table = b"".join(PAYEE_ROW.pack(*payment) for payment in sorted(payments))
             body = OrderBody(
                 payer=self.wallet.account,
@@ -287,8 +302,8 @@ class Handset:
                 fee_cents=fee_cents,
                 sequence=max(own.next_sequence, state.next_sequence),
                 kind=OrderKind.BULK_PAY_OUT,
-                tariff=self.genesis.tariffs[-1].version,
-                day=self.day(),
+                tariff=tariff.version,
+                day=day,
                 reference=table_digest(table),
             )
             try:
@@ -313,6 +328,55 @@ class Handset:
         if own.key != self.wallet.keypair.public:
             raise HandsetError("The key of this wallet is not the key of the paying account.")
         return own
+
+    async def bring(
+        self,
+        kind: OrderKind,
+        amount_cents: int = 0,
+        *,
+        options: bytes = NO_OPTIONS,
+        reference: bytes = NO_REFERENCE,
+        new_key: KeyPair | None = None,
+    ) -> Payment:
+        """Sign an order of the own slot to oneself that moves no money, and bring it to its end.
+
+        `new_key` signs for itself where the order brings it. HandsetError, and nothing is signed, where
+        an earlier order is still on its way; one that became final just now is not repeated.
+        """
+        with self.wallet.locked():
+            earlier = await self._finish_earlier()
+            if earlier is not None:
+                body = OrderBody.from_bytes(earlier.order)
+                if (body.kind, body.amount_cents, body.reference) == (
+                    kind,
+                    amount_cents,
+                    reference,
+                ):
+                    return replace(earlier, resumed=True)
+                if earlier.is_open or body.kind is OrderKind.CHANGE_KEY:
+                    raise HandsetError(
+                        "An earlier order of this account came first; run the same command again."
+                    )
+            own = await self._own_account()
+            number, state = self.wallet.account, self.wallet.state()
+            body = OrderBody(
+                payer=number,
+                payee=number,
+                amount_cents=amount_cents,
+                fee_cents=0,
+                sequence=max(own.next_sequence, state.next_sequence),
+                kind=kind,
+                tariff=self.genesis.tariffs[0].version,
+                day=self.day(),
+                options=options,
+                reference=reference,
+            )
+            network = self.genesis.network
+            proof = b"" if new_key is None else sign_possession(new_key, network, body)
+            order = sign_order(self.wallet.keypair, network, body)
+            state = WalletState(body.sequence, (order.hex(),), possession=proof.hex())
+            self.wallet.write_state(state)
+            return await self._finish(state)
 
     async def resume(self) -> Payment | None:
         """Go on with the payment that an earlier run left open; None if there is none."""
@@ -360,13 +424,7 @@ class Handset:
 
     async def account(self, number: int) -> AccountView:
         """Return an account without its balance, as w super-agents say; HandsetError if there is none."""
-        try:
-            view = await self._believed(lambda door: _lasting(door, number))
-        except DisagreementError as error:
-            raise HandsetError(str(error)) from error
-        if view is None:
-            raise HandsetError("The network has no account of this number.")
-        return view
+        return await lasting_account(self.genesis, self.doors, number)
 
     async def account_now(self, number: int) -> AccountView:
         """Return an account with its balance, as the first door that answers tells it."""
@@ -439,11 +497,12 @@ class Handset:
         self, payee: int, amount_cents: int, kind: OrderKind | None, reference: bytes
     ) -> Payment:
         """Make, keep and send a new payment."""
-        payer = self.wallet.account
+        payer, day = self.wallet.account, self.day()
         try:
-            own, other = await asyncio.gather(
+            own, other, tariff = await asyncio.gather(
                 self._believed(lambda door: _lasting(door, payer)),
                 self._believed(lambda door: _lasting(door, payee)),
+                tariff_of_day(self.genesis, self.doors, day),
             )
         except DisagreementError as error:
             raise HandsetError(str(error)) from error
@@ -452,7 +511,6 @@ class Handset:
             raise HandsetError("Payer and payee are the same account.")
         if other is None:
             raise HandsetError("The receiving account does not exist.")
-        tariff = self.genesis.tariffs[-1]
         try:
             movement = kind_between(own.kind, other.kind) if kind is None else kind
             check_between(movement, own.kind, other.kind)
@@ -471,7 +529,7 @@ class Handset:
             sequence=max(own.next_sequence, state.next_sequence),
             kind=movement,
             tariff=tariff.version,
-            day=self.day(),
+            day=day,
             options=options_for(movement, other.fee_mode, other.head_office),
             reference=reference,
         )
@@ -524,7 +582,7 @@ class Handset:
         network = self.genesis.network
         orders = {order_id(network, order): order for order in state.pending}
         hold = slot_named(body) if body.kind in ENDINGS else None
-        slot = SlotOfOrders(body.payer, body.sequence, orders, state.payees, hold)
+        slot = SlotOfOrders(body.payer, body.sequence, orders, state.payees, state.proof, hold)
         return await Settlement(self.genesis, self.doors, slot).decide(self.patience_s)
 
     def _conclude(self, state: WalletState, decision: Decision, began_ns: int) -> Payment:
@@ -536,6 +594,8 @@ class Handset:
         status = _status(decision, name, reason)
         if decision.final_id == name and body.kind is OrderKind.BULK_PAY_OUT:
             self.wallet.note_paid(state)
+        if decision.final_id == name and body.kind is OrderKind.CHANGE_KEY:
+            self.wallet.take_new_key(body.reference)
         if decision.final_id is not None or decision.foreign or decision.skipped:
             own = body.kind not in ENDINGS
             self.wallet.write_state(WalletState(body.sequence + 1 if own else state.next_sequence))
@@ -684,34 +744,15 @@ def _checked(msisdn: str) -> str:
         raise HandsetError(str(error)) from error
 
 
-async def believed(
-    genesis: Genesis, doors: Sequence[Door], ask: Callable[[Door], Awaitable[T]]
-) -> T:
-    """Return what w super-agents of this network say alike; asks again while they differ.
-
-    HandsetError if too few answer; DisagreementError if they still differ after some rounds.
-    """
-
-    async def ask_checked(door: Door) -> T:
-        await check_network(door, genesis)
-        return await ask(door)
-
-    for turn in range(ROUNDS):
-        try:
-            return await agreed(doors, genesis.committee.w, ask_checked)
-        except NoDoorError as error:
-            raise HandsetError(str(error)) from error
-        except DisagreementError:
-            if turn == ROUNDS - 1:
-                raise
-        await asyncio.sleep(ROUND_PAUSE_S)
-    raise AssertionError("the last round has returned or raised")
-
-
-async def check_network(door: Door, genesis: Genesis) -> None:
-    """Raise WrongNetworkError if the door serves another network, DoorError if it does not answer."""
-    if await door.network() != genesis.network.hex():
-        raise WrongNetworkError(f"{door.name} serves another network than this handset's.")
+async def lasting_account(genesis: Genesis, doors: Sequence[Door], number: int) -> AccountView:
+    """Return an account without its balance, as w super-agents say; HandsetError if there is none."""
+    try:
+        view = await believed(genesis, doors, lambda door: _lasting(door, number))
+    except DisagreementError as error:
+        raise HandsetError(str(error)) from error
+    if view is None:
+        raise HandsetError("The network has no account of this number.")
+    return view
 
 
 async def _lasting(door: Door, number: int) -> AccountView | None:

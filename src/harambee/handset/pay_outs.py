@@ -28,6 +28,7 @@ from harambee.handset.handset import (
     find_telephone,
 )
 from harambee.handset.orders import OrderError, fee_of
+from harambee.handset.tariffs import tariff_of_day
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.records import (
     KIND_MASK,
@@ -40,6 +41,7 @@ from harambee.ledger.records import (
     Status,
 )
 from harambee.money.amounts import AmountError, format_cents, parse_cents
+from harambee.money.tariff import Tariff
 
 FILE_BYTES_MAX: Final = 64 << 20
 ROWS_MAX: Final = 1_000_000
@@ -237,6 +239,7 @@ class PayOuts:
         standings = await self._standings_of(known)
         held = await self._least_held(known)
         problems: list[Problem] = []
+        tariff = await tariff_of_day(self.handset.genesis, self.handset.doors, self.handset.day())
         paying: list[Paying] = []
         lines: dict[int, int] = {}
         for row, number in zip(rows, numbers, strict=True):
@@ -244,7 +247,8 @@ class PayOuts:
             if isinstance(number, str):
                 found = number
             else:
-                found = self._judged(row, number, standings[number], held.get(number, 0), lines)
+                standing, cents = standings[number], held.get(number, 0)
+                found = self._judged(row, number, standing, cents, lines, tariff)
             if isinstance(found, str):
                 problems.append(Problem(row.line, found))
             else:
@@ -254,7 +258,13 @@ class PayOuts:
         return paying
 
     def _judged(
-        self, row: Row, number: int, standing: int, held_cents: int, lines: dict[int, int]
+        self,
+        row: Row,
+        number: int,
+        standing: int,
+        held_cents: int,
+        lines: dict[int, int],
+        tariff: Tariff,
     ) -> Paying | str:
         """Return a row that can be paid, or a sentence that says why it cannot.
 
@@ -272,7 +282,6 @@ class PayOuts:
             return f"An account of kind {AccountKind(kind).name.lower()} cannot be paid so."
         if status != Status.ACTIVE:
             return "The account is frozen or closed."
-        tariff = self.handset.genesis.tariffs[-1]
         _, _, balance_cents_max = tariff.limits_of(standing >> TIER_SHIFT & TIER_MASK)
         if held_cents + row.amount_cents > balance_cents_max:
             return "The account would hold more than it may."

@@ -50,6 +50,8 @@ class SlotOfOrders:
     orders: dict[bytes, bytes]
     table: bytes = b""
     """The payee table of the first order, where that is a bulk pay-out."""
+    possession: bytes = b""
+    """What a new key signed, where the first order brings one."""
     hold: tuple[int, int] | None = None
     """The hold whose slot it is; `sequence` counts those of the hold then."""
 
@@ -149,6 +151,8 @@ class Settlement:
             order = self.slot.orders[name]
             if self.slot.table and order[KIND_AT] == OrderKind.BULK_PAY_OUT:
                 answer = await door.pay_out(order, self.slot.table, OFFER_WAIT_MS)
+            elif self.slot.possession and order[KIND_AT] == OrderKind.CHANGE_KEY:
+                answer = await door.offer(order, OFFER_WAIT_MS, self.slot.possession)
             else:
                 answer = await door.offer(order, OFFER_WAIT_MS)
         except DoorError:

@@ -20,17 +20,26 @@ import msgspec
 
 from harambee.crypto import durable_files
 from harambee.crypto.hashing import digest
-from harambee.crypto.keyfiles import KeyFileError, StoredKey, read_key_file, write_key_file
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.keyfiles import (
+    KeyFileError,
+    StoredKey,
+    read_key_file,
+    replace_key_file,
+    write_key_file,
+)
+from harambee.crypto.signatures import KeyPair, generate
 from harambee.handset.orders import PAYEE_ROW
 from harambee.ledger.records import ORDER_BYTES
 
 KEY_KIND: Final = "customer"
 KEY_FILE: Final = "owner.key"
+NEW_KEY_FILE: Final = "new.key"
 WALLET_FILE: Final = "wallet.json"
 STATE_FILE: Final = "state.json"
 LOCK_FILE: Final = "lock"
 PAID_FOLDER: Final = "pay-outs"
+REQUEST_FILE: Final = "request.json"
+POSSESSION_BYTES: Final = 64
 
 
 class WalletError(Exception):
@@ -55,6 +64,8 @@ class WalletState(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The payee table of the first order, in hexadecimal, where that is a bulk pay-out."""
     pay_out: str = ""
     """The name under which it pays."""
+    possession: str = ""
+    """What a new key signed of the first order, in hexadecimal, where that brings one."""
 
     @property
     def pending(self) -> tuple[bytes, ...]:
@@ -65,6 +76,11 @@ class WalletState(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def payees(self) -> bytes:
         """The payee table under way; empty if the order has none."""
         return bytes.fromhex(self.table)
+
+    @property
+    def proof(self) -> bytes:
+        """What a new key signed of the first order; empty if that brings none."""
+        return bytes.fromhex(self.possession)
 
 
 class _Paid(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,6 +98,8 @@ class Wallet:
     folder: Path
     account: int
     keypair: KeyPair
+    key_file: Path | None = None
+    """Where its key lies, if that is not `owner.key` in the folder."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,6 +126,7 @@ class Wallet:
             state = msgspec.json.decode(file.read_bytes(), type=WalletState)
             whole = all(len(order) == ORDER_BYTES for order in state.pending)
             whole = whole and len(state.payees) % PAYEE_ROW.size == 0
+            whole = whole and len(state.proof) in (0, POSSESSION_BYTES)
         except FileNotFoundError:
             return WalletState()
         except OSError as error:
@@ -122,6 +141,40 @@ class Wallet:
         """Replace the state, durably and as a whole; WalletError leaves the old one in place."""
         self._make_folder()
         replace_file(self.folder / STATE_FILE, msgspec.json.encode(state))
+
+    def new_key(self) -> KeyPair:
+        """Return the key that is to take this one's place, made durable; the same until it has done so."""
+        file = self.folder / NEW_KEY_FILE
+        self._make_folder()
+        try:
+            if file.exists():
+                kept = read_key_file(file, KEY_KIND).keypair
+                if kept.public != self.keypair.public:
+                    return kept
+                file.unlink()  # it took over, and this program was stopped before it tidied up
+            made = generate()
+            write_key_file(file, StoredKey(KEY_KIND, made))
+        except (KeyFileError, OSError) as error:
+            raise WalletError(f"The new key cannot be kept: {error}.") from error
+        return made
+
+    def take_new_key(self, public: bytes) -> None:
+        """The new key is the account's: it takes the old one's place, durably, before the state is let go.
+
+        WalletError, and both stay, if the new key is not the one that became the account's.
+        """
+        new, own = self.folder / NEW_KEY_FILE, self.key_file or self.folder / KEY_FILE
+        try:
+            if self.keypair.public == public and not new.exists():
+                return
+            stored = read_key_file(new, KEY_KIND)
+            if stored.keypair.public != public:
+                raise WalletError(f"{new} is not the key that the account has now.")
+            kind = read_key_file(own).kind
+            replace_key_file(own, StoredKey(kind, stored.keypair, stored.comment))
+            new.unlink()
+        except (KeyFileError, OSError) as error:
+            raise WalletError(f"The new key cannot take its place: {error}.") from error
 
     def note_paid(self, state: WalletState) -> None:
         """Keep, durably, whom the final pay-out of a state has paid: before the state is let go."""
@@ -171,6 +224,53 @@ def prepare_wallet(folder: Path, keypair: KeyPair) -> KeyPair:
     except OSError as error:
         raise WalletError(f"Cannot make {folder}: {error.strerror}.") from error
     return keypair
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    account: int
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWanted:
+    """A key on a new phone that is to take over an account."""
+
+    account: int
+    keypair: KeyPair
+
+
+def prepare_key(folder: Path, keypair: KeyPair, account: int, network: bytes) -> KeyPair:
+    """Keep a new phone's key, and whose account it is for; returns the key that is there if one is.
+
+    WalletError if the folder is a wallet already, or waits for another account.
+    """
+    kept = prepare_wallet(folder, keypair)
+    file = folder / REQUEST_FILE
+    if file.exists():
+        if wanted_key(folder, network).account != account:
+            raise WalletError(f"The key in {folder} is for another account.")
+    else:
+        replace_file(file, msgspec.json.encode(_Request(account, network.hex())))
+    return kept
+
+
+def wanted_key(folder: Path, network: bytes) -> KeyWanted:
+    """Return the key that waits in a folder to take over an account; WalletError if none does."""
+    file = folder / REQUEST_FILE
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=_Request)
+        keypair = read_key_file(folder / KEY_FILE, KEY_KIND).keypair
+    except FileNotFoundError as error:
+        raise WalletError(f"No new key waits in {folder}.") from error
+    except OSError as error:
+        raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise WalletError(f"{file} is damaged.") from error
+    except KeyFileError as error:
+        raise WalletError(f"{error}.") from error
+    if document.network != network.hex():
+        raise WalletError(f"The key in {folder} is for another network.")
+    return KeyWanted(document.account, keypair)
 
 
 def finish_wallet(folder: Path, account: int, network: bytes) -> Wallet:

@@ -92,7 +92,8 @@ class Owed:
         self.cents = 0
         """All that is owed, in cents."""
         self._region = region
-        self._tariffs = {tariff.version: tariff for tariff in tariffs}
+        self._tariffs: dict[int, Tariff] = {}
+        self.know(tariffs)
         self._due: dict[bytes, Due] = {}
         self._early: set[bytes] = set()
         """References of commissions whose deposits have not been told of."""
@@ -104,6 +105,10 @@ class Owed:
     def __iter__(self) -> Iterator[Due]:
         """Go through what is owed, in the order of the deposits."""
         return iter(self._due.values())
+
+    def know(self, tariffs: Iterable[Tariff]) -> None:
+        """These are versions by which deposits are made."""
+        self._tariffs |= {tariff.version: tariff for tariff in tariffs}
 
     def take(self, order: np.void, name: bytes) -> None:
         """Take note of one final order, an ORDER record, and its id."""
@@ -309,7 +314,8 @@ class CommissionPayer:
     async def _read(self) -> _Moment:
         """Read all that became final since; returns the account as it was at the end of that."""
         while True:
-            entries, end, moment = await self.service.ask(self._question)
+            tariffs, entries, end, moment = await self.service.ask(self._question)
+            self._owed.know(tariffs)
             orders = [
                 await self.service.orders_at(entries[start : start + SCAN_ORDERS])
                 for start in range(0, len(entries), SCAN_ORDERS)
@@ -322,8 +328,10 @@ class CommissionPayer:
                 self.facts.owed, self.facts.owed_cents = len(self._owed), self._owed.cents
                 return moment
 
-    def _question(self, replica: "Replica") -> tuple[Orders, int, _Moment | None]:
-        """Entries not yet read that may matter here, the entry to go on from, and the moment.
+    def _question(
+        self, replica: "Replica"
+    ) -> tuple[tuple[Tariff, ...], Orders, int, _Moment | None]:
+        """The tariffs, entries not yet read that may matter here, the entry to go on from, and the moment.
 
         There is no moment while further entries are left.
         """
@@ -335,11 +343,12 @@ class CommissionPayer:
         found = fresh[ours | (payers == payer)]
         end = self._read_up_to + len(fresh)
         if end < ledger.entry_count:
-            return found, end, None
+            return ledger.tariffs, found, end, None
         account = ledger.accounts[payer]
         sequence = int(account["next_sequence"])
         free = int(account["balance"]) - int(account["held"]) - int(account["frozen"])
-        return found, end, _Moment(sequence, free, replica.slots.is_open(payer, sequence))
+        moment = _Moment(sequence, free, replica.slots.is_open(payer, sequence))
+        return ledger.tariffs, found, end, moment
 
     def _take(self, orders: Orders) -> None:
         network = self.service.genesis.network

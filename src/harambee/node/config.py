@@ -1,11 +1,13 @@
 """What one super-agent is told when it starts: the file behind `harambee node --config FILE`.
 
-TOML, one flat table. Paths are relative to the file itself, so that a network's folder can be
-moved. Every error is one sentence that names the file and the field.
+TOML, one flat table; only the operators are names with a key each. Paths are relative to the file
+itself, so that a network's folder can be moved. Every error is one sentence that names the file and
+the field.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -15,7 +17,13 @@ from harambee.texts.languages import Language
 
 PORT_MAX: Final = 65_535
 FILE_BYTES_MAX: Final = 64 * 1024
+OPERATORS_NEEDED: Final = 2
+"""So many of a super-agent's operators approve before it votes for what is governed."""
+OPERATORS_MAX: Final = 64
+OPERATOR_KEY_BYTES: Final = 32
 
+_OPERATOR: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", re.ASCII)
+_HEX_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FIELD: Final = re.compile(r"(?P<what>.*?) - at `\$\.(?P<field>[^`]*)`")
 
 
@@ -84,6 +92,8 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     texts_folder: Text = "texts"
     texts_language: Language = Language.ENGLISH
     texts_brand: Brand = "Harambee"
+    operators: dict[str, str] = {}
+    governance: Text = "governance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +143,10 @@ class NodeConfig:
     """Of accounts that have chosen none."""
     texts_brand: str = "Harambee"
     """How texts call the network."""
+    operators: Mapping[str, bytes] = field(default_factory=dict)
+    """Who may approve what is governed, two at least or nobody: name -> Ed25519 public key."""
+    governance: Path = Path("governance")
+    """The folder of proposals and approvals."""
 
 
 def read_config(file: Path) -> NodeConfig:
@@ -185,7 +199,28 @@ def read_config(file: Path) -> NodeConfig:
         texts_folder=folder / document.texts_folder,
         texts_language=document.texts_language,
         texts_brand=document.texts_brand,
+        operators=_operators(file, document.operators),
+        governance=folder / document.governance,
     )
+
+
+def _operators(file: Path, written: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the operators and their keys; ConfigError unless there are two at least, or none."""
+    found: dict[str, bytes] = {}
+    for name, text in written.items():
+        if not _OPERATOR.fullmatch(name):
+            raise ConfigError(f"{file}: operators: {name!r} is no name of letters and digits")
+        if not _HEX_KEY.fullmatch(text.lower()):
+            raise ConfigError(f"{file}: operators: the key of {name} is not 64 hexadecimal digits")
+        key = bytes.fromhex(text)
+        if key in found.values():
+            raise ConfigError(f"{file}: operators: {name} has the key of another one")
+        found[name] = key
+    if found and not OPERATORS_NEEDED <= len(found) <= OPERATORS_MAX:
+        raise ConfigError(
+            f"{file}: operators: there are {OPERATORS_NEEDED} to {OPERATORS_MAX}, not {len(found)}"
+        )
+    return found
 
 
 def _address(file: Path, name: str, text: str) -> Address:

@@ -33,6 +33,7 @@ from harambee.ledger.records import (
     AccountKind,
 )
 from harambee.ledger.rules import Order, named_hold, sides_of
+from harambee.money.tariff import Tariff
 from harambee.node.port import ReversalFacts, StatementLine, UnavailableError
 from harambee.node.text_cursor import CursorError, TextCursor, marks_of
 from harambee.node.texts import Text, TextPort, TextPortError
@@ -85,6 +86,9 @@ class Source(Protocol):
 
     async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
         """The newest lines of an account."""
+
+    async def tariff_today(self) -> Tariff:
+        """The tariff of today."""
 
     async def reversal(self, payer: int, sequence: int) -> ReversalFacts | None:
         """The payment in a slot, and what became of the wish to have it back."""
@@ -154,6 +158,7 @@ class Courier:
         self._cursor: TextCursor | None = None
         self._applied = 0
         self._news = asyncio.Event()
+        self._tariff = source.genesis.tariffs[-1]
         members = source.genesis.committee.members
         self._regions = np.array(members[source.index].regions, np.uint32)
 
@@ -266,6 +271,7 @@ class Courier:
             if int(record["flags"]) & KIND_MASK in PARTIES
         }
         lines = await self._lines_of(errands, known)
+        self._tariff = await self._source.tariff_today()
         shown = await self._parties(sorted({*known, *_others(errands, lines)}))
         paid_codes = await self._paid_codes(errands, lines)
         texts: list[Text] = []
@@ -374,6 +380,7 @@ class Courier:
             cost_cents=line.charge_cents,
             left_today_cents=self._left_today(record),
             commission_cents=line.commission_cents or None,
+            from_day=order.day + self._source.genesis.key_days,
             free_cents=int(record["balance"]) - held - frozen,
             until_day=order.day + order.options[1] if order.kind == OrderKind.HOLD else 0,
         )
@@ -398,8 +405,7 @@ class Courier:
         flags = int(record["flags"])
         if AccountKind(flags & KIND_MASK) not in LIMITED:
             return None
-        tariff = self._source.genesis.tariffs[-1]
-        of_a_day = tariff.limits_of(flags >> TIER_SHIFT & TIER_MASK)[1]
+        of_a_day = self._tariff.limits_of(flags >> TIER_SHIFT & TIER_MASK)[1]
         spent = int(record["spent_today"]) if int(record["day"]) == self._source.today() else 0
         return max(0, of_a_day - spent)
 

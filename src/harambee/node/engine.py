@@ -29,7 +29,7 @@ from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.originals import Originals
 from harambee.node.port import UnavailableError
-from harambee.protocol.effects import Effects, Outgoing
+from harambee.protocol.effects import Effects, Outgoing, Proposed
 from harambee.protocol.evidence import write_found
 from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
@@ -131,6 +131,8 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
         self._total_due = 0
+        self._proposed: tuple[Proposed, ...] = ()
+        """Governance orders of the journal, until they are told."""
 
     def start(self) -> None:
         """Read the journal and go on from there, in the thread."""
@@ -216,7 +218,7 @@ class Engine:
         files = self.files
         genesis, config = files.genesis, files.config
         warm_up()
-        ledger = Ledger(genesis.regions, genesis.tariffs)
+        ledger = Ledger(genesis.regions, genesis.tariffs, genesis.key_days)
         openings = np.frombuffer(genesis.openings, OPENING)
         document = genesis.document
         ledger.open_accounts(openings, {row.account: row.limit_cents for row in document.issuers})
@@ -231,7 +233,9 @@ class Engine:
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
         )
         began = time.monotonic()
-        replica.restore((block for _, block in self._journal.blocks()), self._journal.evidence())
+        self._proposed = replica.restore(
+            (block for _, block in self._journal.blocks()), self._journal.evidence()
+        )
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
@@ -246,7 +250,8 @@ class Engine:
 
     def _loop(self, replica: Replica) -> None:
         wake_at = 0
-        early = Effects()
+        early = Effects(proposed=list(self._proposed))
+        self._proposed = ()
         for peer in sorted(self._linked):
             early.extend(replica.receive(PeerUp(peer), time.time_ns()))
         while not self._stopping.is_set():
@@ -267,7 +272,8 @@ class Engine:
                 log.error("this super-agent stops speaking: %s", self.halted)
             wake_at = turn.effects.wake_at or now
             effects = turn.effects
-            if taken or turn.answers or effects.send or effects.settled or effects.refused:
+            told = effects.settled or effects.refused or effects.skipped or effects.proposed
+            if taken or turn.answers or effects.send or told:
                 self._deliver(turn)
 
     def _receive(self, replica: Replica, turn: Turn, wake_at: int) -> bool:

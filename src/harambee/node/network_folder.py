@@ -7,6 +7,7 @@
     certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
     super-agents/NAME/      node.toml, signing.key, enrolment.key, treasury.key, profile.key, tls.key,
                             tls.crt, agents.csv, and the profiles of the demo accounts
+    super-agents/NAME/operators/WHO.key    FOR DEVELOPMENT ONLY: the keys of its operators
     keys/                   FOR DEVELOPMENT ONLY: demo.json and the demo accounts' keys
     population.bin, .seeds  FOR DEVELOPMENT ONLY: a crowd's accounts, and the seeds of their keys
 
@@ -79,6 +80,7 @@ from harambee.node.profile_store import ProfileStoreError, write_sealing_key
 from harambee.node.tls import TlsError, create_certificate, key_digest
 from harambee.protocol.genesis import (
     FORMAT,
+    KEY_DAYS_MAX,
     AliasDocument,
     Genesis,
     GenesisDocument,
@@ -95,6 +97,9 @@ KIND_SIGNING: Final = "super-agent"
 KIND_ENROLMENT: Final = "enrolment"
 KIND_TREASURY: Final = "treasury"
 KIND_DEMO: Final = "development"
+KIND_OPERATOR: Final = "operator"
+OPERATORS: Final = ("first", "second")
+"""Who approves at each super-agent of a development network."""
 REGIONS_MAX: Final = 1 << REGION_BITS
 
 WARNING: Final = """\
@@ -142,6 +147,10 @@ heartbeat_ms = 1000
 # Confirmations to the accounts of its region: "outbox" appends them to texts/outbox.jsonl, "off" writes none.
 texts = "outbox"
 texts_language = "en"
+
+# Whose approvals count here: of two of these people this super-agent votes for a freeze, a new key, a new
+# tariff (docs/governance.md). Names, and their public keys in hexadecimal.
+operators = {{ {operators} }}
 
 log_level = "info"
 """
@@ -200,6 +209,10 @@ class NetworkFolder:
             return read_config(self.node_file(which))
         except ConfigError as error:
             raise NetworkFolderError(str(error)) from error
+
+    def operator_file(self, which: str | int, name: str) -> Path:
+        """Return where the key of a super-agent's operator lies in a development network."""
+        return self.node_file(which).parent / "operators" / f"{name}.key"
 
     def directory_key(self) -> bytes:
         """Return the committee's key for hashing telephone numbers, 32 bytes."""
@@ -271,6 +284,7 @@ def create_network(
     population: Population | None = None,
     regions_each: int = 1,
     banks: int = 2,
+    key_days: int = 0,
     pay_commissions: bool = True,
     base_http_port: int = 8401,
     base_peer_port: int = 9401,
@@ -280,21 +294,14 @@ def create_network(
 
     Super-agent i enrols in region i and listens on base port + i. Of `regions_each` for each, it
     has every n-th, and so many accounts of each of its own kinds. Banks' balances are negative, so
-    that all balances add up to zero. The folder appears whole, or not at all. NetworkFolderError
+    that all balances add up to zero. The folder appears whole, or not at all.
+    Owners may refuse a new key for `key_days` days. NetworkFolderError
     when it is taken or cannot be written, or the numbers do not make a network.
     """
-    if not 1 <= super_agents <= MEMBERS_MAX:
-        raise NetworkFolderError(f"a network has 1 to {MEMBERS_MAX} super-agents")
-    if banks < 1:
-        raise NetworkFolderError("a network has at least one trust bank")
-    regions = super_agents * regions_each
-    if not super_agents <= regions <= REGIONS_MAX:
-        raise NetworkFolderError(f"a network has 1 to {REGIONS_MAX} regions, in equal parts")
     if customers < 0 or agents_per_super_agent < 0:
         raise NetworkFolderError("there cannot be fewer than no customers or agents")
-    highest = max(base_http_port, base_peer_port) + super_agents - 1
-    if min(base_http_port, base_peer_port) < 1 or highest > PORT_MAX:
-        raise NetworkFolderError(f"the ports must lie between 1 and {PORT_MAX}")
+    _check_numbers(super_agents, regions_each, banks, key_days, base_http_port, base_peer_port)
+    regions = super_agents * regions_each
     names = [name_of(i) for i in range(super_agents)]
     addresses = tuple(
         MemberAddress(
@@ -344,6 +351,7 @@ def create_network(
             ],
             openings_count=len(array) // OPENING.itemsize,
             openings_digest=hashlib.sha256(array).hexdigest(),
+            key_days=key_days,
         )
         _write(unfinished / "openings.bin", array)
         pretty = msgspec.json.format(msgspec.json.encode(document), indent=2)
@@ -360,6 +368,29 @@ def create_network(
     return load_network(folder)
 
 
+def _check_numbers(
+    super_agents: int,
+    regions_each: int,
+    banks: int,
+    key_days: int,
+    base_http_port: int,
+    base_peer_port: int,
+) -> None:
+    """Raise NetworkFolderError unless these numbers make a network."""
+    if not 1 <= super_agents <= MEMBERS_MAX:
+        raise NetworkFolderError(f"a network has 1 to {MEMBERS_MAX} super-agents")
+    if banks < 1:
+        raise NetworkFolderError("a network has at least one trust bank")
+    regions = super_agents * regions_each
+    if not super_agents <= regions <= REGIONS_MAX:
+        raise NetworkFolderError(f"a network has 1 to {REGIONS_MAX} regions, in equal parts")
+    if not 0 <= key_days <= KEY_DAYS_MAX:
+        raise NetworkFolderError(f"the days to refuse a new key are 0 to {KEY_DAYS_MAX}")
+    highest = max(base_http_port, base_peer_port) + super_agents - 1
+    if min(base_http_port, base_peer_port) < 1 or highest > PORT_MAX:
+        raise NetworkFolderError(f"the ports must lie between 1 and {PORT_MAX}")
+
+
 def load_network(folder: Path) -> NetworkFolder:
     """Return the network in `folder`.
 
@@ -372,6 +403,7 @@ def load_network(folder: Path) -> NetworkFolder:
     addresses = read_addresses(folder / "addresses.json", genesis)
     secret = [folder / "directory.key", folder / "population.seeds"]
     secret += folder.glob("super-agents/*/*.key")
+    secret += folder.glob("super-agents/*/operators/*.key")
     secret += folder.glob("keys/*.key")
     for file in secret:
         if file.exists():
@@ -492,6 +524,7 @@ def _create_members(
             http=http,
             peer=address.peer,
             pay_commissions=json.dumps(pay_commissions),
+            operators=_create_operators(home / "operators", address.name, network),
         )
         _write(home / "node.toml", text.encode())
         digest = key_digest(certificate).hex()
@@ -500,6 +533,18 @@ def _create_members(
         enrolments.append(enrolment)
         treasuries.append(treasury)
     return members, enrolments, treasuries
+
+
+def _create_operators(folder: Path, super_agent: str, network: str) -> str:
+    """Write the keys of a super-agent's operators; returns them as its configuration has them."""
+    folder.mkdir(mode=0o700)
+    written = []
+    for name in OPERATORS:
+        keypair = generate()
+        comment = f"operator {name} of {super_agent}, network {network}"
+        write_key_file(folder / f"{name}.key", StoredKey(KIND_OPERATOR, keypair, comment))
+        written.append(f'{name} = "{keypair.public.hex()}"')
+    return ", ".join(written)
 
 
 def _open_floats(openings: Openings, treasuries: list[KeyPair]) -> None:

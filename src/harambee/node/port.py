@@ -13,8 +13,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER_BYTES
-from harambee.ledger.side_tables import Hold, Reversal, SlotKey
+from harambee.ledger.side_tables import Attestation, Hold, KeyRequest, Reversal, SlotKey
+from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace
 from harambee.oversight.trust_line import TrustLine
 from harambee.protocol.genesis import Genesis
@@ -151,6 +153,41 @@ class NameAnswer:
     """Masked, where the status is KNOWN."""
     number: str | None = field(default=None, repr=False)
     """Masked; None where there is none, and for whoever trades."""
+
+
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """What of one account is governed."""
+
+    next_slot: int
+    """Its next governance slot."""
+    key_request: KeyRequest | None
+    """The new key that waits to take over."""
+    attestation: Attestation | None
+    """A bank's newest figure of what it holds in trust."""
+    limit_cents: int | None
+    """How far a bank may go below zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalView:
+    """A proposal as operators see it at one super-agent."""
+
+    id: bytes
+    order: bytes
+    possession: bytes | None
+    content: bytes | None
+    seen_ms: int
+    dies_after: int
+    """The last day, as a number, on which voters accept it."""
+    approvals: tuple[str, ...]
+    """The operators of this super-agent who approve it."""
+    carried: tuple[int, ...]
+    """The super-agents in whose blocks it lies: each has voted for it."""
+    state: str
+    """"waiting", "final", "dead" or "replaced"."""
+    outcome: Outcome | None
+    """What the rules say of it now, where it is waiting."""
 
 
 FINAL_ROW: Final = np.dtype([("order", "u1", ORDER_BYTES), ("author", "<u2"), ("time_ms", "<u8")])
@@ -298,6 +335,37 @@ class Port(Protocol):
     async def check_name(self, question: bytes) -> NameAnswer:
         """Answer a signed question for a payee's name (`harambee.handset.name_checks`)."""
 
+    async def proposals(self) -> list[ProposalView]:
+        """What is proposed in governance, and was lately: the newest first."""
+
+    async def proposal(self, name: bytes) -> ProposalView:
+        """One proposal by its order's id, judged as the rules are now; GovernanceError if it is unknown."""
+
+    async def propose(
+        self,
+        order: bytes,
+        possession: bytes | None,
+        content: bytes | None,
+        operator: str | None,
+        approval: bytes | None,
+    ) -> ProposalView:
+        """Keep a proposal, an order of 128 bytes; GovernanceError says why it is not kept.
+
+        This super-agent's own comes unsigned, with the approval of the operator who makes it.
+        """
+
+    async def approve(self, name: bytes, operator: str, approval: bytes) -> ProposalView:
+        """Count an operator's 64-byte approval; GovernanceError says why it does not count."""
+
+    async def governed(self, account: int) -> Governed | None:
+        """What of an account is governed, or None where there is no such account."""
+
+    async def tariff_slot(self) -> int:
+        """The next governance slot of the tariff."""
+
+    async def tariffs(self) -> list[tuple[int, Tariff]]:
+        """Every version of the tariff with the number of its first day, ascending by version."""
+
     async def finals(self, after: int, limit: int) -> tuple[npt.NDArray[np.void], int]:
         """Final orders (ORDER array) in this replica's order of applying, from entry `after` on.
 
@@ -329,6 +397,15 @@ class Port(Protocol):
 
 class UnavailableError(Exception):
     """This super-agent cannot answer now; the message is one sentence."""
+
+
+class GovernanceError(ValueError):
+    """A proposal or an approval does not count; the message is one sentence for the operator."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        """Stable, for programs."""
 
 
 class EnrolmentError(ValueError):

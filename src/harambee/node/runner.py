@@ -16,6 +16,7 @@ import uvicorn
 from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
+from harambee.node.governance import GovernanceDesk
 from harambee.node.journal import Journal, JournalError
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.names import NameDesk
@@ -24,6 +25,7 @@ from harambee.node.outbox import Outbox
 from harambee.node.oversight_desk import OversightDesk
 from harambee.node.port import Port
 from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
+from harambee.node.proposals import ProposalStore
 from harambee.node.service import Service
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
@@ -174,6 +176,12 @@ class SuperAgent:
             self._links.send,
             files.config.name_checks_daily,
         )
+        self._governance = self.service.governance = GovernanceDesk(
+            files,
+            self.service,
+            ProposalStore.open(files.config.governance, files.genesis),
+            self._engine.tell,
+        )
         self._treasury = Treasury(files, self.service)
         self._oversight = self.service.oversight = OversightDesk(files, self.service)
         self._waiting_bytes = [0] * self._members
@@ -203,6 +211,7 @@ class SuperAgent:
         if self._courier is not None:
             self._courier_task = asyncio.create_task(self._courier.run())
         self._names.start()
+        self._governance.start()
         configuration = uvicorn.Config(
             gateway(self.service),
             # h11 bounds what a stranger may send as a head; httptools does not.
@@ -250,6 +259,7 @@ class SuperAgent:
             self._courier_task.cancel()
             await asyncio.gather(self._courier_task, return_exceptions=True)
         await self._treasury.stop()
+        await self._governance.stop()
         await self._oversight.stop()
         await self._names.stop()
         for rest in self._rests:
@@ -307,6 +317,8 @@ class SuperAgent:
             self._tickets.settled(orders)
             self._treasury.note_final(orders)
             self.service.note_final(orders)
+            self._governance.note_final(orders)
+        self._governance.seen(turn.effects.proposed)
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)

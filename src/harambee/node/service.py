@@ -32,7 +32,7 @@ from harambee.ledger.records import (
 )
 from harambee.ledger.rules import Order, Payment, credits_of, named_slot, sides_of
 from harambee.ledger.shares import other_side, shares_of
-from harambee.ledger.side_tables import SlotKey
+from harambee.ledger.side_tables import TARIFF_SUBJECT, SlotKey
 from harambee.money.tariff import Tariff
 from harambee.node import hold_facts
 from harambee.node.agent_places import AgentPlace, AgentPlaces
@@ -40,6 +40,7 @@ from harambee.node.commissions import CommissionFacts
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.float_watch import FloatFacts
+from harambee.node.governance import GovernanceDesk
 from harambee.node.journal import Journal, JournalDamaged
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
@@ -49,10 +50,12 @@ from harambee.node.port import (
     NO_TABLES,
     SKIPPED_KIND,
     EnrolmentError,
+    Governed,
     HoldFacts,
     NameAnswer,
     OpenHold,
     ProfileStatus,
+    ProposalView,
     ReversalFacts,
     Slot,
     State,
@@ -61,6 +64,8 @@ from harambee.node.port import (
     UnavailableError,
 )
 from harambee.node.profile_store import ProfileStoreError
+from harambee.node.proposals import ProposalStoreError
+from harambee.node.tariff_shelf import TariffShelf
 from harambee.node.tickets import Tickets, account_key
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
@@ -100,9 +105,9 @@ class Service:
     """Implements `harambee.node.port.Port`. Belongs to the event loop's thread."""
 
     names: NameDesk
-    """Whoever makes the service gives it its names."""
+    governance: GovernanceDesk
     oversight: OversightDesk
-    """And this."""
+    """Whoever makes the service gives it its desks."""
 
     def __init__(
         self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
@@ -121,6 +126,7 @@ class Service:
         self._began = time.monotonic()
         self._refused = 0
         self._places = AgentPlaces(files.config.agent_places)
+        self._shelf = TariffShelf(files.genesis.tariffs, self.ask)
         self._joined = 0
         """How often agents were seen to join a head office."""
         self._shops: dict[int, tuple[int, npt.NDArray[np.void]]] = {}
@@ -408,7 +414,7 @@ class Service:
         """Return what (n,) entries are on the statements of (n,) accounts, but for the balances."""
         orders = await self._archive.orders(entries)
         tables = await self._archive.tables(orders, entries)
-        tariffs = {tariff.version: tariff for tariff in self.genesis.tariffs}
+        tariffs = await self._shelf.known()
         lines: list[StatementLine] = []
         for row, (number, entry, position) in enumerate(
             zip(numbers.tolist(), indices.tolist(), entries["position"].tolist(), strict=True)
@@ -453,9 +459,10 @@ class Service:
         return np.ascontiguousarray(pairs["shop"][pairs["head_office"] == head_office])
 
     def note_final(self, orders: Orders) -> None:
-        """Orders became final here, (n,): agents may have joined a head office."""
+        """Orders became final here, (n,): agents may have joined a head office, a tariff have come."""
         if np.any(orders["kind"] == OrderKind.JOIN_HEAD_OFFICE):
             self._joined += 1
+        self._shelf.note_final(orders)
 
     def agent_places(self) -> Mapping[int, AgentPlace]:
         """Return where this super-agent's agents are, by account."""
@@ -566,6 +573,53 @@ class Service:
                 paid[order.payee] = max(at, paid.get(order.payee, -1))
         return following, paid
 
+    # -- governance -------------------------------------------------------------------------------
+
+    async def proposals(self) -> list[ProposalView]:
+        """Return what is proposed, and was lately: the newest first."""
+        return await self.governance.proposals()
+
+    async def proposal(self, name: bytes) -> ProposalView:
+        """Return one proposal by its order's id."""
+        return await self.governance.proposal(name)
+
+    async def propose(
+        self,
+        order: bytes,
+        possession: bytes | None,
+        content: bytes | None,
+        operator: str | None,
+        approval: bytes | None,
+    ) -> ProposalView:
+        """Keep a proposal."""
+        try:
+            return await self.governance.propose(order, possession, content, operator, approval)
+        except ProposalStoreError as error:
+            raise UnavailableError(f"This super-agent cannot keep proposals: {error}.") from error
+
+    async def approve(self, name: bytes, operator: str, approval: bytes) -> ProposalView:
+        """Count an operator's approval."""
+        try:
+            return await self.governance.approve(name, operator, approval)
+        except ProposalStoreError as error:
+            raise UnavailableError(f"This super-agent cannot keep approvals: {error}.") from error
+
+    async def governed(self, account: int) -> Governed | None:
+        """Return what of an account is governed."""
+        return await self.governance.governed(account)
+
+    async def tariff_slot(self) -> int:
+        """Return the next governance slot of the tariff."""
+        return await self.ask(lambda replica: replica.ledger.side.governed.get(TARIFF_SUBJECT, 0))
+
+    async def tariffs(self) -> list[tuple[int, Tariff]]:
+        """Return every version of the tariff with its first day, ascending by version."""
+        return await self._shelf.rows()
+
+    async def tariff_today(self) -> Tariff:
+        """Return the tariff that orders of today pay by."""
+        return await self._shelf.of_day(self.today())
+
     # -- the whole --------------------------------------------------------------------------------
 
     async def digest(self) -> dict[str, Any]:
@@ -623,6 +677,7 @@ class Service:
             "rss_bytes": _rss_bytes(),
             **self.text_facts(),
             **self.names.facts(),
+            **self.governance.facts(),
             **self._own_money(),
             **self.oversight.facts(),
             "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kinds import OrderKind
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.records import (
     KIND_MASK,
     POSITION_BITS,
@@ -14,8 +14,9 @@ from harambee.ledger.records import (
     AccountKind,
     account_number,
 )
+from harambee.money.tariff import Tariff, TariffError
 from harambee.oversight.flags import DAYS_BEFORE, SLIM, Day, accounts_in, slim
-from harambee.oversight.inquiry import ACCOUNTS_AT_ONCE, Inquirer
+from harambee.oversight.inquiry import ACCOUNTS_AT_ONCE, Inquirer, NoAnswerError
 from harambee.protocol.genesis import Genesis
 
 KINDS: Final = tuple(kind for kind in AccountKind if kind is not AccountKind.NONE)
@@ -31,8 +32,26 @@ async def read_day(inquirer: Inquirer, genesis: Genesis, day: int) -> Day:
         earlier = np.concatenate([earlier, known[kept]])
     numbers = accounts_in(orders)
     records = await inquirer.accounts(numbers)
-    tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
+    tariffs = await _tariffs_of(inquirer, genesis, orders)
     return Day(orders, earlier, numbers, records["flags"].astype(np.uint32), tariffs)
+
+
+async def _tariffs_of(
+    inquirer: Inquirer, genesis: Genesis, orders: npt.NDArray[np.void]
+) -> dict[int, Tariff]:
+    """Return the tariffs that payments name: the genesis's, and later ones as this super-agent has them.
+
+    One that it does not show is left out, and with it what flags would say by its limits.
+    """
+    tariffs = {tariff.version: tariff for tariff in genesis.tariffs}
+    paying = [int(kind) for kind, row in MOVEMENTS.items() if row.moves_money]
+    named = np.unique(orders["tariff"][np.isin(orders["kind"], paying)]).tolist()
+    for version in sorted(set(named) - tariffs.keys()):
+        try:
+            tariffs[version] = Tariff.from_bytes(await inquirer.tariff(version))
+        except (NoAnswerError, TariffError):
+            continue  # said above
+    return tariffs
 
 
 async def _slim_day(inquirer: Inquirer, day: int) -> npt.NDArray[np.void]:

@@ -93,6 +93,11 @@ class Inquirer:
         found = await self._read("/v1/network", _Network)
         return found.network, found.today
 
+    async def tariff(self, version: int) -> bytes:
+        """Return the document of a version of the tariff, in its canonical form."""
+        content, _ = await self._ask("GET", f"/v1/tariffs/{version}", _TEXT_BYTES_MAX)
+        return content
+
     async def close(self, day: int) -> CloseView:
         """Return a day's close; its signature is None while the day may still change."""
         most = 2 * CLOSE_BYTES_MAX + _TEXT_BYTES_MAX

@@ -141,6 +141,8 @@ class Proposed:
 
     order: npt.NDArray[np.void]
     """ORDER, (1,)."""
+    block: Name
+    """In which block: its author votes for it."""
     possession: bytes | None = None
     """The signature of a new key, of an order that brings one."""
     content: bytes | None = None

@@ -17,6 +17,8 @@ from harambee.money.tariff import Tariff
 from harambee.protocol.committee import Committee, Member
 
 FORMAT = 1
+KEY_DAYS_MAX = 30
+"""How many days the owner of an account may have at most to refuse a new key."""
 
 
 class GenesisError(ValueError):
@@ -47,8 +49,12 @@ class AliasDocument(msgspec.Struct, forbid_unknown_fields=True):
     account: int
 
 
-class GenesisDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """The document itself. Field order is the canonical order."""
+class GenesisDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The document itself. Field order is the canonical order.
+
+    A field with a default came later: where it has that, it is left out of the canonical bytes, so
+    that networks from before it keep their id.
+    """
 
     format: int
     name: str
@@ -62,6 +68,8 @@ class GenesisDocument(msgspec.Struct, forbid_unknown_fields=True):
     openings_count: int
     openings_digest: str
     """SHA-256 of the opening accounts' array, in hexadecimal."""
+    key_days: int = 0
+    """For how many days the owner of an account may refuse a new key (docs/governance.md)."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,11 @@ class Genesis:
         """How many regions there are; they are numbered densely from zero."""
         return 1 + max(region for member in self.committee.members for region in member.regions)
 
+    @property
+    def key_days(self) -> int:
+        """For how many days the owner of an account may refuse a new key."""
+        return self.document.key_days
+
     @cached_property
     def tariffs(self) -> tuple[Tariff, ...]:
         """The tariff versions in force from the beginning."""
@@ -110,6 +123,9 @@ def read_genesis(document: bytes, openings: bytes) -> Genesis:
         raise GenesisError(message) from error
     if parsed.format != FORMAT:
         message = f"the genesis has format {parsed.format}; this software reads format {FORMAT}"
+        raise GenesisError(message)
+    if not 0 <= parsed.key_days <= KEY_DAYS_MAX:
+        message = f"key_days is {parsed.key_days}, and must be from 0 to {KEY_DAYS_MAX}"
         raise GenesisError(message)
     if hashlib.sha256(openings).hexdigest() != parsed.openings_digest:
         message = "the opening accounts are not those that the genesis names: the file was changed"

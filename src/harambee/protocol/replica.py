@@ -31,6 +31,7 @@ replica references it no more. What it said before still counts, in every
 branch; what honest authors' blocks stand on is fetched by name, whatever its author did.
 """
 
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -166,6 +167,10 @@ INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
+PROPOSED_MAX: Final = 64
+"""Governance orders of one block that people are told of; an honest one has a few."""
+PROPOSED_RESTORED_MAX: Final = 4_096
+"""Those of a journal, the newest: what is older has died of age or is in the ledger."""
 RESTORED_AT_ONCE: Final = 64
 """How many blocks of a journal are folded before disputes are decided."""
 PATROL_SLOTS: Final = 32
@@ -463,14 +468,20 @@ class Replica:
         """
         self.re_entering.phase = Phase.READING
 
-    def restore(self, blocks: Iterable[bytes], convicted: Iterable[int] = ()) -> None:
+    def restore(
+        self, blocks: Iterable[bytes], convicted: Iterable[int] = ()
+    ) -> tuple[Proposed, ...]:
         """Fold a journal, in its own order, before anything is received. Its blocks were checked then.
+
+        Returns the newest governance orders in it: whoever keeps proposals may have been stopped before it
+        wrote down what the journal has.
 
         `convicted` are those against whom evidence is kept beside it: what is final only because the orders
         in a convict's blocks are counted one by one, was told already.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
+        proposed: deque[Proposed] = deque(maxlen=PROPOSED_RESTORED_MAX)
         for count, data in enumerate(blocks):
             block = self._checking.read(data)
             if isinstance(block, Malformed):
@@ -482,7 +493,9 @@ class Replica:
             placed = place(self.chains, block)
             if placed is None:
                 raise JournalBroken(self._position, "it does not continue its author's chain")
-            self._integrate(block, placed, Effects(), restoring=True)
+            effects = Effects()
+            self._integrate(block, placed, effects, restoring=True)
+            proposed += effects.proposed
             if (
                 block.author == self.index
                 and block.incarnation
@@ -494,6 +507,7 @@ class Replica:
                 self._decide_disputes(Effects())
         self.convicted.update(convicted)
         self._decide_disputes(Effects())
+        return tuple(proposed)
 
     # -- what people may look at ------------------------------------------------------------------
 
@@ -1493,6 +1507,9 @@ class Replica:
         for _, order in self._orders_of(slot):
             if self._ids_of(order)[0].tobytes() == name:
                 return name, order, None
+        dispute = self.disputes.get(slot)
+        if dispute is not None and name in dispute.orders:
+            return name, dispute.orders[name], None
         return None
 
     def _refuse(
@@ -2007,13 +2024,16 @@ def _tables_in(message: OrdersOffered) -> dict[int, bytes]:
 
 
 def _proposed_in(block: Block) -> list[Proposed]:
-    """The governance orders of a block, with what travels beside them."""
+    """The governance orders of a block, with what travels beside them; of very many the first."""
     found = []
-    for row in np.flatnonzero(IS_GOVERNED[block.orders["kind"]]).tolist():
+    name = Name(block.author, block.incarnation, block.height, block.digest)
+    rows = np.flatnonzero(IS_GOVERNED[block.orders["kind"]])
+    for row in rows[:PROPOSED_MAX].tolist():
         content = block.tables.get(block.orders[row]["reference"].tobytes())
         found.append(
             Proposed(
                 block.orders[row : row + 1].copy(),
+                name,
                 block.possessions.get(row),
                 None if content is None else content.tobytes(),
             )

@@ -39,6 +39,8 @@ class Facts:
     """The account at a biller, or the number whose airtime it is ("+254712345678")."""
     outcome: Outcome = Outcome.ACCEPTED
     """Why it was refused."""
+    from_day: int | None = None
+    """From which day a new phone takes over, days since 1970 in East African time; None is at once."""
     free_cents: int | None = None
     """What the account may use of its balance: all but what is held and frozen."""
     until_day: int = 0
@@ -69,6 +71,7 @@ def confirmation(
         "for_reference": _for_reference(facts, swahili=swahili),
         "for_number": _for_number(facts, swahili=swahili),
         "reason": reason(facts.outcome, language),
+        "from_day": day if facts.from_day is None else _date(facts.from_day),
         "until": _day(facts.until_day),
         "paid": facts.paid_code,
     }
@@ -110,6 +113,11 @@ def _when(time_ms: int) -> tuple[str, str]:
     hour = at.hour % 12 or 12
     half = "PM" if at.hour >= 12 else "AM"
     return f"{at.day}/{at.month}/{at.year % 100:02d}", f"{hour}:{at.minute:02d} {half}"
+
+
+def _date(day: int) -> str:
+    at = date(1970, 1, 1) + timedelta(days=day)
+    return f"{at.day}/{at.month}/{at.year % 100:02d}"
 
 
 def _for_reference(facts: Facts, *, swahili: bool) -> str:

@@ -27,6 +27,7 @@ _FIELDS: Final = {
     "amount": _MONEY,
     "other": r".{1,80}?",
     "date": r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}",
+    "from_day": r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}",
     "time": r"[0-9]{1,2}:[0-9]{2} [AP]M",
     "for_reference": r"(?: (?:for account|kwa akaunti) .{1,32}?)?",
     "for_number": r"(?: (?:for|kwa) 0[0-9]{3}\*{3}[0-9]{3})?",

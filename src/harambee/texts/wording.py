@@ -44,6 +44,11 @@ class TextKind(Enum):
     CANCELLED = auto()
     REFUSED = auto()
     BALANCE = auto()
+    KEY_REQUESTED = auto()
+    """A new phone is to take over the account; its owner may refuse."""
+    KEY_TAKEN = auto()
+    KEY_REFUSED = auto()
+    KEY_CHANGED = auto()
     HELD = auto()
     """The payer has the first word: she has paid with a window in which to think again."""
     HELD_FOR = auto()
@@ -250,6 +255,31 @@ WORDINGS: Final[dict[TextKind, Wording]] = {
         "Imethibitishwa. Baki yako ya {brand} ilikuwa {balance} " + _LINI + ".",
         ("cost",),
     ),
+    TextKind.KEY_REQUESTED: Wording(
+        "{code} Confirmed. A new phone was asked for your {brand} account "
+        + _WHEN
+        + ". It takes over from {from_day}. If you did not ask for it, refuse it now on your old phone "
+        "(key refuse) or at an agent.",
+        "{code} Imethibitishwa. Simu mpya imeombwa kwa akaunti yako ya {brand} "
+        + _LINI
+        + ". Itaanza kutumika {from_day}. Kama hukuiomba, ikatae sasa kwa simu yako ya zamani "
+        "(key refuse) au kwa wakala.",
+    ),
+    TextKind.KEY_TAKEN: Wording(
+        _CONFIRMED + "A new phone signs for your {brand} account since {date} at {time}. "
+        "The old one cannot pay any more.",
+        _IMETHIBITISHWA
+        + "Simu mpya inatumika kwa akaunti yako ya {brand} tangu {date} saa {time}. "
+        "Ya zamani haiwezi kulipa tena.",
+    ),
+    TextKind.KEY_REFUSED: Wording(
+        _CONFIRMED + "You refused the new phone " + _WHEN + ". Your phone pays as before.",
+        _IMETHIBITISHWA + "Umekataa simu mpya " + _LINI + ". Simu yako inalipa kama zamani.",
+    ),
+    TextKind.KEY_CHANGED: Wording(
+        _CONFIRMED + "The key of your {brand} account was changed " + _WHEN + ".",
+        _IMETHIBITISHWA + "Ufunguo wa akaunti yako ya {brand} umebadilishwa " + _LINI + ".",
+    ),
     TextKind.HELD: Wording(
         _CONFIRMED + "{amount} is held for {other} " + _WHEN + " and not paid yet. "
         "You can take it back before {until}.",
@@ -386,6 +416,10 @@ TOLD: Final[dict[OrderKind, tuple[TextKind | None, TextKind | None]]] = {
     OrderKind.BUSINESS_TRANSFER: (TextKind.BUSINESS_SENT, TextKind.BUSINESS_RECEIVED),
     OrderKind.DEPOSIT_COMMISSION: (None, TextKind.COMMISSION_EARNED),
     OrderKind.EXCISE_REMITTANCE: (None, TextKind.BUSINESS_RECEIVED),
+    OrderKind.REQUEST_KEY: (None, TextKind.KEY_REQUESTED),
+    OrderKind.TAKE_KEY: (TextKind.KEY_TAKEN, None),
+    OrderKind.REFUSE_KEY: (TextKind.KEY_REFUSED, None),
+    OrderKind.CHANGE_KEY: (TextKind.KEY_CHANGED, None),
     OrderKind.HOLD: (TextKind.HELD, TextKind.HELD_FOR),
     OrderKind.VOID: (TextKind.VOIDED, TextKind.VOIDED_FOR),
     OrderKind.REFUND: (TextKind.REFUNDED, TextKind.REFUND_RECEIVED),

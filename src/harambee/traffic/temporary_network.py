@@ -5,6 +5,7 @@ kills and restarts them as asked, and leaves nothing behind, whatever happened i
 sees only `Network`: doors, keys and openings, which a running network's folder gives as well.
 """
 
+import asyncio
 import http.client
 import os
 import shutil
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
@@ -24,6 +25,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from harambee.handset.believing import HandsetError
+from harambee.handset.doors import open_doors
+from harambee.handset.network_file import NetworkFileError, read_network
+from harambee.handset.orders import today
+from harambee.handset.tariffs import tariff_of_day
 from harambee.ledger.records import AccountKind
 from harambee.money.tariff import Tariff
 from harambee.node.development import Population, Residents
@@ -93,11 +99,22 @@ def network_of(folder: NetworkFolder) -> Network:
 
 
 def running_network(folder: Path) -> Network:
-    """Return the network that serves from a folder of this machine; NetworkError."""
+    """Return the network that serves from a folder of this machine, at today's prices; NetworkError."""
     try:
-        return network_of(load_network(folder))
-    except NetworkFolderError as error:
-        raise NetworkError(str(error)) from error
+        network = network_of(load_network(folder))
+        tariff = asyncio.run(_tariff_of_today(folder))
+    except (NetworkFolderError, NetworkFileError, HandsetError) as error:
+        raise NetworkError(str(error).rstrip(".")) from error
+    openings = replace(
+        network.openings, tariffs=dict(network.openings.tariffs) | {tariff.version: tariff}
+    )
+    return replace(network, tariff=tariff, openings=openings)
+
+
+async def _tariff_of_today(folder: Path) -> Tariff:
+    known = read_network(folder)
+    async with open_doors(known.doors) as doors:
+        return await tariff_of_day(known.genesis, doors, today())
 
 
 class TemporaryNetwork:

@@ -41,6 +41,13 @@ _OWN: Final = (
         "profiles_undelivered",
         "Profiles that alternates have yet to confirm.",
     ),
+    ("proposals_waiting", "gauge", "proposals_waiting", "Open proposals of governance."),
+    (
+        "proposals_to_approve",
+        "gauge",
+        "proposals_to_approve",
+        "Those that two operators here have not approved.",
+    ),
     ("resident_memory_bytes", "gauge", "rss_bytes", "Memory of this process."),
     ("commissions_owed", "gauge", "commissions_owed", "Deposits whose commission is not paid yet."),
     ("commissions_owed_cents", "gauge", "commissions_owed_cents", "Their commissions together."),
