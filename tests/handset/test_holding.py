@@ -91,6 +91,18 @@ def test_it_goes_back_by_a_void_and_the_own_slots_stay_where_they_are(stage):
     assert (paid.status, paid.sequence) == (PaymentStatus.FINAL, 1)
 
 
+def test_a_release_pays_by_the_tariff_of_the_hold_whatever_began_since(stage):
+    stage = stage()
+    stage.truth.later_tariffs.append((TODAY, replace(shipped_tariff(2), version=3)))
+    assert OrderBody.from_bytes(held(stage, authorisation=True).order).tariff == 3
+    stage.truth.later_tariffs.append((TODAY, replace(shipped_tariff(2), version=4)))
+    ended = run(holding.release(payee(stage), KEY, 20_000))
+    assert ended.payment.status is PaymentStatus.FINAL
+    assert OrderBody.from_bytes(ended.payment.order).tariff == 3
+    back = run(reversing.refund(payee(stage), f"{PAYER}/0"))
+    assert OrderBody.from_bytes(back.order).tariff == 4, "a refund is a payment of its own day"
+
+
 def test_a_part_is_captured_by_whom_it_was_authorised_for(stage):
     stage = stage()
     held(stage, authorisation=True, days=7)

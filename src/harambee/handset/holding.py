@@ -32,8 +32,8 @@ from harambee.handset.orders import (
     kind_between,
 )
 from harambee.handset.proof_collection import collect_proof, collect_proof_of_code
+from harambee.handset.tariffs import tariff_of_day, tariff_of_version
 from harambee.ledger.kinds import OrderKind
-from harambee.money.tariff import Tariff
 
 SLOTS_TRIED: Final = 3
 """Slots of one hold that recovery may close under a handset before it gives up."""
@@ -71,7 +71,8 @@ async def hold(
     """
     number = await handset.payee_number(payee)
     other = await handset.account(number)
-    tariff = handset.genesis.tariffs[-1]
+    day = handset.day()
+    tariff = await tariff_of_day(handset.genesis, handset.doors, day)
 
     async def make(own: AccountView, sequence: int) -> OrderBody:
         if number == own.account:
@@ -93,7 +94,7 @@ async def hold(
             sequence=sequence,
             kind=OrderKind.HOLD,
             tariff=tariff.version,
-            day=handset.day(),
+            day=day,
             options=options,
             reference=reference,
         )
@@ -122,7 +123,7 @@ async def _end(handset: Handset, key: tuple[int, int], kind: OrderKind, cents: i
             raise HandsetError("Only the payer and the payee of a hold can end it.")
         if not found.is_open:
             raise HandsetError(how_it_ended(found, own))
-        payment = await handset.sign_ending(_body(handset, found, kind, cents))
+        payment = await handset.sign_ending(await _body(handset, found, kind, cents))
         if payment.status is PaymentStatus.REPLACED:
             found = await _told_ended(handset, key)
             return Ended(replace(payment, sentence=how_it_ended(found, own)), found)
@@ -138,21 +139,18 @@ def _has_ended(earlier: Payment, key: tuple[int, int], kind: OrderKind) -> bool:
     return is_it and slot_named(OrderBody.from_bytes(earlier.order)) == key
 
 
-def _body(handset: Handset, found: HoldView, kind: OrderKind, cents: int | None) -> OrderBody:
+async def _body(handset: Handset, found: HoldView, kind: OrderKind, cents: int | None) -> OrderBody:
     own, day = handset.wallet.account, handset.day()
     if kind is OrderKind.VOID:
         return void_of(found, own, day)
-    amount = found.amount_cents if cents is None else cents
+    amount, tariff = found.amount_cents if cents is None else cents, None
+    if amount != found.amount_cents:
+        tariff = await tariff_of_version(handset.genesis, handset.doors, found.tariff)
     try:
-        fee = released_fee_cents(found, amount, _tariff(handset, found.tariff))
+        fee = released_fee_cents(found, amount, tariff)
     except OrderError as error:
         raise HandsetError(str(error)) from error
     return release_of(found, own, amount, fee, day)
-
-
-def _tariff(handset: Handset, version: int) -> Tariff | None:
-    known = (tariff for tariff in handset.genesis.tariffs if tariff.version == version)
-    return next(known, None)
 
 
 def _in_words(payment: Payment, kind: OrderKind) -> Payment:

@@ -10,6 +10,7 @@ from harambee.handset.handset import Handset, HandsetError, Payment, believed
 from harambee.handset.holding import find_payment, hold_view
 from harambee.handset.holds import slot_reference
 from harambee.handset.orders import OrderBody
+from harambee.handset.tariffs import tariff_of_day
 from harambee.ledger.house_rules import REFUNDABLE
 from harambee.ledger.kinds import OrderKind
 
@@ -104,7 +105,10 @@ async def _paid_cents(handset: Handset, original: OrderBody) -> int:
 
 
 async def _say(handset: Handset, kind: OrderKind, original: OrderBody, cents: int) -> Payment:
-    other = original.payee if kind in ASKS else original.payer
+    other, day = original.payee if kind in ASKS else original.payer, handset.day()
+    version = handset.genesis.tariffs[0].version
+    if kind is OrderKind.REFUND:  # the others move no money, and pay by no tariff
+        version = (await tariff_of_day(handset.genesis, handset.doors, day)).version
 
     async def make(own: AccountView, sequence: int) -> OrderBody:
         return OrderBody(
@@ -114,8 +118,8 @@ async def _say(handset: Handset, kind: OrderKind, original: OrderBody, cents: in
             fee_cents=0,
             sequence=sequence,
             kind=kind,
-            tariff=handset.genesis.tariffs[-1].version,
-            day=handset.day(),
+            tariff=version,
+            day=day,
             reference=slot_reference(original.payer, original.sequence),
         )
 

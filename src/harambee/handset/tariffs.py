@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from harambee.handset.agreement import DisagreementError
 from harambee.handset.believing import HandsetError, believed
-from harambee.handset.doors import Door, DoorError
+from harambee.handset.doors import Door, DoorError, TariffRow
 from harambee.ledger.payees import document_digest
 from harambee.money.tariff import Tariff, TariffError
 from harambee.protocol.genesis import Genesis
@@ -29,17 +29,34 @@ async def tariff_of_day(genesis: Genesis, doors: Sequence[Door], day: int) -> Ta
 
     HandsetError if too few answer, or nobody has the document that they name.
     """
-    try:
-        said = await believed(genesis, doors, lambda door: door.tariffs())
-    except DisagreementError as error:
-        raise HandsetError(str(error)) from error
-    known = {document_digest(tariff.to_bytes()): tariff for tariff in genesis.tariffs}
-    begun = [row for row in said if row.first_day <= day]
+    begun = [row for row in await _rows(genesis, doors) if row.first_day <= day]
     if not begun:
         raise HandsetError("The super-agents name no tariff of this day.")
     newest = max(begun, key=lambda row: (row.first_day, row.version))
-    tariff = known.get(newest.digest)
-    return tariff or await _fetched(doors, newest.version, newest.digest)
+    return await _shown(genesis, doors, newest)
+
+
+async def tariff_of_version(genesis: Genesis, doors: Sequence[Door], version: int) -> Tariff:
+    """Return a version of the tariff, as w super-agents say: what an order of another day pays by.
+
+    HandsetError if too few answer, or there is no such version.
+    """
+    for row in await _rows(genesis, doors):
+        if row.version == version:
+            return await _shown(genesis, doors, row)
+    raise HandsetError(f"The super-agents name no tariff of version {version}.")
+
+
+async def _rows(genesis: Genesis, doors: Sequence[Door]) -> tuple[TariffRow, ...]:
+    try:
+        return await believed(genesis, doors, lambda door: door.tariffs())
+    except DisagreementError as error:
+        raise HandsetError(str(error)) from error
+
+
+async def _shown(genesis: Genesis, doors: Sequence[Door], row: TariffRow) -> Tariff:
+    known = {document_digest(tariff.to_bytes()): tariff for tariff in genesis.tariffs}
+    return known.get(row.digest) or await _fetched(doors, row.version, row.digest)
 
 
 async def _fetched(doors: Sequence[Door], version: int, digest: bytes) -> Tariff:
