@@ -230,8 +230,10 @@ CLAIMS: Final[dict[str, Claim]] = {
         ),
         rests_on=("no two finals",),
         shown_by=(
-            "tests/protocol/test_holds.py::"
-            "test_a_release_by_one_side_and_a_void_by_the_other_at_two_doors_at_once",
+            (
+                "tests/protocol/test_holds.py::"
+                "test_a_release_by_one_side_and_a_void_by_the_other_at_two_doors_at_once"
+            ),
             "tests/protocol/test_holds.py::test_any_one_dies_and_the_hold_ends_through_another",
             "tests/protocol/test_house_attacks.py::test_only_the_two_sides_of_a_hold_open_its_slots",
         ),
@@ -245,11 +247,15 @@ CLAIMS: Final[dict[str, Claim]] = {
         ),
         rests_on=("counting is a function", "no two finals"),
         shown_by=(
-            "tests/protocol/test_governance.py::"
-            "test_a_freeze_that_too_few_approve_does_nothing_and_with_one_more_holds_everywhere",
+            (
+                "tests/protocol/test_governance.py::"
+                "test_a_freeze_that_too_few_approve_does_nothing_and_with_one_more_holds_everywhere"
+            ),
             "tests/protocol/test_governance.py::test_who_was_down_and_all_after_a_crash_hold_the_freeze",
-            "tests/protocol/test_house_attacks.py::"
-            "test_f_super_agents_alone_freeze_nobody_and_hold_up_nobodys_freeze",
+            (
+                "tests/protocol/test_house_attacks.py::"
+                "test_f_super_agents_alone_freeze_nobody_and_hold_up_nobodys_freeze"
+            ),
         ),
     ),
     "no change jams a payer": Claim(
@@ -262,8 +268,10 @@ CLAIMS: Final[dict[str, Claim]] = {
         rests_on=("decided within a few views",),
         shown_by=(
             "tests/protocol/test_governance.py::test_an_order_in_flight_while_a_freeze_becomes_final_ends",
-            "tests/protocol/test_governance.py::"
-            "test_orders_signed_around_a_change_of_tariff_at_midnight_are_all_paid",
+            (
+                "tests/protocol/test_governance.py::"
+                "test_orders_signed_around_a_change_of_tariff_at_midnight_are_all_paid"
+            ),
             "tests/protocol/test_governance.py::test_a_day_that_ends_refuses_no_order_of_it",
         ),
     ),
@@ -274,10 +282,14 @@ CLAIMS: Final[dict[str, Claim]] = {
             "again where the payer's key has changed since, at the door and in held blocks alike."
         ),
         shown_by=(
-            "tests/protocol/test_governance.py::"
-            "test_a_key_that_changed_signs_from_then_on_at_every_replica",
-            "tests/protocol/test_house_attacks.py::"
-            "test_what_the_old_key_signed_ahead_of_its_change_comes_too_late",
+            (
+                "tests/protocol/test_governance.py::"
+                "test_a_key_that_changed_signs_from_then_on_at_every_replica"
+            ),
+            (
+                "tests/protocol/test_house_attacks.py::"
+                "test_what_the_old_key_signed_ahead_of_its_change_comes_too_late"
+            ),
         ),
     ),
     "money is conserved": Claim(
