@@ -221,6 +221,77 @@ CLAIMS: Final[dict[str, Claim]] = {
             "tests/protocol/test_bulk.py::test_a_fork_with_two_tables_for_one_slot_ends_in_one_of_them_everywhere",
         ),
     ),
+    "a hold ends once": Claim(
+        says="A hold is released or voided once, whoever of its two sides signs, and only they can.",
+        because=(
+            "Both ends lie in the hold's own slots, where at most one order becomes final; who has no say in "
+            "them makes no second order there. What is captured was held in the payer's slot, so no end "
+            "debits what her other orders could have spent."
+        ),
+        rests_on=("no two finals",),
+        shown_by=(
+            (
+                "tests/protocol/test_holds.py::"
+                "test_a_release_by_one_side_and_a_void_by_the_other_at_two_doors_at_once"
+            ),
+            "tests/protocol/test_holds.py::test_any_one_dies_and_the_hold_ends_through_another",
+            "tests/protocol/test_house_attacks.py::test_only_the_two_sides_of_a_hold_open_its_slots",
+        ),
+    ),
+    "governance is q signatures": Claim(
+        says="A freeze, a tariff or a new key holds once q super-agents' operators approved it, not before.",
+        because=(
+            "An honest super-agent votes for such an order only when two of its own operators approved "
+            "exactly these bytes; a certificate is q votes, of authors, over all occurrences. Nobody opens a "
+            "slot of governance before what it voted for has died of age, so nobody ends one that lives."
+        ),
+        rests_on=("counting is a function", "no two finals"),
+        shown_by=(
+            (
+                "tests/protocol/test_governance.py::"
+                "test_a_freeze_that_too_few_approve_does_nothing_and_with_one_more_holds_everywhere"
+            ),
+            "tests/protocol/test_governance.py::test_who_was_down_and_all_after_a_crash_hold_the_freeze",
+            (
+                "tests/protocol/test_house_attacks.py::"
+                "test_f_super_agents_alone_freeze_nobody_and_hold_up_nobodys_freeze"
+            ),
+        ),
+    ),
+    "no change jams a payer": Claim(
+        says="An order in flight over a freeze, a change of tariff or a midnight ends, and so does its slot.",
+        because=(
+            "An order's tariff and limits are those of its own day, which every voter takes whatever day it "
+            "has. A freeze may part the voters: what is certified becomes final, and what is not is decided "
+            "by recovery or by the payer's cancel, which no freeze refuses."
+        ),
+        rests_on=("decided within a few views",),
+        shown_by=(
+            "tests/protocol/test_governance.py::test_an_order_in_flight_while_a_freeze_becomes_final_ends",
+            (
+                "tests/protocol/test_governance.py::"
+                "test_orders_signed_around_a_change_of_tariff_at_midnight_are_all_paid"
+            ),
+            "tests/protocol/test_governance.py::test_a_day_that_ends_refuses_no_order_of_it",
+        ),
+    ),
+    "a changed key signs from then on": Claim(
+        says="After a change of key no replica votes for what the old key signed for a later slot.",
+        because=(
+            "The change occupies a slot of the account. Signatures that were checked before are checked "
+            "again where the payer's key has changed since, at the door and in held blocks alike."
+        ),
+        shown_by=(
+            (
+                "tests/protocol/test_governance.py::"
+                "test_a_key_that_changed_signs_from_then_on_at_every_replica"
+            ),
+            (
+                "tests/protocol/test_house_attacks.py::"
+                "test_what_the_old_key_signed_ahead_of_its_change_comes_too_late"
+            ),
+        ),
+    ),
     "money is conserved": Claim(
         says="No cent is lost or made, and nobody but an issuer is below zero at a closed cut.",
         because=(
