@@ -1,6 +1,7 @@
 """Governance at the terminal: operators' keys, and doors by the names of super-agents."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,23 @@ def find_proposal(known: KnownNetwork, text: str, at: str | None) -> ProposalSee
     if len(found) > 1:
         raise FailureError("There are several proposals that begin so; give more of the id.")
     return found[0]
+
+
+async def seen_by(doors: list[Door]) -> list[ProposalSeen]:
+    """Return every proposal that one of the doors knows, as the one tells it that has seen most votes."""
+    told = await asyncio.gather(*(door.proposals() for door in doors), return_exceptions=True)
+    listed = [one for one in told if not isinstance(one, BaseException)]
+    for failure in told:
+        if isinstance(failure, BaseException) and not isinstance(failure, DoorError):
+            raise failure
+    if not listed:
+        raise DoorError("No super-agent can be reached.")
+    seen: dict[str, ProposalSeen] = {}
+    for one in itertools.chain.from_iterable(listed):
+        known = seen.get(one.id)
+        if known is None or len(one.voted) > len(known.voted):
+            seen[one.id] = one
+    return list(seen.values())
 
 
 async def until_known(door: Door, name: bytes) -> ProposalSeen | None:

@@ -20,12 +20,15 @@ ALL = "all"
 
 @click.command()
 @click.argument("name", metavar="[ID]", required=False)
-@click.option("--at", metavar="SUPER-AGENT", help="Whose view to show; default: any that answers.")
+@click.option(
+    "--at", metavar="SUPER-AGENT", help="Whose view to show; default: everybody's together."
+)
 @network_option
 @json_option
 def proposals(name: str | None, at: str | None, folder: Path, as_json: bool) -> None:
     """Show what is proposed in governance, who has approved it, and which super-agents voted.
 
+    All super-agents are asked: one hears of a proposal when the first of them has voted for it.
     With an ID, or the beginning of one, every super-agent is asked about that proposal.
 
     \b
@@ -37,24 +40,16 @@ def proposals(name: str | None, at: str | None, folder: Path, as_json: bool) -> 
         find_proposal,
         governance_errors,
         proposal_document,
+        seen_by,
     )
     from harambee.cli.handset_use import read_parties, with_doors
-    from harambee.handset.doors import DoorError
-
-    async def first(doors: "list[Door]") -> "list[ProposalSeen]":
-        for door in doors:
-            try:
-                return await door.proposals()
-            except DoorError:
-                continue
-        raise DoorError("No super-agent can be reached.")
 
     with governance_errors(as_json=as_json):
         known, _ = read_parties(folder)
         if name is not None:
             _show_everywhere(known, find_proposal(known, name, at), as_json=as_json)
             return
-        listed = with_doors(known, at, first)
+        listed = with_doors(known, at, lambda doors: seen_by(doors if at is None else doors[:1]))
     if as_json:
         print_json({"proposals": [proposal_document(one) for one in listed]})
         return
