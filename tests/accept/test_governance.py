@@ -134,6 +134,8 @@ def test_approvals_outlive_a_crash_and_are_carried_out_after_it(quiet, operators
     freeze = operators.body(OrderKind.FREEZE, ann.account, 100_00)
     home = freeze.payer >> 20
     name = operators.propose(home, freeze)
+    _, said, _ = command(quiet, "proposals", "--json")  # only its own super-agent knows it yet
+    assert name.hex() in {row["id"] for row in json.loads(said)["proposals"]}
     for who in (None, SECOND):
         if who is not None:
             assert operators.approve(home, name, who).status == 200
