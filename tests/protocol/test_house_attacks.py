@@ -300,6 +300,8 @@ def test_a_restart_remembers_what_was_promised_in_others_slots(governed):
     before = with_hold(Listener(), hold)
     approved = ApprovalsChanged(frozenset({id_of(mine), id_of(rival)}))
     before.hear(approved, BlockArrived(1, make_block(1, 1, NO_DIGEST, orders=mine)[0]))
+    if governed:
+        before.hear(OrdersOffered(1, mine))  # its vote is a block of its own
     assert refusals(before.speak()) == []
     after = with_hold(Silent(), hold)
     after.now = before.now

@@ -1789,6 +1789,12 @@ class Replica:
                 if codes[row] == Outcome.ACCEPTED:
                     codes[row] = Outcome.SLOT_FENCED
         ids = self._ids_of(orders)
+        for row in np.flatnonzero(
+            IS_GOVERNED[orders["kind"]] & (codes == Outcome.ACCEPTED)
+        ).tolist():
+            if self.slots.holder(Slot.of(orders[row])) is None:
+                # Its vote is a block of its own that carries the order: so q such blocks are q signatures.
+                codes[row] = Outcome.NOT_APPROVED
         self.slots.lock(orders, ids, codes)
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
             self._note_rival(orders[row : row + 1], ids[row].tobytes())
