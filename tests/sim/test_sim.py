@@ -45,16 +45,6 @@ def test_seven_super_agents_two_of_them_lying(seed):
     assert_clean(Run(story, seed).tell())
 
 
-KEPT = {339: "a restart forgot the lock in the slot after one that was fought over"}
-"""Seeds that have found something, with what that was."""
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", KEPT)
-def test_seeds_that_found_something_end_well_now(seed):
-    assert_clean(Run(Story(super_agents=7, traitors=2), seed).tell())
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(6 * 3600)
 def test_a_thousand_seeds_and_every_rare_path_is_reached():
@@ -214,6 +204,10 @@ FOUND = {
     "a restart forgot whom it had convicted until it acted": (
         SEVEN.changed({"strategies": NEXT_STRATEGIES}),
         80,
+    ),
+    "a restart forgot the lock in the slot after one that was fought over": (
+        Story(super_agents=7, traitors=2),
+        339,
     ),
 }
 
