@@ -258,7 +258,7 @@ MUTATIONS = {
         "slots",
         ' or pool[entry]["sequence"] < orders[i]["sequence"]',
         "",
-        RECOVERY,
+        RECOVERY + "::test_a_restart_keeps_a_lock_in_the_slot_after_one_that_was_fought_over",
     ),
     "a bulk pay-out may come without its table": Mutation(
         "wire",
