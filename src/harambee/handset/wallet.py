@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -256,18 +256,8 @@ def prepare_key(folder: Path, keypair: KeyPair, account: int, network: bytes) ->
 
 def wanted_key(folder: Path, network: bytes) -> KeyWanted:
     """Return the key that waits in a folder to take over an account; WalletError if none does."""
-    file = folder / REQUEST_FILE
-    try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Request)
-        keypair = read_key_file(folder / KEY_FILE, KEY_KIND).keypair
-    except FileNotFoundError as error:
-        raise WalletError(f"No new key waits in {folder}.") from error
-    except OSError as error:
-        raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
-    except (msgspec.DecodeError, ValueError) as error:
-        raise WalletError(f"{file} is damaged.") from error
-    except KeyFileError as error:
-        raise WalletError(f"{error}.") from error
+    missing = f"No new key waits in {folder}."
+    document, keypair = _document_and_key(folder, REQUEST_FILE, _Request, missing)
     if document.network != network.hex():
         raise WalletError(f"The key in {folder} is for another network.")
     return KeyWanted(document.account, keypair)
@@ -282,21 +272,33 @@ def finish_wallet(folder: Path, account: int, network: bytes) -> Wallet:
 
 def open_wallet(folder: Path, network: bytes) -> Wallet:
     """Return the wallet in `folder`; WalletError if it is none, or one of another network."""
-    file = folder / WALLET_FILE
+    missing = f"There is no wallet in {folder}."
+    document, keypair = _document_and_key(folder, WALLET_FILE, _WalletDocument, missing)
+    if document.network != network.hex():
+        raise WalletError(f"The wallet in {folder} belongs to another network.")
+    return Wallet(folder, document.account, keypair)
+
+
+Document = TypeVar("Document", _WalletDocument, _Request)
+
+
+def _document_and_key(
+    folder: Path, name: str, kind: type[Document], missing: str
+) -> tuple[Document, KeyPair]:
+    """Read a folder's document of that name, and its key; `missing` is said where either is not there."""
+    file = folder / name
     try:
-        document = msgspec.json.decode(file.read_bytes(), type=_WalletDocument)
+        document = msgspec.json.decode(file.read_bytes(), type=kind)
         keypair = read_key_file(folder / KEY_FILE, KEY_KIND).keypair
     except FileNotFoundError as error:
-        raise WalletError(f"There is no wallet in {folder}.") from error
+        raise WalletError(missing) from error
     except OSError as error:
         raise WalletError(f"Cannot read {file}: {error.strerror}.") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise WalletError(f"{file} is damaged.") from error
     except KeyFileError as error:
         raise WalletError(f"{error}.") from error
-    if document.network != network.hex():
-        raise WalletError(f"The wallet in {folder} belongs to another network.")
-    return Wallet(folder, document.account, keypair)
+    return document, keypair
 
 
 def replace_file(file: Path, content: bytes) -> None:

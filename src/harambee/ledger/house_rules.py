@@ -178,9 +178,7 @@ def options_are_invalid(case: Case) -> bool:
             return (
                 any(order.options) or bool(hold["zero"].any()) or hold["movement"] not in HOLDABLE
             )
-        case OrderKind.REFUND | OrderKind.ASK_REVERSAL | OrderKind.REFUSE_REVERSAL:
-            return any(order.options) or any(order.reference[8:])
-        case OrderKind.DISPUTE:
+        case kind if kind in _REVERSING:
             return any(order.options) or any(order.reference[8:])
         case OrderKind.CHANGE_KEY | OrderKind.REQUEST_KEY:
             return first != 0 or third != 0 or not key_options_hold(second)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
+from harambee.handset.orders import order_id
 from harambee.ledger.kinds import OrderKind, Space
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import BODY_BYTES, NOBODY, ROW_OF_TABLE, SEQUENCE_LAST
@@ -319,18 +319,14 @@ class Machine:
 
     def approve(self, ticket: int, order: Orders) -> None:
         """Two of its operators approve a governance order: they see to it that this is never forgotten."""
-        name = digest(
-            signed_prefix(TAG_ORDER, self.world.town.network), order.tobytes()[:BODY_BYTES]
-        )
+        name = order_id(self.world.town.network, order.tobytes())
         self._approved[name] = None
         self.receive(ApprovalsChanged(frozenset(self._approved)))
         self.offer_approved(ticket, order)
 
     def offer_approved(self, ticket: int, order: Orders) -> None:
         """Carry what its operators approved: a second time changes nothing."""
-        name = digest(
-            signed_prefix(TAG_ORDER, self.world.town.network), order.tobytes()[:BODY_BYTES]
-        )
+        name = order_id(self.world.town.network, order.tobytes())
         if name in self._approved and self.serves:
             self.offer(ticket, order)
 
