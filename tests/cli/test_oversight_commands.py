@@ -286,7 +286,7 @@ def test_parquet_without_its_extra_says_what_to_install(busy, tmp_path, monkeypa
     result = busy.run("export", DATE, "-o", str(file))
     assert result.exit_code == 1
     assert result.stderr == (
-        "Parquet needs pyarrow: install it with `pip install 'harambee[parquet]'`, or write a .csv.\n"
+        "Parquet needs pyarrow: install it with `pip install pyarrow`, or write a .csv.\n"
     )
     assert not file.exists()
 

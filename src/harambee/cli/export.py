@@ -76,7 +76,7 @@ def export(day: int, target: Path, what: str, via: str | None, folder: Path, as_
 
     Money is in whole cents. There are no names and no telephone numbers: the ledger has none. The
     time is that of the block in which the order lies, for display; balances of accounts by kind are
-    those of now, so DAY must be today. .parquet needs pyarrow: pip install 'harambee[parquet]'.
+    those of now, so DAY must be today. .parquet needs pyarrow: pip install pyarrow.
 
     \b
     Examples:

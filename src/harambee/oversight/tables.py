@@ -76,7 +76,7 @@ class _Parquet:
             parquet = import_module("pyarrow.parquet")
         except ImportError as error:
             raise TableError(
-                "Parquet needs pyarrow: install it with `pip install 'harambee[parquet]'`, or write a .csv"
+                "Parquet needs pyarrow: install it with `pip install pyarrow`, or write a .csv"
             ) from error
         self._arrow: Any = pyarrow
         self._schema: Any = pyarrow.schema(
