@@ -287,7 +287,7 @@ def test_originals_are_read_from_durable_and_whole_blocks_only(tmp_path, monkeyp
         few = Originals(Shelf(data), folder.genesis)
         for place in places * 2:
             assert few.at(*place) is not None
-        assert len(few._recent) == 1
+        assert len(few._blocks._recent) == 1
 
     journey(tmp_path, story)
 

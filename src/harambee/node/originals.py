@@ -5,15 +5,15 @@ durable here is found: a block of the turn under way is not, and neither is one 
 damaged. What is not found is not known, and the voter refuses; others may know it.
 """
 
-from collections import OrderedDict
 from typing import Final
 
 import numpy as np
 
 from harambee.node.journal import Journal, JournalDamaged
+from harambee.node.remembered_blocks import RememberedBlocks
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.wire import Block, read_block
+from harambee.protocol.wire import Block
 
 BLOCKS_REMEMBERED: Final = 16
 """Refunds of one shop's afternoon lie in few blocks; each may be some megabytes."""
@@ -23,9 +23,7 @@ class Originals:
     """One journal's orders by where they lie. Not thread-safe; belongs to the engine's thread."""
 
     def __init__(self, journal: Journal, genesis: Genesis) -> None:
-        self._journal = journal
-        self._genesis = genesis
-        self._recent: OrderedDict[int, Block] = OrderedDict()
+        self._blocks = RememberedBlocks(journal, genesis, BLOCKS_REMEMBERED)
 
     def at(self, position: int, index: int) -> np.void | None:
         """Return the ORDER at an index of the block at a position; None where it cannot be read."""
@@ -36,18 +34,14 @@ class Originals:
         return order
 
     def _block(self, position: int) -> Block | None:
-        block = self._recent.get(position)
+        block = self._blocks.find(position)
         if block is not None:
-            self._recent.move_to_end(position)
             return block
         try:
-            data = self._journal.read(position)
+            read = self._blocks.read(position)
         except (IndexError, JournalDamaged):
             return None
-        read = read_block(data, self._genesis.network, self._genesis.committee.n)
         if isinstance(read, Malformed):
             return None
-        self._recent[position] = read
-        while len(self._recent) > BLOCKS_REMEMBERED:
-            self._recent.popitem(last=False)
+        self._blocks.remember(position, read)
         return read

@@ -65,13 +65,14 @@ from harambee.node.port import (
 )
 from harambee.node.profile_store import ProfileStoreError
 from harambee.node.proposals import ProposalStoreError
+from harambee.node.remembered_blocks import RememberedBlocks
 from harambee.node.tariff_shelf import TariffShelf
 from harambee.node.tickets import Tickets, account_key
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import OrdersOffered
 from harambee.protocol.replica import Replica, day_of
-from harambee.protocol.wire import Block, read_block
+from harambee.protocol.wire import Block
 
 T = TypeVar("T")
 Orders = npt.NDArray[np.void]
@@ -770,9 +771,7 @@ class _Archive:
     """Orders as they lie in the journal's blocks; read in other threads, the newest kept."""
 
     def __init__(self, journal: Journal, genesis: Genesis) -> None:
-        self._journal = journal
-        self._genesis = genesis
-        self._recent: OrderedDict[int, Block] = OrderedDict()
+        self._blocks = RememberedBlocks(journal, genesis, BLOCKS_REMEMBERED)
 
     async def orders(self, entries: npt.NDArray[np.void]) -> Orders:
         """Return the ORDER (n,) that each ENTRY (n,) stands for."""
@@ -801,20 +800,16 @@ class _Archive:
         return block.author, block.time_ms
 
     async def _block(self, position: int) -> Block:
-        block = self._recent.get(position)
-        if block is None:
-            try:
-                data = await asyncio.to_thread(self._journal.read, position)
-            except JournalDamaged as damage:
-                raise UnavailableError(f"This super-agent cannot tell: {damage}.") from damage
-            read = read_block(data, self._genesis.network, self._genesis.committee.n)
-            assert not isinstance(read, Malformed), "what is in the journal was read before"
-            block = self._recent[position] = read
-            while len(self._recent) > BLOCKS_REMEMBERED:
-                self._recent.popitem(last=False)
-        else:
-            self._recent.move_to_end(position)
-        return block
+        block = self._blocks.find(position)
+        if block is not None:
+            return block
+        try:
+            read = await asyncio.to_thread(self._blocks.read, position)
+        except JournalDamaged as damage:
+            raise UnavailableError(f"This super-agent cannot tell: {damage}.") from damage
+        assert not isinstance(read, Malformed), "what is in the journal was read before"
+        self._blocks.remember(position, read)
+        return read
 
 
 def _slot_question(

@@ -1,0 +1,37 @@
+"""Blocks of one's own journal, read and parsed; the newest used are remembered."""
+
+from collections import OrderedDict
+
+from harambee.node.journal import Journal
+from harambee.protocol.genesis import Genesis
+from harambee.protocol.malformed import Malformed
+from harambee.protocol.wire import Block, read_block
+
+
+class RememberedBlocks:
+    """So many blocks by their positions. Not thread-safe but for `read`, which remembers nothing."""
+
+    def __init__(self, journal: Journal, genesis: Genesis, most: int) -> None:
+        """`most` are remembered; each may be some megabytes."""
+        self._journal = journal
+        self._genesis = genesis
+        self._most = most
+        self._recent: OrderedDict[int, Block] = OrderedDict()
+
+    def find(self, position: int) -> Block | None:
+        """Return a block that is remembered."""
+        block = self._recent.get(position)
+        if block is not None:
+            self._recent.move_to_end(position)
+        return block
+
+    def read(self, position: int) -> Block | Malformed:
+        """Read a block from the disk; IndexError where none is, JournalDamaged where it is damaged."""
+        data = self._journal.read(position)
+        return read_block(data, self._genesis.network, self._genesis.committee.n)
+
+    def remember(self, position: int, block: Block) -> None:
+        """Keep a block that was read, and forget the one that was not used for longest."""
+        self._recent[position] = block
+        while len(self._recent) > self._most:
+            self._recent.popitem(last=False)
