@@ -1,5 +1,7 @@
 """Opening a ledger: all accounts or none, and a sentence that says why not."""
 
+import os
+
 import numpy as np
 import pytest
 from tests.ledger.town import (
@@ -16,14 +18,19 @@ from harambee.crypto.hashing import digest
 from harambee.ledger import invariants
 from harambee.ledger.ledger import Ledger, LedgerError
 from harambee.ledger.records import (
+    IDENTITY,
+    LINE,
     OPENING,
     ORDER,
+    POSITION_BITS,
+    REGION_ACCOUNTS,
     REGION_BITS,
     SUPPLY_CENTS_MAX,
     AccountKind,
     account_number,
 )
 from harambee.money.tariff import shipped_tariff
+from harambee.traffic.processes import rss_bytes
 
 CUSTOMER, BANK = AccountKind.CUSTOMER, AccountKind.BANK
 ANN, BANK_NUMBER = 16, 20
@@ -215,3 +222,26 @@ def test_an_alias_that_is_taken_is_refused_with_all_others():
         ledger.open_aliases({digest(b"b"): NUMBERS["merchant"], digest(b"a"): NUMBERS["agent"]})
     assert ledger.alias(digest(b"a")) == (NUMBERS["merchant"], 1)
     assert ledger.alias(digest(b"b")) is None
+
+
+def test_ledgers_with_few_accounts_take_little_memory():
+    """A region has room for a million accounts; what nobody has opened costs nothing."""
+    few = rows((ANN, CUSTOMER, 5_00), (BANK_NUMBER, BANK, -5_00), (1 << POSITION_BITS, CUSTOMER, 0))
+    before = rss_bytes(os.getpid())
+    ledgers = [Ledger(4, [TARIFF]) for _ in range(50)]
+    for ledger in ledgers:
+        ledger.open_accounts(few, {BANK_NUMBER: 5_00})
+    assert rss_bytes(os.getpid()) - before < len(ledgers) << 20
+
+
+def test_a_region_that_is_full_takes_what_its_accounts_take():
+    """Large pages of memory, which a full region has, add nothing to 100 bytes an account."""
+    full = np.zeros(REGION_ACCOUNTS, OPENING)
+    full["number"] = np.arange(REGION_ACCOUNTS)
+    full["flags"] = CUSTOMER
+    before = rss_bytes(os.getpid())
+    ledger = Ledger(4, [TARIFF])
+    ledger.open_accounts(full, {})
+    taken = rss_bytes(os.getpid()) - before
+    floor = (LINE.itemsize + IDENTITY.itemsize) * REGION_ACCOUNTS
+    assert floor <= taken < floor + (16 << 20)

@@ -29,7 +29,7 @@ from harambee.ledger.kinds import (
     Space,
     kind_table,
 )
-from harambee.ledger.memory import reserved
+from harambee.ledger.memory import expect_dense, reserved
 from harambee.ledger.outcomes import Applied
 from harambee.ledger.payees import DOCUMENT, NO_TABLES, PayeeTable, Tables
 from harambee.ledger.records import (
@@ -70,6 +70,8 @@ HOLD_ENTRIES_WALKED: Final = 1 << 16
 """How far back a payer's entries are searched for how a hold ended; further back nobody looks."""
 HOLD_ENDS_READ: Final = 64
 """And how many orders are read for it: those that ended holds between the same two, from the hold on."""
+DENSE_PAGES: Final = 64
+"""A region with so many touched pages of accounts is expected to fill: 65,536 accounts, 4 MB."""
 PAGES_AT_ONCE: Final = 128
 """How many pages are copied to be hashed together: 12 MB."""
 assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
@@ -139,13 +141,21 @@ class Ledger:
         if sum(self.issuers.values()) + sum(issuers.values()) > SUPPLY_CENTS_MAX:
             raise LedgerError("the issuers' limits add up to more money than the ledger can hold")
         # Nothing is refused from here on.
+        self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+        self.take_large_pages()
         for name in ("flags", "next_sequence"):
             self.accounts[name][numbers] = openings[name]
         self.identities["key"][numbers] = openings["key"]
         # Added, because fees may have come to the place of a revenue account before it.
         self.accounts["balance"][numbers] += openings["balance"]
-        self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
         self._set_limits(issuers)
+
+    def take_large_pages(self) -> None:
+        """Take large pages of memory for regions with many accounts; at the opening, and after a fold."""
+        touched = self._pages.reshape(-1, REGION_ACCOUNTS // PAGE_ACCOUNTS).astype(np.bool_)
+        for region in np.flatnonzero(touched.sum(axis=1) >= DENSE_PAGES).tolist():
+            for array in (self.accounts, self.identities):
+                expect_dense(array, region * REGION_ACCOUNTS, REGION_ACCOUNTS)
 
     def _set_limits(self, issuers: Mapping[int, int]) -> None:
         """Let banks go so far below zero from now on, in cents."""

@@ -507,6 +507,7 @@ class Replica:
                 self._decide_disputes(Effects())
         self.convicted.update(convicted)
         self._decide_disputes(Effects())
+        self.ledger.take_large_pages()
         return tuple(proposed)
 
     # -- what people may look at ------------------------------------------------------------------

@@ -6,9 +6,9 @@ anew for each order from all accounts, so nearly every visit goes to memory. Ord
 the clock runs, a round at a time; afterwards the books must balance and every order must be there.
 """
 
+import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from harambee.ledger.records import (
 )
 from harambee.ledger.warm import warm_up
 from harambee.money.tariff import Tariff, shipped_tariff
+from harambee.traffic.processes import rss_bytes
 from harambee.traffic.workload import fees_of
 
 REGION_CUSTOMERS: Final = 1_000_000
@@ -69,7 +70,7 @@ def bench_apply(
     return {
         "orders_per_second": round(bench.orders / bench.seconds),
         "accounts": accounts,
-        "rss_bytes": _rss_bytes(),
+        "rss_bytes": rss_bytes(os.getpid()),
         "seconds": round(bench.seconds, 3),
         "orders": bench.orders,
         "check_seconds": round(bench.check_seconds, 3),
@@ -196,11 +197,3 @@ def occurrence(payers: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint32]:
     ranks = np.empty(len(payers), np.uint32)
     ranks[ascending] = np.arange(len(payers)) - starts
     return ranks
-
-
-def _rss_bytes() -> int:
-    """Memory of this process that is in RAM now."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
