@@ -184,7 +184,7 @@ class Ledger:
             number = int(numbers[beyond[0]])
             regions = len(self.accounts) // REGION_ACCOUNTS
             raise LedgerError(f"account {number} is in none of the {regions} regions")
-        ascending = np.sort(numbers)
+        ascending = numbers if (numbers[1:] > numbers[:-1]).all() else np.sort(numbers)
         twice = np.flatnonzero(ascending[1:] == ascending[:-1])
         if len(twice):
             raise LedgerError(f"account {int(ascending[twice[0]])} is opened twice")

@@ -23,8 +23,9 @@ def expect_dense(array: npt.NDArray[Any], first: int, rows: int) -> None:
     They get pages of 2 MB then: fewer faults while they are written, fewer misses of the address table
     afterwards. Where a few rows are in use, such pages would take five hundred times the memory.
     """
-    assert isinstance(array.base, memoryview), "a reserved array, not a part of one"
-    memory = array.base.obj
+    base: Any = array.base
+    assert isinstance(base, memoryview), "a reserved array, not a part of one"
+    memory: Any = base.obj
     assert isinstance(memory, mmap.mmap)
     start = first * array.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
     memory.madvise(mmap.MADV_HUGEPAGE, start, (first + rows) * array.itemsize - start)

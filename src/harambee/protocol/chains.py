@@ -24,14 +24,16 @@ takes nothing for it: it then knows less than is true, which delays finality and
 next blocks reference newer heads, and are counted in full.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from harambee.ledger.memory import reserved
 from harambee.ledger.records import readable
 
 CLOCK: Final = 0
@@ -72,6 +74,11 @@ def window_for(members: int) -> int:
     return window
 
 
+def _reserved(shape: tuple[int, ...], kind: type[np.integer[Any]]) -> npt.NDArray[Any]:
+    """Zeros that take memory only where a row is written: a window is wide, and young chains are short."""
+    return reserved(math.prod(shape), np.dtype(kind)).reshape(shape)
+
+
 class Chains:
     """The rows of all lanes' recent blocks. Not thread-safe; belongs to one replica."""
 
@@ -96,8 +103,8 @@ class Chains:
         """The authors that have more than one lane."""
         self._acknowledged: npt.NDArray[np.int32] = np.zeros((members, members), np.int32)
         """(authors, lanes): the highest block of each lane that an author acknowledges."""
-        self._rows: Rows = np.zeros((3, self.window, members, members), np.int32)
-        self._digests: npt.NDArray[np.uint8] = np.zeros((members, self.window, 32), np.uint8)
+        self._rows: Rows = _reserved((3, self.window, members, members), np.int32)
+        self._digests: npt.NDArray[np.uint8] = _reserved((members, self.window, 32), np.uint8)
         for author in range(members):
             self.open_lane(Lane(author, 0, -1, 0))
 
@@ -145,8 +152,8 @@ class Chains:
             setattr(self, name, grown)
         acknowledged = np.zeros((self.members, lanes), np.int32)
         acknowledged[:, :before] = self._acknowledged
-        rows = np.zeros((3, self.window, lanes, lanes), np.int32)
-        digests = np.zeros((lanes, self.window, 32), np.uint8)
+        rows = _reserved((3, self.window, lanes, lanes), np.int32)
+        digests = _reserved((lanes, self.window, 32), np.uint8)
         # Heights come first, so that memory which no block has touched yet stays untouched.
         used = min(int(self._heads.max()) + 1, self.window)
         rows[:, :used, :before, :before] = self._rows[:, :used]

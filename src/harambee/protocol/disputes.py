@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.kinds import IS_ELSEWHERE
+from harambee.ledger.memory import reserved
 from harambee.protocol.chains import CLOCK, NEVER, Chains
 from harambee.protocol.recovery_entries import ABSTAINS, SKIP, Fence, Proposal, Vote
 from harambee.protocol.slot import Slot
@@ -324,7 +325,7 @@ class Disputes:
         self._by_slot: dict[Slot, Dispute] = {}
         self._places: dict[int, dict[int, dict[int, OrderAt]]] = {}
         """lane -> height -> index -> order."""
-        self._marked: npt.NDArray[np.uint8] = np.zeros(accounts, np.uint8)
+        self._marked: npt.NDArray[np.uint8] = reserved(accounts, np.dtype(np.uint8))
         """How many slots of each account are disputed: the quick way to know that none is."""
         self._strays: dict[int, int] = {}
         self._elsewhere = 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from harambee.ledger.memory import reserved
 from harambee.protocol.chains import NEVER, Chains, Rows
 from harambee.protocol.disputes import Place
 from harambee.protocol.slot import Slot
@@ -108,7 +109,7 @@ class Doubts:
         """`accounts` is the number of account rows."""
         self._by_slot: dict[Slot, Place] = {}
         self._by_place: dict[int, dict[int, Doubt]] = {}
-        self._marked: npt.NDArray[np.bool_] = np.zeros(accounts, np.bool_)
+        self._marked: npt.NDArray[np.bool_] = reserved(accounts, np.dtype(np.bool_))
         """Payers who have had a doubted order: the quick way to know that one has none."""
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import digest
 from harambee.ledger.kinds import IS_ELSEWHERE
+from harambee.ledger.memory import reserved
 from harambee.protocol.disputes import Place
 from harambee.protocol.slot import Slot
 
@@ -41,7 +42,7 @@ class KeptOrders:
         self._gone: set[tuple[int, int]] = set()
         """Blocks that are kept no longer and whose rows still stand here, (lane, height)."""
         self._gone_rows = 0
-        self._counts: npt.NDArray[np.int32] = np.zeros(accounts, np.int32)
+        self._counts: npt.NDArray[np.int32] = reserved(accounts, np.dtype(np.int32))
         """How many orders of each payer are kept."""
 
     def add(self, lane: int, height: int, orders: Orders) -> None:

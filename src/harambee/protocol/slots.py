@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from harambee.ledger.kinds import IS_ELSEWHERE
+from harambee.ledger.memory import reserved
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER, readable
 from harambee.protocol.slot import Slot
@@ -55,8 +56,8 @@ class Slots:
 
         Beyond it an order is refused as BROKER_BUSY, at the door and in blocks alike: bounded work.
         """
-        self._open: npt.NDArray[np.uint32] = np.zeros(rows, np.uint32)
-        self._pool: npt.NDArray[np.void] = np.zeros(capacity, SLOT)
+        self._open: npt.NDArray[np.uint32] = reserved(rows, np.dtype(np.uint32))
+        self._pool: npt.NDArray[np.void] = reserved(capacity, SLOT)
         self._state: npt.NDArray[np.int64] = np.array([0, 0, 1], np.int64)
         """First entry that was given back (0: none), entries in use, first never used (0 is no entry)."""
         self._elsewhere: dict[Slot, tuple[bytes, bool]] = {}
