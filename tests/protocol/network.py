@@ -151,9 +151,9 @@ class CountingChecking(Checking):
 
     parsed = signatures = 0
 
-    def read(self, data):
+    def read(self, data, seen=None):
         self.parsed += 1
-        return super().read(data)
+        return super().read(data, seen)
 
     def block_holds(self, block):
         self.signatures += 1

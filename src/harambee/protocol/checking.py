@@ -12,7 +12,7 @@ from harambee.crypto.signatures import verify, verify_many
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.committee import Committee
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.wire import Block, Glance, block_prefix, glance, read_block
+from harambee.protocol.wire import Block, Glance, block_prefix, glance, read_on
 
 Orders = npt.NDArray[np.void]
 Keys = npt.NDArray[np.uint8]
@@ -34,9 +34,12 @@ class Checking:
         """Read what a block's fixed head says, and no more."""
         return glance(data, self._network, self._committee.n)
 
-    def read(self, data: bytes) -> Block | Malformed:
-        """Parse a block."""
-        return read_block(data, self._network, self._committee.n)
+    def read(self, data: bytes, seen: Glance | None = None) -> Block | Malformed:
+        """Parse a block; `seen` is what a glance at it has seen already."""
+        glanced = self.glance(data) if seen is None else seen
+        if isinstance(glanced, Malformed):
+            return glanced
+        return read_on(glanced, self._network, self._committee.n)
 
     def block_holds(self, block: Block | Glance) -> bool:
         """Whether its author has signed the block."""

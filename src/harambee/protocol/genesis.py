@@ -6,6 +6,7 @@ is on another network, and no signature crosses over.
 """
 
 import hashlib
+import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -77,7 +78,13 @@ class Genesis:
     """A genesis, read and checked; `openings` is the raw array of OPENING records (ledger.records)."""
 
     document: GenesisDocument
-    openings: bytes
+    openings: bytes | memoryview
+
+    def rest(self) -> None:
+        """The openings have been read: where a file holds them, their memory is given back till next time."""
+        memory = self.openings.obj if isinstance(self.openings, memoryview) else None
+        if isinstance(memory, mmap.mmap):
+            memory.madvise(mmap.MADV_DONTNEED)
 
     @cached_property
     def canonical(self) -> bytes:
@@ -114,7 +121,7 @@ class Genesis:
         return tuple(Tariff.from_document(document) for document in self.document.tariffs)
 
 
-def read_genesis(document: bytes, openings: bytes) -> Genesis:
+def read_genesis(document: bytes, openings: bytes | memoryview) -> Genesis:
     """Parse and check; raises GenesisError with one sentence."""
     try:
         parsed = msgspec.json.decode(document, type=GenesisDocument)

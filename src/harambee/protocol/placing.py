@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harambee.protocol.chains import CLOCK, VOTED, Chains, Lane, Rows
 from harambee.protocol.effects import Name
-from harambee.protocol.wire import NO_DIGEST, Block
+from harambee.protocol.wire import NO_DIGEST, Block, names_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def lacks(chains: Chains, block: Block) -> Name | None:
     if block.height > 1 and _previous_lane(chains, block) is None:
         return Name(block.author, block.incarnation, block.height - 1, block.previous)
     missing = np.flatnonzero(chains.find_all(block.names) < 0)
-    return block.references[missing[0]] if len(missing) else None
+    return names_in(block.names[missing[:1]])[0] if len(missing) else None
 
 
 def place(chains: Chains, block: Block) -> Placed | None:
@@ -50,7 +50,9 @@ def place(chains: Chains, block: Block) -> Placed | None:
     if since is None:
         return None
     references = np.stack((to, names["height"].astype(np.int64)), axis=1)
-    apart = chains.several.intersection((block.author, *names["author"].tolist()))
+    apart = chains.several and chains.several.intersection(
+        (block.author, *names["author"].tolist())
+    )
     if apart or not isinstance(lane, int):
         clock = _clock(chains, block, references)
         if any(chains.forked_in(clock, author) for author in sorted(apart)):
@@ -73,6 +75,8 @@ def _since(chains: Chains, block: Block, to: npt.NDArray[np.int64]) -> list[int]
     """The height of the reference before each one to the same chain; None if one does not extend it."""
     voted = _row_before(chains, block)[VOTED]
     since: list[int] = voted[to].tolist()
+    if not chains.several:
+        return None if (block.names["height"] <= voted[to]).any() else since
     for k, name in enumerate(block.references):
         if name.author in chains.several:
             extended = _extends_reference(chains, voted, name, int(to[k]))

@@ -128,8 +128,8 @@ class Block:
     network: bytes
     previous: bytes
     digest: bytes
-    references: tuple[Name, ...]
-    """Ascending by author, one for each at most."""
+    names: npt.NDArray[np.void]
+    """The references as a REFERENCE array, ascending by author, one for each at most: a view into `data`."""
     rejections: tuple[Rejection, ...]
     recovery: Recovery
     orders: npt.NDArray[np.void]
@@ -144,9 +144,9 @@ class Block:
     """How many rows they have together; a table that two orders name counts twice, and is there twice."""
 
     @property
-    def names(self) -> npt.NDArray[np.void]:
-        """The references as a REFERENCE array, a read-only view into `data`."""
-        return np.frombuffer(self.data, REFERENCE, len(self.references), HEAD_BYTES)
+    def references(self) -> tuple[Name, ...]:
+        """The blocks that it references."""
+        return names_in(self.names)
 
     @property
     def signature(self) -> bytes:
@@ -300,7 +300,7 @@ def read_head(data: bytes, network: bytes, members: int) -> Head | Malformed:
         incarnation=int(head["incarnation"]),
         previous=bytes(head["previous"]),
         digest=digest(data),
-        references=refs,
+        references=names_in(refs),
         rejections=rejections,
         recovery=recovery,
     )
@@ -309,8 +309,12 @@ def read_head(data: bytes, network: bytes, members: int) -> Head | Malformed:
 def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
     """Parse `data`; `members` is the size of the committee, which bounds authors and references."""
     seen = glance(data, network, members)
-    if isinstance(seen, Malformed):
-        return seen
+    return seen if isinstance(seen, Malformed) else read_on(seen, network, members)
+
+
+def read_on(seen: Glance, network: bytes, members: int) -> Block | Malformed:
+    """Parse a block beyond its fixed head, which is well formed."""
+    data = seen.data
     head, parts = np.frombuffer(data, HEAD, 1)[0], seen.parts
     if digest(data[parts.orders : parts.end]) != bytes(head["body_digest"]):
         return Malformed("the body is not the one that the head names")
@@ -335,7 +339,7 @@ def read_block(data: bytes, network: bytes, members: int) -> Block | Malformed:
         network=network,
         previous=seen.previous,
         digest=seen.digest,
-        references=refs,
+        names=refs,
         rejections=rejections,
         recovery=recovery,
         orders=orders,
@@ -351,14 +355,14 @@ def digest_of(data: bytes) -> bytes:
     return digest(head_bytes(data))
 
 
-def _read_references(part: bytes, author: int, members: int) -> tuple[Name, ...] | Malformed:
+def _read_references(part: bytes, author: int, members: int) -> npt.NDArray[np.void] | Malformed:
     rows = np.frombuffer(part, REFERENCE)
     authors = rows["author"]
     if (authors[1:] <= authors[:-1]).any():
         return Malformed("the references are not in ascending order of author")
     if (authors >= members).any() or (authors == author).any() or (rows["height"] == 0).any():
         return Malformed("a reference names nobody, or its own author")
-    return names_in(rows)
+    return rows
 
 
 def names_in(rows: npt.NDArray[np.void]) -> tuple[Name, ...]:

@@ -19,11 +19,11 @@ class RememberingChecking(Checking):
         self._signed: dict[bytes, bool] = {}
         self._orders: dict[tuple[bytes, bytes], npt.NDArray[np.bool_]] = {}
 
-    def read(self, data: bytes) -> Block | Malformed:
+    def read(self, data: bytes, seen: Glance | None = None) -> Block | Malformed:
         """Parse a block, once."""
         found = self._read.get(data)
         if found is None:
-            found = self._read[data] = super().read(data)
+            found = self._read[data] = super().read(data, seen)
             _forget_oldest(self._read)
         return found
 
