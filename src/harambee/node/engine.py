@@ -29,7 +29,7 @@ from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.originals import Originals
 from harambee.node.port import UnavailableError
-from harambee.protocol.effects import Effects, Outgoing, Proposed
+from harambee.protocol.effects import Effects, Outgoing, Proposed, SendBlock
 from harambee.protocol.evidence import write_found
 from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
 from harambee.protocol.reentry import Phase
@@ -45,6 +45,10 @@ SNAPSHOT_NS: Final = 250_000_000
 RETRY_S: Final = 1.0
 """How long to wait before a disk that was full is tried again."""
 COMMITS_REMEMBERED: Final = 512
+COMMIT_REST: Final = 2
+"""So many times as long as a commit took, blocks of others are gathered for the next one."""
+GATHER_NS_MAX: Final = 50_000_000
+"""But never longer than this: a clock may have been set back."""
 TOTAL_COST_SHARE: Final = 50
 """The sum of all balances is taken anew no more often than this many times its own duration."""
 
@@ -81,6 +85,14 @@ class Turn:
     """How many bytes of frames were taken from the queue, by peer."""
     vain_frames: dict[int, int] = field(default_factory=dict)
     """How many frames brought no new block, by peer."""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to be done outside."""
+        effects = self.effects
+        told = effects.settled or effects.refused or effects.skipped or effects.proposed
+        taken = self.taken_orders or self.taken_bytes
+        return bool(taken or self.answers or effects.send or told)
 
 
 @dataclass(slots=True)
@@ -130,6 +142,8 @@ class Engine:
         """The peers whose links stood up while the journal was repaired; the replica is told then."""
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
+        self._commit_due = 0
+        """When the next commit may be made of what others say alone; nanoseconds since 1970."""
         self._total_due = 0
         self._proposed: tuple[Proposed, ...] = ()
         """Governance orders of the journal, until they are told."""
@@ -222,6 +236,7 @@ class Engine:
         openings = np.frombuffer(genesis.openings, OPENING)
         document = genesis.document
         ledger.open_accounts(openings, {row.account: row.limit_cents for row in document.issuers})
+        genesis.rest()
         ledger.original_at = Originals(self._journal, genesis).at
         ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
         replica = Replica(
@@ -250,16 +265,18 @@ class Engine:
 
     def _loop(self, replica: Replica) -> None:
         wake_at = 0
-        early = Effects(proposed=list(self._proposed))
+        turn = Turn(Effects(proposed=list(self._proposed)), [], 0, {})
         self._proposed = ()
         for peer in sorted(self._linked):
-            early.extend(replica.receive(PeerUp(peer), time.time_ns()))
+            turn.effects.extend(replica.receive(PeerUp(peer), time.time_ns()))
         while not self._stopping.is_set():
-            turn = Turn(early, [], 0, {})
-            early = Effects()
-            taken = self._receive(replica, turn, wake_at)
+            self._receive(replica, turn, wake_at)
             now = time.time_ns()
             turn.effects.extend(replica.act(now))
+            wake_at = turn.effects.wake_at or now
+            if self._may_gather(turn, now):
+                wake_at = min(wake_at, self._commit_due)
+                continue
             questions = [self._questions.popleft() for _ in range(len(self._questions))]
             if not self._make_durable(turn.effects.persist, questions):
                 return
@@ -270,31 +287,31 @@ class Engine:
             if turn.effects.halted is not None and self.halted is None:
                 self.halted = turn.effects.halted
                 log.error("this super-agent stops speaking: %s", self.halted)
-            wake_at = turn.effects.wake_at or now
-            effects = turn.effects
-            told = effects.settled or effects.refused or effects.skipped or effects.proposed
-            if taken or turn.answers or effects.send or told:
+            if turn.says_something:
                 self._deliver(turn)
+            turn = Turn(Effects(), [], 0, {})
 
-    def _receive(self, replica: Replica, turn: Turn, wake_at: int) -> bool:
-        """Wait until something comes or `wake_at`; let the replica receive what has come, for one turn.
+    def _may_gather(self, turn: Turn, now: int) -> bool:
+        """Whether a turn may take more before it is made durable: others' blocks, just after a commit.
 
-        Returns whether anything has.
+        What this super-agent says itself, and what somebody asks, waits for nothing.
         """
+        speaks = any(isinstance(outgoing, SendBlock) for outgoing in turn.effects.send)
+        waits = bool(turn.effects.persist) and not (speaks or self._questions)
+        return waits and 0 < self._commit_due - now <= GATHER_NS_MAX
+
+    def _receive(self, replica: Replica, turn: Turn, wake_at: int) -> None:
+        """Wait until something comes or `wake_at`; let the replica receive what has come, for one turn."""
         rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
-        taken = False
-        try:
+        with contextlib.suppress(queue.Empty):
             told = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
             end = time.time_ns() + TURN_NS
             while True:
                 if told is not None:
-                    taken = True
                     self._take(told, replica, turn)
                 if self._stopping.is_set() or not 0 <= end - time.time_ns() <= TURN_NS:
-                    return taken
+                    return
                 told = self._inbox.get_nowait()
-        except queue.Empty:
-            return taken
 
     def _take(self, told: _Told, replica: Replica, turn: Turn) -> None:
         """Let the replica receive one message, and note what it took off those that wait."""
@@ -330,7 +347,9 @@ class Engine:
             if self.trouble is not None:
                 log.warning("the journal can be written again")
                 self.trouble = None
-            self._commits_ms.append((time.perf_counter() - began) * 1e3)
+            took_s = time.perf_counter() - began
+            self._commit_due = time.time_ns() + int(COMMIT_REST * took_s * 1e9)
+            self._commits_ms.append(took_s * 1e3)
             del self._commits_ms[:-COMMITS_REMEMBERED]
             return True
 
