@@ -194,6 +194,55 @@ def network(
 
 
 @bench.command()
+@click.option("--accounts", type=click.IntRange(min=1_000), default=100_000_000, show_default=True)
+@click.option("--active", type=click.IntRange(min=1_000), default=1_000_000, show_default=True)
+@click.option("--super-agents", type=click.IntRange(4, 1_024), default=100, show_default=True)
+@click.option(
+    "--rate",
+    type=click.IntRange(min=100),
+    default=12_000,
+    show_default=True,
+    help="Orders a second of the nation, for latency.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=100),
+    default=24_000,
+    show_default=True,
+    help="Orders that are on the way when it goes as fast as it can.",
+)
+@click.option("--pace-ms", type=click.IntRange(1, 2_000), default=200, show_default=True)
+@click.option("--seconds", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+def replica(
+    accounts: int,
+    active: int,
+    super_agents: int,
+    rate: int,
+    window: int,
+    pace_ms: int,
+    seconds: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """One super-agent that replicates a nation of a hundred, whose other 99 are simulated."""
+    from rich.console import Console
+
+    from harambee.traffic.bench_replica import Nationwide, bench_replica
+    from harambee.traffic.generator import LoadError
+    from harambee.traffic.temporary_network import NetworkError
+
+    size = Nationwide(super_agents, accounts, active, rate, window, pace_ms / 1_000, seconds, seed)
+    status = Console(stderr=True).status("")
+    with one_sentence(NetworkError, LoadError, as_json=as_json), status:
+        figures = bench_replica(size, status.update)
+    _tell(figures, as_json=as_json)
+    if not figures["conserved"]:
+        raise SystemExit(1)
+
+
+@bench.command()
 @click.option("--fights", type=click.IntRange(1, 1_000), default=20, show_default=True)
 @click.option("--super-agents", type=click.IntRange(4, 64), default=4, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)

@@ -6,6 +6,7 @@ in files that say what they are for, and, for load, whole populations as arrays.
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import cos, sin, sqrt
 from typing import Final, NamedTuple
@@ -26,6 +27,7 @@ from harambee.ledger.records import (
     TIER_SHIFT,
     AccountKind,
     account_flags,
+    account_number,
     region_of,
 )
 from harambee.money.tariff import FeeMode
@@ -38,6 +40,7 @@ FLOAT_CENTS: Final = 10_000_000_00
 COMMISSION_CENTS: Final = 1_000_000_00
 BUSINESS_CENTS: Final = 1_000_000_00
 POCHI_CENTS: Final = 1_000_00
+DORMANT_CENTS: Final = 1_000_00
 BANK_ROOM_CENTS: Final = 1_000_000_000_00
 """How much more e-money each trust bank may issue than the openings need."""
 
@@ -186,10 +189,17 @@ def name_of(index: int) -> str:
 
 
 class Openings:
-    """The opening accounts of a network, gathered region by region; `array` ends it."""
+    """The opening accounts of a network, gathered in any order; `by_region` ends it."""
 
-    def __init__(self, regions: int) -> None:
-        """Start with no accounts; each region's positions are given out from its first free one."""
+    def __init__(self, regions: int, dormant_each: int = 0) -> None:
+        """Start with no accounts; each region's positions are given out from its first free one.
+
+        Besides, each region has so many dormant accounts: customers whose keys nobody has, each with
+        DORMANT_CENTS. ValueError if that is more than a region has room for.
+        """
+        if not 0 <= dormant_each <= REGION_ACCOUNTS - FIRST_FREE_POSITION:
+            raise ValueError(f"a region has room for {REGION_ACCOUNTS:,} accounts, not for more")
+        self._dormant_each = dormant_each
         self._parts: list[npt.NDArray[np.void]] = []
         self._next = np.full(regions, FIRST_FREE_POSITION, np.int64)
 
@@ -198,7 +208,7 @@ class Openings:
         if len(regions) and int(regions.max()) >= len(self._next):
             raise ValueError(f"region {regions.max()} is not one of this network's")
         counts = np.bincount(regions, minlength=len(self._next))
-        if np.any(self._next + counts > REGION_ACCOUNTS):
+        if np.any(self._next + counts + self._dormant_each > REGION_ACCOUNTS):
             raise ValueError(f"a region has room for {REGION_ACCOUNTS:,} accounts, not for more")
         order = np.argsort(regions, kind="stable")
         starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
@@ -211,7 +221,7 @@ class Openings:
 
     def next_position(self, region: int) -> int:
         """Return the first position of the region that is still free."""
-        return int(self._next[region])
+        return int(self._next[region]) + self._dormant_each
 
     def add(
         self,
@@ -248,13 +258,32 @@ class Openings:
 
     def supply_cents(self) -> int:
         """Return the sum of all balances so far: what trust banks must stand for."""
-        return sum(int(part["balance"].sum()) for part in self._parts)
+        dormant = len(self._next) * self._dormant_each * DORMANT_CENTS
+        return dormant + sum(int(part["balance"].sum()) for part in self._parts)
 
-    def array(self) -> npt.NDArray[np.void]:
-        """Return the OPENING array, ascending by account number; the balances add up to zero."""
+    def by_region(self) -> Iterator[npt.NDArray[np.void]]:
+        """Yield an OPENING array for each region, ascending by account number.
+
+        All balances together add up to zero. There may be too many accounts to hold them all at once.
+        """
         assert self.supply_cents() == 0, "e-money in circulation equals money in trust"
         merged = np.concatenate(self._parts)
-        return merged[np.argsort(merged["number"], kind="stable")]
+        merged = merged[np.argsort(merged["number"], kind="stable")]
+        starts = np.arange(len(self._next) + 1, dtype=np.int64) << POSITION_BITS
+        rows = np.searchsorted(merged["number"], starts).tolist()
+        for region in range(len(self._next)):
+            yield np.concatenate((merged[rows[region] : rows[region + 1]], self._dormant(region)))
+
+    def _dormant(self, region: int) -> npt.NDArray[np.void]:
+        """The dormant accounts of a region, behind all others: nobody knows the seeds of their keys."""
+        asleep = np.zeros(self._dormant_each, OPENING)
+        first = account_number(region, int(self._next[region]))
+        asleep["number"] = np.arange(first, first + len(asleep), dtype=np.int64)
+        keys = np.frombuffer(os.urandom(32 * len(asleep)), np.uint8)
+        asleep["key"] = keys.reshape(len(asleep), 32)
+        asleep["balance"] = DORMANT_CENTS
+        asleep["flags"] = account_flags(AccountKind.CUSTOMER)
+        return asleep
 
 
 def publics_of(seeds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -231,7 +231,13 @@ class Links:
         """
         self._listener = await listen(self._listen)
         self._tasks.append(asyncio.create_task(self._accept(self._listener)))
-        self._tasks += [asyncio.create_task(self._dial(peer)) for peer in range(self._index)]
+        for peer in range(self._index):
+            self.dial(peer)
+
+    def dial(self, peer: int) -> None:
+        """Begin to dial one of a lower index: all that somebody does who wants no other links."""
+        assert peer < self._index, "the one with the higher index dials"
+        self._tasks.append(asyncio.create_task(self._dial(peer)))
 
     async def stop(self) -> None:
         """End all links, after a second at most in which to send what waits; no callbacks then."""

@@ -15,17 +15,20 @@
 Every error is a NetworkFolderError of one sentence.
 """
 
+import contextlib
 import hashlib
 import json
+import mmap
 import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 import numpy as np
@@ -101,6 +104,8 @@ KIND_OPERATOR: Final = "operator"
 OPERATORS: Final = ("first", "second")
 """Who approves at each super-agent of a development network."""
 REGIONS_MAX: Final = 1 << REGION_BITS
+PACE_MS: Final = 20
+"""The least time between two blocks of a super-agent, where all are on one machine."""
 
 WARNING: Final = """\
 FOR DEVELOPMENT ONLY.
@@ -141,7 +146,7 @@ pay_commissions = {pay_commissions}
 agent_places = "agents.csv"
 
 # At least this long between two blocks, and at most that long.
-pace_ms = 20
+pace_ms = {pace_ms}
 heartbeat_ms = 1000
 
 # Confirmations to the accounts of its region: "outbox" appends them to texts/outbox.jsonl, "off" writes none.
@@ -283,9 +288,11 @@ def create_network(
     agents_per_super_agent: int = 5,
     population: Population | None = None,
     regions_each: int = 1,
+    dormant_each: int = 0,
     banks: int = 2,
     key_days: int = 0,
     pay_commissions: bool = True,
+    pace_ms: int = PACE_MS,
     base_http_port: int = 8401,
     base_peer_port: int = 9401,
     host: str = "127.0.0.1",
@@ -294,7 +301,8 @@ def create_network(
 
     Super-agent i enrols in region i and listens on base port + i. Of `regions_each` for each, it
     has every n-th, and so many accounts of each of its own kinds. Banks' balances are negative, so
-    that all balances add up to zero. The folder appears whole, or not at all.
+    that all balances add up to zero. Each region has `dormant_each` more accounts whose keys nobody
+    has: a network of the size of a nation, for measuring. The folder appears whole, or not at all.
     Owners may refuse a new key for `key_days` days. NetworkFolderError
     when it is taken or cannot be written, or the numbers do not make a network.
     """
@@ -319,9 +327,14 @@ def create_network(
         directory_key = secrets.token_bytes(KEY_BYTES)
         _write(unfinished / "directory.key", directory_key.hex().encode() + b"\n", PRIVATE)
         members, enrolments, treasuries = _create_members(
-            unfinished, name, addresses, regions_each, pay_commissions=pay_commissions
+            unfinished,
+            name,
+            addresses,
+            regions_each,
+            pay_commissions=pay_commissions,
+            pace_ms=pace_ms,
         )
-        openings = Openings(regions)
+        openings = Openings(regions, dormant_each)
         people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
         people = _with_businesses(openings, people)
         crowd = population or _nobody()
@@ -333,7 +346,7 @@ def create_network(
         _write_places(unfinished, names, people)
         if population is not None:
             _write_population(unfinished, residents)
-        array = openings.array().tobytes()
+        count, openings_digest = _write_openings(unfinished / "openings.bin", openings)
         document = GenesisDocument(
             format=FORMAT,
             name=name,
@@ -349,11 +362,10 @@ def create_network(
                 for number in (person.msisdn, person.short_code)
                 if number
             ],
-            openings_count=len(array) // OPENING.itemsize,
-            openings_digest=hashlib.sha256(array).hexdigest(),
+            openings_count=count,
+            openings_digest=openings_digest,
             key_days=key_days,
         )
-        _write(unfinished / "openings.bin", array)
         pretty = msgspec.json.format(msgspec.json.encode(document), indent=2)
         _write(unfinished / "genesis.json", pretty + b"\n")
         _write_addresses(unfinished / "addresses.json", addresses)
@@ -477,7 +489,7 @@ def read_directory_key(file: Path) -> bytes:
 
 def _load_genesis(document: Path, openings: Path) -> Genesis:
     """Read and check genesis and opening accounts; NetworkFolderError names the file."""
-    content, array = _read(document), _read(openings)
+    content, array = _read(document), _mapped(openings)
     try:
         genesis = read_genesis(content, array)
     except (GenesisError, TariffError) as error:
@@ -496,6 +508,7 @@ def _create_members(
     regions_each: int,
     *,
     pay_commissions: bool,
+    pace_ms: int,
 ) -> tuple[list[MemberDocument], list[KeyPair], list[KeyPair]]:
     """Write each super-agent's folder; return members, enrolment keys and treasury keys."""
     (folder / "certificates").mkdir()
@@ -524,6 +537,7 @@ def _create_members(
             http=http,
             peer=address.peer,
             pay_commissions=json.dumps(pay_commissions),
+            pace_ms=pace_ms,
             operators=_create_operators(home / "operators", address.name, network),
         )
         _write(home / "node.toml", text.encode())
@@ -648,6 +662,18 @@ def _write_population(folder: Path, residents: Residents) -> None:
     write_seeds(folder / "population.seeds", np.ascontiguousarray(residents.seeds))
 
 
+def _write_openings(file: Path, openings: Openings) -> tuple[int, str]:
+    """Write the opening accounts; returns how many they are, and their SHA-256 in hexadecimal."""
+    count, hashed = 0, hashlib.sha256()
+    with _created(file, PUBLIC) as opened:
+        for accounts in openings.by_region():
+            content = accounts.tobytes()
+            opened.write(content)
+            hashed.update(content)
+            count += len(accounts)
+    return count, hashed.hexdigest()
+
+
 def _write_addresses(file: Path, addresses: tuple[MemberAddress, ...]) -> None:
     """Write where everyone listens."""
     rows = [{"name": a.name, "peer": str(a.peer), "http": a.http} for a in addresses]
@@ -656,9 +682,16 @@ def _write_addresses(file: Path, addresses: tuple[MemberAddress, ...]) -> None:
 
 def _write(file: Path, content: bytes, mode: int = PUBLIC) -> None:
     """Create a file with this mode and content, and make it durable."""
+    with _created(file, mode) as opened:
+        opened.write(content)
+
+
+@contextlib.contextmanager
+def _created(file: Path, mode: int) -> Iterator[BinaryIO]:
+    """Create a file with this mode; what was written is durable when this is left."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
+        yield opened
         opened.flush()
         os.fsync(descriptor)
 
@@ -687,6 +720,19 @@ def _read(file: Path) -> bytes:
     """Return a file's content; NetworkFolderError says why not."""
     try:
         return file.read_bytes()
+    except FileNotFoundError:
+        raise NetworkFolderError(f"{file} is missing") from None
+    except OSError as error:
+        raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _mapped(file: Path) -> memoryview:
+    """Return a file's content, which takes memory only while it is looked at; NetworkFolderError."""
+    try:
+        with file.open("rb") as opened:
+            if not os.fstat(opened.fileno()).st_size:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError:
         raise NetworkFolderError(f"{file} is missing") from None
     except OSError as error:

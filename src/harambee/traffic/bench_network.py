@@ -22,6 +22,7 @@ from harambee.traffic.workload import fees_of
 AMOUNT_CENTS: Final = 150_00
 OPENING_CENTS: Final = 100_000_00
 ITSELF: Final = "load generator"
+EVERYBODY: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,18 @@ class Run:
     cpu_seconds: dict[str, float]
 
 
-def payments(network: Network, count: int, dice: np.random.Generator) -> npt.NDArray[np.void]:
-    """Return payments between customers: each payer once before anyone twice, all affordable."""
+def payments(
+    network: Network, count: int, dice: np.random.Generator, who: slice = EVERYBODY
+) -> npt.NDArray[np.void]:
+    """Return payments by customers to customers: each payer once before anyone twice, all affordable.
+
+    `who` are those of the customers that pay.
+    """
     parties: Parties = network.parties
     people = parties.crowd.customers
-    rounds = -(-count // people)
-    payers = np.concatenate([dice.permutation(people) for _ in range(rounds)])[:count]
+    some = np.arange(people)[who]
+    rounds = -(-count // len(some))
+    payers = np.concatenate([dice.permutation(some) for _ in range(rounds)])[:count]
     payees = (payers + dice.integers(1, people, count)) % people
     orders = np.zeros(count, ORDER)
     orders["kind"] = OrderKind.SEND

@@ -15,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
@@ -34,6 +35,7 @@ from harambee.ledger.records import AccountKind
 from harambee.money.tariff import Tariff
 from harambee.node.development import Population, Residents
 from harambee.node.network_folder import (
+    PACE_MS,
     NetworkFolder,
     NetworkFolderError,
     create_network,
@@ -58,7 +60,7 @@ class NetworkError(Exception):
     """The network cannot be started or used; the message is one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Network:
     """What a load needs to know of a network."""
 
@@ -67,7 +69,20 @@ class Network:
     quorum: int
     tariff: Tariff
     parties: Parties
-    openings: Openings
+    folder: NetworkFolder
+    tariffs: Mapping[int, Tariff]
+    """By version."""
+
+    @cached_property
+    def openings(self) -> Openings:
+        """All accounts as they were opened: what a verdict begins with."""
+        opened = self.folder.openings
+        return Openings(
+            np.ascontiguousarray(opened["number"]),
+            opened["balance"].astype(np.int64),
+            opened["next_sequence"].astype(np.uint32),
+            self.tariffs,
+        )
 
     @property
     def super_agents(self) -> int:
@@ -82,19 +97,14 @@ def network_of(folder: NetworkFolder) -> Network:
         parties = parties_of(_demo_residents(folder) if residents is None else residents)
     except ValueError as error:
         raise NetworkError(f"the network in {folder.folder} is not for load: {error}") from error
-    opened = folder.openings
     return Network(
         doors=[Door(address.name, address.http) for address in folder.addresses],
         network=folder.genesis.network,
         quorum=folder.genesis.committee.q,
         tariff=folder.genesis.tariffs[-1],
         parties=parties,
-        openings=Openings(
-            np.ascontiguousarray(opened["number"]),
-            opened["balance"].astype(np.int64),
-            opened["next_sequence"].astype(np.uint32),
-            {tariff.version: tariff for tariff in folder.genesis.tariffs},
-        ),
+        folder=folder,
+        tariffs={tariff.version: tariff for tariff in folder.genesis.tariffs},
     )
 
 
@@ -105,10 +115,7 @@ def running_network(folder: Path) -> Network:
         tariff = asyncio.run(_tariff_of_today(folder))
     except (NetworkFolderError, NetworkFileError, HandsetError) as error:
         raise NetworkError(str(error).rstrip(".")) from error
-    openings = replace(
-        network.openings, tariffs=dict(network.openings.tariffs) | {tariff.version: tariff}
-    )
-    return replace(network, tariff=tariff, openings=openings)
+    return replace(network, tariff=tariff, tariffs={**network.tariffs, tariff.version: tariff})
 
 
 async def _tariff_of_today(folder: Path) -> Tariff:
@@ -128,12 +135,19 @@ class TemporaryNetwork:
         *,
         regions_each: int = 1,
         pay_commissions: bool = False,
+        dormant_each: int = 0,
+        pace_ms: int = PACE_MS,
+        only: int | None = None,
     ) -> None:
-        """Without `pay_commissions` nothing moves but the load: what is offered is what is counted."""
+        """Without `pay_commissions` nothing moves but the load: what is offered is what is counted.
+
+        With `only`, an index, that super-agent alone is started: whoever plays the others waits for it.
+        """
         self._pay_commissions = pay_commissions
+        self._pace_ms, self._only = pace_ms, only
         self._population = population
         self._super_agents = super_agents
-        self._regions_each = regions_each
+        self._regions_each, self._dormant_each = regions_each, dormant_each
         self._command = command or _node_command
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._leave = ExitStack()
@@ -147,9 +161,10 @@ class TemporaryNetwork:
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             stack.callback(self._stop_all)
             self._create(scratch / "network")
-            for name in self.folder.names:
+            for name in self.started:
                 self._start(name)
-            self.wait_ready(self.folder.names)
+            if self._only is None:
+                self.wait_ready(self.started)
             self._leave = stack.pop_all()
         return self
 
@@ -160,6 +175,12 @@ class TemporaryNetwork:
         trace: TracebackType | None,
     ) -> None:
         self._leave.__exit__(kind, error, trace)
+
+    @property
+    def started(self) -> tuple[str, ...]:
+        """The names of the super-agents that have a process of their own."""
+        names = self.folder.names
+        return names if self._only is None else (names[self._only],)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -220,7 +241,9 @@ class TemporaryNetwork:
                 agents_per_super_agent=0,
                 population=self._population,
                 regions_each=self._regions_each,
+                dormant_each=self._dormant_each,
                 pay_commissions=self._pay_commissions,
+                pace_ms=self._pace_ms,
                 base_http_port=base,
                 base_peer_port=base + self._super_agents,
             )
