@@ -122,9 +122,11 @@ _ROW: Final = np.uint64(ROW_OF_TABLE)
 assert _ROW < _MARK, "at least this is no entry before it, but a mark"
 
 PAGE_BITS: Final = 10
-PAGE_DIRTY: Final = 3
-PAGE_CLEAN: Final = 1
-"""The states of a page of accounts: touched since it was hashed, hashed; never touched: 0."""
+PAGE_TOUCHED: Final = 1
+PAGE_UNHASHED: Final = 2
+PAGE_UNSUMMED: Final = 4
+PAGE_DIRTY: Final = PAGE_TOUCHED | PAGE_UNHASHED | PAGE_UNSUMMED
+"""What is known of a page of accounts: ever touched; touched since it was hashed, since it was added up."""
 
 VERSION, EXCISE, SHARED_PAYER, HEAD_OFFICE, BEGINS, ENDS = range(6)
 """Columns of `terms`: one row for each tariff; basis points, and the days from and before which it is
@@ -1132,3 +1134,20 @@ def add_up(accounts: Records, touched: Words) -> tuple[Whole, Whole]:
             high += balance >> 32
             low += balance & 0xFFFFFFFF
     return high, low
+
+
+@njit(nogil=True, cache=True)
+def add_up_pages(accounts: Records, pages: Words, sums: Words) -> Whole:
+    """Add up the balances of some pages anew, into `sums`; returns by how many cents these changed.
+
+    Modulo 2⁶⁴, in which the sum of all pages is exact: no ledger holds that much money.
+    """
+    change = np.int64(0)
+    for i in range(pages.shape[0]):
+        first = pages[i] << PAGE_BITS
+        total = np.int64(0)
+        for row in range(first, first + (1 << PAGE_BITS)):
+            total += np.int64(accounts[row]["balance"])
+        change += total - sums[pages[i]]
+        sums[pages[i]] = total
+    return change

@@ -123,6 +123,9 @@ class Ledger:
             regions * REGION_ACCOUNTS // PAGE_ACCOUNTS, "u1"
         )
         self._page_digests: dict[int, bytes] = {}
+        self._page_sums: npt.NDArray[np.int64] = reserved(len(self._pages), np.dtype(np.int64))
+        self._audited, self._patrolled = 0, 0
+        """The sum of `_page_sums`, and how many pages have had their turn."""
 
     # -- opening ----------------------------------------------------------------------------------
 
@@ -636,7 +639,7 @@ class Ledger:
 
     def _hash_dirty_pages(self) -> None:
         """Bring `_page_digests` up to date; a page of zeros has none, touched or not."""
-        dirty = np.flatnonzero(self._pages == kernels.PAGE_DIRTY)
+        dirty = np.flatnonzero(self._pages & kernels.PAGE_UNHASHED)
         for start in range(0, len(dirty), PAGES_AT_ONCE):
             numbers = dirty[start : start + PAGES_AT_ONCE]
             rows = (numbers[:, None] << kernels.PAGE_BITS) + np.arange(PAGE_ACCOUNTS)
@@ -651,7 +654,7 @@ class Ledger:
                     self._page_digests[number] = row.tobytes()
                 else:
                     self._page_digests.pop(number, None)
-            self._pages[numbers] = kernels.PAGE_CLEAN
+            self._pages[numbers] &= ~np.uint8(kernels.PAGE_UNHASHED)
 
     @property
     def account_count(self) -> int:
@@ -664,6 +667,23 @@ class Ledger:
         """Return the exact sum of all balances, in cents: zero, always."""
         high, low = kernels.add_up(self.accounts, np.flatnonzero(self._pages))
         return (int(high) << 32) + int(low)
+
+    def audited_cents(self, patrol: int) -> int:
+        """Return the sum of all balances, in cents: zero, always, unless a bit of memory has flipped.
+
+        Only pages that were touched since the last audit are added up anew, and `patrol` others in turn:
+        so an audit costs what has changed, and a flipped bit is found when all pages have had their turn.
+        """
+        touched = np.flatnonzero(self._pages)
+        if not len(touched):
+            return 0
+        changed = touched[self._pages[touched] & kernels.PAGE_UNSUMMED != 0]
+        turn = touched[(self._patrolled + np.arange(min(patrol, len(touched)))) % len(touched)]
+        self._patrolled = (self._patrolled + patrol) % len(touched)
+        again = np.union1d(changed, turn)
+        self._audited += int(kernels.add_up_pages(self.accounts, again, self._page_sums))
+        self._pages[again] &= ~np.uint8(kernels.PAGE_UNSUMMED)
+        return self._audited
 
 
 def slot_of(order: np.void) -> tuple[Space, bytes, int]:

@@ -32,3 +32,4 @@ def warm_up() -> None:
     assert ledger.entry_of_slot(0, 0) == 0, "a cancel is final in its slot once it is applied"
     ledger.digest()
     ledger.total_cents()
+    ledger.audited_cents(1)
