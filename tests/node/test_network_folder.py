@@ -9,11 +9,14 @@ import pytest
 
 from harambee.crypto.keyfiles import read_key_file
 from harambee.crypto.signatures import secret_keys_from_seeds
+from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import (
     FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
     KIND_MASK,
     OPENING,
+    POSITION_BITS,
+    REGION_ACCOUNTS,
     AccountKind,
     account_flags,
     account_number,
@@ -408,3 +411,33 @@ def test_an_alias_depends_on_the_key_and_the_number():
         alias_of(b"abc", "0700000001")
     with pytest.raises(ValueError, match="not a mobile number"):
         alias_of(bytes(32), "call me")
+
+
+def test_a_network_of_a_nations_size_has_accounts_that_nobody_uses(tmp_path):
+    made = create_network(
+        tmp_path / "network", super_agents=2, customers=2, regions_each=2, dormant_each=3_000
+    )
+    openings = made.openings
+    assert (openings["number"][1:] > openings["number"][:-1]).all()
+    assert int(openings["balance"].sum()) == 0
+    in_region = np.bincount(openings["number"] >> POSITION_BITS)
+    assert (in_region >= 3_000).all()
+    for region, count in enumerate(in_region.tolist()):
+        positions = openings["number"][openings["number"] >> POSITION_BITS == region]
+        assert (positions & (REGION_ACCOUNTS - 1)).max() == count - 1 + FIRST_FREE_POSITION - len(
+            SYSTEM
+        )
+        enrolment = openings[openings["number"] == account_number(region, 0)]
+        assert enrolment["next_sequence"] == (positions & (REGION_ACCOUNTS - 1)).max() + 1
+    ledger = Ledger(made.genesis.regions, made.genesis.tariffs)
+    issuers = {row.account: row.limit_cents for row in made.genesis.document.issuers}
+    ledger.open_accounts(openings, issuers)
+    assert ledger.account_count == len(openings)
+    before = openings.copy()
+    made.genesis.rest()
+    assert (made.openings == before).all(), "what was given back is read again"
+
+
+def test_a_region_has_no_room_for_more_than_it_has(tmp_path):
+    with pytest.raises(NetworkFolderError, match="room"):
+        create_network(tmp_path / "network", dormant_each=REGION_ACCOUNTS)

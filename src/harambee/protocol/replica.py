@@ -208,14 +208,14 @@ class Held:
 
 @dataclass(slots=True)
 class Unchecked:
-    """Blocks, with their lanes, whose orders' signatures are to be checked before this author votes."""
+    """Blocks whose orders' signatures are to be checked before this author votes."""
 
-    blocks: list[tuple[int, Held]] = field(default_factory=list)
+    blocks: list[Held] = field(default_factory=list)
     orders: int = 0
 
-    def add(self, lane: int, held: Held) -> None:
+    def add(self, held: Held) -> None:
         """One more block."""
-        self.blocks.append((lane, held))
+        self.blocks.append(held)
         self.orders += len(held.block.orders)
 
 
@@ -854,7 +854,7 @@ class Replica:
             self._newest_open[lane] = block.height
             self._keep(lane, block)
             if not restoring and block.author != self.index and not self.reading_up:
-                self._unchecked.add(lane, held)
+                self._unchecked.add(held)
                 if self._unchecked.orders >= CHECKED_TOGETHER:
                     self._check_what_came()
             if lane != self.lane:  # its own block abstains itself
@@ -911,15 +911,8 @@ class Replica:
         return lane
 
     def _check_what_came(self) -> None:
-        """Check the signatures of all orders that came in blocks, together: each costs less beside others.
-
-        Not of those that became final meanwhile: q others have checked them.
-        """
-        came = [
-            held
-            for lane, held in self._unchecked.blocks
-            if held.signatures is None and self._open[lane].get(held.block.height) is held
-        ]
+        """Check the signatures of all orders that came in blocks, together: each costs less beside others."""
+        came = [held for held in self._unchecked.blocks if held.signatures is None]
         self._unchecked = Unchecked()
         if not came:
             return

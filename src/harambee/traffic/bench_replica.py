@@ -27,7 +27,13 @@ from harambee.ledger.records import BODY_BYTES, ORDER_BYTES
 from harambee.traffic.bench_apply import occurrence
 from harambee.traffic.bench_network import OPENING_CENTS, payments
 from harambee.traffic.book import Book, Tally
-from harambee.traffic.generator import Generator, Pace, today
+from harambee.traffic.generator import (
+    ACCOUNTS_PER_REQUEST,
+    Generator,
+    Pace,
+    ask_accounts,
+    today,
+)
 from harambee.traffic.parties import keys_of, population_of
 from harambee.traffic.processes import cpu_seconds, rss_bytes
 from harambee.traffic.simulated_peers import REAL, SimulatedPeers
@@ -213,6 +219,17 @@ class Nation:
                     )
                 await asyncio.sleep(POLL_S)
 
+    async def agrees(self, payers: npt.NDArray[np.uint32]) -> bool:
+        """Whether everybody has paid as often as `payers` names them, by the real super-agent's ledger."""
+        numbers, times = np.unique(payers, return_counts=True)
+        async with aiohttp.ClientSession() as session:
+            for start in range(0, len(numbers), ACCOUNTS_PER_REQUEST):
+                piece = slice(start, start + ACCOUNTS_PER_REQUEST)
+                held = await ask_accounts(session, [self._door], numbers[piece])
+                if not np.array_equal(held["next_sequence"], times[piece]):
+                    return False
+        return True
+
     async def status(self) -> dict[str, Any]:
         """What the real super-agent says of itself."""
         async with aiohttp.ClientSession() as session:
@@ -279,7 +296,7 @@ async def _measure(
     nation = Nation(network, peers, stream, pids)
     dice = np.random.default_rng([size.seed, 6])
     own_rate = size.rate / (size.super_agents - 1)
-    runs = []
+    runs, mine_paid = [], []
     async with peers.linked():
         tell("Waiting for the super-agent")
         await nation.until_ready()
@@ -289,6 +306,7 @@ async def _measure(
             (f"At {size.rate:,} a second", count, size.rate),
         ):
             own = payments(network, max(1, orders_of_run // size.super_agents), dice, slice(mine))
+            mine_paid.append(own["payer"])
 
             def show(final: int, what: str = what) -> None:
                 tell(f"{what}: {final:,} of {stream.end:,} are final")
@@ -297,6 +315,7 @@ async def _measure(
                 await nation.run(orders_of_run, own, own_rate, show, rate=rate, window=size.window)
             )
         status = await nation.status()
+        agrees = await nation.agrees(np.concatenate([orders["payer"], *mine_paid]))
     rss = rss_bytes(pids[network.doors[REAL].name])
     _, fast, even = runs
     return {
@@ -311,6 +330,7 @@ async def _measure(
         "fast": fast.as_json(),
         "even": even.as_json(),
         "conserved": status["total_cents"] == 0,
+        "each_paid_once": agrees,
         "final": status["final_total"],
         "signatures_checked": status["signatures_checked"],
         "seed": size.seed,
