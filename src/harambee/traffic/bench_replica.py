@@ -230,10 +230,19 @@ class Nation:
                     return False
         return True
 
-    async def status(self) -> dict[str, Any]:
-        """What the real super-agent says of itself."""
+    async def settled_status(self) -> dict[str, Any]:
+        """What the real super-agent says of itself, once it has checked the last signatures; NetworkError.
+
+        What is final before it was to vote on it, it checks when it speaks the next time.
+        """
+        end = time.monotonic() + PATIENCE_S
         async with aiohttp.ClientSession() as session:
-            return await self._status(session)
+            while time.monotonic() < end:
+                found = await self._status(session)
+                if found["signatures_checked"] >= found["final_total"]:
+                    return found
+                await asyncio.sleep(POLL_S)
+        raise NetworkError(f"{self._door.name} has not checked every signature")
 
     async def _status(self, session: aiohttp.ClientSession) -> dict[str, Any]:
         async with session.get(self._door.url + "/v1/status") as answer:
@@ -314,7 +323,7 @@ async def _measure(
             runs.append(
                 await nation.run(orders_of_run, own, own_rate, show, rate=rate, window=size.window)
             )
-        status = await nation.status()
+        status = await nation.settled_status()
         agrees = await nation.agrees(np.concatenate([orders["payer"], *mine_paid]))
     rss = rss_bytes(pids[network.doors[REAL].name])
     _, fast, even = runs
