@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from harambee.protocol.checking import Checking, Keys, Orders
+from harambee.protocol.checking import Checking, Forms, Keys, Orders
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Block, Glance
 
@@ -17,7 +17,7 @@ class RememberingChecking(Checking):
         super().__init__(*rest)  # type: ignore[arg-type]
         self._read: dict[bytes, Block | Malformed] = {}
         self._signed: dict[bytes, bool] = {}
-        self._orders: dict[tuple[bytes, bytes], npt.NDArray[np.bool_]] = {}
+        self._orders: dict[tuple[bytes, bytes, bytes], npt.NDArray[np.bool_]] = {}
 
     def read(self, data: bytes) -> Block | Malformed:
         """Parse a block, once."""
@@ -35,12 +35,12 @@ class RememberingChecking(Checking):
             _forget_oldest(self._signed)
         return found
 
-    def orders_hold(self, orders: Orders, keys: Keys) -> npt.NDArray[np.bool_]:
+    def orders_hold(self, orders: Orders, keys: Keys, forms: Forms) -> npt.NDArray[np.bool_]:
         """Which orders are signed by the owners of these keys."""
-        asked = orders.tobytes(), keys.tobytes()
+        asked = orders.tobytes(), keys.tobytes(), forms.tobytes()
         found = self._orders.get(asked)
         if found is None:
-            found = self._orders[asked] = super().orders_hold(orders, keys)
+            found = self._orders[asked] = super().orders_hold(orders, keys, forms)
             _forget_oldest(self._orders)
         return found.copy()
 
