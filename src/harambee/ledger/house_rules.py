@@ -892,7 +892,7 @@ def has_a_say(order: Order, books: Books) -> bool:
         case OrderKind.RELEASE | OrderKind.VOID:
             return not hold_is_not_yours(case)
         case OrderKind.TAKE_KEY:
-            return _request(case) is not None
+            return not key_request_is_unknown(case)
         case OrderKind.CLAIM:
             return not rules.alias_is_not_owned(case)
     return True
