@@ -54,8 +54,8 @@ REFUSALS_IN_ONE: Final = 16
 FORGED_WORK: Final = 16
 """An order that its payer has not signed is as much work as so many: a broker checks that at its door."""
 P256_WORK: Final = 2
-"""An order by a P-256 key is as much work as so many: its signature takes up to twice as long to verify as one
-of Ed25519 by libsodium, by which these limits were set."""
+"""An order by a P-256 key is as much work as so many: its signature takes up to twice as long to verify as
+one of Ed25519 by libsodium, by which these limits were set."""
 TABLE_WORK: Final = 4
 """A payee table is as much work as so many orders,"""
 ROWS_IN_ONE: Final = 64
