@@ -21,7 +21,13 @@ from harambee.handset.orders import today
 from harambee.handset.profiles import is_signed, read_profile
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
+from harambee.ledger.records import (
+    ACCOUNT,
+    KEY_TYPE_SHIFT,
+    ORDER,
+    AccountKind,
+    key_of,
+)
 from harambee.node.agent_places import AgentPlaces
 from harambee.node.day_books import Books
 from harambee.node.directory import alias_of
@@ -174,7 +180,7 @@ class LedgerPort:
         row = np.frombuffer(order_body + bytes(64), ORDER)[0]
         record = np.zeros(1, ACCOUNT)
         record["key"] = row["reference"]
-        record["flags"] = account_flags(AccountKind.CUSTOMER)
+        record["flags"] = AccountKind.CUSTOMER | int(row["options"][1]) << KEY_TYPE_SHIFT
         self.ledger.accounts[int(row["payee"])] = record
         if msisdn is not None:
             self.ledger.numbers[self.alias_of(msisdn)] = int(row["payee"])
@@ -182,7 +188,7 @@ class LedgerPort:
 
     async def check_name(self, question):
         asked = read_question(question)
-        key = self.ledger.accounts[asked.asker]["key"].tobytes()
+        key = key_of(self.ledger.accounts[asked.asker])
         if not is_asked_by(question, self.genesis.network, key):
             return NameAnswer(NameStatus.UNSIGNED)
         self.ledger.asked.append(asked)
@@ -190,7 +196,7 @@ class LedgerPort:
 
     async def keep_profile(self, signed):
         profile = read_profile(signed)
-        key = self.ledger.accounts[profile.account]["key"].tobytes()
+        key = key_of(self.ledger.accounts[profile.account])
         if not is_signed(signed, self.genesis.network, key):
             return ProfileStatus.UNSIGNED
         self.ledger.profiles.append(profile)

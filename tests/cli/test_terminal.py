@@ -12,9 +12,16 @@ import pytest
 from click.testing import CliRunner
 
 from harambee.cli.main import COMMANDS, main
+from harambee.cli.parties import Parties
 from harambee.cli.terminal import FailureError, network_words, one_sentence, program
 from harambee.cli.window import window_seconds
+from harambee.crypto.hashing import TAG_ORDER, signed_prefix
+from harambee.crypto.keys import public_of, verify
+from harambee.crypto.p256 import P256KeyPair
+from harambee.handset.doors import open_doors
+from harambee.handset.network_file import read_network
 from harambee.ledger.days import EAST_AFRICA
+from harambee.ledger.records import KEY_TYPE_SHIFT, key_of
 from harambee.node.outbox import Outbox
 from harambee.node.texts import Text
 from harambee.texts.languages import Language
@@ -205,6 +212,49 @@ def test_somebody_registers_is_paid_and_pays(served):
     assert "Ksh300.00" in served.run("balance", "wanjiku").stdout
     again = served.run("register", "wanjiku")
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+
+
+def test_somebody_whose_key_is_a_phones_registers_is_paid_and_pays(served):
+    words = ("register", "baraka", "--key-type", "p256", "--name", "Baraka Otieno", "--json")
+    made = served.run(*words)
+    assert made.exit_code == 0, made.stderr
+    opened = last_json(made)
+    key = json.loads((served.folder / "handsets" / "baraka" / "owner.key").read_text())
+    assert (key["version"], key["type"]) == (2, "p256")
+    keypair = P256KeyPair(bytes.fromhex(key["seed"]))
+    assert keypair.public.hex() == opened["key"]
+    record = served.ledger.accounts[opened["account"]]
+    assert key_of(record[0]) == public_of(keypair)
+    assert served.run("pay", "customer-1", "baraka", "500").exit_code == 0
+    assert served.run("pay", "baraka", "customer-1", "100").exit_code == 0
+    order = served.ledger.final[opened["account"], 0]
+    prefix = signed_prefix(TAG_ORDER, served.ledger.network.genesis.network)
+    assert verify(public_of(keypair), prefix + order[:64], order[64:])
+
+
+@pytest.mark.parametrize("form", [0, 1, 5, 2, 3])
+def test_a_door_is_believed_how_an_accounts_key_is_meant(served, form):
+    """Also where its type has no name here: such an account can still be paid."""
+    parties = Parties(served.folder, served.ledger.network.genesis.network)
+    number = parties.payee("customer-2")
+    served.ledger.accounts[number]["flags"] |= form << KEY_TYPE_SHIFT
+
+    async def ask():
+        async with open_doors(read_network(served.folder).doors[:1]) as doors:
+            return await doors[0].account(number)
+
+    view = asyncio.run(ask())
+    assert view.public == key_of(served.ledger.accounts[number])
+    assert view.key_form == form
+    assert served.run("pay", "customer-1", "customer-2", "5").exit_code == 0
+
+
+def test_a_key_of_no_type_that_there_is(served):
+    result = served.run("register", "baraka", "--key-type", "p521")
+    assert (result.exit_code, "'p521' is not one of 'ed25519', 'p256'" in result.stderr) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ import stat
 import numpy as np
 import pytest
 
+from harambee.crypto import p256
 from harambee.crypto.keyfiles import (
     KeyFileError,
     StoredKey,
     read_key_file,
+    read_owner_key_file,
     read_seeds,
     replace_key_file,
     write_key_file,
@@ -49,6 +51,24 @@ def test_the_format_is_plain_json(key_file):
         "seed": bytes(range(32)).hex(),
         "comment": "for development only",
     }
+
+
+def test_a_p256_key_is_in_a_file_that_older_programs_refuse(tmp_path):
+    key = StoredKey("customer", p256.generate())
+    write_key_file(tmp_path / "phone.key", key)
+    assert read_owner_key_file(tmp_path / "phone.key", "customer") == key
+    document = json.loads((tmp_path / "phone.key").read_text())
+    assert (document["version"], document["type"]) == (2, "p256")
+    with pytest.raises(KeyFileError, match="holds a P-256 key, and an Ed25519 key is needed"):
+        read_key_file(tmp_path / "phone.key")
+
+
+def test_a_key_of_either_type_takes_the_place_of_the_other(tmp_path, key_file):
+    key = StoredKey("super-agent", p256.generate())
+    replace_key_file(key_file, key)
+    assert read_owner_key_file(key_file) == key
+    replace_key_file(key_file, KEY)
+    assert read_owner_key_file(key_file) == read_key_file(key_file) == KEY
 
 
 def test_no_seeds_at_all_are_a_seed_file_too(tmp_path):
@@ -133,7 +153,10 @@ GOOD = {"version": 1, "kind": "customer", "seed": "00" * 32, "comment": ""}
         ("[]", "it needs version, kind, seed and comment"),
         (json.dumps(GOOD | {"seed": None}), "it needs version, kind, seed and comment"),
         (json.dumps({"version": 1, "kind": "customer"}), "it needs version"),
-        (json.dumps(GOOD | {"version": 2}), "has version 2; this program reads 1"),
+        (json.dumps(GOOD | {"version": 3}), "has version 3; this program reads up to 2"),
+        (json.dumps(GOOD | {"version": 2}), "holds a key of type None"),
+        (json.dumps(GOOD | {"version": 2, "type": "p521"}), "holds a key of type 'p521'"),
+        (json.dumps(GOOD | {"version": 2, "type": "p256"}), "is damaged: its seed is not"),
         (json.dumps(GOOD | {"seed": "00" * 31}), "its seed is not 32 bytes in hexadecimal"),
         (json.dumps(GOOD | {"seed": "zz" * 32}), "its seed is not 32 bytes in hexadecimal"),
         (" " * 70_000, "too large for a key file"),

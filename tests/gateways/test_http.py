@@ -211,6 +211,16 @@ def test_an_account_is_spelled_out(client):
     assert ask(client, "GET", f"/v1/accounts/{MISSING}").code == "ACCOUNT_UNKNOWN"
 
 
+@pytest.mark.parametrize(
+    ("flags", "key_type", "is_odd"),
+    [(0, "ed25519", False), (0x1000, "p256", False), (0x5000, "p256", True), (0x3000, "3", False)],
+)
+def test_an_account_says_how_its_key_is_meant(client, port, flags, key_type, is_odd):
+    port.accounts_held[PAYER]["flags"] = AccountKind.CUSTOMER | flags
+    document = ask(client, "GET", f"/v1/accounts/{PAYER}").document
+    assert (document["key_type"], document["key_y_is_odd"]) == (key_type, is_odd)
+
+
 def test_an_account_says_what_orders_to_it_must_name(client, port):
     shared = account_flags(AccountKind.BUSINESS, fee_mode=FeeMode.SHARED)
     port.accounts_held[PAYER]["flags"] = shared

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
-from harambee.crypto.signatures import from_seed, sign, verify
+from harambee.crypto.keys import verify
+from harambee.crypto.signatures import from_seed, sign
 from harambee.handset.doors import (
     AccountView,
     DoorError,
@@ -163,9 +164,9 @@ class Truth:
         body = OrderBody.from_bytes(order)
         payer = self.accounts[body.payer]
         if body.kind is OrderKind.TAKE_KEY:
-            payer = replace(payer, key=body.reference)
+            payer = replace(payer, key=body.reference, key_form=body.options[2])
         signed = signed_prefix(TAG_ORDER, self.genesis.network) + order[:64]
-        if not verify(payer.key, signed, order[64:]):
+        if not verify(payer.public, signed, order[64:]):
             return Outcome.SIGNATURE_INVALID
         if body.kind in ENDINGS:
             return self.judge_ending(order, body)
@@ -183,15 +184,15 @@ class Truth:
         self._note_hold(body)
         pays = MOVEMENTS[body.kind].moves_money
         cost = body.amount_cents + body.fee_cents if pays else 0
-        self.accounts[body.payer] = AccountView(
-            payer.account,
-            payer.key,
-            payer.kind,
-            payer.next_sequence + 1,
-            payer.balance_cents - cost,
+        self.accounts[body.payer] = replace(
+            payer,
+            next_sequence=payer.next_sequence + 1,
+            balance_cents=payer.balance_cents - cost,
         )
-        if body.kind in (OrderKind.CHANGE_KEY, OrderKind.TAKE_KEY):
-            self.accounts[body.payer] = replace(self.accounts[body.payer], key=body.reference)
+        if body.kind is OrderKind.CHANGE_KEY:
+            self.accounts[body.payer] = replace(
+                self.accounts[body.payer], key=body.reference, key_form=body.options[1]
+            )
         for asker in self.waiting:
             if not asker.done():
                 asker.set_result(None)
@@ -324,7 +325,7 @@ class FakeDoor:
     async def register(self, body, possession, msisdn):
         order = OrderBody.from_bytes(body)
         self.truth.accounts[order.payee] = AccountView(
-            order.payee, order.reference, AccountKind.CUSTOMER, 0, 0
+            order.payee, order.reference, AccountKind.CUSTOMER, 0, 0, key_form=order.options[1]
         )
         return order.payee
 

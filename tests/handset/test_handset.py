@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from harambee.crypto.keys import public_of
 from harambee.crypto.signatures import generate
 from harambee.handset.agreement import agreed
 from harambee.handset.doors import AccountView, Line, Statement
 from harambee.handset.handset import Handset, HandsetError, PaymentStatus, find_telephone, register
 from harambee.handset.orders import OrderBody, bill_reference, sign_order
-from harambee.handset.wallet import Wallet, WalletError, WalletState
+from harambee.handset.wallet import Wallet, WalletError, WalletState, new_key_of
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import AccountKind
+from harambee.ledger.records import AccountKind, KeyType
 from harambee.money.tariff import FeeMode, shipped_tariff
 
 DAY_MS = 86_400_000
@@ -319,12 +320,13 @@ def test_a_door_that_pages_for_ever_is_left(scene):
     assert len(asyncio.run(stage.handset().whole_statement()).lines) == 1
 
 
-def test_a_new_key_gets_an_account(scene):
+@pytest.mark.parametrize("key_type", KeyType)
+def test_a_new_key_gets_an_account(scene, key_type):
     stage = scene("dead honest honest honest")
-    keypair = generate()
+    keypair = new_key_of(key_type)
     number = asyncio.run(register(stage.truth.genesis, stage.doors, keypair))
     assert number == (1 << 20) + 40
-    assert stage.truth.accounts[number].key == keypair.public
+    assert stage.truth.accounts[number].public == public_of(keypair)
 
 
 def test_a_door_cannot_give_what_is_another_super_agents(scene):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harambee.crypto.keys import public_of
 from harambee.crypto.signatures import from_seed
 from harambee.handset.name_checks import (
     QUESTION_BYTES,
@@ -68,9 +69,9 @@ def checked_or_none(name):
 def test_a_profile_is_read_as_it_was_signed(profile):
     signed = sign_profile(OWNER, NETWORK, profile)
     assert read_profile(signed) == profile
-    assert is_signed(signed, NETWORK, OWNER.public)
-    assert not is_signed(signed, NETWORK, OTHER.public)
-    assert not is_signed(signed, b"m" * 32, OWNER.public)
+    assert is_signed(signed, NETWORK, public_of(OWNER))
+    assert not is_signed(signed, NETWORK, public_of(OTHER))
+    assert not is_signed(signed, b"m" * 32, public_of(OWNER))
 
 
 @given(PROFILES, st.data())
@@ -78,7 +79,7 @@ def test_a_profile_that_was_altered_is_not_signed(profile, data):
     signed = bytearray(sign_profile(OWNER, NETWORK, profile))
     place = data.draw(st.integers(0, len(signed) - 1))
     signed[place] ^= data.draw(st.integers(1, 255))
-    assert not is_signed(bytes(signed), NETWORK, OWNER.public)
+    assert not is_signed(bytes(signed), NETWORK, public_of(OWNER))
 
 
 @given(st.binary(max_size=300))
@@ -174,9 +175,9 @@ def test_a_question_is_read_as_it_was_signed(asker, payee, time_us):
     signed = sign_question(OWNER, NETWORK, question)
     assert len(signed) == QUESTION_BYTES
     assert read_question(signed) == question
-    assert is_asked_by(signed, NETWORK, OWNER.public)
-    assert not is_asked_by(signed, NETWORK, OTHER.public)
-    assert not is_asked_by(bytes([signed[0] ^ 1]) + signed[1:], NETWORK, OWNER.public)
+    assert is_asked_by(signed, NETWORK, public_of(OWNER))
+    assert not is_asked_by(signed, NETWORK, public_of(OTHER))
+    assert not is_asked_by(bytes([signed[0] ^ 1]) + signed[1:], NETWORK, public_of(OWNER))
 
 
 @given(st.binary(max_size=200).filter(lambda garbage: len(garbage) != QUESTION_BYTES))

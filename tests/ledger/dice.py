@@ -197,7 +197,7 @@ def right_order(pick, books, amounts):
         payee, reference = payer, bytes(32)
     elif kind is OrderKind.ENROL:
         payee = min(payer - payer % REGION_ACCOUNTS + sequence, U32_MAX)
-        options = bytes([pick((1, 2, 3, 4)), pick((0, 0, 8)), pick((0, 1, 15))])
+        options = bytes([pick((1, 2, 3, 4)), pick((0, 0, 1, 5, 8, 13)), pick((0, 1, 15))])
     elif kind is OrderKind.JOIN_HEAD_OFFICE:
         reference = bytes(32)
     elif kind is OrderKind.BULK_PAY_OUT:

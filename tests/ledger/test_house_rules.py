@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.ledger.town import NUMBERS, TODAY, Town, order_records
+from tests.ledger.town import NUMBERS, REFERENCES, TODAY, Town, order_records
 
 from harambee.crypto.hashing import digest
 from harambee.ledger import house_rules, invariants
 from harambee.ledger.kinds import HOUSE, OrderKind, Space
 from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.payees import document_digest
-from harambee.ledger.records import NAMED_HOLD, NAMED_SLOT, Status
+from harambee.ledger.records import NAMED_HOLD, NAMED_SLOT, AccountKind, Status
 from harambee.ledger.rules import Order
 from harambee.ledger.side_tables import (
     TARIFF_SUBJECT,
@@ -24,6 +24,7 @@ from harambee.money.tariff import FeeMode, shipped_tariff
 
 SEND, GOODS, BILL = OrderKind.SEND, OrderKind.BUY_GOODS, OrderKind.PAY_BILL
 NEW_KEY = digest(b"the new phone")
+POINT, NO_POINT = REFERENCES["point"], REFERENCES["no-point"]
 
 
 class House:
@@ -464,7 +465,9 @@ def test_an_owner_changes_her_key(house):
     change = house.order(OrderKind.CHANGE_KEY, "customer", "customer", reference=NEW_KEY)
     assert house.judge(change, proven=False) is Outcome.POSSESSION_UNPROVEN
     assert house.judge(replace(change, reference=bytes(32))) is Outcome.KEY_REFUSED
-    assert house.judge(replace(change, options=b"\0\1\0")) is Outcome.KEY_REFUSED
+    assert house.judge(replace(change, options=b"\0\2\0")) is Outcome.KEY_REFUSED
+    assert house.judge(replace(change, options=b"\0\2\0"), proven=False) is Outcome.KEY_REFUSED
+    assert house.judge(replace(change, options=b"\0\4\0")) is Outcome.OPTIONS_INVALID
     assert house.judge(replace(change, payee=NUMBERS["rich"])) is Outcome.OPTIONS_INVALID
     house.accept(change)
     assert house.account("customer")["key"].tobytes() == NEW_KEY
@@ -472,12 +475,58 @@ def test_an_owner_changes_her_key(house):
     house.tell("balance customer -> 1,000.00")
 
 
+@pytest.mark.parametrize("options", [b"\0\1\0", b"\0\5\0", b"\0\x0d\0"])
+def test_an_owner_changes_to_a_key_of_her_phones_hardware_and_back(house, options):
+    change = house.order(
+        OrderKind.CHANGE_KEY, "customer", "customer", reference=POINT, options=options
+    )
+    assert house.judge(change, proven=False) is Outcome.POSSESSION_UNPROVEN
+    nowhere = replace(change, reference=NO_POINT)
+    assert house.judge(nowhere, proven=False) is Outcome.KEY_NOT_A_POINT
+    house.accept(change)
+    keys, forms, known = house.ledger.keys_of(np.array([NUMBERS["customer"]], np.uint32))
+    assert (keys[0].tobytes(), forms.tolist(), known.all()) == (POINT, [options[1] & 7], True)
+    house.accept(house.order(OrderKind.CHANGE_KEY, "customer", "customer", reference=NEW_KEY))
+    assert house.account("customer")["key"].tobytes() == NEW_KEY
+    assert house.account("customer")["flags"] == AccountKind.CUSTOMER
+
+
+def test_the_same_32_bytes_in_another_form_are_a_change_of_key(house):
+    """So that what was checked with the key before is checked again."""
+    number = NUMBERS["customer"]
+    for options in (b"\0\0\0", b"\0\1\0", b"\0\5\0"):
+        house.accept(
+            house.order(
+                OrderKind.CHANGE_KEY, "customer", "customer", reference=POINT, options=options
+            )
+        )
+    assert house.ledger.keys_changed_since(0) == [number] * 3
+    house.tell("final send customer rich 1.00 -> APPLIED")
+    assert house.ledger.keys_changed_since(0) == [number] * 3
+
+
+@pytest.mark.parametrize("form", [1, 5])
+def test_a_lost_phones_new_key_may_be_of_the_other_type(house, form):
+    asked = request(house, POINT, options=bytes([0, form, 0]))
+    assert house.judge(replace(asked, reference=NO_POINT), proven=False) is Outcome.KEY_NOT_A_POINT
+    house.accept(asked)
+    house.today += 2
+    books = house.ledger._books({})
+    takes = {other: named(house, OrderKind.TAKE_KEY, asked, form=other) for other in (0, 1, 5)}
+    assert {
+        other: house_rules.judge(take, books, house.today) for other, take in takes.items()
+    } == dict.fromkeys(takes, Outcome.KEY_REQUEST_UNKNOWN) | {form: Outcome.ACCEPTED}
+    house.final(takes[form])
+    _, forms, _ = house.ledger.keys_of(np.array([NUMBERS["customer"]], np.uint32))
+    assert forms.tolist() == [form]
+
+
 def request(house, key=NEW_KEY, **fields):
     return governed(house, OrderKind.REQUEST_KEY, "customer", reference=key, **fields)
 
 
-def named(house, kind, asked, **fields):
-    options = asked.sequence.to_bytes(2, "little") + b"\0"
+def named(house, kind, asked, form=0, **fields):
+    options = asked.sequence.to_bytes(2, "little") + bytes([form])
     return house.order(
         kind, "customer", "customer", reference=asked.reference, options=options, **fields
     )

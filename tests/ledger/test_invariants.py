@@ -6,7 +6,8 @@ from tests.ledger.town import NUMBERS, Town
 from harambee.crypto.hashing import digest
 from harambee.ledger import invariants
 from harambee.ledger.invariants import InvariantError, Snapshot
-from harambee.ledger.records import NO_ACCOUNT_SLOT
+from harambee.ledger.records import KEY_TYPE_SHIFT, NO_ACCOUNT_SLOT, P256_SIGN_BIT, KeyType
+from harambee.ledger.side_tables import subject_of_account
 
 TILL = digest(b"till")
 
@@ -52,6 +53,12 @@ def higher_limit(town):
     town.ledger.issuers[NUMBERS["bank"]] += 1
 
 
+def key_of_another_type_in_a_governed_slot(town):
+    """Operators may freeze an account; the key is its owner's alone to change."""
+    town.ledger.side.governed[subject_of_account(NUMBERS["customer"])] = 1
+    town.record("customer")["flags"] ^= P256_SIGN_BIT | KeyType.P256 << KEY_TYPE_SHIFT
+
+
 def new_key(town):
     town.ledger.identities[NUMBERS["customer"]]["key"][5] ^= 1
 
@@ -94,6 +101,7 @@ MEDDLING = [
     (invariants.every_slot_passed_has_its_entry, forget_entries),
     (invariants.every_slot_passed_has_its_entry, entry_of_a_claim_taken_for_a_slot),
     (invariants.accounts_stay_who_they_are, new_key),
+    (invariants.accounts_stay_who_they_are, key_of_another_type_in_a_governed_slot),
     (invariants.accounts_stay_who_they_are, change("customer", "flags", 16)),
     (invariants.accounts_stay_who_they_are, change("customer", "flags", -1)),
     (invariants.a_head_office_is_joined_once, head_office_of("shop", "agent")),

@@ -298,10 +298,21 @@ STORIES = {
         enrol far-enrolment new 0 key k                -> POSITION_TAKEN
     """,
     "a key that is not accepted": """
-        enrol enrolment new 0 key zero                 -> KEY_REFUSED
-        enrol enrolment new 0 key k options 010100     -> KEY_REFUSED
-        enrol enrolment new 0 key k options 010500     -> KEY_REFUSED
-        enrol enrolment new 0 key k options 010200     -> KEY_REFUSED
+        enrol enrolment new 0 key zero                          -> KEY_REFUSED
+        enrol enrolment new 0 key zero options 010100           -> KEY_REFUSED
+        enrol enrolment new 0 key point options 010200          -> KEY_REFUSED
+        enrol enrolment new 0 key point options 010700          -> KEY_REFUSED
+        enrol enrolment new 0 key point options 010200 unproven -> KEY_REFUSED
+        enrol enrolment new 0 key no-point options 010300       -> KEY_REFUSED
+    """,
+    "a key of a phone's own hardware": """
+        enrol enrolment new 0 key point options 010100           -> ACCEPTED
+        enrol enrolment new 0 key point options 010500           -> ACCEPTED
+        enrol enrolment new 0 key point options 010900           -> ACCEPTED
+        enrol enrolment new 0 key point options 010d00           -> ACCEPTED
+        enrol enrolment new 0 key point options 011100           -> OPTIONS_INVALID
+        enrol enrolment new 0 key point options 010100 unproven  -> POSSESSION_UNPROVEN
+        enrol enrolment new 0 key point options 010500 unproven  -> POSSESSION_UNPROVEN
     """,
     "an alias that has moved": """
         claim enrolment merchant 0 alias till sequence 1          -> ALIAS_SEQUENCE_WRONG
@@ -325,6 +336,19 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_story(story):
     Town().tell(story)
+
+
+def test_a_key_that_is_no_point_of_its_curve_is_refused_as_such():
+    """A later outcome, which stands before the proof of possession: nobody can have such a key."""
+    Town().tell("""
+        enrol enrolment new 0 key no-point options 010100 unproven            -> KEY_NOT_A_POINT
+        enrol enrolment new 0 key no-point options 010500 unproven            -> KEY_NOT_A_POINT
+        enrol enrolment new 0 key beyond options 010100 unproven              -> KEY_NOT_A_POINT
+        enrol enrolment new 0 key no-point options 010100 unproven unsigned   -> SIGNATURE_INVALID
+        enrol enrolment new 0 key no-point options 010100 unproven day -9     -> DAY_WRONG
+        enrol enrolment rich 0 key no-point options 010100 unproven           -> KEY_NOT_A_POINT
+        enrol enrolment new 0 key no-point options 010000 unproven            -> POSSESSION_UNPROVEN
+    """)
 
 
 def test_every_outcome_has_its_story():

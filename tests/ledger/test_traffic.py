@@ -22,12 +22,13 @@ from tests.ledger.town import (
 )
 
 from harambee.crypto.hashing import digest
+from harambee.crypto.keys import KeyForm
 from harambee.ledger import invariants
 from harambee.ledger.invariants import Snapshot
 from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Applied, Outcome
-from harambee.ledger.records import NO_ACCOUNT_SLOT, ROW_OF_TABLE
+from harambee.ledger.records import NO_ACCOUNT_SLOT, ROW_OF_TABLE, key_of
 from harambee.ledger.rules import Order, credits_of
 
 AMOUNTS = (1, 100, 4_900, 5_000, 10_000, 10_001, 100_000, 2_000_000)
@@ -289,16 +290,17 @@ def test_the_digest_knows_tariffs_and_limits_and_not_the_statements():
 def test_keys_and_sequences_of_many_accounts(traffic):
     ledger, before = traffic.ledger, Snapshot.of(traffic.ledger)
     numbers = np.array([*accounts_of(ledger), 5, 999, 2**21, 2**32 - 1], np.uint32)
-    keys, known = ledger.keys_of(numbers)
+    keys, forms, known = ledger.keys_of(numbers)
     following = ledger.next_sequences(numbers)
-    for number, key, is_known, sequence in zip(
-        numbers.tolist(), keys, known.tolist(), following.tolist(), strict=True
+    for number, key, form, is_known, sequence in zip(
+        numbers.tolist(), keys, forms.tolist(), known.tolist(), following.tolist(), strict=True
     ):
         account = ledger.account(number)
         assert is_known == (account is not None)
-        assert key.tobytes() == (account["key"].tobytes() if is_known else bytes(32))
+        assert (form, key.tobytes()) == (key_of(account) if is_known else (0, bytes(32)))
         assert sequence == ledger.next_sequence(number)
     assert keys[0].tobytes() == digest(b"enrolment")
+    assert set(forms.tolist()) == set(KeyForm)
     assert Snapshot.of(ledger).records.tobytes() == before.records.tobytes()
 
 

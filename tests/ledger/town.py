@@ -262,6 +262,14 @@ def fee_for(tariff, kind, amount_cents, mode=0):
 
 # -- stories --------------------------------------------------------------------------------------
 
+REFERENCES = {
+    "zero": bytes(32),
+    "point": (5).to_bytes(32, "big"),
+    "no-point": (1).to_bytes(32, "big"),
+    "beyond": (2**256 - 1).to_bytes(32, "big"),
+}
+"""Words with a meaning of their own: P-256 has points with x = 5 and none with x = 1, or beyond its field."""
+
 
 class Town:
     """The town's ledger, spoken to in words."""
@@ -384,8 +392,7 @@ class Town:
             reference = digest(b"account or deposit")
         for word in ("alias", "key", "for"):
             if word in pairs:
-                nothing = pairs[word] == "zero"
-                reference = bytes(32) if nothing else digest(pairs[word].encode())
+                reference = REFERENCES.get(pairs[word]) or digest(pairs[word].encode())
         following = self.ledger.next_sequence(payer)
         if kind is OrderKind.CLAIM:
             following = (self.ledger.alias(reference) or (0, 0))[1]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
-from harambee.crypto.signatures import from_seed, sign
+from harambee.crypto.keys import sign
+from harambee.crypto.signatures import from_seed
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.outcomes import Outcome

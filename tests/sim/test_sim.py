@@ -6,17 +6,24 @@ import subprocess
 import sys
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
+from harambee.crypto import p256
+from harambee.crypto.hashing import digest
+from harambee.crypto.keys import KeyForm, PublicKey, public_of, verify
+from harambee.crypto.p256 import P256KeyPair
+from harambee.crypto.signatures import from_seed
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, revenue_account
 from harambee.sim.auditor import SKIPPED, Auditor
 from harambee.sim.books import books_close_in
 from harambee.sim.marks import SOMETIMES, never
+from harambee.sim.odd_signatures import variants
 from harambee.sim.run import Run
 from harambee.sim.story import Story, StoryError, find_story, read_story, shipped
-from harambee.sim.strays import KINDS
+from harambee.sim.strays import KINDS, ODD_SIGNATURES_MAX
 from harambee.sim.town import BANK, Town
 
 SMALL = Story(orders=60, seconds=4)
@@ -111,6 +118,44 @@ def test_every_edge_and_odd_signature_is_refused_and_none_is_ever_final():
     run, verdict = told("edges-and-odd-signatures", 40)
     assert len(run.world.auditor.forbidden) >= len(KINDS)
     assert verdict["marks"]["a stray order was refused"] > len(KINDS)
+    assert verdict["marks"]["a stray order by a P-256 key was refused"] > len(KINDS)
+    assert verdict["marks"]["a payment by a P-256 key was final"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("strategy", ["bending signatures", "carrying anything", "replaying"])
+def test_where_all_keys_lie_in_phones_liars_bend_and_replay_in_vain(strategy, seed):
+    story = STORIES["edges-and-odd-signatures"].changed(
+        {"p256": 1.0, "strategies": (strategy,), "orders": 40, "strays": 58, "seconds": 3}
+    )
+    verdict = Run(story, seed).tell()
+    assert_clean(verdict)
+    assert verdict["marks"]["a payment by a P-256 key was final"] == verdict["final"]
+
+
+def test_what_is_odd_of_a_p256_signature_is_what_its_name_says():
+    """So that each is refused for its own reason: the first holds by the equation, and the last do not."""
+    key = P256KeyPair(digest(b"a phone"))
+    odd = variants(key, b"pay")
+    assert not any(verify(public_of(key), b"pay", mark) for mark in odd.values())
+    assert p256.with_low_s(odd["the higher s"]) == p256.sign(key, b"pay")
+    other_side = PublicKey(public_of(key).form ^ KeyForm.P256_EVEN ^ KeyForm.P256_ODD, key.public)
+    assert verify(other_side, b"pay", odd["by the key of the same x"])
+    soft = from_seed(key.seed)
+    assert verify(public_of(soft), b"pay", odd["by an Ed25519 key of the same seed"])
+    assert len(odd) == len(variants(soft, b"pay")) == ODD_SIGNATURES_MAX
+    assert len(set(odd.values())) == len(odd)
+
+
+def test_people_have_keys_of_both_types_by_the_seed():
+    town = Town(7, 4, 200, 100_000, p256=0.25)
+    forms = [town.key_of(person).form for person in town.people]
+    assert 20 < sum(form != KeyForm.ED25519 for form in forms) < 80
+    assert set(forms) == set(KeyForm)
+    assert forms == [town.key_of(p).form for p in Town(7, 4, 200, 100_000, p256=0.25).people]
+    found, forms_of_ledger, _ = town.ledger().keys_of(np.array(town.people, np.uint32))
+    assert forms_of_ledger.tolist() == forms
+    assert [key.tobytes() for key in found] == [town.key_of(person).key for person in town.people]
 
 
 def test_a_refused_order_is_paid_the_next_day_or_dies_of_age():

@@ -5,10 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harambee.cli.terminal import FailureError, json_option, network_option, print_json
+from harambee.cli.terminal import (
+    FailureError,
+    json_option,
+    network_option,
+    new_key_type_option,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from harambee.handset.handset import Payment
+    from harambee.ledger.records import KeyType
 
 
 @click.group()
@@ -18,6 +25,7 @@ def key() -> None:
     \b
     Examples:
       harambee key change wanjiku
+      harambee key change wanjiku --key-type p256
       harambee key take wanjiku-2
       harambee key refuse wanjiku
     """  # noqa: D301 - click's sign for lines to keep
@@ -25,9 +33,10 @@ def key() -> None:
 
 @key.command()
 @click.argument("who", metavar="WHO")
+@new_key_type_option
 @network_option
 @json_option
-def change(who: str, folder: Path, as_json: bool) -> None:
+def change(who: str, key_type: "KeyType | None", folder: Path, as_json: bool) -> None:
     """Give an account a new key, made here; the old key signs for it.
 
     Both keys lie on disk until the change is final; broken off, the same command goes on.
@@ -42,7 +51,9 @@ def change(who: str, folder: Path, as_json: bool) -> None:
             raise FailureError(
                 "The accounts of a super-agent share one key; it is not changed here."
             )
-        payment = with_handset(known, parties.wallet(who), None, change_key)
+        payment = with_handset(
+            known, parties.wallet(who), None, lambda handset: change_key(handset, key_type)
+        )
     _tell(payment, f"{who} signs with a new key from now on.", as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from harambee.crypto.keyfiles import KeyFileError, read_key_file
+from harambee.crypto.keyfiles import KeyFileError, read_owner_key_file
 from harambee.handset.numbers import canonical_number, looks_like_number
 from harambee.handset.telephone import TelephoneError
 from harambee.handset.wallet import WALLET_FILE, Wallet, WalletError, open_wallet
@@ -153,7 +153,7 @@ class Parties:
     def _wallet_of(self, name: str, account: int, key: Path) -> Wallet:
         """Return the wallet of an account whose key lies in a file; its state is a handset's."""
         try:
-            stored = read_key_file(key)
+            stored = read_owner_key_file(key)
         except KeyFileError as error:
             raise PartyError(f"{error}.") from error
         return Wallet(self.handsets / name, account, stored.keypair, key)

@@ -9,6 +9,7 @@ import click
 from harambee.cli.terminal import (
     FailureError,
     json_option,
+    key_type_option,
     network_option,
     network_words,
     print_json,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from harambee.cli.parties import Parties
     from harambee.handset.governing import KeyRequestText
     from harambee.handset.network_file import KnownNetwork
+    from harambee.ledger.records import KeyType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -149,6 +151,7 @@ def tariff(
 @click.option("--account", type=click.IntRange(0), help="Or the number of the account.")
 @click.option("--request", metavar="TEXT", help="At the super-agent: what the new phone shows.")
 @click.option("--show", is_flag=True, help="On the phone: make the key and show what to hand over.")
+@key_type_option
 @_common
 def new_key(
     who: str,
@@ -156,6 +159,7 @@ def new_key(
     account: int | None,
     request: str | None,
     show: bool,
+    key_type: "KeyType",
     at: str | None,
     operator: str | None,
     folder: Path,
@@ -170,7 +174,7 @@ def new_key(
     \b
     Examples:
       harambee propose new-key wanjiku-2 --telephone 0712345678
-      harambee propose new-key wanjiku-2 --telephone 0712345678 --show
+      harambee propose new-key wanjiku-2 --telephone 0712345678 --show --key-type p256
       harambee propose new-key wanjiku-2 --request HRBK1:...
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.governance_use import bring_proposal, governance_errors, tell
@@ -181,7 +185,7 @@ def new_key(
     with governance_errors(as_json=as_json):
         known, parties = read_parties(folder)
         if request is None:
-            asked = _asked_on_the_phone(known, parties, who, telephone, account)
+            asked = _asked_on_the_phone(known, parties, who, telephone, account, key_type)
         else:
             asked = KeyRequestText.from_text(request)
         body = OrderBody.from_bytes(asked.body)
@@ -195,15 +199,19 @@ def new_key(
 
 
 def _asked_on_the_phone(
-    known: "KnownNetwork", parties: "Parties", who: str, telephone: str | None, account: int | None
+    known: "KnownNetwork",
+    parties: "Parties",
+    who: str,
+    telephone: str | None,
+    account: int | None,
+    key_type: "KeyType",
 ) -> "KeyRequestText":
     """Make the new phone's key durable, then write and sign its request."""
     from harambee.cli.handset_use import with_doors
     from harambee.cli.register import NAME
-    from harambee.crypto.signatures import generate
     from harambee.handset.governing import ask_for_key
     from harambee.handset.handset import find_telephone
-    from harambee.handset.wallet import prepare_key
+    from harambee.handset.wallet import new_key_of, prepare_key
 
     if not NAME.fullmatch(who):
         raise click.BadParameter("a name begins with a letter; then letters, digits, _ and -")
@@ -218,7 +226,7 @@ def _asked_on_the_phone(
         number = with_doors(known, None, lambda doors: find_telephone(genesis, doors, wanted))
     assert number is not None
     whose = number
-    keypair = prepare_key(parties.handsets / who, generate(), whose, genesis.network)
+    keypair = prepare_key(parties.handsets / who, new_key_of(key_type), whose, genesis.network)
     return with_doors(known, None, lambda doors: ask_for_key(genesis, doors, whose, keypair))
 
 

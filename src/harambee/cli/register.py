@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from harambee.cli.terminal import FailureError, json_option, network_option, print_json
+from harambee.cli.terminal import (
+    FailureError,
+    json_option,
+    key_type_option,
+    network_option,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from harambee.cli.parties import Parties
     from harambee.handset.network_file import KnownNetwork
     from harambee.handset.wallet import Wallet
+    from harambee.ledger.records import KeyType
 
 FIRST_VERSION: Final = 1
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}", re.ASCII)
@@ -37,6 +44,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}", re.ASCII)
     help="In which language you are written to.",
 )
 @click.option("--via", metavar="NAME", help="The super-agent to try first; it will be your home.")
+@key_type_option
 @network_option
 @json_option
 def register(
@@ -46,13 +54,15 @@ def register(
     documents: tuple[Path, ...],
     language: str,
     via: str | None,
+    key_type: "KeyType",
     folder: Path,
     as_json: bool,
 ) -> None:
     """Open an account; NAME is what this machine will call it.
 
     The key is made here and never leaves: it lies in handsets/NAME in the network's folder, for you
-    alone to read. Whoever loses it loses the money.
+    alone to read. Whoever loses it loses the money. Its type is Ed25519; or P-256, which is what the
+    secure hardware of a phone can make and keep.
 
     --name is kept, sealed, by the super-agent that opens the account and by two others, and is in
     no ledger. Given again for an account that has none yet, it is added.
@@ -60,6 +70,7 @@ def register(
     \b
     Example:
       harambee register wanjiku --telephone 0712345678 --name "Your Name"
+      harambee register baraka --key-type p256
       harambee pay customer-1 wanjiku 500
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties
@@ -75,7 +86,7 @@ def register(
         if wallet is None:
             if parties.is_taken(called):
                 raise FailureError(f"There is somebody called {called} on this machine already.")
-            wallet = _open_account(known, parties, called, telephone, via)
+            wallet = _open_account(known, parties, called, telephone, via, key_type)
         if owner is not None:
             owner.tell(known, wallet, via)
     if as_json:
@@ -86,15 +97,19 @@ def register(
 
 
 def _open_account(
-    known: "KnownNetwork", parties: "Parties", called: str, telephone: str | None, via: str | None
+    known: "KnownNetwork",
+    parties: "Parties",
+    called: str,
+    telephone: str | None,
+    via: str | None,
+    key_type: "KeyType",
 ) -> "Wallet":
     from harambee.cli.handset_use import with_doors
-    from harambee.crypto.signatures import generate
     from harambee.handset import handset
-    from harambee.handset.wallet import finish_wallet, prepare_wallet
+    from harambee.handset.wallet import finish_wallet, new_key_of, prepare_wallet
 
     folder = parties.handsets / called
-    keypair = prepare_wallet(folder, generate())
+    keypair = prepare_wallet(folder, new_key_of(key_type))
     number = with_doors(
         known, via, lambda doors: handset.register(known.genesis, doors, keypair, telephone)
     )

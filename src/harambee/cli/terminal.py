@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from harambee.ledger.records import KeyType
 
 DEFAULT_FOLDER: Final = Path("harambee-network")
 FOLDER_VARIABLE: Final = "HARAMBEE_NETWORK"
@@ -45,6 +48,32 @@ network_option: Final = click.option(
 )
 json_option: Final = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object as the last line."
+)
+
+
+def _key_type(
+    _ctx: click.Context, _parameter: click.Parameter, value: str | None
+) -> "KeyType | None":
+    """Return the type of key that is named; None where none is."""
+    from harambee.ledger.records import KeyType
+
+    return None if value is None else KeyType[value.upper()]
+
+
+KEY_TYPES: Final = click.Choice(("ed25519", "p256"))
+key_type_option: Final = click.option(
+    "--key-type",
+    type=KEY_TYPES,
+    default="ed25519",
+    show_default=True,
+    callback=_key_type,
+    help="Which type of key is made.",
+)
+new_key_type_option: Final = click.option(
+    "--key-type",
+    type=KEY_TYPES,
+    callback=_key_type,
+    help="Which type of key is made; default: that of the key it replaces.",
 )
 
 

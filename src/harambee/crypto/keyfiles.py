@@ -1,9 +1,10 @@
 """Secret keys on disk: files that their owner alone can read.
 
-A key file is JSON text with one seed. A seed file is binary, with as many development seeds as a
-test network has customers. Both are created with mode 0600, never over an existing file, and
-refused when anyone but the owner could have read them. Every error is one sentence for the person
-at the keyboard.
+A key file is JSON text with one seed: of an Ed25519 key in version 1. Version 2 names the type, and is
+written for other keys only, so that an older program refuses those instead of misreading them. A seed
+file is binary, with as many development seeds as a test network has customers. Both are created with
+mode 0600, never over an existing file, and refused when anyone but the owner could have read them.
+Every error is one sentence for the person at the keyboard.
 """
 
 import json
@@ -11,15 +12,19 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
 from harambee.crypto.durable_files import replace_file, sync_folder
+from harambee.crypto.keys import OwnerKey
+from harambee.crypto.p256 import P256KeyPair
 from harambee.crypto.rows import Rows, check_rows
 from harambee.crypto.signatures import SEED_BYTES, KeyPair
 
 KEY_FILE_VERSION: Final = 1
+TYPED_VERSION: Final = 2
+TYPE_P256: Final = "p256"
 OWNER_ONLY: Final = stat.S_IRUSR | stat.S_IWUSR
 ANYONE_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -35,27 +40,30 @@ class KeyFileError(Exception):
     """A key file cannot be written, read or trusted; the text is one clear sentence."""
 
 
+Key_co = TypeVar("Key_co", bound=OwnerKey, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class StoredKey:
+class StoredKey(Generic[Key_co]):
     """What a key file holds: the key, what kind of key it is ("super-agent"), and a remark."""
 
     kind: str
-    keypair: KeyPair
+    keypair: Key_co
     comment: str = field(default="")
 
 
-def write_key_file(path: Path, key: StoredKey) -> None:
+def write_key_file(path: Path, key: StoredKey[OwnerKey]) -> None:
     """Create `path`, mode 0600, with the key; KeyFileError if it exists or cannot be written."""
     _create(path, _written(key))
 
 
-def replace_key_file(path: Path, key: StoredKey) -> None:
+def replace_key_file(path: Path, key: StoredKey[OwnerKey]) -> None:
     """Put a key into the place of the one in `path`, durably: after a crash one of them is there, whole.
 
     For a key that was made durable elsewhere before. KeyFileError, and the old key stays, if it cannot
     be written or there is none to replace.
     """
-    read_key_file(path)
+    read_owner_key_file(path)
     try:
         replace_file(path, _written(key))
     except OSError as error:
@@ -63,11 +71,20 @@ def replace_key_file(path: Path, key: StoredKey) -> None:
         raise KeyFileError(message) from error
 
 
-def read_key_file(path: Path, kind: str | None = None) -> StoredKey:
-    """Return the key in `path`, of the given kind if one is given.
+def read_key_file(path: Path, kind: str | None = None) -> StoredKey[KeyPair]:
+    """Return the Ed25519 key in `path`, of the given kind if one is given.
 
-    KeyFileError if it is missing, readable by others, damaged, or a key of another kind.
+    KeyFileError if it is missing, readable by others, damaged, or a key of another kind or type.
     """
+    stored = read_owner_key_file(path, kind)
+    if not isinstance(stored.keypair, KeyPair):
+        message = f"{path} holds a P-256 key, and an Ed25519 key is needed here"
+        raise KeyFileError(message)
+    return StoredKey(stored.kind, stored.keypair, stored.comment)
+
+
+def read_owner_key_file(path: Path, kind: str | None = None) -> StoredKey[OwnerKey]:
+    """Return the key in `path`, of whichever type; otherwise as `read_key_file`."""
     content = _read_private(path, KEY_FILE_BYTES_MAX)
     try:
         record: Any = json.loads(content)
@@ -102,9 +119,11 @@ def read_seeds(path: Path) -> Rows:
     return np.frombuffer(content, np.uint8, offset=SEED_BYTES).reshape(-1, SEED_BYTES)
 
 
-def _written(key: StoredKey) -> bytes:
+def _written(key: StoredKey[OwnerKey]) -> bytes:
+    is_ed25519 = isinstance(key.keypair, KeyPair)
     record = {
-        "version": KEY_FILE_VERSION,
+        "version": KEY_FILE_VERSION if is_ed25519 else TYPED_VERSION,
+        **({} if is_ed25519 else {"type": TYPE_P256}),
         "kind": key.kind,
         "seed": key.keypair.seed.hex(),
         "comment": key.comment,
@@ -112,21 +131,31 @@ def _written(key: StoredKey) -> bytes:
     return (json.dumps(record, indent=2) + "\n").encode()
 
 
-def _key_of(path: Path, record: object) -> StoredKey:
+def _key_of(path: Path, record: object) -> StoredKey[OwnerKey]:
     """Return the key that a key file's JSON value describes; KeyFileError if it is not one."""
     match record:
-        case {"version": int(version)} if version != KEY_FILE_VERSION:
-            message = f"{path} has version {version}; this program reads {KEY_FILE_VERSION}"
+        case {"version": int(version)} if version not in (KEY_FILE_VERSION, TYPED_VERSION):
+            message = f"{path} has version {version}; this program reads up to {TYPED_VERSION}"
             raise KeyFileError(message)
-        case {"version": int(), "kind": str(kind), "seed": str(text), "comment": str(comment)}:
-            pass
+        case {
+            "version": int(version),
+            "kind": str(kind),
+            "seed": str(text),
+            "comment": str(comment),
+            **others,
+        }:
+            named = others.get("type") if version == TYPED_VERSION else None
         case _:
             message = f"{path} is not a key file: it needs version, kind, seed and comment"
             raise KeyFileError(message)
+    if version == TYPED_VERSION and named != TYPE_P256:
+        message = f"{path} holds a key of type {named!r}, which this program does not know"
+        raise KeyFileError(message)
     try:
-        return StoredKey(kind, KeyPair(bytes.fromhex(text)), comment)
+        seed = bytes.fromhex(text)
+        return StoredKey(kind, KeyPair(seed) if named is None else P256KeyPair(seed), comment)
     except ValueError:
-        message = f"{path} is damaged: its seed is not {SEED_BYTES} bytes in hexadecimal"
+        message = f"{path} is damaged: its seed is not {SEED_BYTES} bytes in hexadecimal, or none"
         raise KeyFileError(message) from None
 
 

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.keys import KeyForm, PublicKey
 from harambee.handset.holds import HoldState, HoldView
 from harambee.handset.network_file import DoorAddress
 from harambee.handset.orders import (
@@ -28,7 +29,7 @@ from harambee.handset.places import Place
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
-from harambee.ledger.records import ACCOUNT, AccountKind
+from harambee.ledger.records import ACCOUNT, KEY_SIGN, AccountKind, KeyType
 from harambee.money.tariff import FeeMode
 
 JSON: Final = "application/json"
@@ -80,6 +81,13 @@ class AccountView:
     """Of the balance: what is held for somebody."""
     frozen_cents: int = 0
     """Of the balance: what super-agents have frozen."""
+    key_form: int = KeyForm.ED25519
+    """How `key` is meant; not a KeyForm where this version has no name for its type."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The key that the account's signatures are held against."""
+        return PublicKey(self.key_form, self.key)
 
     @property
     def available_cents(self) -> int:
@@ -373,6 +381,15 @@ class _Account(msgspec.Struct):
     head_office: int | None = None
     held_cents: int = 0
     frozen_cents: int = 0
+    key_type: str = "ed25519"
+    key_y_is_odd: bool = False
+
+    @property
+    def key_form(self) -> int:
+        """The form of the key; ValueError if the type is neither a name nor a number."""
+        name = self.key_type.upper()
+        known = name in KeyType.__members__
+        return (KeyType[name] if known else int(name)) | (KEY_SIGN if self.key_y_is_odd else 0)
 
 
 class _Hold(msgspec.Struct):
@@ -584,7 +601,7 @@ class HttpDoor:
             raise
         try:
             kind = AccountKind[found.kind.upper()]
-            key = bytes.fromhex(found.key)
+            key, form = bytes.fromhex(found.key), found.key_form
             mode = FeeMode[found.fee_mode.upper()]
         except (KeyError, ValueError) as error:
             raise self._nonsense() from error
@@ -598,6 +615,7 @@ class HttpDoor:
             found.head_office or 0,
             found.held_cents,
             found.frozen_cents,
+            form,
         )
 
     async def directory(self, msisdn: str) -> int | None:

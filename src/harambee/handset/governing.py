@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.keys import OwnerKey, public_of
 from harambee.handset.agreement import DisagreementError
 from harambee.handset.believing import HandsetError, believed
 from harambee.handset.doors import Door, GovernedView
@@ -143,8 +143,13 @@ class KeyRequestText:
         return cls(content[:BODY_BYTES], content[BODY_BYTES:])
 
 
+def key_options(keypair: OwnerKey) -> bytes:
+    """Return the option bytes of an order that brings this key: its type and the sign of y."""
+    return bytes([0, public_of(keypair).form, 0])
+
+
 async def ask_for_key(
-    genesis: Genesis, doors: Sequence[Door], account: int, keypair: KeyPair
+    genesis: Genesis, doors: Sequence[Door], account: int, keypair: OwnerKey
 ) -> KeyRequestText:
     """Return the request for a new key, written and signed on the phone that holds it."""
     view = await governed_now(genesis, doors, account)
@@ -157,7 +162,7 @@ async def ask_for_key(
         kind=OrderKind.REQUEST_KEY,
         tariff=genesis.tariffs[0].version,
         day=today(),
-        options=NO_OPTIONS,
+        options=key_options(keypair),
         reference=keypair.public,
     )
     return KeyRequestText(body.to_bytes(), sign_possession(keypair, genesis.network, body))

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.keys import OwnerKey, PublicKey, public_of
 from harambee.handset.agreement import DisagreementError
 from harambee.handset.believing import (
     ROUND_PAUSE_S,
@@ -71,6 +71,7 @@ from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     BODY_BYTES,
+    KEY_FORM_MASK,
     POSITION_ENROLMENT,
     AccountKind,
     account_number,
@@ -325,7 +326,7 @@ class Handset:
     def _checked_own(self, own: AccountView | None) -> AccountView:
         if own is None:
             raise HandsetError("The paying account does not exist.")
-        if own.key != self.wallet.keypair.public:
+        if own.public != public_of(self.wallet.keypair):
             raise HandsetError("The key of this wallet is not the key of the paying account.")
         return own
 
@@ -336,7 +337,7 @@ class Handset:
         *,
         options: bytes = NO_OPTIONS,
         reference: bytes = NO_REFERENCE,
-        new_key: KeyPair | None = None,
+        new_key: OwnerKey | None = None,
     ) -> Payment:
         """Sign an order of the own slot to oneself that moves no money, and bring it to its end.
 
@@ -595,7 +596,8 @@ class Handset:
         if decision.final_id == name and body.kind is OrderKind.BULK_PAY_OUT:
             self.wallet.note_paid(state)
         if decision.final_id == name and body.kind is OrderKind.CHANGE_KEY:
-            self.wallet.take_new_key(body.reference)
+            form = body.options[1] & KEY_FORM_MASK
+            self.wallet.take_new_key(PublicKey(form, body.reference))
         if decision.final_id is not None or decision.foreign or decision.skipped:
             own = body.kind not in ENDINGS
             self.wallet.write_state(WalletState(body.sequence + 1 if own else state.next_sequence))
@@ -671,7 +673,7 @@ async def _found(
 
 
 async def register(
-    genesis: Genesis, doors: Sequence[Door], keypair: KeyPair, msisdn: str | None = None
+    genesis: Genesis, doors: Sequence[Door], keypair: OwnerKey, msisdn: str | None = None
 ) -> int:
     """Open an account for a key, and claim a telephone number for it; returns the account number.
 
@@ -683,14 +685,14 @@ async def register(
             view = await believed(genesis, doors, lambda door: _lasting(door, number))
         except DisagreementError:
             view = None
-        if view is not None and view.key == keypair.public:
+        if view is not None and view.public == public_of(keypair):
             return number
         await asyncio.sleep(ROUND_PAUSE_S)
     raise HandsetError("The super-agents do not confirm the new account; try again in a moment.")
 
 
 async def _enrolled(
-    genesis: Genesis, doors: Sequence[Door], keypair: KeyPair, msisdn: str | None
+    genesis: Genesis, doors: Sequence[Door], keypair: OwnerKey, msisdn: str | None
 ) -> int:
     said = "No super-agent can be reached."
     for turn in range(ENROLMENT_TRIES):
@@ -709,7 +711,7 @@ async def _enrolled(
     raise HandsetError(said)
 
 
-async def _enrol_at(door: Door, genesis: Genesis, keypair: KeyPair, msisdn: str | None) -> int:
+async def _enrol_at(door: Door, genesis: Genesis, keypair: OwnerKey, msisdn: str | None) -> int:
     view = await door.enrolment()
     region = region_of(view.enrolment_account)
     own = genesis.committee.members[door.index].regions
@@ -728,7 +730,7 @@ async def _enrol_at(door: Door, genesis: Genesis, keypair: KeyPair, msisdn: str 
         kind=OrderKind.ENROL,
         tariff=genesis.tariffs[-1].version,
         day=view.day,
-        options=bytes([AccountKind.CUSTOMER, 0, 0]),
+        options=bytes([AccountKind.CUSTOMER, public_of(keypair).form, 0]),
         reference=keypair.public,
     )
     possession = sign_possession(keypair, genesis.network, body)

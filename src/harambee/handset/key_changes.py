@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.keys import OwnerKey, public_of
 from harambee.handset.believing import HandsetError
 from harambee.handset.doors import Door, GovernedView
 from harambee.handset.governed_words import day_shown
-from harambee.handset.governing import governed_now
+from harambee.handset.governing import governed_now, key_options
 from harambee.handset.handset import PATIENCE_S, Handset, Payment, lasting_account
 from harambee.handset.orders import OrderBody, order_id, sign_order, today
 from harambee.handset.settlement import Settlement, SlotOfOrders
 from harambee.handset.wallet import KeyWanted, Wallet, finish_wallet, wanted_key
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import SENTENCES
+from harambee.ledger.records import KEY_FORM_MASK, KeyType
 from harambee.protocol.genesis import Genesis
 
 TRIES: Final = 5
@@ -36,10 +37,15 @@ class Taken:
     order: bytes
 
 
-async def change_key(handset: Handset) -> Payment:
-    """Give the account a new key, made on this device; the old one is replaced once that is final."""
-    new = handset.wallet.new_key()
-    return await handset.bring(OrderKind.CHANGE_KEY, reference=new.public, new_key=new)
+async def change_key(handset: Handset, key_type: KeyType | None = None) -> Payment:
+    """Give the account a new key, made on this device; the old one is replaced once that is final.
+
+    It is of the old one's type, unless another is wished.
+    """
+    new = handset.wallet.new_key(key_type)
+    return await handset.bring(
+        OrderKind.CHANGE_KEY, options=key_options(new), reference=new.public, new_key=new
+    )
 
 
 async def refuse_key(handset: Handset) -> Payment:
@@ -59,7 +65,7 @@ async def take_key(genesis: Genesis, doors: Sequence[Door], folder: Path) -> Tak
     wanted = wanted_key(folder, genesis.network)
     for _ in range(TRIES):
         own = await lasting_account(genesis, doors, wanted.account)
-        if own.key == wanted.keypair.public:
+        if own.public == public_of(wanted.keypair):
             # An earlier run was stopped after its order was final.
             return Taken(finish_wallet(folder, wanted.account, genesis.network), b"")
         view = await governed_now(genesis, doors, wanted.account)
@@ -80,7 +86,8 @@ async def take_key(genesis: Genesis, doors: Sequence[Door], folder: Path) -> Tak
 
 def _check_waits(view: GovernedView, wanted: KeyWanted) -> None:
     """Raise HandsetError unless exactly this key may take over today."""
-    if view.new_key != wanted.keypair.public:
+    mine = public_of(wanted.keypair)
+    if view.new_key != mine.key or view.new_key_options & KEY_FORM_MASK != mine.form:
         raise HandsetError(
             "This key is not approved yet, or it was refused: ask the super-agent that opened the account."
         )
@@ -92,7 +99,7 @@ def _check_waits(view: GovernedView, wanted: KeyWanted) -> None:
 
 
 def _order(
-    genesis: Genesis, keypair: KeyPair, account: int, view: GovernedView, sequence: int
+    genesis: Genesis, keypair: OwnerKey, account: int, view: GovernedView, sequence: int
 ) -> bytes:
     body = OrderBody(
         payer=account,

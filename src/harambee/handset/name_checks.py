@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harambee.crypto.hashing import TAG_NAME_CHECK, signed_prefix
-from harambee.crypto.signatures import KeyPair, sign, verify
+from harambee.crypto.keys import OwnerKey, PublicKey, sign, verify
 
 _BODY: Final = struct.Struct("<IIQ")
 BODY_BYTES: Final = 16
@@ -35,7 +35,7 @@ class Question:
         return _BODY.pack(self.asker, self.payee, self.time_us)
 
 
-def sign_question(keypair: KeyPair, network: bytes, question: Question) -> bytes:
+def sign_question(keypair: OwnerKey, network: bytes, question: Question) -> bytes:
     """Return the 80 bytes of a signed question."""
     body = question.to_bytes()
     return body + sign(keypair, signed_prefix(TAG_NAME_CHECK, network) + body)
@@ -48,7 +48,7 @@ def read_question(signed: bytes) -> Question:
     return Question(*_BODY.unpack_from(signed))
 
 
-def is_asked_by(signed: bytes, network: bytes, key: bytes) -> bool:
-    """Say whether the owner of this key (32 bytes) signed the question."""
+def is_asked_by(signed: bytes, network: bytes, key: PublicKey) -> bool:
+    """Say whether the owner of this key signed the question."""
     prefix = signed_prefix(TAG_NAME_CHECK, network)
     return verify(key, prefix + signed[:BODY_BYTES], signed[BODY_BYTES:])

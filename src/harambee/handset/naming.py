@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.keys import OwnerKey
 from harambee.handset.doors import Door, DoorError, DoorProblemError, NameView
 from harambee.handset.handset import HandsetError, check_network
 from harambee.handset.name_checks import Question, sign_question
@@ -40,7 +40,7 @@ def now_us() -> int:
 async def find_name(
     genesis: Genesis,
     doors: Sequence[Door],
-    keypair: KeyPair,
+    keypair: OwnerKey,
     asker: int,
     payee: int,
     clock: Callable[[], int] = now_us,
@@ -60,7 +60,7 @@ async def find_name(
 async def _find_name(
     genesis: Genesis,
     doors: Sequence[Door],
-    keypair: KeyPair,
+    keypair: OwnerKey,
     asker: int,
     payee: int,
     clock: Callable[[], int],
@@ -87,7 +87,7 @@ async def _find_name(
 
 
 async def keep_profile(
-    genesis: Genesis, doors: Sequence[Door], keypair: KeyPair, profile: Profile
+    genesis: Genesis, doors: Sequence[Door], keypair: OwnerKey, profile: Profile
 ) -> None:
     """Sign a profile and bring it to those who hold it; HandsetError with one sentence."""
     said = "No super-agent can be reached."

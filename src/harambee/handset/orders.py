@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
-from harambee.crypto.signatures import KeyPair, sign
+from harambee.crypto.keys import OwnerKey, sign
 from harambee.ledger.kinds import MOVEMENTS, Commission, OrderKind
 from harambee.ledger.records import (
     BODY_BYTES,
@@ -92,7 +92,7 @@ def order_id(network: bytes, order: bytes) -> bytes:
     return digest(signed_prefix(TAG_ORDER, network), order[:BODY_BYTES])
 
 
-def sign_order(keypair: KeyPair, network: bytes, body: OrderBody) -> bytes:
+def sign_order(keypair: OwnerKey, network: bytes, body: OrderBody) -> bytes:
     """Return the 128 bytes of an order, signed; the same each time."""
     unsigned = body.to_bytes()
     order = unsigned + sign(keypair, signed_prefix(TAG_ORDER, network) + unsigned)
@@ -100,7 +100,7 @@ def sign_order(keypair: KeyPair, network: bytes, body: OrderBody) -> bytes:
     return order
 
 
-def sign_possession(keypair: KeyPair, network: bytes, body: OrderBody) -> bytes:
+def sign_possession(keypair: OwnerKey, network: bytes, body: OrderBody) -> bytes:
     """Return a new key's 64-byte signature of its own enrolment."""
     return sign(keypair, signed_prefix(TAG_POSSESSION, network) + body.to_bytes())
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harambee.crypto.hashing import TAG_PROFILE, signed_prefix
-from harambee.crypto.signatures import KeyPair, sign, verify
+from harambee.crypto.keys import OwnerKey, PublicKey, sign, verify
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.ledger.records import AccountKind
 from harambee.texts.languages import Language
@@ -98,7 +98,7 @@ class Profile:
         return body
 
 
-def sign_profile(keypair: KeyPair, network: bytes, profile: Profile) -> bytes:
+def sign_profile(keypair: OwnerKey, network: bytes, profile: Profile) -> bytes:
     """Return the signed profile: its bytes and the owner's signature; ProfileError if it is none."""
     body = profile.to_bytes()
     return body + sign(keypair, signed_prefix(TAG_PROFILE, network) + body)
@@ -131,8 +131,8 @@ def read_profile(signed: bytes) -> Profile:
     return profile
 
 
-def is_signed(signed: bytes, network: bytes, key: bytes) -> bool:
-    """Say whether the owner of this key (32 bytes) signed the profile."""
+def is_signed(signed: bytes, network: bytes, key: PublicKey) -> bool:
+    """Say whether the owner of this key signed the profile."""
     body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
     return verify(key, signed_prefix(TAG_PROFILE, network) + body, signature)
 

@@ -18,18 +18,18 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from harambee.crypto import durable_files
+from harambee.crypto import durable_files, p256, signatures
 from harambee.crypto.hashing import digest
 from harambee.crypto.keyfiles import (
     KeyFileError,
     StoredKey,
-    read_key_file,
+    read_owner_key_file,
     replace_key_file,
     write_key_file,
 )
-from harambee.crypto.signatures import KeyPair, generate
+from harambee.crypto.keys import OwnerKey, PublicKey, public_of
 from harambee.handset.orders import PAYEE_ROW
-from harambee.ledger.records import ORDER_BYTES
+from harambee.ledger.records import KEY_TYPE_MASK, ORDER_BYTES, KeyType
 
 KEY_KIND: Final = "customer"
 KEY_FILE: Final = "owner.key"
@@ -97,7 +97,7 @@ class Wallet:
 
     folder: Path
     account: int
-    keypair: KeyPair
+    keypair: OwnerKey
     key_file: Path | None = None
     """Where its key lies, if that is not `owner.key` in the folder."""
 
@@ -142,35 +142,39 @@ class Wallet:
         self._make_folder()
         replace_file(self.folder / STATE_FILE, msgspec.json.encode(state))
 
-    def new_key(self) -> KeyPair:
-        """Return the key that is to take this one's place, made durable; the same until it has done so."""
+    def new_key(self, key_type: KeyType | None = None) -> OwnerKey:
+        """Return the key that is to take this one's place, made durable; the same until it has done so.
+
+        It is of this one's type, unless another is wished. WalletError if one of another type waits:
+        it may be the account's by now, so it is never dropped.
+        """
         file = self.folder / NEW_KEY_FILE
         self._make_folder()
         try:
             if file.exists():
-                kept = read_key_file(file, KEY_KIND).keypair
-                if kept.public != self.keypair.public:
-                    return kept
+                kept = read_owner_key_file(file, KEY_KIND).keypair
+                if public_of(kept) != public_of(self.keypair):
+                    return _of_type(kept, key_type, self.folder)
                 file.unlink()  # it took over, and this program was stopped before it tidied up
-            made = generate()
+            made = new_key_of(type_of(self.keypair) if key_type is None else key_type)
             write_key_file(file, StoredKey(KEY_KIND, made))
         except (KeyFileError, OSError) as error:
             raise WalletError(f"The new key cannot be kept: {error}.") from error
         return made
 
-    def take_new_key(self, public: bytes) -> None:
+    def take_new_key(self, public: PublicKey) -> None:
         """The new key is the account's: it takes the old one's place, durably, before the state is let go.
 
         WalletError, and both stay, if the new key is not the one that became the account's.
         """
         new, own = self.folder / NEW_KEY_FILE, self.key_file or self.folder / KEY_FILE
         try:
-            if self.keypair.public == public and not new.exists():
+            if public_of(self.keypair) == public and not new.exists():
                 return
-            stored = read_key_file(new, KEY_KIND)
-            if stored.keypair.public != public:
+            stored = read_owner_key_file(new, KEY_KIND)
+            if public_of(stored.keypair) != public:
                 raise WalletError(f"{new} is not the key that the account has now.")
-            kind = read_key_file(own).kind
+            kind = read_owner_key_file(own).kind
             replace_key_file(own, StoredKey(kind, stored.keypair, stored.comment))
             new.unlink()
         except (KeyFileError, OSError) as error:
@@ -210,14 +214,36 @@ class Wallet:
             raise WalletError(f"Cannot make {self.folder}: {error.strerror}.") from error
 
 
-def prepare_wallet(folder: Path, keypair: KeyPair) -> KeyPair:
-    """Keep a key durably before its account exists; returns the key that is there if one is."""
+def type_of(keypair: OwnerKey) -> KeyType:
+    """Return the type of a key."""
+    return KeyType(public_of(keypair).form & KEY_TYPE_MASK)
+
+
+def new_key_of(key_type: KeyType) -> OwnerKey:
+    """Return a new key of this type."""
+    return p256.generate() if key_type is KeyType.P256 else signatures.generate()
+
+
+def _of_type(kept: OwnerKey, key_type: KeyType | None, folder: Path) -> OwnerKey:
+    """Return a key that was kept earlier; WalletError if it is of another type than is wished."""
+    if key_type not in (None, type_of(kept)):
+        name = type_of(kept).name.lower()
+        raise WalletError(f"A key of type {name} waits in {folder} already: go on with that one.")
+    return kept
+
+
+def prepare_wallet(folder: Path, keypair: OwnerKey) -> OwnerKey:
+    """Keep a key durably before its account exists; returns the key that is there if one is.
+
+    WalletError if that one is of another type.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (folder / WALLET_FILE).exists():
             raise WalletError(f"There is a wallet in {folder} already.")
         if (folder / KEY_FILE).exists():
-            return read_key_file(folder / KEY_FILE, KEY_KIND).keypair
+            kept = read_owner_key_file(folder / KEY_FILE, KEY_KIND).keypair
+            return _of_type(kept, type_of(keypair), folder)
         write_key_file(folder / KEY_FILE, StoredKey(KEY_KIND, keypair))
     except KeyFileError as error:
         raise WalletError(f"{error}.") from error
@@ -236,13 +262,14 @@ class KeyWanted:
     """A key on a new phone that is to take over an account."""
 
     account: int
-    keypair: KeyPair
+    keypair: OwnerKey
 
 
-def prepare_key(folder: Path, keypair: KeyPair, account: int, network: bytes) -> KeyPair:
+def prepare_key(folder: Path, keypair: OwnerKey, account: int, network: bytes) -> OwnerKey:
     """Keep a new phone's key, and whose account it is for; returns the key that is there if one is.
 
-    WalletError if the folder is a wallet already, or waits for another account.
+    WalletError if the folder is a wallet already, or waits for another account, or has a key of another
+    type.
     """
     kept = prepare_wallet(folder, keypair)
     file = folder / REQUEST_FILE
@@ -284,12 +311,12 @@ Document = TypeVar("Document", _WalletDocument, _Request)
 
 def _document_and_key(
     folder: Path, name: str, kind: type[Document], missing: str
-) -> tuple[Document, KeyPair]:
+) -> tuple[Document, OwnerKey]:
     """Read a folder's document of that name, and its key; `missing` is said where either is not there."""
     file = folder / name
     try:
         document = msgspec.json.decode(file.read_bytes(), type=kind)
-        keypair = read_key_file(folder / KEY_FILE, KEY_KIND).keypair
+        keypair = read_owner_key_file(folder / KEY_FILE, KEY_KIND).keypair
     except FileNotFoundError as error:
         raise WalletError(missing) from error
     except OSError as error:

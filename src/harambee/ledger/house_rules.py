@@ -33,6 +33,7 @@ from harambee.ledger.payees import TARIFF_BYTES_MAX
 from harambee.ledger.records import (
     CUSTODIAL_BIT,
     FEE_MODE_MASK,
+    KEY_SIGN,
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     P256_SIGN_BIT,
@@ -89,7 +90,6 @@ REQUESTS_MAX: Final = 2**16 - 1
 TARIFFS_MAX: Final = 64
 """So many versions a network has at most, each an array for the kernels."""
 
-_OPTION_SIGN: Final = 4
 _OPTION_CUSTODIAL: Final = 8
 _KEY_FLAGS: Final = KEY_TYPE_MASK << KEY_TYPE_SHIFT | P256_SIGN_BIT | CUSTODIAL_BIT
 _REVERSING: Final = frozenset(
@@ -197,20 +197,33 @@ def options_are_invalid(case: Case) -> bool:
 
 def key_options_hold(key: int) -> bool:
     """Whether an option byte describes a key that could be: its type, sign of y, custody."""
-    sign = key & _OPTION_SIGN
-    known = KEY_TYPE_MASK | _OPTION_SIGN | _OPTION_CUSTODIAL
+    sign = key & KEY_SIGN
+    known = KEY_TYPE_MASK | KEY_SIGN | _OPTION_CUSTODIAL
     return key <= known and (not sign or key & KEY_TYPE_MASK != KeyType.ED25519)
 
 
 def key_is_refused(case: Case) -> bool:
-    """The new key is an Ed25519 key, the only type accepted yet, and not a row of zeros."""
-    key = case.order.options[2 if case.order.kind == OrderKind.TAKE_KEY else 1]
-    return key & KEY_TYPE_MASK != KeyType.ED25519 or not any(case.order.reference)
+    """The new key is of a type that is known here, and not a row of zeros."""
+    return _type_of_new_key(case) is None or not any(case.order.reference)
+
+
+def key_is_not_a_point(case: Case) -> bool:
+    """The new key is one that somebody can have; a key that has signed is, and is not looked at."""
+    options = case.order.options[1]
+    return not case.possession_holds and not rules.can_be_a_key(options, case.order.reference)
 
 
 def possession_is_unproven(case: Case) -> bool:
-    """The new key has signed too: nobody's account goes to a key that she lacks."""
-    return not case.possession_holds
+    """The new key has signed too: nobody's account goes to a key that she lacks.
+
+    Of a type that is not known here nothing can be proven; it is refused as such.
+    """
+    return not case.possession_holds and _type_of_new_key(case) is not None
+
+
+def _type_of_new_key(case: Case) -> KeyType | None:
+    order = case.order
+    return rules.key_type_of(order.options[2 if order.kind == OrderKind.TAKE_KEY else 1])
 
 
 # Holds.
@@ -529,6 +542,7 @@ _ORIGINAL: Final[Rules] = (
 )
 _REVERSAL: Final = (Outcome.REVERSAL_STATE_WRONG, reversal_state_is_wrong)
 _NEW_KEY: Final[Rules] = (
+    (Outcome.KEY_NOT_A_POINT, key_is_not_a_point),
     (Outcome.POSSESSION_UNPROVEN, possession_is_unproven),
     (Outcome.KEY_REFUSED, key_is_refused),
 )
@@ -718,7 +732,7 @@ def _with_key(account: Account, key: bytes, options: int) -> Account:
     flags = (
         account.flags & ~_KEY_FLAGS
         | (options & KEY_TYPE_MASK) << KEY_TYPE_SHIFT
-        | (P256_SIGN_BIT if options & _OPTION_SIGN else 0)
+        | (P256_SIGN_BIT if options & KEY_SIGN else 0)
         | (CUSTODIAL_BIT if options & _OPTION_CUSTODIAL else 0)
     )
     return replace(account, key=key, flags=flags)
@@ -878,7 +892,7 @@ def has_a_say(order: Order, books: Books) -> bool:
         case OrderKind.RELEASE | OrderKind.VOID:
             return not hold_is_not_yours(case)
         case OrderKind.TAKE_KEY:
-            return _request(case) is not None
+            return not key_request_is_unknown(case)
         case OrderKind.CLAIM:
             return not rules.alias_is_not_owned(case)
     return True

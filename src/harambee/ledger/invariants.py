@@ -19,6 +19,8 @@ import numpy.typing as npt
 from harambee.ledger.ledger import PAGE_ACCOUNTS, Ledger
 from harambee.ledger.records import (
     ACCOUNT,
+    KEY_FORM_MASK,
+    KEY_TYPE_SHIFT,
     KIND_MASK,
     ROW_OF_TABLE,
     SEQUENCE_LAST,
@@ -223,7 +225,8 @@ def accounts_stay_who_they_are(before: Snapshot, after: Snapshot) -> Iterator[st
         governed = before.governed.get(subject, 0) != after.governed.get(subject, 0)
         if was & KIND_MASK != became & KIND_MASK or (was != became and not signed | governed):
             yield f"the flags of account {number} became {became:#x}"
-        if not np.array_equal(old["key"][row], new["key"][row]) and not signed:
+        same_form = not (was ^ became) >> KEY_TYPE_SHIFT & KEY_FORM_MASK
+        if not (same_form and np.array_equal(old["key"][row], new["key"][row])) and not signed:
             yield f"the key of account {number} changed without an order of its own"
 
 

@@ -23,6 +23,8 @@ from harambee.ledger.records import (
     FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
     IDENTITY,
+    KEY_FORM_MASK,
+    KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
     LINE_BYTES,
@@ -42,6 +44,7 @@ from harambee.ledger.records import (
     TIER_MASK,
     TIER_SHIFT,
     AccountKind,
+    KeyType,
 )
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.money.kernels import excise_of, fee_of, share_of
@@ -103,6 +106,8 @@ _BALANCE_INSUFFICIENT: Final = int(Outcome.BALANCE_INSUFFICIENT)
 _POSSESSION_UNPROVEN: Final = int(Outcome.POSSESSION_UNPROVEN)
 _POSITION_TAKEN: Final = int(Outcome.POSITION_TAKEN)
 _KEY_REFUSED: Final = int(Outcome.KEY_REFUSED)
+_LAST_KEY_TYPE: Final = int(KeyType.P256)
+assert set(KeyType) == set(range(_LAST_KEY_TYPE + 1))
 _ALIAS_SEQUENCE_WRONG: Final = int(Outcome.ALIAS_SEQUENCE_WRONG)
 _ALIAS_NOT_OWNED: Final = int(Outcome.ALIAS_NOT_OWNED)
 _REFERENCE_MISSING: Final = int(Outcome.REFERENCE_MISSING)
@@ -685,7 +690,8 @@ def _check_enrolment(
     order: Records, payer: Whole, rows: Whole, accounts: Records, possession_holds: np.bool_
 ) -> Whole:
     """Judge what only an enrolment has: the proof of the key, the place, the key itself."""
-    if not possession_holds:
+    type_is_known = (order["options"][1] & KEY_TYPE_MASK) <= _LAST_KEY_TYPE
+    if type_is_known and not possession_holds:
         return _POSSESSION_UNPROVEN
     position = np.int64(order["sequence"])
     payee = np.int64(order["payee"])
@@ -698,7 +704,7 @@ def _check_enrolment(
     key = np.uint8(0)
     for j in range(32):
         key |= order["reference"][j]
-    if key == 0 or (order["options"][1] & 3) != 0:
+    if key == 0 or not type_is_known:
         return _KEY_REFUSED
     return _ACCEPTED
 
@@ -1033,7 +1039,7 @@ def _create(
         return False
     flags = np.int64(options[0] & KIND_MASK)
     flags |= ((np.int64(options[0]) >> 4) & FEE_MODE_MASK) << FEE_MODE_SHIFT
-    flags |= np.int64(options[1] & 3) << KEY_TYPE_SHIFT
+    flags |= np.int64(options[1] & KEY_TYPE_MASK) << KEY_TYPE_SHIFT
     flags |= np.int64(options[2] & TIER_MASK) << TIER_SHIFT
     if options[1] & 4:
         flags |= P256_SIGN_BIT
@@ -1054,9 +1060,10 @@ def copy_keys(
     identities: Records,
     numbers: NDArray[np.uint32],
     keys: Bytes,
+    forms: Bytes,
     known: Bytes,
 ) -> None:
-    """Write the key of each account into `keys` (n, 32), and whether there is such an account."""
+    """Write the key of each account into `keys` (n, 32) and `forms`, and whether there is such an account."""
     rows = np.int64(accounts.shape[0])
     base = accounts.ctypes.data
     keys_at = identities.ctypes.data
@@ -1072,6 +1079,7 @@ def copy_keys(
         if row < rows and (accounts[row]["flags"] & KIND_MASK) != 0:
             known[i] = 1
             keys[i] = identities[row]["key"]
+            forms[i] = (accounts[row]["flags"] >> KEY_TYPE_SHIFT) & KEY_FORM_MASK
 
 
 @njit(nogil=True, cache=True)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import digest, digest_many
-from harambee.ledger import house_rules, kernels
+from harambee.ledger import house_rules, kernels, rules
 from harambee.ledger.aliases import Aliases
 from harambee.ledger.entries import EntryLog
 from harambee.ledger.kinds import (
@@ -30,12 +30,14 @@ from harambee.ledger.kinds import (
     kind_table,
 )
 from harambee.ledger.memory import expect_dense, reserved
-from harambee.ledger.outcomes import Applied
+from harambee.ledger.outcomes import Applied, Outcome
 from harambee.ledger.payees import DOCUMENT, NO_TABLES, PayeeTable, Tables
 from harambee.ledger.records import (
     ACCOUNT,
     ACCOUNT_DIGESTED_BYTES,
     IDENTITY,
+    KEY_FORM_MASK,
+    KEY_TYPE_SHIFT,
     KIND_MASK,
     LINE,
     LINE_FIELDS,
@@ -78,6 +80,8 @@ assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
 
 _CLAIM: Final = int(OrderKind.CLAIM)
 _BULK: Final = int(OrderKind.BULK_PAY_OUT)
+_ENROL: Final = int(OrderKind.ENROL)
+_UNPROVEN: Final = int(Outcome.POSSESSION_UNPROVEN)
 _NO_TABLE: Final = readable(np.zeros(0, PAYEE), PAYEE)
 
 
@@ -260,6 +264,12 @@ class Ledger:
                     signature_holds=bool(signatures_hold[i]),
                     possession_holds=bool(possessions_hold[i]),
                 )
+        # Kernels do not know the curve; there are such enrolments only where somebody has made a mistake.
+        for i in np.flatnonzero((codes == _UNPROVEN) & (orders["kind"] == _ENROL)).tolist():
+            if not rules.can_be_a_key(
+                int(orders["options"][i, 1]), orders["reference"][i].tobytes()
+            ):
+                codes[i] = Outcome.KEY_NOT_A_POINT
         return codes
 
     def apply(
@@ -396,13 +406,14 @@ class Ledger:
     def _put(self, number: int, account: Account) -> None:
         """Write an account as the readable rules have it; its newest entry stays."""
         line, identity = self.accounts[number], self.identities[number]
+        form_changes = (int(line["flags"]) ^ account.flags) & KEY_FORM_MASK << KEY_TYPE_SHIFT
         line["balance"], line["debited"] = account.balance_cents, account.debited_cents
         line["credited"], line["next_sequence"] = account.credited_cents, account.next_sequence
         line["flags"], line["spent_today"] = account.flags, account.spent_today_cents
         line["day"], line["held"] = account.day, account.held_cents
         line["frozen"], identity["head_office"] = account.frozen_cents, account.head_office
         key = np.frombuffer(account.key, np.uint8)
-        if not np.array_equal(identity["key"], key):
+        if form_changes or not np.array_equal(identity["key"], key):
             identity["key"] = key
             self.keys_changed += 1
             self._whose_keys.append(number)
@@ -476,15 +487,18 @@ class Ledger:
 
     def keys_of(
         self, numbers: npt.NDArray[np.uint32]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        """Return the keys of (n,) accounts, (n, 32), and which of the accounts exist, (n,).
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return the keys of (n,) accounts, (n, 32), their forms, (n,), and which accounts exist, (n,).
 
-        The key of an account that does not is zero.
+        The key of an account that does not is zero. A form is a `KeyForm`.
         """
         keys = np.zeros((len(numbers), 32), np.uint8)
+        forms = np.zeros(len(numbers), np.uint8)
         known = np.zeros(len(numbers), np.uint8)
-        kernels.copy_keys(self.accounts, self.identities, readable(numbers, np.uint32), keys, known)
-        return keys, known.view(np.bool_)
+        kernels.copy_keys(
+            self.accounts, self.identities, readable(numbers, np.uint32), keys, forms, known
+        )
+        return keys, forms, known.view(np.bool_)
 
     def keys_changed_since(self, count: int) -> list[int] | None:
         """Return whose keys changed since `keys_changed` was `count`; None if that is too long ago."""

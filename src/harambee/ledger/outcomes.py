@@ -69,6 +69,7 @@ class Outcome(IntEnum):
     KEY_REQUEST_UNKNOWN = 53
     KEY_REQUEST_TOO_YOUNG = 54
     ATTESTATION_DIFFERENT = 55
+    KEY_NOT_A_POINT = 56
 
 
 assert [outcome.value for outcome in Outcome] == list(range(len(Outcome))), "codes are dense"
@@ -147,6 +148,7 @@ SENTENCES: Final[dict[Outcome, str]] = {
     Outcome.ATTESTATION_DIFFERENT: (
         "The limit is not the newest that was attested, or the bank owes more."
     ),
+    Outcome.KEY_NOT_A_POINT: "The new key is no point of its curve: no phone can have made it.",
 }
 assert SENTENCES.keys() == set(Outcome), "every outcome has its sentence"
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.keys import FORM_MASK, KeyForm, PublicKey
 from harambee.money.tariff import FeeMode
 
 ORDER: Final = np.dtype(
@@ -212,7 +213,12 @@ TIER_SHIFT: Final = 8
 TIER_MASK: Final = 0xF
 KEY_TYPE_SHIFT: Final = 12
 KEY_TYPE_MASK: Final = 0x3
-P256_SIGN_BIT: Final = 1 << 14
+KEY_SIGN: Final = 1 << 2
+"""Above the type of a key, in an option byte as in the flags: that the y of a P-256 point is odd."""
+P256_SIGN_BIT: Final = KEY_SIGN << KEY_TYPE_SHIFT
+KEY_FORM_MASK: Final = FORM_MASK
+"""Type and sign, a `KeyForm`: from KEY_TYPE_SHIFT on in the flags, from bit 0 on in an option byte."""
+assert [*map(int, KeyForm)] == [KeyType.ED25519, KeyType.P256, KeyType.P256 | KEY_SIGN]
 CUSTODIAL_BIT: Final = 1 << 15
 FEE_MODE_SHIFT: Final = 16
 FEE_MODE_MASK: Final = 0x3
@@ -239,6 +245,12 @@ def account_flags(
         | (CUSTODIAL_BIT if custodial else 0)
         | int(fee_mode) << FEE_MODE_SHIFT
     )
+
+
+def key_of(record: Any) -> PublicKey:
+    """The key of an ACCOUNT record, a scalar or an array of one."""
+    form = int(np.ravel(record["flags"])[0]) >> KEY_TYPE_SHIFT & KEY_FORM_MASK
+    return PublicKey(form, record["key"].tobytes())
 
 
 def account_number(region: int, position: int) -> int:

@@ -32,6 +32,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
+from harambee.crypto.p256 import is_point
 from harambee.ledger.kinds import (
     ENDINGS,
     HOUSE,
@@ -49,6 +50,7 @@ from harambee.ledger.records import (
     FEE_MODE_MASK,
     FEE_MODE_SHIFT,
     FIRST_FREE_POSITION,
+    KEY_SIGN,
     KEY_TYPE_MASK,
     KEY_TYPE_SHIFT,
     KIND_MASK,
@@ -80,7 +82,6 @@ from harambee.money.tariff import Charge, FeeMode, FeeTable, NoBandError, Tariff
 SPENT_TODAY_CENTS_MAX: Final = 2**32 - 1
 """What the account's field can hold; every daily limit fits it."""
 
-_OPTION_SIGN: Final = 4
 _OPTION_CUSTODIAL: Final = 8
 """Bits of an enrolment's second option byte; below them is the type of the key."""
 _OPTION_FEE_MODE_SHIFT: Final = 4
@@ -666,10 +667,27 @@ def balance_is_insufficient(case: Case) -> bool:
     return case.moves_money and free < order.amount_cents + order.fee_cents
 
 
+@_rule(Outcome.KEY_NOT_A_POINT)
+def key_is_not_a_point(case: Case) -> bool:
+    """The new key is one that somebody can have; a key that has signed is, and is not looked at."""
+    return (
+        case.order.kind == OrderKind.ENROL
+        and not case.possession_holds
+        and not can_be_a_key(case.order.options[1], case.order.reference)
+    )
+
+
 @_rule(Outcome.POSSESSION_UNPROVEN)
 def possession_is_unproven(case: Case) -> bool:
-    """The new key has signed its own enrolment: nobody is enrolled under a key she lacks."""
-    return case.order.kind == OrderKind.ENROL and not case.possession_holds
+    """The new key has signed its own enrolment: nobody is enrolled under a key she lacks.
+
+    Of a type that is not known here nothing can be proven; it is refused as such.
+    """
+    return (
+        case.order.kind == OrderKind.ENROL
+        and not case.possession_holds
+        and key_type_of(case.order.options[1]) is not None
+    )
 
 
 @_rule(Outcome.POSITION_TAKEN)
@@ -687,11 +705,10 @@ def position_is_taken(case: Case) -> bool:
 
 @_rule(Outcome.KEY_REFUSED)
 def key_is_refused(case: Case) -> bool:
-    """The new key is an Ed25519 key, the only type accepted yet, and not a row of zeros."""
+    """The new key is of a type that is known here, and not a row of zeros."""
     if case.order.kind != OrderKind.ENROL:
         return False
-    key_type = case.order.options[1] & KEY_TYPE_MASK
-    return key_type != KeyType.ED25519 or not any(case.order.reference)
+    return key_type_of(case.order.options[1]) is None or not any(case.order.reference)
 
 
 @_rule(Outcome.ALIAS_SEQUENCE_WRONG)
@@ -724,6 +741,20 @@ JUDGED_ELSEWHERE: Final = {
 """What is no matter of the books: recovery, other orders in flight, a full super-agent, its operators."""
 
 
+def key_type_of(options: int) -> KeyType | None:
+    """Return the type of key that an option byte names; None where it is not known here."""
+    key_type = options & KEY_TYPE_MASK
+    return KeyType(key_type) if key_type in set(KeyType) else None
+
+
+def can_be_a_key(options: int, key: bytes) -> bool:
+    """Whether somebody can have the key that an option byte and 32 bytes describe.
+
+    Of Ed25519, and of what is not known here, that is not asked: a proof of possession says it as well.
+    """
+    return key_type_of(options) is not KeyType.P256 or is_point(key)
+
+
 def enrolment_options_hold(options: bytes) -> bool:
     """Whether the three option bytes of an enrolment describe an account that could be.
 
@@ -732,12 +763,12 @@ def enrolment_options_hold(options: bytes) -> bool:
     """
     first, key, tier = options
     kind, mode = first & KIND_MASK, first >> _OPTION_FEE_MODE_SHIFT
-    key_type, sign = key & KEY_TYPE_MASK, key & _OPTION_SIGN
+    key_type, sign = key & KEY_TYPE_MASK, key & KEY_SIGN
     return (
         kind in PARTIES
         and mode in set(FeeMode)
         and (mode == FeeMode.PAYER or kind == AccountKind.BUSINESS)
-        and key <= KEY_TYPE_MASK | _OPTION_SIGN | _OPTION_CUSTODIAL
+        and key <= KEY_TYPE_MASK | KEY_SIGN | _OPTION_CUSTODIAL
         and (not sign or key_type != KeyType.ED25519)
         and tier <= TIER_MASK
     )
@@ -984,7 +1015,7 @@ def _created(order: Order, books: Books) -> dict[int, Account]:
         | (first >> _OPTION_FEE_MODE_SHIFT & FEE_MODE_MASK) << FEE_MODE_SHIFT
         | (key & KEY_TYPE_MASK) << KEY_TYPE_SHIFT
         | (tier & TIER_MASK) << TIER_SHIFT
-        | (P256_SIGN_BIT if key & _OPTION_SIGN else 0)
+        | (P256_SIGN_BIT if key & KEY_SIGN else 0)
         | (CUSTODIAL_BIT if key & _OPTION_CUSTODIAL else 0)
     )
     return {order.payee: replace(place, key=order.reference, flags=flags)}

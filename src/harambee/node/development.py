@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.keys import OwnerKey
 from harambee.crypto.signatures import PUBLIC_BYTES, SEED_BYTES, KeyPair, secret_keys_from_seeds
 from harambee.handset.places import Place
 from harambee.ledger.records import (
@@ -92,7 +93,7 @@ class DemoAccount(NamedTuple):
     account: int
     msisdn: str
     kind: AccountKind
-    keypair: KeyPair
+    keypair: OwnerKey
     short_code: str = ""
     """As the directory hashes it, "till:100001"; a telephone may stand beside it."""
     head_office: int = 0

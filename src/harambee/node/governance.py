@@ -34,7 +34,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, signed_prefix
-from harambee.crypto.signatures import sign, verify
+from harambee.crypto.keys import PublicKey, verify
+from harambee.crypto.signatures import sign
 from harambee.handset.approvals import approval_holds
 from harambee.handset.orders import order_id
 from harambee.ledger.kinds import GOVERNED, IS_GOVERNED, MOVEMENTS, OrderKind
@@ -43,6 +44,7 @@ from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import TARIFF_BYTES_MAX, document_digest, tables_of
 from harambee.ledger.records import (
     BODY_BYTES,
+    KEY_FORM_MASK,
     ORDER,
     POSITION_ENROLMENT,
     SEQUENCE_LAST,
@@ -395,14 +397,18 @@ class GovernanceDesk:
     async def _are_signed(self, proposals: list[Proposal]) -> list[bool]:
         """Whether the keys that the payers have now have signed each of these orders."""
         payers = np.array([proposal.body.payer for proposal in proposals], np.uint32)
-        keys, known = await self.source.ask(lambda replica: replica.ledger.keys_of(payers))
+        found = await self.source.ask(lambda replica: replica.ledger.keys_of(payers))
         prefix = signed_prefix(TAG_ORDER, self.source.genesis.network)
 
         def check() -> list[bool]:
             return [
                 bool(is_known)
-                and verify(key.tobytes(), prefix + one.order[:BODY_BYTES], one.order[BODY_BYTES:])
-                for one, key, is_known in zip(proposals, keys, known, strict=True)
+                and verify(
+                    PublicKey(int(form), key.tobytes()),
+                    prefix + one.order[:BODY_BYTES],
+                    one.order[BODY_BYTES:],
+                )
+                for one, key, form, is_known in zip(proposals, *found, strict=True)
             ]
 
         return await asyncio.to_thread(check)
@@ -439,7 +445,8 @@ class GovernanceDesk:
             return False
         signed = signed_prefix(TAG_POSSESSION, self.source.genesis.network)
         signed += proposal.order[:BODY_BYTES]
-        return verify(proposal.body.reference, signed, proposal.possession)
+        key = PublicKey(proposal.body.options[1] & KEY_FORM_MASK, proposal.body.reference)
+        return verify(key, signed, proposal.possession)
 
     # -- taking in what was seen -------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from harambee.ledger.records import (
     STATUS_SHIFT,
     AccountKind,
     Status,
+    key_of,
 )
 from harambee.node.errands import Errand, ErrandError, Errands
 from harambee.node.holders import co_holders, holders
@@ -221,7 +222,7 @@ class NameDesk:
         record = await self.ledger.account(profile.account)
         if record is None:
             return ProfileStatus.ACCOUNT_UNKNOWN
-        if not is_signed(signed, self.network, record["key"].tobytes()):
+        if not is_signed(signed, self.network, key_of(record)):
             return ProfileStatus.UNSIGNED
         return None
 
@@ -359,7 +360,7 @@ class NameDesk:
         active = flags >> STATUS_SHIFT & STATUS_MASK == Status.ACTIVE
         if flags & KIND_MASK not in _ENROLLED or not active:
             return NameStatus.ASKER_UNKNOWN
-        if not is_asked_by(signed, self.network, record["key"].tobytes()):
+        if not is_asked_by(signed, self.network, key_of(record)):
             return NameStatus.UNSIGNED
         now = self.now_us()
         if abs(now - question.time_us) > CLOCK_US_MAX or _day(now) != _day(question.time_us):

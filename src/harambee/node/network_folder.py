@@ -39,6 +39,7 @@ from harambee.crypto.keyfiles import (
     KeyFileError,
     StoredKey,
     read_key_file,
+    read_owner_key_file,
     read_seeds,
     write_key_file,
     write_seeds,
@@ -235,7 +236,7 @@ class NetworkFolder:
                     row["account"],
                     row["telephone"],
                     AccountKind[row["kind"].upper()],
-                    read_key_file(self.keys / row["key"], KIND_DEMO).keypair,
+                    read_owner_key_file(self.keys / row["key"], KIND_DEMO).keypair,
                     row.get("short_code", ""),
                     row.get("head_office", 0),
                 )

@@ -8,14 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, signed_prefix
-from harambee.crypto.signatures import verify, verify_many
-from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.crypto.keys import PublicKey, verify_many
+from harambee.crypto.keys import verify as verify_owner
+from harambee.crypto.signatures import verify
+from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
 from harambee.protocol.committee import Committee
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Block, Glance, block_prefix, glance, read_on
 
 Orders = npt.NDArray[np.void]
 Keys = npt.NDArray[np.uint8]
+Forms = npt.NDArray[np.uint8]
 
 
 class Checking:
@@ -46,15 +49,14 @@ class Checking:
         key = self._committee.members[block.author].key
         return verify(key, self._block_prefix + block.digest, block.signature)
 
-    def orders_hold(self, orders: Orders, keys: Keys) -> npt.NDArray[np.bool_]:
-        """Which of (n,) orders the owners of (n, 32) keys have signed."""
+    def orders_hold(self, orders: Orders, keys: Keys, forms: Forms) -> npt.NDArray[np.bool_]:
+        """Which of (n,) orders the owners of (n, 32) keys have signed; `forms`, (n,), are the keys'."""
         rows = np.ascontiguousarray(orders).view(np.uint8).reshape(len(orders), ORDER.itemsize)
-        return verify_many(
-            self._order_prefix, rows[:, :BODY_BYTES], keys, rows[:, BODY_BYTES:], self._threads
-        )
+        bodies, marks = rows[:, :BODY_BYTES], rows[:, BODY_BYTES:]
+        return verify_many(self._order_prefix, bodies, keys, forms, marks, self._threads)
 
     def possession_holds(self, order: np.void, signature: bytes) -> bool:
-        """Whether the new key of an enrolment has signed it."""
+        """Whether the new key that an order brings has signed it."""
         body = order.tobytes()[:BODY_BYTES]
-        key: bytes = order["reference"].tobytes()
-        return verify(key, self._possession_prefix + body, signature)
+        key = PublicKey(int(order["options"][1]) & KEY_FORM_MASK, order["reference"].tobytes())
+        return verify_owner(key, self._possession_prefix + body, signature)

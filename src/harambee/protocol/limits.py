@@ -53,6 +53,9 @@ REFUSALS_IN_ONE: Final = 16
 """So many refusals are as much work as one order: who is shown forged orders by f liars refuses them all."""
 FORGED_WORK: Final = 16
 """An order that its payer has not signed is as much work as so many: a broker checks that at its door."""
+P256_WORK: Final = 2
+"""An order by a P-256 key is as much work as so many: its signature takes up to twice as long to verify as
+one of Ed25519 by libsodium, by which these limits were set."""
 TABLE_WORK: Final = 4
 """A payee table is as much work as so many orders,"""
 ROWS_IN_ONE: Final = 64
@@ -206,6 +209,12 @@ def cost_of(block: Block, *, vouched: bool = False) -> tuple[int, int, int]:
 def room_of(block: Block) -> int:
     """How many orders' room a kept block takes, its payee tables included."""
     return len(block.orders) + block.table_rows * PAYEE.itemsize // ORDER_BYTES
+
+
+def cost_of_p256(orders: int, *, vouched: bool = False) -> tuple[int, int, int]:
+    """What orders by P-256 keys cost their author, beside what they cost already."""
+    shift = 0 if vouched else VOUCHED_SHIFT
+    return 0, 0, orders * (P256_WORK - 1) << shift
 
 
 def cost_of_forged(orders: int) -> tuple[int, int, int]:

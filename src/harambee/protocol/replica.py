@@ -40,6 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
+from harambee.crypto.keys import is_p256
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import (
     HAS_CONTENT,
@@ -59,7 +60,7 @@ from harambee.ledger.payees import (
     table_digest,
     tables_of,
 )
-from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
@@ -96,6 +97,7 @@ from harambee.protocol.limits import (
     AuthorLimits,
     cost_of,
     cost_of_forged,
+    cost_of_p256,
     room_of,
 )
 from harambee.protocol.malformed import Malformed
@@ -660,6 +662,7 @@ class Replica:
         self._note_what_is_held(block)
         if not free:
             self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))
+            self._charge_p256(block, vouched=vouched)
         lacking = lacks(self.chains, block)
         if lacking is None:
             if self._take(block, effects):
@@ -953,6 +956,13 @@ class Replica:
             return np.arange(len(orders))
         return np.flatnonzero(np.isin(orders["payer"], whose))
 
+    def _charge_p256(self, block: Block, *, vouched: bool = False) -> None:
+        """A block tells nothing of its payers' keys: it costs what they are here, where they are known."""
+        if len(block.orders):
+            _, forms, _ = self.ledger.keys_of(block.orders["payer"])
+            slower = int(is_p256(forms).sum())
+            self._limits.allowances[block.author].pay(*cost_of_p256(slower, vouched=vouched))
+
     def _charge_forged(self, held: Held) -> None:
         """An honest broker checks at its door who signed an order; one who does not is slowed down."""
         assert held.signatures is not None
@@ -961,11 +971,12 @@ class Replica:
             self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
     def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
-        keys, known = self.ledger.keys_of(orders["payer"])
+        keys, forms, known = self.ledger.keys_of(orders["payer"])
         taking = np.flatnonzero(orders["kind"] == OrderKind.TAKE_KEY)
         keys[taking] = orders["reference"][taking]  # the new key signs for itself
+        forms[taking] = orders["options"][taking, 2] & KEY_FORM_MASK
         self.counters.signatures += len(orders)
-        return self._checking.orders_hold(orders, keys) & known
+        return self._checking.orders_hold(orders, keys, forms) & known
 
     def _possessions_of(
         self, orders: Orders, signatures: dict[int, bytes]
@@ -1751,6 +1762,7 @@ class Replica:
         assert placed is not None, "an honest author's block keeps the rules"
         self._last_block_at = now
         self._limits.allowances[self.index].pay(*cost_of(block))
+        self._charge_p256(block)
         effects.send.append(SendBlock(EVERYONE, block.data))
         self._integrate(block, placed, effects, restoring=False)
 

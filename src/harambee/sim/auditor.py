@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harambee.crypto.hashing import TAG_ORDER, signed_prefix
-from harambee.crypto.signatures import verify
+from harambee.crypto.keys import verify
 from harambee.ledger.kinds import OrderKind, Space
 from harambee.ledger.records import BODY_BYTES, revenue_account
 from harambee.protocol.evidence import read_evidence

@@ -1,4 +1,4 @@
-"""The people of a simulated network, with handsets that do what `harambee.handset` does.
+"""The people of a simulated network, with handsets as `harambee.handset` has them and keys of both types.
 
 An honest one signs an order, brings the same bytes to one door after another, believes what w super-agents
 say, and cancels what q of them refuse; a patient one offers it again the next day. A spender spends what she
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import digest
+from harambee.crypto.p256 import P256KeyPair
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
@@ -282,12 +283,17 @@ class Crowd:
         world.auditor.forbidden.add(order.tobytes()[:BODY_BYTES])
         for door in range(world.story.super_agents):
             self.bring(-self._strays, order, door)
-        world.later(world.now + OFFER_AGAIN_NS, self._see_stray_refused, -self._strays)
+        world.later(world.now + OFFER_AGAIN_NS, self._see_stray_refused, -self._strays, payer)
 
-    def _see_stray_refused(self, ticket: int) -> None:
+    def _see_stray_refused(self, ticket: int, payer: int) -> None:
         for machine in self.world.honest:
             if machine.refused.pop((ticket, 0), None) is not None:
                 self.world.marks.hit("a stray order was refused")
+                if self._signs_in_hardware(payer):
+                    self.world.marks.hit("a stray order by a P-256 key was refused")
+
+    def _signs_in_hardware(self, person: int) -> bool:
+        return isinstance(self.world.town.secret_of(person), P256KeyPair)
 
     def _want_a_number(self) -> None:
         """Two people ask at two desks for one number, in the same moment; or at one desk that errs."""
@@ -427,6 +433,8 @@ class Crowd:
                 self.house.held(ours[0])
             if said[KIND_AT] == OrderKind.BULK_PAY_OUT:
                 self.world.marks.hit("a pay-out was paid")
+            if self._signs_in_hardware(payment.payer):
+                self.world.marks.hit("a payment by a P-256 key was final")
             if wished[KIND_AT] == NEWER_KIND:
                 self.world.marks.hit("a newer order was paid")
             self.latencies_ms.append((self.world.now - payment.began) / MS)

@@ -1,15 +1,20 @@
 """Signatures on which implementations differ, as a customer can craft them who holds her own key.
 
-The arithmetic of the curve is written out as in RFC 8032, slowly, in whole numbers: libsodium makes none of
-these. Each variant is one that some verifier accepts somewhere: S above the order of the group, a nonce with
-torsion (holds where the equation is multiplied by the cofactor), a nonce of small order, points that are not
-written in their one canonical way.
+The arithmetic of Ed25519's curve is written out as in RFC 8032, slowly, in whole numbers: libsodium makes
+none of these. Each variant is one that some verifier accepts somewhere: S above the order of the group, a
+nonce with torsion (holds where the equation is multiplied by the cofactor), a nonce of small order, points
+that are not written in their one canonical way. Of P-256 they are the higher one of the two s, which most
+verifiers accept; numbers out of their range, some of which hold for every message where the range is not
+checked; what the key on the other side of the curve signs; and a signature of the other type.
 """
 
 import hashlib
 from typing import Final
 
-from harambee.crypto.signatures import from_seed, sign
+from harambee.crypto import p256
+from harambee.crypto.keys import KeyForm, OwnerKey, PublicKey
+from harambee.crypto.p256 import ORDER, P256KeyPair
+from harambee.crypto.signatures import KeyPair, from_seed, sign
 
 P: Final = 2**255 - 19
 L: Final = 2**252 + 27742317777372353535851937790883648493
@@ -49,12 +54,47 @@ ORDER_FOUR: Final[Point] = (pow(2, (P - 1) >> 2, P), 0)
 assert _times(2, ORDER_FOUR) == (0, P - 1)
 
 
-def variants(seed: bytes, message: bytes) -> dict[str, bytes]:
-    """Signatures of a message by the key of this seed that one pinned rule refuses, by what is odd."""
-    key = from_seed(seed)
+def variants(key: OwnerKey, message: bytes) -> dict[str, bytes]:
+    """Signatures of a message by this key that one pinned rule refuses, by what is odd."""
+    return _of_p256(key, message) if isinstance(key, P256KeyPair) else _of_ed25519(key, message)
+
+
+def bent_of(key: PublicKey | None, signature: bytes) -> list[bytes]:
+    """What anybody can make of another's signature without her key, as her key's type suggests."""
+    if key is None or key.form == KeyForm.ED25519:
+        s = int.from_bytes(signature[32:], "little")
+        others = [(odd % 2**256).to_bytes(32, "little") for odd in (s + L, s ^ 1)]
+    else:
+        s = int.from_bytes(signature[32:], "big")
+        others = [(odd % 2**256).to_bytes(32, "big") for odd in (ORDER - s, s ^ 1)]
+    return [signature[:32] + other for other in others]
+
+
+def _of_p256(key: P256KeyPair, message: bytes) -> dict[str, bytes]:
+    good = p256.sign(key, message)
+    r, s = (int.from_bytes(half, "big") for half in (good[:32], good[32:]))
+
+    def written(r: int, s: int) -> bytes:
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    negative = ORDER - int.from_bytes(key.seed, "big")
+    return {
+        "the higher s": written(r, ORDER - s),
+        "minus r": written(ORDER - r, s),
+        "r is nothing": written(0, s),
+        "s is nothing": written(r, 0),
+        "r is the order of the group": written(ORDER, s),
+        "by the key of the same x": p256.sign(P256KeyPair(negative.to_bytes(32, "big")), message),
+        "by an Ed25519 key of the same seed": sign(from_seed(key.seed), message),
+        "a bit flipped": bytes([good[0] ^ 1]) + good[1:],
+        "nothing at all": bytes(64),
+    }
+
+
+def _of_ed25519(key: KeyPair, message: bytes) -> dict[str, bytes]:
     good = sign(key, message)
     r, s = good[:32], int.from_bytes(good[32:], "little")
-    digits = bytearray(hashlib.sha512(seed).digest()[:32])
+    digits = bytearray(hashlib.sha512(key.seed).digest()[:32])
     digits[0] &= 248
     digits[31] = digits[31] & 127 | 64
     scalar = int.from_bytes(digits, "little")

@@ -81,6 +81,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     people: Annotated[int, msgspec.Meta(ge=2, le=PEOPLE_MAX)] = 40
     crooks: Share = 0.1
     """The share of people who sign two orders for one slot."""
+    p256: Share = 0.25
+    """The share of people whose keys lie in the hardware of a phone: P-256, not Ed25519."""
     to_one_till: bool = False
     """Everybody pays the first person, who pays out all the time."""
     doors_at_once: Annotated[int, msgspec.Meta(ge=1, le=SUPER_AGENTS_MAX)] = 1

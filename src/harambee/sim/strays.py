@@ -33,7 +33,7 @@ def _oddly_signed(which: int) -> Callable[[Town, Orders], None]:
     def change(town: Town, order: Orders) -> None:
         prefix = signed_prefix(TAG_ORDER, town.network)
         message = prefix + order.tobytes()[:BODY_BYTES]
-        found = list(variants(town.seed_of(int(order["payer"][0])), message).values())
+        found = list(variants(town.secret_of(int(order["payer"][0])), message).values())
         assert len(found) == ODD_SIGNATURES_MAX
         order["signature"] = np.frombuffer(found[which], np.uint8)
 

@@ -6,14 +6,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto import p256 as curve
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
-from harambee.crypto.signatures import KeyPair, from_seed, sign
+from harambee.crypto.keys import OwnerKey, PublicKey, public_of, sign
+from harambee.crypto.p256 import P256KeyPair
+from harambee.crypto.signatures import KeyPair, from_seed
 from harambee.ledger.house_rules import AUTHORISATION_BIT, HOLD_DAYS_MAX
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.payees import table_digest
 from harambee.ledger.records import (
     BODY_BYTES,
+    KEY_TYPE_SHIFT,
     NAMED_HOLD,
     OPENING,
     ORDER,
@@ -53,7 +57,7 @@ class Opening:
     number: int
     cents: int
     kind: AccountKind
-    key: KeyPair
+    key: OwnerKey
 
 
 class Town:
@@ -69,10 +73,12 @@ class Town:
         till: bool = False,
         employers: int = 0,
         regions: int = 1,
+        p256: float = 0,
     ) -> None:
         """`people` are customers, the first one a merchant if there is a `till`; each has `opening_cents`.
 
-        They live in `regions`, of as many of the super-agents, in turn.
+        They live in `regions`, of as many of the super-agents, in turn. A share `p256` of them have keys of
+        that type.
 
         `employers` are businesses that pay many of them at once, under a tariff that has a price for it.
         """
@@ -110,7 +116,7 @@ class Town:
                     AccountKind.MERCHANT
                     if till and number == self.people[0]
                     else AccountKind.CUSTOMER,
-                    self._key(b"person", number),
+                    self._persons_key(number, p256),
                 )
                 for number in self.people
             ),
@@ -149,12 +155,22 @@ class Town:
         rows = np.zeros(len(self.openings), OPENING)
         for row, opening in zip(rows, self.openings, strict=True):
             row["number"], row["balance"] = opening.number, opening.cents
-            row["flags"] = account_flags(opening.kind)
-            row["key"] = np.frombuffer(opening.key.public, np.uint8)
+            form, key = public_of(opening.key)
+            row["flags"] = account_flags(opening.kind) | form << KEY_TYPE_SHIFT
+            row["key"] = np.frombuffer(key, np.uint8)
         return rows
 
     def _key(self, role: bytes, number: int) -> KeyPair:
-        return from_seed(digest(role, self._seed, number.to_bytes(4, "little")))
+        return from_seed(self._seed_of(role, number))
+
+    def _persons_key(self, number: int, p256: float) -> OwnerKey:
+        if int.from_bytes(self._seed_of(b"phone", number)[:4], "big") >= p256 * 2**32:
+            return self._key(b"person", number)
+        scalar = 1 + int.from_bytes(self._seed_of(b"person", number), "big") % (curve.ORDER - 1)
+        return P256KeyPair(scalar.to_bytes(curve.SCALAR_BYTES, "big"))
+
+    def _seed_of(self, role: bytes, number: int) -> bytes:
+        return digest(role, self._seed, number.to_bytes(4, "little"))
 
     def ledger(self, build: int = 0) -> Ledger:
         """A replica's ledger with the openings in it; of a build above 0, it knows the newer kind."""
@@ -169,10 +185,10 @@ class Town:
         ledger.open_accounts(self.opening_rows(), {BANK: self._limit})
         return ledger
 
-    def key_of(self, account: int) -> bytes | None:
+    def key_of(self, account: int) -> PublicKey | None:
         """The public key of an account, or None where there is none."""
         key = self._secrets.get(account)
-        return None if key is None else key.public
+        return None if key is None else public_of(key)
 
     def fee_cents(self, amount: int, kind: int = OrderKind.SEND) -> int:
         """What the tariff takes for sending `amount` cents, or for another kind of payment."""
@@ -284,6 +300,6 @@ class Town:
         order["signature"] = np.frombuffer(signature, np.uint8)
         return order
 
-    def seed_of(self, account: int) -> bytes:
-        """The secret from which an account's owner makes her key."""
-        return self._secrets[account].seed
+    def secret_of(self, account: int) -> OwnerKey:
+        """The key that an account's owner signs with."""
+        return self._secrets[account]

@@ -39,7 +39,7 @@ from harambee.protocol.wire import (
     write_payees,
 )
 from harambee.sim.machine import Machine
-from harambee.sim.odd_signatures import L
+from harambee.sim.odd_signatures import L, bent_of
 from harambee.sim.town import DESKS, DESKS_MAX
 
 if TYPE_CHECKING:
@@ -346,10 +346,8 @@ class Bender(Carrier):
         super().receive(message)
         for order in self._orders_in(message):
             signature = order["signature"].tobytes()
-            s = int.from_bytes(signature[32:], "little")
             bent = order.copy().reshape(1)
-            for odd in (s + L, s ^ 1):
-                signed = signature[:32] + (odd % 2**256).to_bytes(32, "little")
+            for signed in bent_of(self.world.town.key_of(int(order["payer"])), signature):
                 bent["signature"] = np.frombuffer(signed, np.uint8)
                 self.smuggle(bent)
 

@@ -67,6 +67,7 @@ class World:
             till=story.to_one_till,
             employers=story.employers,
             regions=story.regions,
+            p256=story.p256,
         )
         self.checking = RememberingChecking(self.town.network, self.town.committee)
         self.auditor = Auditor(self.town)
