@@ -7,16 +7,19 @@ import sys
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.crypto import curve
 
+from harambee.crypto.signatures import from_seed, verify
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES, revenue_account
 from harambee.sim.auditor import SKIPPED, Auditor
 from harambee.sim.books import books_close_in
 from harambee.sim.marks import SOMETIMES, never
+from harambee.sim.odd_signatures import invalid_variants, valid_variants
 from harambee.sim.run import Run
 from harambee.sim.story import Story, StoryError, find_story, read_story, shipped
-from harambee.sim.strays import KINDS
+from harambee.sim.strays import KINDS, ODD_SIGNATURES_MAX
 from harambee.sim.town import BANK, Town
 
 SMALL = Story(orders=60, seconds=4)
@@ -107,10 +110,22 @@ def test_nobody_refuses_a_credit_that_is_spent_before_half_have_seen_it():
     assert not reasons & {Outcome.BALANCE_INSUFFICIENT, Outcome.SEQUENCE_AHEAD}
 
 
-def test_every_edge_and_odd_signature_is_refused_and_none_is_ever_final():
+def test_every_edge_and_bad_signature_is_refused_and_odd_but_valid_ones_are_paid():
     run, verdict = told("edges-and-odd-signatures", 40)
     assert len(run.world.auditor.forbidden) >= len(KINDS)
     assert verdict["marks"]["a stray order was refused"] > len(KINDS)
+    assert verdict["marks"]["an oddly signed order was paid"] > 5
+
+
+def test_odd_signatures_are_what_their_names_say():
+    seed, message = bytes(range(32)), b"pay"
+    public = from_seed(seed).public
+    accepted, refused = valid_variants(seed, message), invalid_variants(seed, message)
+    for verdict, variants in ((True, accepted), (False, refused)):
+        for name, signature in variants.items():
+            assert verify(public, message, signature) is verdict, name
+            assert curve.is_valid(public, message, signature) is verdict, name
+    assert len(refused) == ODD_SIGNATURES_MAX
 
 
 def test_a_refused_order_is_paid_the_next_day_or_dies_of_age():
