@@ -1,144 +1,111 @@
-"""Signatures on which implementations differ: here is what ours answers, singly and in a batch.
+"""Signatures on which implementations differ: here is what ours answers, singly and in a batch."""
 
-They need the arithmetic of the curve, which is written out below as in RFC 8032, slowly.
-"""
-
-import hashlib
+import itertools
 
 import numpy as np
 import pytest
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
+from tests.crypto import curve
+from tests.crypto.curve import BASE, TORSION_ENCODINGS, TORSION_POINTS, L, encode, sign_with, times
 
 from harambee.crypto.signatures import from_seed, sign, verify, verify_many
 
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, -1, P) % P
-NEUTRAL = (0, 1)
-
 KEY = from_seed(bytes(range(32)))
+SCALAR = curve.secret_scalar(KEY.seed)
 NONCE = 12345678901234567
+MESSAGE = b"pay"
+CANONICAL = [encode(point) for point in TORSION_POINTS]
+HONEST = (KEY.public, MESSAGE, sign(KEY, MESSAGE))
+FORGED = (KEY.public, MESSAGE, HONEST[2][:63] + bytes([HONEST[2][63] ^ 1]))
 
 
-def add(p, q):
-    (a, b), (c, d) = p, q
-    k = D * a * b * c * d % P
-    return (a * d + b * c) * pow(1 + k, -1, P) % P, (b * d + a * c) * pow(1 - k, -1, P) % P
+def together(cases):
+    """Return the answers of one batch to (key, message, signature), messages of one length."""
+    columns = [np.frombuffer(b"".join(column), np.uint8) for column in zip(*cases, strict=True)]
+    publics, messages, signatures = (column.reshape(len(cases), -1) for column in columns)
+    return verify_many(b"", messages, publics, signatures).tolist()
 
 
-def times(n, p):
-    result = NEUTRAL
-    while n:
-        if n & 1:
-            result = add(result, p)
-        p, n = add(p, p), n >> 1
-    return result
-
-
-def encode(point):
-    x, y = point
-    return (y | (x & 1) << 255).to_bytes(32, "little")
-
-
-def decode(y):
-    """Return the point with this y and an even x, or None."""
-    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * pow(2, (P - 1) // 4, P) % P
-    if (x * x - square) % P:
-        return None
-    return (P - x if x & 1 else x, y)
-
-
-def torsion_point():
-    """Return a point of order 8: L times any point that is not in the prime-order group."""
-    for y in range(2, 100):
-        point = decode(y)
-        candidate = NEUTRAL if point is None else times(L, point)
-        if times(4, candidate) != NEUTRAL:
-            return candidate
-    raise AssertionError
-
-
-def secret_scalar(seed):
-    digits = bytearray(hashlib.sha512(seed).digest()[:32])
-    digits[0] &= 248
-    digits[31] = digits[31] & 127 | 64
-    return int.from_bytes(digits, "little")
-
-
-def challenge(r, public, message):
-    return int.from_bytes(hashlib.sha512(r + public + message).digest(), "little") % L
-
-
-BASE = decode(4 * pow(5, -1, P) % P)
-TORSION = torsion_point()
-SCALAR = secret_scalar(KEY.seed)
-
-
-def craft(r_point, a_point, message, nonce=NONCE):
-    """Return (public, signature) with S = nonce + challenge · scalar, whatever R and A are."""
-    r, public = encode(r_point), encode(a_point)
-    s = (nonce + challenge(r, public, message) * SCALAR) % L
-    return public, r + s.to_bytes(32, "little")
-
-
-def judge(public, message, signature):
-    """Return the one answer of both verifiers."""
-    single = verify(public, message, signature)
-    rows = [np.frombuffer(x, np.uint8).reshape(1, -1) for x in (message, public, signature)]
-    assert verify_many(b"", *rows).tolist() == [single]
+def judge(*case):
+    """Return the one answer: alone, among good ones, among bad ones, and by the readable rule."""
+    single = verify(*case)
+    message = case[1]
+    good = (KEY.public, message, sign(KEY, message))
+    bad = (KEY.public, message, good[2][:40] + bytes([good[2][40] ^ 1]) + good[2][41:])
+    assert together([case]) == [single]
+    assert together([good, case, good, good]) == [True, single, True, True]
+    assert together([bad, bad, case, bad]) == [False, False, single, False]
+    assert curve.is_valid(*case) is single
     return single
 
 
-def test_the_arithmetic_of_this_file_signs_what_libsodium_accepts():
+def libsodium_accepts(public, message, signature):
+    try:
+        crypto_sign_open(signature + message, public)
+    except BadSignatureError:
+        return False
+    return True
+
+
+def test_the_arithmetic_of_the_readable_rule_signs_what_is_accepted():
     assert encode(times(SCALAR, BASE)) == KEY.public
-    assert judge(*reorder(craft(times(NONCE, BASE), times(SCALAR, BASE), b"pay"), b"pay"))
+    signature = sign_with(SCALAR, NONCE, KEY.public, encode(times(NONCE, BASE)), MESSAGE)
+    assert judge(KEY.public, MESSAGE, signature)
+    assert libsodium_accepts(KEY.public, MESSAGE, signature)
 
 
-def test_a_key_with_torsion_is_judged_without_cofactor():
-    """The equation holds only where the challenge cancels the torsion, in one of eight messages."""
-    twisted = add(times(SCALAR, BASE), TORSION)
-    r_point = times(NONCE, BASE)
-    answers, cancelled = [], []
-    for message in (b"order %02d" % i for i in range(40)):
-        public, signature = craft(r_point, twisted, message)
-        answers.append(judge(public, message, signature))
-        cancelled.append(challenge(signature[:32], public, message) % 8 == 0)
-    assert answers == cancelled
-    assert set(answers) == {True, False}
+@pytest.mark.parametrize("of_key", range(8))
+def test_torsion_in_key_and_nonce_is_multiplied_away(of_key):
+    """The factor 8 makes it the same for all messages; libsodium has none and accepts one in eight."""
+    public = encode(curve.add(times(SCALAR, BASE), TORSION_POINTS[of_key]))
+    cases = []
+    for of_nonce, message in itertools.product(range(8), (b"pay", b"owe")):
+        r = encode(curve.add(times(NONCE, BASE), TORSION_POINTS[of_nonce]))
+        cases.append((public, message, sign_with(SCALAR, NONCE, public, r, message)))
+    assert all(judge(*case) for case in cases)
+    assert together(cases) == [True] * len(cases)
+    assert not all(libsodium_accepts(*case) for case in cases)
 
 
-def test_a_nonce_with_torsion_is_refused():
-    twisted = add(times(NONCE, BASE), TORSION)
-    public, signature = craft(twisted, times(SCALAR, BASE), b"pay")
-    assert not judge(public, b"pay", signature)
+@pytest.mark.parametrize("encoding", TORSION_ENCODINGS)
+def test_a_nonce_of_small_order_is_a_point_like_others_if_it_is_canonical(encoding):
+    signature = sign_with(SCALAR, 0, KEY.public, encoding, MESSAGE)
+    assert judge(KEY.public, MESSAGE, signature) is (encoding in CANONICAL)
+    assert not libsodium_accepts(KEY.public, MESSAGE, signature)
 
 
-@pytest.mark.parametrize("multiple", range(8))
-def test_a_nonce_of_small_order_is_refused(multiple):
-    public, signature = craft(times(multiple, TORSION), times(SCALAR, BASE), b"pay", nonce=0)
-    assert not judge(public, b"pay", signature)
+def test_a_key_of_small_order_signs_nothing_whatever_the_nonce():
+    """ZIP-215 would accept all of these, for any message and without a secret."""
+    assert len(TORSION_ENCODINGS) == 14
+    cases = [
+        (key, MESSAGE, r + bytes(32)) for key, r in itertools.product(TORSION_ENCODINGS, repeat=2)
+    ]
+    assert len(cases) == 196
+    assert together(cases) == [False] * 196
+    assert not any(verify(*case) for case in cases)
+    assert not any(curve.is_valid(*case) for case in cases)
 
 
-@pytest.mark.parametrize("multiple", range(8))
-def test_a_key_of_small_order_signs_nothing(multiple):
-    """Without that check, S = nonce would hold for every message whose challenge is 0 mod 8."""
-    public, r = encode(times(multiple, TORSION)), encode(times(NONCE, BASE))
-    messages = [b"order %02d" % i for i in range(40)]
-    assert any(challenge(r, public, message) % 8 == 0 for message in messages)
+def test_the_key_of_an_account_that_has_none_signs_nothing():
+    assert bytes(32) in CANONICAL
+    r = encode(times(NONCE, BASE))
+    messages = [b"order %02d" % i for i in range(16)]
+    assert any(curve.challenge(r, bytes(32), message) % 4 == 0 for message in messages)
     signature = r + NONCE.to_bytes(32, "little")
-    assert not any(judge(public, message, signature) for message in messages)
+    assert not any(judge(bytes(32), message, signature) for message in messages)
+
+
+@pytest.mark.parametrize("y", range(19))
+def test_what_is_at_least_p_is_no_coordinate(y):
+    for sign_bit in (0, 1 << 255):
+        encoding = (curve.P + y | sign_bit).to_bytes(32, "little")
+        assert not judge(encoding, MESSAGE, HONEST[2])
+        assert not judge(KEY.public, MESSAGE, encoding + HONEST[2][32:])
 
 
 @pytest.mark.parametrize("multiple", range(1, 15))
 def test_s_is_below_the_order_of_the_group(multiple):
-    signature = sign(KEY, b"pay")
-    s = int.from_bytes(signature[32:], "little") + multiple * L
-    assert judge(KEY.public, b"pay", signature)
-    assert not judge(KEY.public, b"pay", signature[:32] + s.to_bytes(32, "little"))
-
-
-def reorder(crafted, message):
-    public, signature = crafted
-    return public, message, signature
+    s = int.from_bytes(HONEST[2][32:], "little") + multiple * L
+    assert judge(*HONEST)
+    assert not judge(KEY.public, MESSAGE, HONEST[2][:32] + s.to_bytes(32, "little"))

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from tests.crypto import curve
 
 from harambee.crypto import p256
 from harambee.crypto.hashing import digest
@@ -20,7 +21,7 @@ from harambee.ledger.records import BODY_BYTES, revenue_account
 from harambee.sim.auditor import SKIPPED, Auditor
 from harambee.sim.books import books_close_in
 from harambee.sim.marks import SOMETIMES, never
-from harambee.sim.odd_signatures import variants
+from harambee.sim.odd_signatures import invalid_variants, valid_variants
 from harambee.sim.run import Run
 from harambee.sim.story import Story, StoryError, find_story, read_story, shipped
 from harambee.sim.strays import KINDS, ODD_SIGNATURES_MAX
@@ -114,12 +115,22 @@ def test_nobody_refuses_a_credit_that_is_spent_before_half_have_seen_it():
     assert not reasons & {Outcome.BALANCE_INSUFFICIENT, Outcome.SEQUENCE_AHEAD}
 
 
-def test_every_edge_and_odd_signature_is_refused_and_none_is_ever_final():
+def test_every_edge_and_bad_signature_is_refused_and_odd_but_valid_ones_are_paid():
     run, verdict = told("edges-and-odd-signatures", 40)
     assert len(run.world.auditor.forbidden) >= len(KINDS)
     assert verdict["marks"]["a stray order was refused"] > len(KINDS)
+    assert verdict["marks"]["an oddly signed order was paid"] > 2
     assert verdict["marks"]["a stray order by a P-256 key was refused"] > len(KINDS)
     assert verdict["marks"]["a payment by a P-256 key was final"]
+
+
+def test_odd_signatures_are_what_their_names_say():
+    key, message = from_seed(bytes(range(32))), b"pay"
+    accepted, refused = valid_variants(key, message), invalid_variants(key, message)
+    for verdict, variants in ((True, accepted), (False, refused)):
+        for name, signature in variants.items():
+            assert verify(public_of(key), message, signature) is verdict, name
+            assert curve.is_valid(key.public, message, signature) is verdict, name
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -136,14 +147,14 @@ def test_where_all_keys_lie_in_phones_liars_bend_and_replay_in_vain(strategy, se
 def test_what_is_odd_of_a_p256_signature_is_what_its_name_says():
     """So that each is refused for its own reason: the first holds by the equation, and the last do not."""
     key = P256KeyPair(digest(b"a phone"))
-    odd = variants(key, b"pay")
+    odd = invalid_variants(key, b"pay")
     assert not any(verify(public_of(key), b"pay", mark) for mark in odd.values())
     assert p256.with_low_s(odd["the higher s"]) == p256.sign(key, b"pay")
     other_side = PublicKey(public_of(key).form ^ KeyForm.P256_EVEN ^ KeyForm.P256_ODD, key.public)
     assert verify(other_side, b"pay", odd["by the key of the same x"])
     soft = from_seed(key.seed)
     assert verify(public_of(soft), b"pay", odd["by an Ed25519 key of the same seed"])
-    assert len(odd) == len(variants(soft, b"pay")) == ODD_SIGNATURES_MAX
+    assert len(odd) == ODD_SIGNATURES_MAX >= len(invalid_variants(soft, b"pay"))
     assert len(set(odd.values())) == len(odd)
 
 

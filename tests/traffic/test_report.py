@@ -105,3 +105,5 @@ def test_signatures_are_measured_against_libsodium():
     figures = json.loads(result.stdout.splitlines()[-1])
     assert figures["verified_per_second"] > 0
     assert figures["ratio_to_libsodium"] > 0
+    assert list(figures["by_batch_size"]) == ["1", "4", "16", "64", "100"]
+    assert all(value > 0 for name, value in figures.items() if name.startswith("ratio_"))

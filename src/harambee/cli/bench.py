@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,40 +113,13 @@ def _tell_month(figures: dict[str, Any]) -> None:
 
 @bench.command()
 @click.option("--signatures", type=click.IntRange(min=100), default=VERIFIED, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
-def verify(signatures: int, as_json: bool) -> None:
-    """Signatures verified in a batch on one core, against libsodium one by one."""
-    import numpy as np
-    from nacl.bindings import crypto_sign_open
+def verify(signatures: int, seed: int, as_json: bool) -> None:
+    """Signatures verified in batches on one core, against libsodium one by one."""
+    from harambee.traffic.bench_verify import bench_verify
 
-    from harambee.crypto.signatures import secret_keys_from_seeds, sign_many, verify_many
-
-    dice = np.random.default_rng(1)
-    secrets = secret_keys_from_seeds(dice.integers(0, 256, (signatures, 32), dtype=np.uint8))
-    bodies = dice.integers(0, 256, (signatures, 64), dtype=np.uint8)
-    prefix = bytes(48)
-    signed = sign_many(prefix, bodies, secrets)
-    verify_many(prefix, bodies[:100], secrets[:100, 32:], signed[:100])
-    started = time.perf_counter()
-    valid = verify_many(prefix, bodies, secrets[:, 32:], signed)
-    batch_s = time.perf_counter() - started
-    messages = [
-        (signature.tobytes() + prefix + body.tobytes(), secret[32:].tobytes())
-        for signature, body, secret in zip(signed, bodies, secrets, strict=True)
-    ]
-    started = time.perf_counter()
-    for message, public in messages:
-        crypto_sign_open(message, public)
-    single_s = time.perf_counter() - started
-    assert valid.all(), "what was signed here verifies here"
-    _tell(
-        {
-            "verified_per_second": round(signatures / batch_s),
-            "ratio_to_libsodium": round(single_s / batch_s, 3),
-            "signatures": signatures,
-        },
-        as_json=as_json,
-    )
+    _tell(bench_verify(signatures, seed), as_json=as_json)
 
 
 @bench.command()

@@ -22,7 +22,7 @@ SECRET_BYTES: Final = 64  # libsodium's secret key: seed ‖ public
 
 
 @njit(nogil=True, cache=True)
-def verify_rows(
+def open_rows(
     sign_open: int,
     signed: int,
     prefix_length: int,
@@ -37,7 +37,10 @@ def verify_rows(
     start: int,
     stop: int,
 ) -> None:
-    """Set valid[start:stop] to 1 where libsodium accepts the signature, to 0 elsewhere."""
+    """Set valid[start:stop] to 1 where libsodium accepts the signature, to 0 elsewhere.
+
+    What it accepts is valid; what it refuses may be, see `harambee.crypto.signatures`.
+    """
     body_place = signed + SIGNATURE_BYTES + prefix_length
     length = SIGNATURE_BYTES + prefix_length + width
     for i in range(start, stop):

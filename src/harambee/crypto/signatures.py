@@ -1,9 +1,20 @@
-"""Ed25519 by libsodium: one signature at a time, and whole blocks of them off the GIL.
+"""Ed25519: one signature at a time, and whole blocks of them off the GIL.
 
-The validity rule is libsodium's, and it is part of the protocol: the equation without cofactor,
-S below the group's order, R and the public key canonical and not of small order. Two replicas that
-judged one signature differently would disagree about money, so single and batch both ask
-`crypto_sign_open`; there is no batch equation here, which would accept what the single one refuses.
+The validity rule is part of the protocol, for two replicas that judged one signature differently
+would disagree about money. It is that of RFC 8032, section 5.1.7, with the cofactor, and one
+condition more; together they are algorithm 2 of Chalkias, Garillot and Nikolaenko, "Taming the many
+EdDSAs" (2020):
+
+- S, the second half of the signature, is below L, the order of the group;
+- R, the first half, and the public key A are the canonical encodings of points;
+- A is not of small order: 8·A is not neutral;
+- 8·S·B = 8·R + 8·k·A, where k is SHA-512(R ‖ A ‖ message) modulo L.
+
+The factor 8 is what makes the rule the same for one signature and for many in one equation
+(`harambee.crypto.ed25519`). What libsodium accepts is valid by this rule, so a single signature is
+shown to libsodium first; what it refuses may be valid, so the rule itself is then computed. The
+condition on A is there because a key of small order signs whatever one likes, and 32 zero bytes,
+which are the key of an account that has none, are such a key.
 
 In a batch, message i is `prefix` ‖ `bodies[i]`; see `harambee.crypto.rows` for the arrays and
 `harambee.crypto.kernels` for the loops over them.
@@ -18,12 +29,13 @@ from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypai
 from nacl.exceptions import BadSignatureError
 from numpy.typing import NDArray
 
+from harambee.crypto.ed25519.batch import verify_rows
 from harambee.crypto.kernels import (
     SECRET_BYTES,
     SIGNATURE_BYTES,
     keys_of_rows,
+    open_rows,
     sign_rows,
-    verify_rows,
 )
 from harambee.crypto.rows import Rows, check_rows
 from harambee.crypto.sodium import SIGN, SIGN_OPEN, SIGN_SEED_KEYPAIR
@@ -31,6 +43,8 @@ from harambee.crypto.threads import over_threads
 
 SEED_BYTES: Final = 32
 PUBLIC_BYTES: Final = 32
+FEWEST_TOGETHER: Final = 2
+"""So few signatures are checked sooner by libsodium than by one equation."""
 assert SECRET_BYTES == SEED_BYTES + PUBLIC_BYTES
 
 
@@ -82,44 +96,84 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     try:
         crypto_sign_open(b"".join((signature, message)), bytes(public))
     except BadSignatureError:
-        return False
+        none, key, mark = (_row(part) for part in (b"", public, signature))
+        valid = np.zeros(1, np.uint8)
+        verify_rows(bytes(message), none, key, mark, valid, 0, 1)
+        return bool(valid[0])
     return True
 
 
 def verify_many(
     prefix: bytes, bodies: Rows, publics: Rows, signatures: Rows, threads: int = 1
 ) -> NDArray[np.bool_]:
-    """Say for each i whether `signatures[i]` is the signature of `prefix` ‖ `bodies[i]`.
+    """Say for each i whether `signatures[i]` is a valid signature of `prefix` ‖ `bodies[i]`.
 
     Shapes: bodies (n, m), publics (n, 32), signatures (n, 64); the answer is bool (n,). The GIL is
     free meanwhile, and the work is split over up to `threads` threads. ValueError for other shapes.
     """
-    check_rows("bodies", bodies)
-    count, width = bodies.shape
-    check_rows("publics", publics, count=count, width=PUBLIC_BYTES)
-    check_rows("signatures", signatures, count=count, width=SIGNATURE_BYTES)
+    count = _check_signed(bodies, publics, signatures)
     valid = np.zeros(count, np.uint8)
 
     def work(start: int, stop: int) -> None:
-        signed = _signed_scratch(prefix, width)
-        verify_rows(
-            SIGN_OPEN,
-            signed.ctypes.data,
-            len(prefix),
-            width,
-            bodies.ctypes.data,
-            bodies.strides[0],
-            publics.ctypes.data,
-            publics.strides[0],
-            signatures.ctypes.data,
-            signatures.strides[0],
-            valid,
-            start,
-            stop,
-        )
+        if stop - start > FEWEST_TOGETHER:
+            verify_rows(prefix, bodies, publics, signatures, valid, start, stop)
+            return
+        _open(prefix, bodies, publics, signatures, valid, start, stop)
+        for row in range(start, stop):
+            if not valid[row]:
+                verify_rows(prefix, bodies, publics, signatures, valid, row, row + 1)
 
     over_threads(work, count, threads)
     return valid.view(np.bool_)
+
+
+def open_many(prefix: bytes, bodies: Rows, publics: Rows, signatures: Rows) -> NDArray[np.bool_]:
+    """Say for each i whether libsodium accepts `signatures[i]`: only if it is valid, not whenever.
+
+    Shapes and errors as in `verify_many`; what that is measured against.
+    """
+    count = _check_signed(bodies, publics, signatures)
+    valid = np.zeros(count, np.uint8)
+    _open(prefix, bodies, publics, signatures, valid, 0, count)
+    return valid.view(np.bool_)
+
+
+def _check_signed(bodies: Rows, publics: Rows, signatures: Rows) -> int:
+    """Return how many rows there are; ValueError unless the three arrays fit together."""
+    check_rows("bodies", bodies)
+    count: int = bodies.shape[0]
+    check_rows("publics", publics, count=count, width=PUBLIC_BYTES)
+    check_rows("signatures", signatures, count=count, width=SIGNATURE_BYTES)
+    return count
+
+
+def _open(
+    prefix: bytes,
+    bodies: Rows,
+    publics: Rows,
+    signatures: Rows,
+    valid: NDArray[np.uint8],
+    start: int,
+    stop: int,
+) -> None:
+    """Set valid[start:stop] to what libsodium says of those rows."""
+    width = bodies.shape[1]
+    signed = _signed_scratch(prefix, width)
+    open_rows(
+        SIGN_OPEN,
+        signed.ctypes.data,
+        len(prefix),
+        width,
+        bodies.ctypes.data,
+        bodies.strides[0],
+        publics.ctypes.data,
+        publics.strides[0],
+        signatures.ctypes.data,
+        signatures.strides[0],
+        valid,
+        start,
+        stop,
+    )
 
 
 def sign_many(prefix: bytes, bodies: Rows, secrets_: Rows, threads: int = 1) -> Rows:
@@ -178,6 +232,11 @@ def secret_keys_from_seeds(seeds: Rows, threads: int = 1) -> Rows:
 
     over_threads(work, count, threads)
     return secret_keys
+
+
+def _row(content: bytes) -> Rows:
+    """Return bytes as an array of one row."""
+    return np.frombuffer(content, np.uint8).reshape(1, len(content))
 
 
 def _signed_scratch(prefix: bytes, width: int) -> NDArray[np.uint8]:

@@ -72,6 +72,14 @@ SIGN_SEED_KEYPAIR: Final = _address_of("crypto_sign_seed_keypair")
 # Without key, salt and personal (NULL) this is plain BLAKE2b.
 BLAKE2B: Final = _address_of("crypto_generichash_blake2b_salt_personal")
 
+# int crypto_hash_sha512(unsigned char *out, const unsigned char *in, unsigned long long inlen)
+SHA512: Final = _address_of("crypto_hash_sha512")
+
+# void crypto_core_ed25519_scalar_reduce(unsigned char *r, const unsigned char *s)
+# The 64 bytes at s as a number, modulo the order of the group, to 32 bytes. What `call` gives for a
+# function without a result means nothing.
+SCALAR_REDUCE: Final = _address_of("crypto_core_ed25519_scalar_reduce")
+
 
 def _call(_typing: Any, _address: Any, arguments: Any) -> Any:
     """Emit a call of the C function at an address, as Numba's `intrinsic` wants it."""
@@ -127,7 +135,9 @@ def _call_from_python(address: int, *arguments: int | ctypes.Array[ctypes.c_char
     return int(prototype(address)(*words))
 
 
-# RFC 8032, section 7.1, test 2; and BLAKE2b-256 of "abc" as Python's hashlib gives it.
+# RFC 8032, section 7.1, test 2; BLAKE2b-256 of "abc" as Python's hashlib gives it; its SHA-512 is
+# that of FIPS 180-4, and the order of the group leaves no remainder of itself and one more.
+_ORDER_AND_ONE = (2**252 + 27742317777372353535851937790883648493 + 1).to_bytes(64, "little")
 _SEED = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
 _PUBLIC = bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
 _SIGNATURE = bytes.fromhex(
@@ -135,6 +145,10 @@ _SIGNATURE = bytes.fromhex(
     "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
 )
 _MESSAGE = b"\x72"
+_LONG_DIGEST = bytes.fromhex(
+    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+)
 _DIGEST = bytes.fromhex("bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319")
 
 
@@ -148,12 +162,17 @@ def _wrong_answers() -> list[str]:
     opened = _call_from_python(SIGN_OPEN, 0, 0, _SIGNATURE + _MESSAGE, 65, _PUBLIC)
     opened_forged = _call_from_python(SIGN_OPEN, 0, 0, forged, 65, _PUBLIC)
     hashed = _call_from_python(BLAKE2B, digest, 32, b"abc", 3, 0, 0, 0, 0)
+    long_hash, scalar = ctypes.create_string_buffer(64), ctypes.create_string_buffer(32)
+    hashed_long = _call_from_python(SHA512, long_hash, b"abc", 3)
+    _call_from_python(SCALAR_REDUCE, scalar, _ORDER_AND_ONE)
     right = {
         "crypto_sign_seed_keypair": made == 0
         and (public.raw, secret.raw) == (_PUBLIC, _SEED + _PUBLIC),
         "crypto_sign": did_sign == 0 and signed.raw == _SIGNATURE + _MESSAGE,
         "crypto_sign_open": opened == 0 and opened_forged == -1,
         "crypto_generichash_blake2b_salt_personal": hashed == 0 and digest.raw == _DIGEST,
+        "crypto_hash_sha512": hashed_long == 0 and long_hash.raw == _LONG_DIGEST,
+        "crypto_core_ed25519_scalar_reduce": scalar.raw == (1).to_bytes(32, "little"),
     }
     return [name for name, holds in right.items() if not holds]
 

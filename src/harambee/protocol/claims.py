@@ -275,6 +275,23 @@ CLAIMS: Final[dict[str, Claim]] = {
             "tests/protocol/test_governance.py::test_a_day_that_ends_refuses_no_order_of_it",
         ),
     ),
+    "one signature, one answer": Claim(
+        says="All replicas find the same signatures valid, alone or in whatever batch.",
+        because=(
+            "The rule multiplies by the cofactor, so a signature that holds alone holds in every sum. One "
+            "that does not is a term of prime order there, which at most one of 2^128 multipliers cancels; "
+            "they are hashes of the whole batch, which whoever forges fixes before she knows them. A sum "
+            "that fails is taken apart until each is judged. What else the rule says is of one signature."
+        ),
+        shown_by=(
+            "tests/crypto/test_edge_signatures.py::test_torsion_in_key_and_nonce_is_multiplied_away",
+            "tests/crypto/test_batch_equation.py::test_errors_that_sum_to_nothing_are_found",
+            (
+                "tests/crypto/test_batch_equation.py::"
+                "test_small_mutations_are_judged_by_the_readable_rule"
+            ),
+        ),
+    ),
     "a changed key signs from then on": Claim(
         says="After a change of key no replica votes for what the old key signed for a later slot.",
         because=(

@@ -6,6 +6,7 @@ import numpy as np
 
 from harambee.crypto.hashing import TAG_ORDER, signed_prefix
 from harambee.crypto.signatures import from_seed, sign
+from harambee.crypto.warm import warm_up as warm_up_crypto
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import (
@@ -31,6 +32,7 @@ _SECOND_NS = 1_000_000_000
 @cache
 def warm_up() -> None:
     """Run one order through a network of one super-agent, and every kernel besides; once a process."""
+    warm_up_crypto()
     warm_up_ledger()
     key = from_seed(bytes(32))
     ledger = Ledger(1, ())

@@ -21,7 +21,7 @@ from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
 from harambee.sim.house import House
 from harambee.sim.machine import MS, Machine
-from harambee.sim.strays import stray
+from harambee.sim.strays import sign_oddly, stray
 from harambee.sim.town import BANK, DESKS_MAX, NEWER_KIND
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ CLAIM_LOOKS: Final = 4
 """After so many looks a claim goes to the next door."""
 CLAIM_TICKETS: Final = 1 << 20
 SMALLEST_CENTS: Final = 10_000
+SIGN_ODDLY: Final = 0.25
+"""How often payers sign in a way on which verifiers differ, in stories with strays."""
 TILL_PAYS: Final = 0.1
 """How often it is the till that pays, where everybody pays one till."""
 CROWD: Final = 1_000
@@ -76,6 +78,8 @@ class Payment:
     day: int
     offers: int = 0
     cancelled: bool = False
+    odd: bool = False
+    """Whether the signature is valid and yet one that not every verifier accepts."""
     refused_on: int = 0
     """The day on which a patient payer was refused; she comes back on another one."""
     refused_by: set[int] = field(default_factory=set)
@@ -171,6 +175,8 @@ class Crowd:
             orders.append(self._sign(payer, payee, amount, kind))
             payee = world.dice.choice(others)
         payment = self._begin(payer, orders, world.dice.randrange(story.super_agents))
+        if story.strays and world.dice.random() < SIGN_ODDLY:
+            payment.odd = sign_oddly(world.town, orders[0], payment.number)
         if crooked:
             world.marks.hit("a payer signed two orders for one slot")
             for door in range(story.super_agents):
@@ -431,6 +437,8 @@ class Crowd:
                 self.world.marks.hit("a refused order was paid the next day")
             if said[KIND_AT] == OrderKind.HOLD:
                 self.house.held(ours[0])
+            if payment.odd:
+                self.world.marks.hit("an oddly signed order was paid")
             if said[KIND_AT] == OrderKind.BULK_PAY_OUT:
                 self.world.marks.hit("a pay-out was paid")
             if self._signs_in_hardware(payment.payer):

@@ -57,6 +57,7 @@ SOMETIMES: Final = (
     "an account was frozen",
     "an account was unfrozen",
     "an order died of age",
+    "an oddly signed order was paid",
     "an order was brought to another door",
     "both branches of a fork were held",
     "midnight passed",

@@ -1,11 +1,12 @@
 """Signatures on which implementations differ, as a customer can craft them who holds her own key.
 
 The arithmetic of Ed25519's curve is written out as in RFC 8032, slowly, in whole numbers: libsodium makes
-none of these. Each variant is one that some verifier accepts somewhere: S above the order of the group, a
-nonce with torsion (holds where the equation is multiplied by the cofactor), a nonce of small order, points
-that are not written in their one canonical way. Of P-256 they are the higher one of the two s, which most
-verifiers accept; numbers out of their range, some of which hold for every message where the range is not
-checked; what the key on the other side of the curve signs; and a signature of the other type.
+none of these. Each variant is one that some verifier accepts somewhere and another does not. Our rule (the
+head of `harambee.crypto.signatures`) multiplies by the cofactor, so a nonce may have torsion or be of small
+order; it refuses S above the order of the group, and points that are not written in their one canonical way.
+Of P-256 they are the higher one of the two s, which most verifiers accept; numbers out of their range, some
+of which hold for every message where the range is not checked; what the key on the other side of the curve
+signs; and a signature of the other type.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Final
 from harambee.crypto import p256
 from harambee.crypto.keys import KeyForm, OwnerKey, PublicKey
 from harambee.crypto.p256 import ORDER, P256KeyPair
-from harambee.crypto.signatures import KeyPair, from_seed, sign
+from harambee.crypto.signatures import from_seed, sign
 
 P: Final = 2**255 - 19
 L: Final = 2**252 + 27742317777372353535851937790883648493
@@ -54,9 +55,16 @@ ORDER_FOUR: Final[Point] = (pow(2, (P - 1) >> 2, P), 0)
 assert _times(2, ORDER_FOUR) == (0, P - 1)
 
 
-def variants(key: OwnerKey, message: bytes) -> dict[str, bytes]:
-    """Signatures of a message by this key that one pinned rule refuses, by what is odd."""
-    return _of_p256(key, message) if isinstance(key, P256KeyPair) else _of_ed25519(key, message)
+def valid_variants(key: OwnerKey, message: bytes) -> dict[str, bytes]:
+    """Signatures by this key that our rule accepts and others do not, by what is odd; none of P-256."""
+    return {} if isinstance(key, P256KeyPair) else _valid_of_ed25519(key.seed, message)
+
+
+def invalid_variants(key: OwnerKey, message: bytes) -> dict[str, bytes]:
+    """Signatures by this key that our rule refuses, by what is odd."""
+    if isinstance(key, P256KeyPair):
+        return _invalid_of_p256(key, message)
+    return _invalid_of_ed25519(key.seed, message)
 
 
 def bent_of(key: PublicKey | None, signature: bytes) -> list[bytes]:
@@ -70,7 +78,7 @@ def bent_of(key: PublicKey | None, signature: bytes) -> list[bytes]:
     return [signature[:32] + other for other in others]
 
 
-def _of_p256(key: P256KeyPair, message: bytes) -> dict[str, bytes]:
+def _invalid_of_p256(key: P256KeyPair, message: bytes) -> dict[str, bytes]:
     good = p256.sign(key, message)
     r, s = (int.from_bytes(half, "big") for half in (good[:32], good[32:]))
 
@@ -91,28 +99,37 @@ def _of_p256(key: P256KeyPair, message: bytes) -> dict[str, bytes]:
     }
 
 
-def _of_ed25519(key: KeyPair, message: bytes) -> dict[str, bytes]:
-    good = sign(key, message)
-    r, s = good[:32], int.from_bytes(good[32:], "little")
-    digits = bytearray(hashlib.sha512(key.seed).digest()[:32])
+def _craft(seed: bytes, message: bytes, nonce_point: bytes, nonce: int) -> bytes:
+    """The signature whose R is this encoding and whose S is nonce + challenge · secret scalar."""
+    digits = bytearray(hashlib.sha512(seed).digest()[:32])
     digits[0] &= 248
     digits[31] = digits[31] & 127 | 64
     scalar = int.from_bytes(digits, "little")
+    hashed = hashlib.sha512(nonce_point + from_seed(seed).public + message).digest()
+    challenge = int.from_bytes(hashed, "little") % L
+    return nonce_point + ((nonce + challenge * scalar) % L).to_bytes(32, "little")
 
-    def craft(nonce_point: bytes, nonce: int) -> bytes:
-        hashed = hashlib.sha512(nonce_point + key.public + message).digest()
-        challenge = int.from_bytes(hashed, "little") % L
-        return nonce_point + ((nonce + challenge * scalar) % L).to_bytes(32, "little")
 
-    twisted = _add(_times(NONCE, BASE), ORDER_FOUR)
+def _valid_of_ed25519(seed: bytes, message: bytes) -> dict[str, bytes]:
+    twisted = _encode(_add(_times(NONCE, BASE), ORDER_FOUR))
+    return {
+        "a nonce with torsion": _craft(seed, message, twisted, NONCE),
+        "a nonce of small order": _craft(seed, message, _encode(ORDER_FOUR), 0),
+        "the neutral point as a nonce": _craft(seed, message, _encode(NEUTRAL), 0),
+    }
+
+
+def _invalid_of_ed25519(seed: bytes, message: bytes) -> dict[str, bytes]:
+    good = sign(from_seed(seed), message)
+    r, s = good[:32], int.from_bytes(good[32:], "little")
+    twisted = _encode(_add(_times(NONCE, BASE), ORDER_FOUR))
+    with_torsion = _craft(seed, message, twisted, NONCE + 1)
     return {
         "S and the order of the group": r + (s + L).to_bytes(32, "little"),
         "S and the order of the group, many times": r + (s + 14 * L).to_bytes(32, "little"),
-        "a nonce with torsion": craft(_encode(twisted), NONCE),
-        "a nonce of small order": craft(_encode(ORDER_FOUR), 0),
-        "the neutral point as a nonce": craft(_encode(NEUTRAL), 0),
-        "a nonce that is not canonical": craft((P + 1).to_bytes(32, "little"), 0),
-        "the sign of nothing": craft((1 | 1 << 255).to_bytes(32, "little"), 0),
+        "a nonce with torsion, and another S": with_torsion,
+        "a nonce that is not canonical": _craft(seed, message, (P + 1).to_bytes(32, "little"), 0),
+        "the sign of nothing": _craft(seed, message, (1 | 1 << 255).to_bytes(32, "little"), 0),
         "a bit flipped": bytes([good[0] ^ 1]) + good[1:],
         "nothing at all": bytes(64),
     }

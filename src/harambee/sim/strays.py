@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from harambee.crypto.hashing import TAG_BLOCK, TAG_ORDER, TAG_POSSESSION, digest, signed_prefix
+from harambee.crypto.keys import OwnerKey
 from harambee.ledger.records import BODY_BYTES, SEQUENCE_LAST
-from harambee.sim.odd_signatures import variants
+from harambee.sim.odd_signatures import invalid_variants, valid_variants
 from harambee.sim.town import BANK, Orders, Town
 
 U64_MAX: Final = 2**64 - 1
@@ -29,13 +30,28 @@ def _with(**fields: int) -> Callable[[Town, Orders], None]:
     return change
 
 
+Variants = Callable[[OwnerKey, bytes], dict[str, bytes]]
+
+
+def _sign_oddly(town: Town, order: Orders, variants: Variants, which: int) -> bool:
+    message = signed_prefix(TAG_ORDER, town.network) + order.tobytes()[:BODY_BYTES]
+    found = list(variants(town.secret_of(int(order["payer"][0])), message).values())
+    if found:
+        order["signature"] = np.frombuffer(found[which % len(found)], np.uint8)
+    return bool(found)
+
+
+def sign_oddly(town: Town, order: Orders, which: int) -> bool:
+    """Let the payer sign an order in a way that is valid and that not every verifier would accept.
+
+    False where her key has no such way: the order stays as it was signed.
+    """
+    return _sign_oddly(town, order, valid_variants, which)
+
+
 def _oddly_signed(which: int) -> Callable[[Town, Orders], None]:
     def change(town: Town, order: Orders) -> None:
-        prefix = signed_prefix(TAG_ORDER, town.network)
-        message = prefix + order.tobytes()[:BODY_BYTES]
-        found = list(variants(town.secret_of(int(order["payer"][0])), message).values())
-        assert len(found) == ODD_SIGNATURES_MAX
-        order["signature"] = np.frombuffer(found[which], np.uint8)
+        assert _sign_oddly(town, order, invalid_variants, which)
 
     return change
 
@@ -76,6 +92,7 @@ STRANGERS: Final[tuple[Callable[[Town, Orders], None], ...]] = (
     _signed_as(TAG_BLOCK),
 )
 ODD_SIGNATURES_MAX: Final = 9
+"""Of the type of key that has more of them."""
 KINDS: Final = (*EDGES, *STRANGERS, *map(_oddly_signed, range(ODD_SIGNATURES_MAX)))
 
 
