@@ -256,7 +256,7 @@ def tell(figures: dict[str, Any]) -> None:
 @click.option("--turns", type=click.IntRange(1, 10), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
-def beside(as_json: bool, **options: Any) -> None:
+def beside(*, as_json: bool, **options: Any) -> None:
     """Our network and PostgreSQL with two synchronous standbys, by turns."""
     with one_sentence(
         NetworkError, LoadError, VerdictError, PostgresError, CentralError, as_json=as_json

@@ -50,7 +50,7 @@ class Mode:
 
     connections: int = 2
     """Of each gateway."""
-    orders_max: int = 1_024
+    orders_max: int = 512
     """Most orders in one transaction; 0: each is a transaction of its own."""
     check_signatures: bool = True
 

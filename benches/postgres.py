@@ -5,6 +5,7 @@ reached before it is answered (`synchronous_standby_names = 'ANY 2 (...)'`). The
 sockets only. Whatever happens in between, none of them outlives the `with`.
 """
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -144,7 +145,7 @@ class Cluster:
             ) != len(STANDBYS):
                 if time.monotonic() > end:
                     raise PostgresError("the standbys do not follow the primary")
-                time.sleep(POLL_S)
+                await asyncio.sleep(POLL_S)
         finally:
             await primary.close()
 
