@@ -28,7 +28,10 @@ LOAD: Final = "load"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What changes from point to point, and what stands under the axis."""
+    """What changes from point to point, and what stands under the axis.
+
+    Without values, load is offered in shares of what the network can do.
+    """
 
     field: str
     axis: str
@@ -38,10 +41,10 @@ class Picture:
 
 PICTURES: Final[dict[str, Picture]] = {
     LOAD: Picture(
-        "rates",
-        "",
+        "rate",
+        "offered payments a second",
         "Latency against offered load",
-        (250, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 4_000),
+        (),
     ),
     "super-agents": Picture(
         "super_agents", "super-agents, all on this machine", "More super-agents", (4, 7, 10)
@@ -104,7 +107,7 @@ def draw(name: str, document: dict[str, Any], folder: Path) -> None:
 @click.option(
     "--rate",
     type=click.IntRange(min=10),
-    default=500,
+    default=300,
     show_default=True,
     help="Orders a second where latency is measured, unless load itself changes.",
 )

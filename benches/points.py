@@ -23,6 +23,10 @@ SHIPPED_PACE: Final = "pace_ms = 20\n"
 """The line of a new network's configuration that a pace replaces."""
 
 
+PERCENTS: Final = (5, 10, 20, 35, 50, 65, 80, 90, 100)
+"""Of the closed loop's speed: more would only measure how long one cares to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """What one network did, as fast as it goes and at an even rate."""
@@ -48,7 +52,8 @@ class Subject:
     super_agents: int = 4
     accounts: int = 20_000
     pace_ms: int = 20
-    rates: tuple[int, ...] = (500,)
+    rates: tuple[int, ...] = ()
+    """None: `PERCENTS` of what the network can do, so that every machine shows where it bends."""
 
 
 def measure(subject: Subject, seconds: float, seed: int) -> list[Point]:
@@ -59,8 +64,11 @@ def measure(subject: Subject, seconds: float, seed: int) -> list[Point]:
         network = running.network
         books = [warm_up(network, dice)]
         fast = load(network, closed(network), seconds, dice, {})
+        rates = subject.rates or tuple(
+            max(1, round(fast.per_second * percent / 100)) for percent in PERCENTS
+        )
         loads: list[tuple[int, Load]] = [
-            (rate, load(network, even(network, rate), seconds, dice, {})) for rate in subject.rates
+            (rate, load(network, even(network, rate), seconds, dice, {})) for rate in rates
         ]
         books += [fast.book, *(measured.book for _, measured in loads)]
         told = np.concatenate([book.orders[book.told_final] for book in books])
