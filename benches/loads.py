@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from harambee.node.development import Population
 from harambee.traffic.bench_network import OPENING_CENTS, payments
-from harambee.traffic.book import Book
+from harambee.traffic.book import Book, Tally
 from harambee.traffic.generator import Generator, Pace
 from harambee.traffic.parties import keys_of, population_of
 from harambee.traffic.temporary_network import Network
@@ -25,8 +25,9 @@ BATCHES_IN_FLIGHT: Final = 12
 BATCHES_IN_FLIGHT_OPEN: Final = 64
 """An open loop must not be held up by its own bound."""
 WARM_UP_ORDERS: Final = 4_000
-RAMP_SHARE: Final = 8
-"""One part in so many of a closed loop's time is left out at its beginning."""
+STEADY_FROM: Final = 10
+STEADY_UNTIL: Final = 90
+"""Percent of the answers; before and after, a load begins and ends."""
 RATE_MOST: Final = 25_000
 """More orders a second than this machine can sign, send and hear of: a closed loop's supply."""
 
@@ -119,16 +120,29 @@ async def _load(
     await generator.run(on_start)
     used = {name: round(_cpu(them) - before[name], 2) for name, them in everybody.items()}
     tally = book.tally()
-    ramp = seconds / RAMP_SHARE
-    if pace.rate is None and tally.seconds > seconds:
-        per_second = book.finals_between(ramp, seconds) / (seconds - ramp)
-    else:
-        # Neither the first answers' delay nor the last ones' belongs to the speed.
-        early, late = np.nanpercentile(book.told_at[: book.count], [10, 90])
-        per_second = 0.8 * tally.final / (late - early) if late > early else 0.0
     return Load(
-        book, per_second, tally.latency_ms_p50, tally.latency_ms_p99, tally.unanswered, used
+        book,
+        _speed(book, tally, pace, seconds),
+        tally.latency_ms_p50,
+        tally.latency_ms_p99,
+        tally.unanswered,
+        used,
     )
+
+
+def _speed(book: Book, tally: Tally, pace: Pace, seconds: float) -> float:
+    """Final payments a second while the load was steady.
+
+    The delay of the first answers is no slowness, nor is the wait for the last. A load so short that
+    this leaves less than half of it is counted whole.
+    """
+    if not tally.final:
+        return 0.0
+    early, late = np.nanpercentile(book.told_at[: book.count], [STEADY_FROM, STEADY_UNTIL])
+    until = min(seconds, tally.seconds) if pace.rate is None else late
+    if until - early < seconds / 2:
+        return tally.final_per_second
+    return float(book.finals_between(early, until) / (until - early))
 
 
 def _cpu(pids: Sequence[int]) -> float:

@@ -75,6 +75,7 @@ def measured(
     console: Console,
 ) -> dict[str, Any]:
     """Measure the points of a picture, as the JSON beside it has them."""
+    busy = [round(os.getloadavg()[0], 1)]
     with console.status(f"{name}: starting") as status:
         points = measure_all(
             subjects, seconds, seed, lambda subject: status.update(f"{name}: {subject}")
@@ -84,6 +85,8 @@ def measured(
         "seconds": seconds,
         "seed": seed,
         "cores": os.cpu_count(),
+        # Who else was at work, before and after; the network itself is in the second.
+        "load_average": [*busy, round(os.getloadavg()[0], 1)],
         "points": points,
     }
 
