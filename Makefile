@@ -11,15 +11,16 @@ ARGS ?=
 BASE := $(VENV)/.base-done
 RUNTIME := $(VENV)/.runtime-done
 DEV := $(VENV)/.dev-done
+BENCH := $(VENV)/.bench-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up test check format accept soak bench lock clean
+.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures lock clean
 
 help: ## this list
 	@echo "harambee: mobile money with no central switch"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  ARGS='...' passes options on: make up ARGS='--super-agents 7'"
 
@@ -41,7 +42,7 @@ format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-accept: $(DEV) ## what needs distribution packages, root, a browser or minutes
+accept: $(DEV) $(BENCH) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
@@ -50,13 +51,19 @@ soak: $(DEV) ## the same properties with far more examples, for a night
 bench: setup ## measure: make bench ARGS='network --json'
 	@$(BIN)/harambee bench $(ARGS)
 
+bench-beside: $(BENCH) ## measure us beside PostgreSQL with two synchronous standbys (apt-get install postgresql)
+	@$(BIN)/python -m benches.beside $(ARGS)
+
+bench-pictures: $(BENCH) ## measure again what docs/pictures shows, and draw it
+	@$(BIN)/python -m benches.pictures $(ARGS)
+
 lock: $(BASE) ## follow requirements/*.in to the end; writes the pinned *.txt
 	@VENV=$(VENV) scripts/lock.sh
 
 clean: ## remove .venv and caches; a network's data (harambee-network/) stays
 	rm -rf $(VENV) build dist src/harambee.egg-info .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BASE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -75,4 +82,9 @@ $(RUNTIME): $(BASE) pyproject.toml requirements/build.txt requirements/runtime.t
 $(DEV): $(RUNTIME) requirements/dev.txt
 	@echo "installing the pinned tools into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+$(BENCH): $(RUNTIME) requirements/bench.txt
+	@echo "installing what benches need into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/bench.txt
 	@touch $@

@@ -16,8 +16,8 @@ trap 'rm -rf "$tools"' EXIT
 "../$VENV/bin/python" -m venv "$tools"
 "$tools/bin/pip" install --quiet --disable-pip-version-check pip-tools==7.6.2
 
-# dev last: runtime.txt constrains it.
-for name in build runtime dev; do
+# dev and bench last: runtime.txt constrains them.
+for name in build runtime dev bench; do
     # A fresh file, because an old answer would be kept where it still fits.
     rm -f "$name.txt"
     "$tools/bin/pip-compile" --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \

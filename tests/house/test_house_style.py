@@ -207,7 +207,7 @@ def test_every_exception_to_the_rules_is_still_needed() -> None:
 def test_every_module_is_named_for_what_it_holds() -> None:
     files = [
         file.relative_to(ROOT)
-        for folder in ("src", "tests", "scripts")
+        for folder in ("src", "tests", "scripts", "benches")
         for file in (ROOT / folder).rglob("*.py")
     ]
     assert [file for file in files if names_nothing(file)] == []

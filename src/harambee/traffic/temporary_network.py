@@ -157,7 +157,7 @@ class TemporaryNetwork:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(_ended_by_signal())
+            stack.enter_context(ended_by_signal())
             scratch = Path(tempfile.mkdtemp(prefix="harambee-"))
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             stack.callback(self._stop_all)
@@ -310,8 +310,8 @@ def _node_command(config: Path) -> list[str]:
 
 
 @contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """Make SIGTERM end this program as Ctrl-C does, so that the super-agents do not outlive it."""
+def ended_by_signal() -> Iterator[None]:
+    """Make SIGTERM end this program as Ctrl-C does, so that nothing it started outlives it."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
