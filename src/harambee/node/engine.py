@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import OPENING
@@ -114,9 +115,11 @@ class Snapshot:
     speaking: bool = False
     reading_up: bool = False
     takes_part: bool = True
-    heads: list[int] = field(default_factory=list)
-    final: list[int] = field(default_factory=list)
-    held_by: list[list[int]] = field(default_factory=list)
+    heads: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """How far each author's chain is held here, and is final, (n,); empty before the first look."""
+    final: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    held_by: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    """How far each super-agent says it holds each author's chain, (n, n)."""
     convicted: list[int] = field(default_factory=list)
     fsync_ms_p50: float = 0.0
 
@@ -392,9 +395,9 @@ class Engine:
             speaking=replica.speaking,
             reading_up=replica.reading_up,
             takes_part=replica.takes_part,
-            heads=replica.chains.heads[replica.chains.current].tolist(),
-            final=replica.chains.final[replica.chains.current].tolist(),
-            held_by=replica.catch_up.held_by.tolist(),
+            heads=replica.chains.heads[replica.chains.current],
+            final=replica.chains.final[replica.chains.current],
+            held_by=replica.catch_up.held_by.copy(),
             convicted=sorted(replica.convicted),
             fsync_ms_p50=float(np.median(self._commits_ms)) if self._commits_ms else 0.0,
         )

@@ -79,6 +79,8 @@ Orders = npt.NDArray[np.void]
 
 INBOX_ORDERS_MAX: Final = 1 << 16
 """Room of orders, tables included, that wait to be looked at; beyond it BROKER_BUSY refuses new ones."""
+READ_TOGETHER: Final = 32
+"""Blocks that are read in one turn of another thread; each may be some megabytes."""
 BLOCKS_REMEMBERED: Final = 256
 RATE_WINDOW_S: Final = 5.0
 STATEMENT_WALK_MAX: Final = 100_000
@@ -683,7 +685,7 @@ class Service:
             **self.governance.facts(),
             **self._own_money(),
             **self.oversight.facts(),
-            "peers": [self._peer(peer) for peer in range(self.genesis.committee.n)],
+            "peers": self._peers(),
         }
 
     def _own_money(self) -> dict[str, Any]:
@@ -701,30 +703,37 @@ class Service:
             "float_lasts_s": min(lasting) if lasting else None,
         }
 
-    def _peer(self, peer: int) -> dict[str, Any]:
-        facts = self._engine.snapshot
-        link = self._links.stats()[peer]
-        own = peer == self.index
-        known = bool(facts.heads)
-        behind = (
-            sum(
-                max(0, mine - theirs)
-                for mine, theirs in zip(facts.heads, facts.held_by[peer], strict=True)
+    def _peers(self) -> list[dict[str, Any]]:
+        """Return how it stands with each super-agent, in the committee's order."""
+        facts, members = self._engine.snapshot, self.genesis.committee.n
+        nothing = np.zeros(members, np.int64)
+        heads, final = (facts.heads, facts.final) if len(facts.heads) else (nothing, nothing)
+        behind = nothing
+        if len(facts.heads):
+            behind = np.maximum(facts.heads - facts.held_by, 0).sum(axis=1)
+            behind[self.index] = 0
+        return [
+            {
+                "name": link.name,
+                "index": peer,
+                "connected": peer == self.index or link.connected,
+                "height": height,
+                "height_final": height_final,
+                "behind": missing,
+                "convicted": peer in facts.convicted,
+                "bytes_in": link.bytes_in,
+                "bytes_out": link.bytes_out,
+            }
+            for peer, (link, height, height_final, missing) in enumerate(
+                zip(
+                    self._links.stats(),
+                    heads.tolist(),
+                    final.tolist(),
+                    behind.tolist(),
+                    strict=True,
+                )
             )
-            if known and not own
-            else 0
-        )
-        return {
-            "name": link.name,
-            "index": peer,
-            "connected": own or link.connected,
-            "height": facts.heads[peer] if known else 0,
-            "height_final": facts.final[peer] if known else 0,
-            "behind": behind,
-            "convicted": peer in facts.convicted,
-            "bytes_in": link.bytes_in,
-            "bytes_out": link.bytes_out,
-        }
+        ]
 
     def _finals_per_second(self, total: int) -> float:
         now = time.monotonic()
@@ -776,11 +785,14 @@ class _Archive:
     async def orders(self, entries: npt.NDArray[np.void]) -> Orders:
         """Return the ORDER (n,) that each ENTRY (n,) stands for."""
         found = np.zeros(len(entries), ORDER)
-        positions = entries["position"]
-        for position in np.unique(positions).tolist():
-            rows = np.flatnonzero(positions == position)
-            block = await self._block(position)
-            found[rows] = block.orders[entries["index"][rows]]
+        positions, which = np.unique(entries["position"], return_inverse=True)
+        ends = np.cumsum(np.bincount(which, minlength=len(positions)))
+        rows_of = np.split(np.argsort(which, kind="stable"), ends[:-1])
+        for start in range(0, len(positions), READ_TOGETHER):
+            some = slice(start, start + READ_TOGETHER)
+            blocks = await self._those_at(positions[some].tolist())
+            for block, rows in zip(blocks, rows_of[some], strict=True):
+                found[rows] = block.orders[entries["index"][rows]]
         return found
 
     async def tables(self, orders: Orders, entries: npt.NDArray[np.void]) -> dict[int, PayeeTable]:
@@ -800,16 +812,23 @@ class _Archive:
         return block.author, block.time_ms
 
     async def _block(self, position: int) -> Block:
-        block = self._blocks.find(position)
-        if block is not None:
-            return block
-        try:
-            read = await asyncio.to_thread(self._blocks.read, position)
-        except JournalDamaged as damage:
-            raise UnavailableError(f"This super-agent cannot tell: {damage}.") from damage
-        assert not isinstance(read, Malformed), "what is in the journal was read before"
-        self._blocks.remember(position, read)
-        return read
+        (block,) = await self._those_at([position])
+        return block
+
+    async def _those_at(self, positions: list[int]) -> list[Block]:
+        """Return the blocks at these positions; what must be read is read in one turn of another thread."""
+        found = {position: self._blocks.find(position) for position in positions}
+        missing = [position for position, block in found.items() if block is None]
+        if missing:
+            try:
+                read = await asyncio.to_thread(lambda: [self._blocks.read(at) for at in missing])
+            except JournalDamaged as damage:
+                raise UnavailableError(f"This super-agent cannot tell: {damage}.") from damage
+            for position, block in zip(missing, read, strict=True):
+                assert not isinstance(block, Malformed), "what is in the journal was read before"
+                self._blocks.remember(position, block)
+                found[position] = block
+        return [block for block in found.values() if block is not None]
 
 
 def _slot_question(

@@ -40,7 +40,8 @@ from harambee.traffic.simulated_peers import REAL, SimulatedPeers
 from harambee.traffic.temporary_network import Network, NetworkError, TemporaryNetwork
 from harambee.traffic.workload import Crowd, party_balances
 
-POLL_S: Final = 0.1
+POLL_S: Final = 0.25
+"""So often the real super-agent looks at itself; no other answer is fresher."""
 READY_S: Final = 120
 PATIENCE_S: Final = 30
 """After so long without one order becoming final, the run has failed."""
