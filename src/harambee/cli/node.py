@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from harambee.node.port import Port
 
 SWITCH_S: Final = 0.0005
-"""How long a thread may keep the interpreter while another one waits for it. An engine gives it up hundreds of
-times a second, to check signatures and to sync; Python's 5 ms of waiting to get it back halved its speed."""
+"""How long a thread may keep the interpreter while another one waits for it; seconds.
+
+An engine gives it up hundreds of times a second, to check signatures and to sync. To wait for it 5 ms each
+time, as Python has it, halved an engine's speed."""
 
 
 @click.command()

@@ -351,13 +351,14 @@ def check_orders(
 ) -> Whole:
     """Write into `codes` the Outcome of each of (n,) orders, all judged against the same state.
 
-    Bulk pay-outs are left to `check_bulk`; returns how many there are. Kinds of the house are left out.
+    Returns how many the caller has to look at: bulk pay-outs, which are left to `check_bulk`, kinds of the
+    house, and enrolments whose key is unproven, for a kernel does not know which curve it is on.
 
     `prices` is that of `Tariff.as_array`, of one tariff below the other, padded to (tariffs · TABLES,
     3, bands); `terms` is (tariffs, 6), `limits` (tariffs · TIERS, 3), `issuers`
     (k, 2) ascending. Twin of `rules.judge`.
     """
-    bulk_orders = 0
+    left = 0
     rows = np.int64(accounts.shape[0])
     base = accounts.ctypes.data
     count = orders.shape[0]
@@ -373,7 +374,7 @@ def check_orders(
             continue
         plain = movement["plain"] != 0
         if not plain and (kind == _BULK or movement["house"] != 0):
-            bulk_orders += kind == _BULK
+            left += 1
             continue
         if plain:
             if order["options"][0] | order["options"][1] | order["options"][2]:
@@ -445,6 +446,7 @@ def check_orders(
                 continue
             if kind == _ENROL:
                 codes[i] = _check_enrolment(order, payer, rows, accounts, possessions_hold[i])
+                left += codes[i] == _POSSESSION_UNPROVEN
                 continue
             if np.int64(accounts[payee]["flags"]) & _STATUS != 0:
                 codes[i] = _PAYEE_NOT_ACTIVE
@@ -546,7 +548,7 @@ def check_orders(
         if payer_kind == _BANK:
             free += np.int64(_issuer_limit(issuers, payer))
         codes[i] = _ACCEPTED if free >= amount + fee else _BALANCE_INSUFFICIENT
-    return bulk_orders
+    return left
 
 
 @njit(nogil=True, cache=True)

@@ -45,6 +45,7 @@ from harambee.ledger.records import (
     OPENING,
     ORDER,
     PAYEE,
+    POSITION_BITS,
     REGION_ACCOUNTS,
     REGION_BITS,
     ROW_OF_TABLE,
@@ -72,8 +73,9 @@ HOLD_ENTRIES_WALKED: Final = 1 << 16
 """How far back a payer's entries are searched for how a hold ended; further back nobody looks."""
 HOLD_ENDS_READ: Final = 64
 """And how many orders are read for it: those that ended holds between the same two, from the hold on."""
-DENSE_PAGES: Final = 64
-"""A region with so many touched pages of accounts is expected to fill: 65,536 accounts, 4 MB."""
+MANY_ACCOUNTS: Final = 1 << 15
+"""A region with so many accounts is expected to fill."""
+OPENED_AT_ONCE: Final = 1 << 20
 PAGES_AT_ONCE: Final = 128
 """How many pages are copied to be hashed together: 12 MB."""
 assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
@@ -82,6 +84,7 @@ _CLAIM: Final = int(OrderKind.CLAIM)
 _BULK: Final = int(OrderKind.BULK_PAY_OUT)
 _ENROL: Final = int(OrderKind.ENROL)
 _UNPROVEN: Final = int(Outcome.POSSESSION_UNPROVEN)
+_KINDS: Final = [int(kind) for kind in AccountKind if kind]
 _NO_TABLE: Final = readable(np.zeros(0, PAYEE), PAYEE)
 
 
@@ -142,25 +145,30 @@ class Ledger:
         """
         if openings.dtype != OPENING or openings.ndim != 1:
             raise LedgerError("the opening accounts are not an array of opening records")
-        numbers = openings["number"].astype(np.int64)
-        self._check_openings(openings, numbers)
+        self.take_large_pages(openings["number"])
+        self._check_openings(openings)
         _check_balances(openings, issuers)
         if sum(self.issuers.values()) + sum(issuers.values()) > SUPPLY_CENTS_MAX:
             raise LedgerError("the issuers' limits add up to more money than the ledger can hold")
         # Nothing is refused from here on.
-        self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
-        self.take_large_pages()
-        for name in ("flags", "next_sequence"):
-            self.accounts[name][numbers] = openings[name]
-        self.identities["key"][numbers] = openings["key"]
-        # Added, because fees may have come to the place of a revenue account before it.
-        self.accounts["balance"][numbers] += openings["balance"]
+        for some in _pieces(openings):
+            numbers = some["number"].astype(np.int64)
+            self._pages[numbers >> kernels.PAGE_BITS] = kernels.PAGE_DIRTY
+            for name in ("flags", "next_sequence"):
+                self.accounts[name][numbers] = some[name]
+            self.identities["key"][numbers] = some["key"]
+            # Added, because fees may have come to the place of a revenue account before it.
+            self.accounts["balance"][numbers] += some["balance"]
         self._set_limits(issuers)
 
-    def take_large_pages(self) -> None:
-        """Take large pages of memory for regions with many accounts; at the opening, and after a fold."""
-        touched = self._pages.reshape(-1, REGION_ACCOUNTS // PAGE_ACCOUNTS).astype(np.bool_)
-        for region in np.flatnonzero(touched.sum(axis=1) >= DENSE_PAGES).tolist():
+    def take_large_pages(self, numbers: npt.NDArray[np.uint32]) -> None:
+        """Take large pages of memory for regions in which many of these accounts are, (n,).
+
+        Before anything there was even read: memory that was touched in small pages stays in them.
+        """
+        regions = len(self.accounts) // REGION_ACCOUNTS
+        counts = np.bincount(numbers >> np.uint32(POSITION_BITS), minlength=regions)[:regions]
+        for region in np.flatnonzero(counts >= MANY_ACCOUNTS).tolist():
             for array in (self.accounts, self.identities):
                 expect_dense(array, region * REGION_ACCOUNTS, REGION_ACCOUNTS)
 
@@ -183,26 +191,25 @@ class Ledger:
         for alias, owner in aliases.items():
             self.aliases.put(alias, owner, 1)
 
-    def _check_openings(
-        self, openings: npt.NDArray[np.void], numbers: npt.NDArray[np.int64]
-    ) -> None:
-        beyond = np.flatnonzero(numbers >= len(self.accounts))
-        if len(beyond):
-            number = int(numbers[beyond[0]])
-            regions = len(self.accounts) // REGION_ACCOUNTS
+    def _check_openings(self, openings: npt.NDArray[np.void]) -> None:
+        """Raise LedgerError unless every account is new, of a known kind and in a region of this ledger."""
+        ascends = (openings["number"][1:] > openings["number"][:-1]).all()
+        ascending = openings["number"] if ascends else np.sort(openings["number"])
+        regions = len(self.accounts) // REGION_ACCOUNTS
+        if len(ascending) and int(ascending[-1]) >= len(self.accounts):
+            number = int(openings["number"][openings["number"] >= len(self.accounts)][0])
             raise LedgerError(f"account {number} is in none of the {regions} regions")
-        ascending = numbers if (numbers[1:] > numbers[:-1]).all() else np.sort(numbers)
         twice = np.flatnonzero(ascending[1:] == ascending[:-1])
         if len(twice):
             raise LedgerError(f"account {int(ascending[twice[0]])} is opened twice")
-        taken = np.flatnonzero(self.accounts["flags"][numbers] & KIND_MASK)
-        if len(taken):
-            raise LedgerError(f"account {int(numbers[taken[0]])} is open already")
-        kinds = openings["flags"] & KIND_MASK
-        odd = np.flatnonzero(~np.isin(kinds, [int(k) for k in AccountKind if k]))
-        if len(odd):
-            number = int(numbers[odd[0]])
-            raise LedgerError(f"account {number} has no known kind")
+        for some in _pieces(openings):
+            numbers = some["number"].astype(np.int64)
+            taken = np.flatnonzero(self.accounts["flags"][numbers] & KIND_MASK)
+            if len(taken):
+                raise LedgerError(f"account {int(numbers[taken[0]])} is open already")
+            odd = np.flatnonzero(~np.isin(some["flags"] & KIND_MASK, _KINDS))
+            if len(odd):
+                raise LedgerError(f"account {int(numbers[odd[0]])} has no known kind")
 
     # -- the rules --------------------------------------------------------------------------------
 
@@ -221,7 +228,7 @@ class Ledger:
         orders. Changes nothing.
         """
         codes = np.empty(len(orders), np.uint8)
-        bulk_orders = kernels.check_orders(
+        left = kernels.check_orders(
             readable(orders, ORDER),
             readable(signatures_hold, np.bool_),
             readable(possessions_hold, np.bool_),
@@ -238,21 +245,34 @@ class Ledger:
             self.aliases.key1,
             codes,
         )
-        if bulk_orders:
-            for i in np.flatnonzero(orders["kind"] == _BULK).tolist():
-                order = orders[i : i + 1]
-                codes[i] = kernels.check_bulk(
-                    readable(order, ORDER),
-                    *_table_of(order, tables),
-                    signatures_hold[i],
-                    day,
-                    self.accounts,
-                    self._kinds,
-                    self._prices,
-                    self._terms,
-                    self._limits,
-                    self._issuer_rows,
-                )
+        if left:
+            self._check_by_hand(orders, signatures_hold, possessions_hold, day, tables, codes)
+        return codes
+
+    def _check_by_hand(
+        self,
+        orders: Orders,
+        signatures_hold: npt.NDArray[np.bool_],
+        possessions_hold: npt.NDArray[np.bool_],
+        day: int,
+        tables: Tables,
+        codes: Codes,
+    ) -> None:
+        """Judge what `kernels.check_orders` leaves: payee tables, the house, and keys that are none."""
+        for i in np.flatnonzero(orders["kind"] == _BULK).tolist():
+            order = orders[i : i + 1]
+            codes[i] = kernels.check_bulk(
+                readable(order, ORDER),
+                *_table_of(order, tables),
+                signatures_hold[i],
+                day,
+                self.accounts,
+                self._kinds,
+                self._prices,
+                self._terms,
+                self._limits,
+                self._issuer_rows,
+            )
         house = np.flatnonzero(IS_HOUSE[orders["kind"]])
         if len(house):
             books = self._books(tables)
@@ -264,13 +284,11 @@ class Ledger:
                     signature_holds=bool(signatures_hold[i]),
                     possession_holds=bool(possessions_hold[i]),
                 )
-        # Kernels do not know the curve; there are such enrolments only where somebody has made a mistake.
         for i in np.flatnonzero((codes == _UNPROVEN) & (orders["kind"] == _ENROL)).tolist():
             if not rules.can_be_a_key(
                 int(orders["options"][i, 1]), orders["reference"][i].tobytes()
             ):
                 codes[i] = Outcome.KEY_NOT_A_POINT
-        return codes
 
     def apply(
         self,
@@ -773,12 +791,25 @@ def _not_known(_position: int, _index: int) -> np.void | None:
     return None
 
 
+def _pieces(openings: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
+    """Yield a nation's accounts a million at a time: between two pieces other threads have their turn."""
+    for start in range(0, len(openings), OPENED_AT_ONCE):
+        yield openings[start : start + OPENED_AT_ONCE]
+
+
 def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) -> None:
     """Raise LedgerError unless only banks are below zero, within limits, and the sum is zero."""
-    banks = {
-        int(row["number"]): int(row["balance"])
-        for row in openings[(openings["flags"] & KIND_MASK) == AccountKind.BANK]
-    }
+    banks: dict[int, int] = {}
+    total = 0
+    for some in _pieces(openings):
+        is_bank = (some["flags"] & KIND_MASK) == AccountKind.BANK
+        banks |= {int(row["number"]): int(row["balance"]) for row in some[is_bank]}
+        below = np.flatnonzero((some["balance"] < 0) & ~is_bank)
+        if len(below):
+            number = int(some["number"][below[0]])
+            raise LedgerError(f"account {number} opens below zero and is not a bank")
+        high = int((some["balance"] >> 32).sum())
+        total += (high << 32) + int((some["balance"] & 0xFFFFFFFF).sum())
     for number, limit in issuers.items():
         if number not in banks:
             raise LedgerError(f"account {number} is to issue money but is not opened as a bank")
@@ -787,13 +818,7 @@ def _check_balances(openings: npt.NDArray[np.void], issuers: Mapping[int, int]) 
     for number, balance in banks.items():
         if balance < -issuers.get(number, 0):
             raise LedgerError(f"bank {number} opens below its limit")
-    below = (openings["balance"] < 0) & ((openings["flags"] & KIND_MASK) != AccountKind.BANK)
-    if below.any():
-        number = int(openings["number"][np.flatnonzero(below)[0]])
-        raise LedgerError(f"account {number} opens below zero and is not a bank")
-    high = int((openings["balance"] >> 32).sum())
-    low = int((openings["balance"] & 0xFFFFFFFF).sum())
-    if total := (high << 32) + low:
+    if total:
         raise LedgerError(f"the opening balances add up to {total} cents, not to zero")
 
 

@@ -524,7 +524,6 @@ class Replica:
                 self._decide_disputes(Effects())
         self.convicted.update(convicted)
         self._decide_disputes(Effects())
-        self.ledger.take_large_pages()
         return tuple(proposed)
 
     # -- what people may look at ------------------------------------------------------------------

@@ -38,7 +38,7 @@ ROUND_ORDERS: Final = 1 << 20
 BATCH_ORDERS: Final = 1 << 12
 """A batch is checked, then applied: its orders and accounts stay in the cache between the two."""
 BANK: Final = FIRST_FREE_POSITION
-"""The number of the one bank, whose debt is everyone's opening balance."""
+"""Where in its region each bank is."""
 
 Progress = Callable[[int, int], None]
 
@@ -167,25 +167,28 @@ class _Bench:
 
 
 def _open(accounts: int, tariff: Tariff) -> tuple[Ledger, npt.NDArray[np.uint32]]:
-    """Return a ledger with so many customers, a million a region, and their numbers, (n,)."""
+    """Return a ledger with so many customers, a million a region, and their numbers, (n,).
+
+    Each region has a bank of its own, whose debt is its customers' balances.
+    """
     regions = -(-accounts // REGION_CUSTOMERS)
-    rank = np.arange(accounts, dtype=np.uint32)
-    region, place = np.divmod(rank, np.uint32(REGION_CUSTOMERS))
-    numbers = (region << POSITION_BITS) + place + np.uint32(BANK + 1)
-    revenue = np.arange(regions, dtype=np.uint32) * (1 << POSITION_BITS) + POSITION_REVENUE
-    openings = np.zeros(accounts + regions + 1, OPENING)
-    openings["number"][:accounts] = numbers
-    openings["balance"][:accounts] = OPENING_CENTS
-    openings["flags"][:accounts] = AccountKind.CUSTOMER
-    openings["number"][accounts:-1] = revenue
-    openings["flags"][accounts:-1] = AccountKind.REVENUE
-    supply = accounts * OPENING_CENTS
-    openings[-1:]["number"] = BANK
-    openings[-1:]["balance"] = -supply
-    openings[-1:]["flags"] = AccountKind.BANK
     ledger = Ledger(regions, [tariff])
-    ledger.open_accounts(openings, {BANK: supply})
-    return ledger, numbers.astype(np.uint32)
+    numbers = []
+    for region in range(regions):
+        customers = min(REGION_CUSTOMERS, accounts - region * REGION_CUSTOMERS)
+        first = region << POSITION_BITS
+        openings = np.zeros(customers + 2, OPENING)
+        openings["number"][0] = first + POSITION_REVENUE
+        openings["flags"][0] = AccountKind.REVENUE
+        openings["number"][1] = first + BANK
+        openings["balance"][1] = -customers * OPENING_CENTS
+        openings["flags"][1] = AccountKind.BANK
+        openings["number"][2:] = np.arange(first + BANK + 1, first + BANK + 1 + customers)
+        openings["balance"][2:] = OPENING_CENTS
+        openings["flags"][2:] = AccountKind.CUSTOMER
+        ledger.open_accounts(openings, {first + BANK: customers * OPENING_CENTS})
+        numbers.append(openings["number"][2:].copy())
+    return ledger, np.concatenate(numbers)
 
 
 def occurrence(payers: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.uint32]:
