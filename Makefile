@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+# Tests run in one process for each core; those of one file stay together, for they share networks.
+SPREAD := -n auto --dist loadfile
 
 # Each stamp says "done with these requirements"; a newer requirement makes it stale.
 BASE := $(VENV)/.base-done
@@ -30,7 +32,7 @@ up: setup ## start a network of super-agents on this machine; Ctrl-C stops it
 	@$(BIN)/harambee up $(ARGS)
 
 test: $(DEV) ## the tests, deterministic, without those that need root or many minutes
-	@$(BIN)/python -m pytest tests -q -m "not accept and not soak" $(ARGS)
+	@$(BIN)/python -m pytest tests -q -m "not accept and not soak" $(SPREAD) $(ARGS)
 
 check: $(DEV) ## format, lint, types and layers
 	$(BIN)/ruff format --check .
@@ -46,7 +48,7 @@ accept: $(DEV) $(BENCH) ## what needs distribution packages, root, a browser or 
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests -q -m "not accept" $(ARGS)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests -q -m "not accept" $(SPREAD) $(ARGS)
 
 bench: setup ## measure: make bench ARGS='network --json'
 	@$(BIN)/harambee bench $(ARGS)
