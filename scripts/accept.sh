@@ -24,7 +24,15 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt-get install -qq -y --no-install-recommends "${missing[@]}"
 fi
 
+# First those that get on with each other, in one process for each core; then those that need the machine.
 status=0
-.venv/bin/python -m pytest tests -q -m "accept and not soak" "$@" || status=$?
-# 5 says that no test is marked `accept`: nothing to show is not a failure.
-[ "$status" -eq 5 ] || exit "$status"
+for which in "not alone" "alone"; do
+    spread=(-n auto --dist loadfile)
+    [ "$which" = "not alone" ] || spread=()
+    found=0
+    .venv/bin/python -m pytest tests -q -m "accept and not soak and $which" \
+        ${spread[@]+"${spread[@]}"} "$@" || found=$?
+    # 5 says that no test is chosen: nothing to show is not a failure.
+    [ "$found" -eq 5 ] || [ "$found" -eq 0 ] || status=$found
+done
+exit "$status"

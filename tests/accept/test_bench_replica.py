@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 SMALL = (

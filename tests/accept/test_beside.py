@@ -27,7 +27,7 @@ from harambee.traffic.generator import today
 from harambee.traffic.parties import population_of
 from harambee.traffic.workload import Crowd, fees_of, party_balances
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(420)]
 
 ROOT = Path(__file__).parents[2]
 STANDBYS = {"standby-1", "standby-2"}

@@ -19,7 +19,7 @@ from harambee.traffic.profile import read_profile
 from harambee.traffic.verdict import judge
 from harambee.traffic.workload import crowd_of, make_workload, party_balances
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(420)]
 
 SEEDS = [1, 2]
 RATE = 150

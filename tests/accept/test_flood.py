@@ -29,7 +29,7 @@ from harambee.protocol.wire import (
 )
 from harambee.traffic.temporary_network import TemporaryNetwork
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(300)]
 
 WATCHED_S = 8
 BURST_S = 6

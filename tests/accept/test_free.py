@@ -11,7 +11,7 @@ from harambee.protocol.wire import read_block
 from harambee.traffic import bench_free
 from harambee.traffic.temporary_network import TemporaryNetwork
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(240)]
 
 FIGHTS = 96
 RECOVERED = 6

@@ -16,7 +16,7 @@ from tests.accept.quiet_network import (
 
 from harambee.traffic.temporary_network import TemporaryNetwork
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(240)]
 
 VICTIM = 2
 DISK_BYTES = 1 << 20

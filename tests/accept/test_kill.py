@@ -13,7 +13,7 @@ from harambee.traffic.temporary_network import TemporaryNetwork
 from harambee.traffic.verdict import judge
 from harambee.traffic.workload import crowd_of, make_workload, party_balances
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(420)]
 
 SEEDS = [1, 2]
 """A network for each: one that is old starts slowly, because it reads its whole journal."""

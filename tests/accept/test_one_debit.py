@@ -12,7 +12,7 @@ from tests.accept.quiet_network import OPENING_CENTS, get, submit, until
 from harambee.ledger.records import ORDER, ORDER_BYTES
 from harambee.node.port import State
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(300)]
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 FINAL = State.FINAL

@@ -20,7 +20,7 @@ from harambee.ledger.records import PAYEES_MAX
 from harambee.traffic.bench_pay_outs import OPENING_CENTS, population
 from harambee.traffic.temporary_network import TemporaryNetwork
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(400)]
 
 WORKERS = 40
 

@@ -14,7 +14,7 @@ from harambee.ledger.records import POSITION_BITS
 from harambee.node.journal import Journal
 from harambee.traffic.temporary_network import TemporaryNetwork
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(240)]
 
 VICTIM = 2
 OTHERS = (0, 1, 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.accept, pytest.mark.alone, pytest.mark.timeout(240)]
 
 HARAMBEE = str(Path(sys.executable).with_name("harambee"))
 PAYSIM = Path(__file__).parents[3] / "shared" / "paysim" / "aggregatedTransactions.csv"
