@@ -121,19 +121,24 @@ class SimulatedPeers:
 
     @contextlib.asynccontextmanager
     async def linked(self) -> AsyncIterator[None]:
-        """Link everybody to the real super-agent, and speak until this is left."""
-        speaking: asyncio.Task[None] | None = None
+        """Link everybody to the real super-agent until this is left; nobody has said anything yet."""
         try:
             for peer in self._peers:
                 peer.links.dial(REAL)
                 await asyncio.sleep(DIAL_S)
-            speaking = asyncio.create_task(self._speak())
             yield
         finally:
-            if speaking is not None:
-                speaking.cancel()
-                await asyncio.gather(speaking, return_exceptions=True)
             await asyncio.gather(*(peer.links.stop() for peer in self._peers))
+
+    @contextlib.asynccontextmanager
+    async def speaking(self) -> AsyncIterator[None]:
+        """Let everybody speak until this is left."""
+        speaking = asyncio.create_task(self._speak())
+        try:
+            yield
+        finally:
+            speaking.cancel()
+            await asyncio.gather(speaking, return_exceptions=True)
 
     def _on_up(self, change: int) -> None:
         self.links_up += change
