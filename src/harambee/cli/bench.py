@@ -179,7 +179,7 @@ def network(
 @click.option(
     "--window",
     type=click.IntRange(min=100),
-    default=24_000,
+    default=48_000,
     show_default=True,
     help="Orders that are on the way when it goes as fast as it can.",
 )

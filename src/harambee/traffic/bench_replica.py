@@ -211,8 +211,8 @@ class Nation:
         async with aiohttp.ClientSession() as session:
             while True:
                 total = int((await self._status(session))["final_total"])
-                sent = int(np.count_nonzero(~np.isnan(load.book.sent_at)))
-                others = total - self._own_final - sent
+                # What its own customers were not told yet counts for the others: a few at any moment.
+                others = total - self._own_final - load.decided
                 stream.note_final(others)
                 progress(others)
                 if total != newest:
