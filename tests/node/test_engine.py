@@ -1,5 +1,6 @@
-"""The engine: what it looks at for itself."""
+"""The engine: what it looks at for itself, and what waits for a commit."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,21 +9,64 @@ from tests.protocol.network import (
     START_NS,
     SUPER_AGENT_KEYS,
     customers,
+    heads_of,
     make_committee,
     make_ledger,
 )
 
-from harambee.node.engine import Engine, MemoryDamaged
+from harambee.node.engine import GATHER_NS_MAX, Engine, MemoryDamaged, Turn
+from harambee.protocol.effects import EVERYONE, Effects, SendBlock, SendHeads
 from harambee.protocol.replica import Replica
+
+
+def an_engine(journal):
+    files = SimpleNamespace(config=SimpleNamespace(name="baraka"))
+    return Engine(files, journal, lambda _: None)
+
+
+def a_turn(*, persist=(), send=()):
+    return Turn(Effects(persist=list(persist), send=list(send)), [], 0, {})
 
 
 def test_balances_that_do_not_add_up_end_it():
     """Its journal makes the ledger anew; a ledger that a bit has flipped in must answer nobody."""
-    files = SimpleNamespace(config=SimpleNamespace(name="baraka"))
-    engine = Engine(files, SimpleNamespace(count=0), lambda _: None)
+    engine = an_engine(SimpleNamespace(count=0))
     replica = Replica(NETWORK, make_committee(4), 0, SUPER_AGENT_KEYS[0], make_ledger(4, 2))
     engine._look_at(replica, START_NS)
     assert engine.snapshot.total_cents == 0
     replica.ledger.accounts[customers(1)[0]]["balance"] ^= 1 << 20
     with pytest.raises(MemoryDamaged, match="1048576 cents"):
         engine._look_at(replica, START_NS * 2)
+
+
+HEADS = SendHeads(1, heads_of(4))
+OWN = SendBlock(EVERYONE, b"block")
+
+
+@pytest.mark.parametrize(
+    ("turn", "rest_ns", "gathers"),
+    [
+        (a_turn(persist=[b"theirs"]), 1, True),
+        (a_turn(persist=[b"theirs"], send=[HEADS]), GATHER_NS_MAX, True),
+        (a_turn(persist=[b"theirs", b"mine"], send=[OWN]), 1, False),
+        (a_turn(persist=[b"theirs"]), 0, False),
+        (a_turn(persist=[b"theirs"]), GATHER_NS_MAX + 1, False),
+        (a_turn(), 1, False),
+    ],
+    ids=["theirs", "and heads", "mine", "it has rested", "a clock was set back", "nothing"],
+)
+def test_blocks_of_others_wait_for_the_next_commit(turn, rest_ns, gathers):
+    engine = an_engine(None)
+    engine._commit_due = START_NS + rest_ns
+    assert engine._may_gather(turn, START_NS) is gathers
+    engine.ask(lambda _: None)
+    assert not engine._may_gather(turn, START_NS), "whoever asks waits for nothing"
+
+
+@pytest.mark.parametrize("took_ms", [1, 60])
+def test_a_commit_rests_as_long_as_it_took_and_not_for_ever(took_ms):
+    engine = an_engine(SimpleNamespace(append=lambda _: time.sleep(took_ms / 1_000)))
+    assert engine._make_durable([b"block"], [])
+    ended = time.time_ns()
+    assert ended < engine._commit_due + GATHER_NS_MAX
+    assert engine._commit_due <= ended + GATHER_NS_MAX

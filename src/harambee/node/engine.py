@@ -49,7 +49,7 @@ COMMITS_REMEMBERED: Final = 512
 COMMIT_REST: Final = 2
 """So many times as long as a commit took, blocks of others are gathered for the next one."""
 GATHER_NS_MAX: Final = 50_000_000
-"""But never longer than this: a clock may have been set back."""
+"""But never longer than this, however slow the disk is, or a clock that was set back."""
 TOTAL_COST_SHARE: Final = 50
 """The sum of all balances is audited no more often than this many times its own duration."""
 PATROL_PAGES: Final = 64
@@ -353,7 +353,8 @@ class Engine:
                 log.warning("the journal can be written again")
                 self.trouble = None
             took_s = time.perf_counter() - began
-            self._commit_due = time.time_ns() + int(COMMIT_REST * took_s * 1e9)
+            rest_ns = min(int(COMMIT_REST * took_s * 1e9), GATHER_NS_MAX)
+            self._commit_due = time.time_ns() + rest_ns
             self._commits_ms.append(took_s * 1e3)
             del self._commits_ms[:-COMMITS_REMEMBERED]
             return True
