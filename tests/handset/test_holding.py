@@ -1,6 +1,7 @@
 """A handset holds money, lets it go and gives it back, among doors that are dead, silent or lie."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -356,3 +357,20 @@ def test_what_names_a_slot_names_it():
     body = OrderBody(1, 2, 3, 0, 4, OrderKind.REFUND, 1, TODAY, reference=slot_reference(16, 9))
     assert slot_named(body) == (16, 9)
     assert code_of(body.to_bytes(), 4) != code_of(replace(body, sequence=5).to_bytes(), 4)
+
+
+@pytest.mark.parametrize("deaf", [0, 3, None], ids=["at once", "in a moment", "never"])
+def test_a_hold_that_w_have_not_heard_of_yet_is_asked_for_again(monkeypatch, deaf):
+    view = object()
+    answers = itertools.repeat(None) if deaf is None else iter([*[None] * deaf, view])
+
+    async def believed_hold(_handset, _key):
+        return next(answers)
+
+    monkeypatch.setattr(holding, "_believed_hold", believed_hold)
+    monkeypatch.setattr(holding, "TOLD_PAUSE_S", 0)
+    if deaf is None:
+        with pytest.raises(HandsetError, match="no hold of this name"):
+            asyncio.run(holding.hold_view(None, (1, 0)))
+    else:
+        assert asyncio.run(holding.hold_view(None, (1, 0))) is view

@@ -39,7 +39,7 @@ SLOTS_TRIED: Final = 3
 """Slots of one hold that recovery may close under a handset before it gives up."""
 TOLD_ROUNDS: Final = 20
 TOLD_PAUSE_S: Final = 0.1
-"""How long doors have to hear of what has ended a hold, once w of them have."""
+"""How long doors have to hear of a hold, and of what has ended it, once others have."""
 PAGES_MAX: Final = 20
 SEQUENCE_MAX: Final = 2**32 - 1
 
@@ -167,11 +167,16 @@ def how_it_ended(found: HoldView, own: int) -> str:
 
 
 async def hold_view(handset: Handset, key: tuple[int, int]) -> HoldView:
-    """Return a hold as w super-agents tell it; HandsetError where there is none."""
-    found = await _believed_hold(handset, key)
-    if found is None:
-        raise HandsetError("There is no hold of this name.")
-    return found
+    """Return a hold as w super-agents tell it; HandsetError where there is none.
+
+    Where q others have just made it final, w may hear of it a moment later.
+    """
+    for _ in range(TOLD_ROUNDS):
+        found = await _believed_hold(handset, key)
+        if found is not None:
+            return found
+        await asyncio.sleep(TOLD_PAUSE_S)
+    raise HandsetError("There is no hold of this name.")
 
 
 async def _told_ended(handset: Handset, key: tuple[int, int]) -> HoldView:
