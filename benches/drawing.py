@@ -12,9 +12,9 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 INK: Final = "#222222"
 GRID: Final = "#d9d9d9"
 # Told apart in print without colour, too: by their markers.
-P50: Final = {"color": "#0b6e99", "marker": "o", "label": "p50"}
-P99: Final = {"color": "#c2410c", "marker": "s", "label": "p99"}
-SPEED: Final = {"color": "#3f6212", "marker": "D", "label": "final"}
+P50: Final[dict[str, Any]] = {"color": "#0b6e99", "marker": "o", "label": "p50"}
+P99: Final[dict[str, Any]] = {"color": "#c2410c", "marker": "s", "label": "p99"}
+SPEED: Final[dict[str, Any]] = {"color": "#3f6212", "marker": "D", "label": "final"}
 DPI: Final = 130
 WIDTH_INCHES: Final = 7.2
 HEIGHT_INCHES: Final = 4.4
