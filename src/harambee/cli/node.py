@@ -19,7 +19,7 @@ SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while another one waits for it; seconds.
 
 An engine gives it up hundreds of times a second, to check signatures and to sync. To wait for it 5 ms each
-time, as Python has it, halved an engine's speed."""
+time, as Python has it, made payments of a nation wait two and a half times as long (docs/performance.md)."""
 
 
 @click.command()
