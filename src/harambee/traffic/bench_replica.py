@@ -44,6 +44,9 @@ from harambee.traffic.workload import Crowd, party_balances
 POLL_S: Final = 0.25
 """So often the real super-agent looks at itself; no other answer is fresher."""
 READY_S: Final = 120
+READY: Final = 200
+BUSY: Final = 503
+"""It listens, and reads its journal or waits for the others."""
 PATIENCE_S: Final = 30
 """After so long without one order becoming final, the run has failed."""
 OWN_ROOM: Final = 4
@@ -148,14 +151,14 @@ class Nation:
         self._door = network.doors[REAL]
         self._own_final = 0
 
-    async def until_ready(self) -> None:
-        """Wait until the real super-agent serves; NetworkError if it takes too long."""
+    async def until_answers(self, *statuses: int) -> None:
+        """Wait until the real super-agent answers so when asked if it is ready; NetworkError."""
         end = time.monotonic() + READY_S
         async with aiohttp.ClientSession() as session:
             while time.monotonic() < end:
                 try:
                     async with session.get(self._door.url + "/readyz") as answer:
-                        if answer.status == 200:
+                        if answer.status in statuses:
                             return
                 except aiohttp.ClientError:
                     pass
@@ -314,9 +317,10 @@ async def _measure(
     dice = np.random.default_rng([size.seed, 6])
     own_rate = size.rate / (size.super_agents - 1)
     runs, mine_paid = [], []
+    await nation.until_answers(READY, BUSY)
     async with peers.linked(), contextlib.AsyncExitStack() as leave:
         tell("Waiting for the super-agent")
-        await nation.until_ready()
+        await nation.until_answers(READY)
         # Nobody has said anything before: a ledger of this size takes a minute to open.
         await leave.enter_async_context(peers.speaking())
         for what, orders_of_run, rate in (

@@ -19,7 +19,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import digest
 from harambee.crypto.keyfiles import read_key_file
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.records import ORDER_BYTES
@@ -28,13 +27,15 @@ from harambee.node.links import FrameType, Links
 from harambee.node.network_folder import KIND_SIGNING, NetworkFolder
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import (
-    FORMAT,
     HEAD,
     REFERENCE,
+    Draft,
     block_prefix,
     digest_of,
+    names_in,
     read_fetch,
     read_named,
+    write_block,
 )
 
 REAL: Final = 0
@@ -163,20 +164,20 @@ class SimulatedPeers:
         orders = self._source(peer.index)
         newer = self._heads["height"] > peer.referenced
         newer[peer.index] = False
-        references = self._heads[newer]
         mine = self._heads[peer.index : peer.index + 1]
-        head = np.zeros(1, HEAD)
-        head["format"], head["author"], head["epoch"] = FORMAT, peer.index, self._epoch
-        head["height"] = mine["height"] + 1
-        head["time_ms"] = time.time_ns() // 1_000_000
-        head["network"] = np.frombuffer(self._network, np.uint8)
-        head["previous"] = mine["digest"]
-        head["body_digest"] = np.frombuffer(digest(orders), np.uint8)
-        head["references"] = len(references)
-        head["orders"] = len(orders) // ORDER_BYTES
-        kept = head.tobytes() + references.tobytes()
-        name = digest(kept)
-        block = kept + orders + sign(peer.key, self._prefix + name)
+        unsigned, name = write_block(
+            Draft(
+                network=self._network,
+                epoch=self._epoch,
+                author=peer.index,
+                height=int(mine["height"][0]) + 1,
+                previous=mine["digest"][0].tobytes(),
+                time_ms=time.time_ns() // 1_000_000,
+                references=names_in(self._heads[newer]),
+                orders=orders,
+            )
+        )
+        block = unsigned + sign(peer.key, self._prefix + name)
         peer.referenced[:] = self._heads["height"]
         mine["height"] += 1
         mine["digest"] = np.frombuffer(name, np.uint8)
