@@ -27,7 +27,7 @@ from rich.console import Console
 from benches.central import CentralError, Finding, Mode, TemporaryCentral
 from benches.loads import Load, closed, even, load, population, warm_up
 from benches.postgres import PRIMARY, STANDBYS, PostgresError, program
-from harambee.cli.terminal import one_sentence
+from harambee.cli.terminal import json_option, one_sentence, seed_option
 from harambee.node.network_folder import NetworkFolder, create_network
 from harambee.traffic.generator import LoadError
 from harambee.traffic.temporary_network import NetworkError, TemporaryNetwork
@@ -254,8 +254,8 @@ def tell(figures: dict[str, Any]) -> None:
     help="Orders a second where latency is measured.",
 )
 @click.option("--turns", type=click.IntRange(1, 10), default=2, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def beside(*, as_json: bool, **options: Any) -> None:
     """Our network and PostgreSQL with two synchronous standbys, by turns."""
     with one_sentence(

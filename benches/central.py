@@ -18,7 +18,6 @@ import urllib.request
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ from benches.postgres import PRIMARY, STANDBYS, Cluster
 from harambee.ledger.records import ORDER
 from harambee.node.network_folder import NetworkFolder
 from harambee.traffic.generator import Door
+from harambee.traffic.processes import Leaving
 from harambee.traffic.temporary_network import Network, ended_by_signal, free_ports, network_of
 from harambee.traffic.verdict import duplicates_in, lost_in
 
@@ -70,7 +70,7 @@ class Finding:
         return not self.lost and not self.duplicated and self.conserved
 
 
-class TemporaryCentral:
+class TemporaryCentral(Leaving):
     """Use it in a `with`; PostgresError or CentralError if a process does not come up."""
 
     def __init__(self, opened: NetworkFolder, gateways: int) -> None:
@@ -99,14 +99,6 @@ class TemporaryCentral:
             asyncio.run(self._open())
             self._leave = stack.pop_all()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave.__exit__(kind, error, trace)
 
     @property
     def pids(self) -> dict[str, list[int]]:

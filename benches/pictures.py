@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benches.drawing import draw_change, draw_load
 from benches.points import Subject, measure_all
-from harambee.cli.terminal import one_sentence
+from harambee.cli.terminal import json_option, one_sentence, seed_option
 from harambee.traffic.generator import LoadError
 from harambee.traffic.temporary_network import NetworkError
 from harambee.traffic.verdict import VerdictError
@@ -116,12 +116,12 @@ def draw(name: str, document: dict[str, Any], folder: Path) -> None:
 )
 @click.option("--accounts", type=click.IntRange(min=100), default=20_000, show_default=True)
 @click.option("--super-agents", type=click.IntRange(1, 64), default=4, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@seed_option
 @click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), default=FOLDER, show_default=True
 )
 @click.option("--from-points", is_flag=True, help="Draw again, without measuring.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@json_option
 def pictures(
     *,
     names: tuple[str, ...],

@@ -14,10 +14,11 @@ import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
+
+from harambee.traffic.processes import Leaving
 
 PRIMARY: Final = "primary"
 STANDBYS: Final = ("standby-1", "standby-2")
@@ -77,7 +78,7 @@ def program(name: str) -> str:
     return str(versions[-1])
 
 
-class Cluster:
+class Cluster(Leaving):
     """A primary and its standbys. Use it in a `with`; PostgresError if a server does not come up."""
 
     def __init__(self, folder: Path) -> None:
@@ -98,14 +99,6 @@ class Cluster:
             self._create_primary()
             self._leave = stack.pop_all()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave.__exit__(kind, error, trace)
 
     def socket(self, name: str) -> str:
         """The folder of a server's socket, which is its address."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from harambee.cli.terminal import one_sentence
+from harambee.cli.terminal import json_option, one_sentence, seed_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,8 +28,8 @@ def bench() -> None:
 @bench.command()
 @click.option("--accounts", type=click.IntRange(min=10_000), default=10_000_000, show_default=True)
 @click.option("--orders", type=click.IntRange(min=1), default=10_000_000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def apply(accounts: int, orders: int, seed: int, as_json: bool) -> None:
     """Orders checked and applied on one core, with every rule and fee."""
     from rich.console import Console
@@ -54,8 +54,8 @@ def apply(accounts: int, orders: int, seed: int, as_json: bool) -> None:
 @click.option("--customers", type=click.IntRange(min=100), default=1_000_000, show_default=True)
 @click.option("--super-agents", type=click.IntRange(1, 1_024), default=100, show_default=True)
 @click.option("--hours", type=click.IntRange(min=1), help="Only so many hours of the month.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def month(
     file: Path | None,
     customers: int,
@@ -113,8 +113,8 @@ def _tell_month(figures: dict[str, Any]) -> None:
 
 @bench.command()
 @click.option("--signatures", type=click.IntRange(min=100), default=VERIFIED, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def verify(signatures: int, seed: int, as_json: bool) -> None:
     """Signatures verified in batches on one core, against libsodium one by one."""
     from harambee.traffic.bench_verify import bench_verify
@@ -135,8 +135,8 @@ def verify(signatures: int, seed: int, as_json: bool) -> None:
     show_default=True,
     help=f"How long {LATENCY_RATE:,} orders a second are offered.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def network(
     accounts: int,
     orders: int,
@@ -185,8 +185,8 @@ def network(
 )
 @click.option("--pace-ms", type=click.IntRange(1, 2_000), default=200, show_default=True)
 @click.option("--seconds", type=click.IntRange(min=1), default=30, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def replica(
     accounts: int,
     active: int,
@@ -217,8 +217,8 @@ def replica(
 @bench.command()
 @click.option("--fights", type=click.IntRange(1, 1_000), default=20, show_default=True)
 @click.option("--super-agents", type=click.IntRange(4, 64), default=4, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def free(fights: int, super_agents: int, seed: int, as_json: bool) -> None:
     """Time until an account is free over which two orders fight."""
     from rich.console import Console
@@ -257,8 +257,8 @@ def free(fights: int, super_agents: int, seed: int, as_json: bool) -> None:
     help="How many pay-outs with an order each are made besides.",
 )
 @click.option("--super-agents", type=click.IntRange(1, 64), default=4, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def pay_outs(payees: int, single: int, super_agents: int, seed: int, as_json: bool) -> None:
     """A business pays everybody in a file, and then some of them one by one."""
     from rich.console import Console
@@ -285,8 +285,8 @@ def pay_outs(payees: int, single: int, super_agents: int, seed: int, as_json: bo
 
 @bench.command()
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def receipts(rounds: int, seed: int, as_json: bool) -> None:
     """Milliseconds to check a proof, from text and picture, of 4 and of 100 super-agents."""
     from harambee.traffic.bench_receipts import bench_receipts

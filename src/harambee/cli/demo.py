@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from harambee.cli.terminal import one_sentence
+from harambee.cli.terminal import json_option, one_sentence, seed_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +27,8 @@ CENTS_PER_SHILLING: Final = 100
     "--seconds", type=click.IntRange(10, 600), default=60, show_default=True, help="How long."
 )
 @click.option("--rate", type=click.FloatRange(1), help="Orders a second; default: full load.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@seed_option
+@json_option
 def demo(seconds: int, rate: float | None, seed: int, as_json: bool) -> None:
     """Kill super-agents under full load, and count what was lost.
 

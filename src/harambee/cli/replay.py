@@ -10,7 +10,7 @@ import click
 
 from harambee.cli.progress import follow
 from harambee.cli.replay_month import replay_month
-from harambee.cli.terminal import one_sentence
+from harambee.cli.terminal import json_option, one_sentence, seed_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Orders a second.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many orders of the hour.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@seed_option
 @click.option(
     "--network",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of a network that runs already.",
 )
 @click.option("--super-agents", type=click.IntRange(1, 64), default=4, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line.")
+@json_option
 def replay(
     file: Path | None,
     hour: int | None,

@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from harambee.cli.terminal import FailureError, json_option, one_sentence, print_json
+from harambee.cli.terminal import (
+    FailureError,
+    json_option,
+    one_sentence,
+    print_json,
+    seed_option,
+)
 
 
 @click.command()
@@ -14,7 +20,7 @@ from harambee.cli.terminal import FailureError, json_option, one_sentence, print
 @click.option("--traitors", type=click.IntRange(0, 100), help="How many of them lie.")
 @click.option("--orders", type=click.IntRange(1), help="How many orders people bring.")
 @click.option("--seconds", type=click.FloatRange(0.25), help="For how long, in simulated time.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@seed_option
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, help="Run so many seeds, from --seed on."
 )

@@ -49,6 +49,9 @@ network_option: Final = click.option(
 json_option: Final = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object as the last line."
 )
+seed_option: Final = click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True
+)
 
 
 def _key_type(

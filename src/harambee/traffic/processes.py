@@ -1,7 +1,9 @@
-"""What a process of this machine has used so far, read from /proc."""
+"""Processes of this machine: what one has used so far, and who stops those that it started."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 
 def cpu_seconds(pid: int) -> float:
@@ -15,3 +17,17 @@ def rss_bytes(pid: int) -> int:
     """Memory that a process has in RAM."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class Leaving:
+    """For use in a `with`: leaving it undoes what entering has gathered in `_leave`, the newest first."""
+
+    _leave: ExitStack
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave.__exit__(kind, error, trace)

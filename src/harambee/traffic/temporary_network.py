@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -44,6 +44,7 @@ from harambee.node.network_folder import (
 )
 from harambee.traffic.generator import Door
 from harambee.traffic.parties import Parties, parties_of
+from harambee.traffic.processes import Leaving
 from harambee.traffic.verdict import Openings
 
 READY_S: Final = 120
@@ -125,7 +126,7 @@ async def _tariff_of_today(folder: Path) -> Tariff:
         return await tariff_of_day(known.genesis, doors, today())
 
 
-class TemporaryNetwork:
+class TemporaryNetwork(Leaving):
     """Use it in a `with`; NetworkError if a super-agent does not come up."""
 
     def __init__(
@@ -168,14 +169,6 @@ class TemporaryNetwork:
                 self.wait_ready(self.started)
             self._leave = stack.pop_all()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave.__exit__(kind, error, trace)
 
     @property
     def started(self) -> tuple[str, ...]:
