@@ -214,15 +214,17 @@ class Nation:
         async with aiohttp.ClientSession() as session:
             while True:
                 total = int((await self._status(session))["final_total"])
-                # What its own customers were not told yet counts for the others: a few at any moment.
+                # About: the total is a quarter of a second old, and customers are told a moment later.
                 others = total - self._own_final - load.decided
                 stream.note_final(others)
                 progress(others)
                 if total != newest:
                     newest, moved = total, time.monotonic()
-                if others >= stream.end:
+                if stream.given >= stream.end:
                     load.stop()  # its customers have no more to say than the others
-                    return time.perf_counter()
+                    sent = int(np.count_nonzero(~np.isnan(load.book.sent_at)))
+                    if total >= self._own_final + sent + stream.end:
+                        return time.perf_counter()
                 if time.monotonic() - moved > PATIENCE_S:
                     raise NetworkError(
                         f"{self._door.name} has made nothing final for {PATIENCE_S} seconds;"
