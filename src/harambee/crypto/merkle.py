@@ -46,7 +46,7 @@ def root_of(leaves: npt.NDArray[np.uint8]) -> bytes:
     """Return the root of one tree of leaf digests, (k, 32)."""
     if not len(leaves):
         return EMPTY
-    return roots_of(leaves[np.newaxis])[0].tobytes()
+    return bytes(roots_of(leaves[np.newaxis])[0].tobytes())
 
 
 def path_of(leaves: npt.NDArray[np.uint8], index: int) -> list[bytes]:
