@@ -278,6 +278,28 @@ class JournalReader:
                 return None
             return self._block_at(transaction, _POSITION.unpack_from(found)[0])
 
+    def position_of(self, name: Name) -> int | None:
+        """Return where the index says that exactly this block is, damaged or not; None if nowhere."""
+        key = _ID_KEY.pack(name.author, name.incarnation, name.height)
+        with self._environment.begin() as transaction:
+            found = transaction.get(key, db=self._ids)
+            if found is not None and found[_POSITION.size :] != name.digest:
+                found = transaction.get(key + name.digest, db=self._forks)
+        return None if found is None else int(_POSITION.unpack_from(found)[0])
+
+    def names_of(self, positions: set[int]) -> dict[int, Name]:
+        """Return the names that the index has for these positions; reads all of the index."""
+        named: dict[int, Name] = {}
+        with self._environment.begin() as transaction:
+            for table in (self._ids, self._forks):
+                for key, value in transaction.cursor(db=table):
+                    position = _POSITION.unpack_from(value)[0]
+                    if position in positions:
+                        author, incarnation, height = _ID_KEY.unpack_from(key)
+                        digest = (key[_ID_KEY.size :] + value[_POSITION.size :])[:DIGEST_BYTES]
+                        named[position] = Name(author, incarnation, height, digest)
+        return named
+
     def range_of(
         self, author: int, first: int, last: int, max_bytes: int, incarnation: int = 0
     ) -> list[bytes]:
@@ -319,16 +341,7 @@ class JournalReader:
         """
         with self._environment.begin() as transaction:
             bad = {p for p in range(self.count) if self._block_at(transaction, p) is None}
-            if not bad:
-                return {}
-            named: dict[int, Name] = {}
-            for table in (self._ids, self._forks):
-                for key, value in transaction.cursor(db=table):
-                    position = _POSITION.unpack_from(value)[0]
-                    if position in bad:
-                        author, incarnation, height = _ID_KEY.unpack_from(key)
-                        digest = (key[_ID_KEY.size :] + value[_POSITION.size :])[:DIGEST_BYTES]
-                        named[position] = Name(author, incarnation, height, digest)
+        named = self.names_of(bad) if bad else {}
         unnamed = bad - named.keys()
         if unnamed:
             raise JournalDamaged(self.folder, min(unnamed))
