@@ -75,7 +75,7 @@ MUTATIONS = {
         "tests/protocol/test_proposals.py",
     ),
     "a certificate is final": Mutation(
-        "replica", "if len(authors) >= self.committee.q:", "if True:", DEFINITION
+        "fold", "if len(authors) >= self.committee.q:", "if True:", DEFINITION
     ),
     "nothing is stated": Mutation(
         "disputes",
@@ -91,8 +91,8 @@ MUTATIONS = {
     ),
     "locks are forgotten at a restart": Mutation(
         "replica",
-        "if restoring and lane == self.lane:",
-        "if False:",
+        "            if self._restoring:\n",
+        "            if False:\n",
         REPLICA + "::test_a_restart_keeps_the_locks",
     ),
     "who votes late votes for what it never looked at": Mutation(
@@ -103,9 +103,9 @@ MUTATIONS = {
     ),
     "a vote leaves before it is durable": Mutation(
         "replica",
-        "        if not restoring:\n            effects.persist.append(block.data)",
-        "        if not restoring and block.author != self.index:\n"
-        "            effects.persist.append(block.data)",
+        "        if not self._restoring:\n            effects.persist.append(held.block.data)",
+        "        if not self._restoring and lane != self.lane:\n"
+        "            effects.persist.append(held.block.data)",
         REPLICA + "::test_a_restart_keeps_the_locks",
     ),
     "who lost its disk abstains from nothing": Mutation(
@@ -206,7 +206,7 @@ MUTATIONS = {
         BOUNDED + "::test_blocks_beyond_an_authors_limit_are_not_looked_at_and_fetched_later",
     ),
     "a fork in a later life is forgotten by a restart": Mutation(
-        "replica",
+        "fold",
         "if sum(other.incarnation == about.incarnation for other in lanes) > 1:",
         "if not about.incarnation and len(self.chains.lanes_of[about.author]) > 1:",
         BOUNDED + "::test_a_liar_who_comes_back_and_then_forks_stops_nobody",
@@ -232,8 +232,8 @@ MUTATIONS = {
     ),
     "what a convict says is a reason to speak for ever": Mutation(
         "replica",
-        "            self._watch.in_vain = set(self._watch.owed)\n",
-        "            self._watch.in_vain = set()\n",
+        "            self._owed.in_vain = set(self._owed.items)\n",
+        "            self._owed.in_vain = set()\n",
         BOUNDED + "::test_what_rests_on_the_word_of_a_convict_is_no_reason_to_speak",
     ),
     "who refused a block before is taken to vote for it": Mutation(

@@ -25,8 +25,9 @@ from tests.protocol.network import (
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
+from harambee.protocol.fold import JournalBroken
 from harambee.protocol.messages import BlockArrived, OrdersOffered, PeerUp
-from harambee.protocol.replica import JournalBroken, Replica
+from harambee.protocol.replica import Replica
 from harambee.protocol.wire import NO_DIGEST, write_rejection
 
 ANN, BEN, CYD, DAN = customers(4)

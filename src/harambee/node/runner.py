@@ -43,6 +43,7 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
+from harambee.protocol.fold import JournalBroken
 from harambee.protocol.limits import (
     FRAME_BYTES,
     SECOND_NS,
@@ -63,7 +64,6 @@ from harambee.protocol.messages import (
     PeerDown,
     PeerUp,
 )
-from harambee.protocol.replica import JournalBroken
 from harambee.protocol.wire import (
     read_fetch,
     read_heads,

@@ -12,10 +12,9 @@ signed once becomes final within three blocks' time.
     blocks whose own past holds the certificate acknowledge it        -> final: q acknowledgements
 
 Nothing is agreed upon between payments of different payers, so there is no leader, no round and no order
-of everything. `chains.py` counts whole chains at once; `disputes.py` counts the slots that somebody refused,
-fenced or fought over, and `recovery.py` frees those; `applying.py` brings
-what is final to the ledger; `placing.py` says where a block belongs, `parking.py`
-keeps those whose past is missing, `slots.py` what this replica has promised, `catchup.py` what it lacks; the
+of everything. `fold.py` says what follows from the blocks that are held: what is final, and the ledger.
+Here is what a super-agent does about it: `recovery.py` frees slots that are fought over, `parking.py` keeps
+blocks whose past is missing, `slots.py` what this replica has promised, `catchup.py` what it lacks; the
 ledger below knows accounts and rules, and no super-agents.
 
 **What is in here.** One door in, `receive(message, now)`, one value out, `Effects`. Time is an argument
@@ -32,14 +31,13 @@ branch; what honest authors' blocks stand on is fetched by name, whatever its au
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
 from harambee.crypto.keys import is_p256
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.kinds import (
@@ -60,15 +58,12 @@ from harambee.ledger.payees import (
     table_digest,
     tables_of,
 )
-from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
-from harambee.protocol.applying import Applier
-from harambee.protocol.ballots import ballot_of
 from harambee.protocol.catchup import RANGE_BLOCKS_MAX, CatchUp
-from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Chains, Lane, Rows
+from harambee.protocol.chains import CERTIFIED, CLOCK, VOTED, Lane
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
-from harambee.protocol.disputes import Dispute, Disputes, Place
-from harambee.protocol.doubts import Doubts, acknowledging
+from harambee.protocol.disputes import Dispute
+from harambee.protocol.doubts import Doubt, Group
 from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
@@ -84,9 +79,8 @@ from harambee.protocol.effects import (
     SendHeads,
     Serve,
     ServeNamed,
-    TwoVotes,
 )
-from harambee.protocol.kept_orders import KeptOrders
+from harambee.protocol.fold import NONE, Fold, Held
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
     DOOR_TABLE_BYTES_MAX,
@@ -117,11 +111,10 @@ from harambee.protocol.messages import (
 )
 from harambee.protocol.offers import HEADS_AGAIN_NS, Offers
 from harambee.protocol.parking import Parking
-from harambee.protocol.placing import Placed, lacks, place
+from harambee.protocol.placing import lacks, place
 from harambee.protocol.recovery import Plan, Rescuer
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
-    SKIP,
     Recovery,
     ReEntry,
     write_recovery,
@@ -129,7 +122,6 @@ from harambee.protocol.recovery_entries import (
 from harambee.protocol.reentry import ABSTENTIONS_MAX, Phase, ReEntering
 from harambee.protocol.slot import Slot
 from harambee.protocol.slots import Offer, Slots
-from harambee.protocol.tally import Tally
 from harambee.protocol.wire import (
     ATTACHMENT_BYTES_MAX,
     INCARNATIONS_MAX,
@@ -169,43 +161,19 @@ INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
 """How many orders this author puts into one block; the wire allows more."""
-PROPOSED_MAX: Final = 64
-"""Governance orders of one block that people are told of; an honest one has a few."""
 PROPOSED_RESTORED_MAX: Final = 4_096
 """Those of a journal, the newest: what is older has died of age or is in the ledger."""
 CHECKED_TOGETHER: Final = 512
 """So many orders are checked at once; fewer wait for others, or until this author speaks."""
-RESTORED_AT_ONCE: Final = 64
-"""How many blocks of a journal are folded before disputes are decided."""
-PATROL_SLOTS: Final = 32
-"""How many disputed slots are looked at in each turn without a reason."""
 READ_FIRST_BLOCKS: Final = 64
 """With so many blocks of an author to catch up with, a replica reads first, and speaks and checks then."""
 REFUSAL_BYTES: Final = REJECTION_BYTES_MAX - (64 << 10)
 """An author votes on no further block in this one of its own, once its refusals take so many bytes."""
-_NONE: Final = -1, 0
-"""As (lane, height): no block."""
 
 
 def day_of(now: int) -> int:
     """The day number of a moment in nanoseconds since 1970 (docs/wire.md section 3)."""
     return (now + ZONE_NS) // DAY_NS
-
-
-@dataclass(slots=True)
-class Held:
-    """A block whose whole past is held, as long as its orders are not all final."""
-
-    block: Block
-    position: int
-    era: int
-    signatures: npt.NDArray[np.bool_] | None = None
-    """Which orders' signatures hold; None while not checked."""
-    keys_changed: int = 0
-    """How often keys had changed in the ledger when they were checked."""
-    possessions: npt.NDArray[np.bool_] | None = None
-    apart: set[int] = field(default_factory=set)
-    """Orders that were refused once: they are counted one by one, or lie in decided slots."""
 
 
 @dataclass(slots=True)
@@ -263,46 +231,20 @@ class Waiting:
 
 
 @dataclass(slots=True)
-class Watch:
-    """Which disputed slots are to be looked at, and what was found the last time."""
+class Owed:
+    """What is certified and not acknowledged by this author yet."""
 
-    hot: dict[Slot, None] = field(default_factory=dict)
-    """Something happened to them; in that order."""
-    patrol: list[Slot] = field(default_factory=list)
-    """They have not been looked at for a while."""
-    owed: set[Hashable] = field(default_factory=set)
-    """What is certified and not acknowledged by this author: disputed candidates, groups of doubts."""
+    items: set[Hashable] = field(default_factory=set)
+    """Disputed candidates, groups of doubts."""
     in_vain: set[Hashable] = field(default_factory=set)
     """What one's newest block did not acknowledge, though it could not have referenced more."""
     vain_heights: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Up to which height of each lane that was so for whole blocks, (lanes,) as there were then."""
-    convicts: dict[int, int] = field(default_factory=dict)
-    """Up to which height all orders in the lanes of convicted authors are counted one by one."""
-    counted_at: int = -1
-    """How many blocks were held when certified slots were last counted."""
 
     @property
-    def owes_acknowledgement(self) -> bool:
+    def asks_for_a_block(self) -> bool:
         """Whether one's next block would acknowledge something that one's newest does not."""
-        return not self.owed <= self.in_vain
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has happened since the start; for people to look at."""
-
-    applied: int = 0
-    refused_at_door: int = 0
-    refused_in_blocks: int = 0
-    signatures: int = 0
-    blocks: int = 0
-    malformed: int = 0
-    skipped: int = 0
-    convictions: int = 0
-    taken: int = 0
-    """Blocks that were news, and were kept."""
-    deferred: int = 0
-    """Blocks beyond a limit of their author's, to be fetched later."""
+        return not self.items <= self.in_vain
 
 
 @dataclass(slots=True)
@@ -313,7 +255,7 @@ class Pace:
     heartbeat_ns: int = 1_000_000_000
 
 
-class Replica:
+class Replica(Fold):
     """The deterministic core of one super-agent. Not thread-safe; one shell owns it."""
 
     def __init__(
@@ -331,14 +273,12 @@ class Replica:
         `checking` may be shared by the replicas of one network in one process.
         """
         assert committee.members[index].key == key.public, "the key is the one in the genesis"
-        self.network, self.committee, self.index = network, committee, index
-        self.ledger = ledger
+        super().__init__(network, committee, ledger, checking)
+        self.index = index
         self.pace = pace or Pace()
         self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
-        self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
         self._limits = AuthorLimits(committee.n, index)
-        rows = len(ledger.accounts)
-        self.slots, self.disputes, self.doubts = Slots(rows), Disputes(rows), Doubts(rows)
+        self.slots = Slots(len(ledger.accounts))
         self.rescuer = Rescuer(
             committee,
             index,
@@ -353,32 +293,19 @@ class Replica:
         )
         self.catch_up = CatchUp(committee.n, index)
         self.re_entering = ReEntering(committee, index)
-        self.convicted: set[int] = set()
-        """Authors that are referenced no more."""
         self.halted: str | None = None
         self.approved: frozenset[bytes] = frozenset()
         """The governance orders that two operators of this super-agent have approved, by id."""
         self.speaking = False
         """Whether q authors (itself included) have said how far this author's chain goes."""
         self.peers_up: set[int] = set()
-        self._applier, self._kept = Applier(ledger), KeptOrders(rows)
-        self._key, self._checking = key, checking or Checking(network, committee)
+        self._key = key
         self._block_prefix = block_prefix(network, committee.epoch)
-        self._order_prefix = signed_prefix(TAG_ORDER, network)
-        self._position, self._unchecked = 0, Unchecked()
-        self._open: list[dict[int, Held]] = [{} for _ in committee.members]
-        """Blocks with orders that are not final yet: for each lane, by height."""
-        self._newest_open: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
-        """Each lane's newest block with orders, final or not."""
-        self._applied: list[int] = [0] * committee.n
-        """Up to which height each lane's blocks were applied."""
-        self._undecided: dict[tuple[int, int], Held] = {}
-        """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
+        self._unchecked = Unchecked()
         self._late: list[dict[int, Late]] = [{} for _ in committee.members]
         """For each lane, by height: blocks whose orders were not judged and are no longer open."""
-        self._era, self._era_heads = 0, self.chains.heads.copy()
         self._parking, self._offers = Parking(committee.n), Offers()
-        self._watch, self._tally = Watch(), Tally()
+        self._owed, self._restoring = Owed(), False
         self._insist_ns = max(INSIST_NS, INSIST_PACES * self.pace.block_ns)
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
@@ -499,29 +426,16 @@ class Replica:
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
         proposed: deque[Proposed] = deque(maxlen=PROPOSED_RESTORED_MAX)
-        for count, data in enumerate(blocks):
-            block = self._checking.read(data)
-            if isinstance(block, Malformed):
-                raise JournalBroken(self._position, block.why)
-            if self._is_held(block):
-                raise JournalBroken(self._position, "it stands there twice")
-            if lacks(self.chains, block) is not None:
-                raise JournalBroken(self._position, "its past is missing")
-            placed = place(self.chains, block)
-            if placed is None:
-                raise JournalBroken(self._position, "it does not continue its author's chain")
-            effects = Effects()
-            self._integrate(block, placed, effects, restoring=True)
+        self._restoring = True
+        own = self.lane, self.height
+        for effects in self.fold(blocks):
             proposed += effects.proposed
-            if (
-                block.author == self.index
-                and block.incarnation
-                and self.re_entering.phase != Phase.ABSTAINING
-            ):
-                self._decide_disputes(Effects())
-                self._go_on_re_entering()
-            if count % RESTORED_AT_ONCE == 0:
-                self._decide_disputes(Effects())
+            if own != (self.lane, self.height):
+                own = self.lane, self.height
+                if self._own_incarnation and self.re_entering.phase != Phase.ABSTAINING:
+                    self._decide_disputes(Effects())
+                    self._go_on_re_entering()
+        self._restoring = False
         self.convicted.update(convicted)
         self._decide_disputes(Effects())
         return tuple(proposed)
@@ -555,12 +469,6 @@ class Replica:
         turn = self._position % len(loose) if len(loose) > LOOSE_ENDS_MAX else 0
         return (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
 
-    def _head_of(self, author: int) -> Name:
-        lane = self.chains.current[author]
-        height = int(self.chains.heads[lane])
-        digest = self.chains.digest_at(lane, height) or NO_DIGEST
-        return Name(author, self.chains.lanes[lane].incarnation, height, digest)
-
     @property
     def lane(self) -> int:
         """This author's own lane."""
@@ -581,19 +489,9 @@ class Replica:
         return self.re_entering.phase in (Phase.NONE, Phase.ABSTAINING)
 
     @property
-    def blocks_integrated(self) -> int:
-        """How many blocks are held: the journal's next position."""
-        return self._position
-
-    @property
     def queued(self) -> int:
         """How many orders wait at this door."""
         return self._door_orders
-
-    @property
-    def open_blocks(self) -> int:
-        """How many held blocks have orders that are not final."""
-        return sum(len(open_) for open_ in self._open)
 
     def behind(self) -> int:
         """How many blocks its peers are known to hold that this replica does not."""
@@ -706,27 +604,6 @@ class Replica:
         """Whether others may hold a block of this author that it does not: from before it re-entered."""
         return self.re_entering.phase == Phase.READING or block.incarnation < self._own_incarnation
 
-    def _is_held(self, block: Block | Glance) -> bool:
-        found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
-        return found is not None
-
-    def _held_with_id(self, block: Block | Glance) -> Name | None:
-        """A held block with this one's id: another one, for this one is not held."""
-        for lane in self.chains.lanes_of[block.author]:
-            about = self.chains.lanes[lane]
-            if about.incarnation == block.incarnation and block.height > about.base:
-                digest = self.chains.digest_at(lane, block.height)
-                if digest is not None:
-                    return Name(block.author, block.incarnation, block.height, digest)
-        return None
-
-    def _convict(self, evidence: Evidence | TwoVotes, effects: Effects) -> None:
-        if evidence.culprit in self.convicted:
-            return
-        self.convicted.add(evidence.culprit)
-        self.counters.convictions += 1
-        effects.evidence.append(evidence)
-
     def _note_holder(self, peer: int, block: Block | Glance) -> None:
         """Who sends a block holds it, and so does, if it is its, its author."""
         if block.incarnation == self.chains.followed[1, block.author]:
@@ -755,18 +632,6 @@ class Replica:
             self._parking.take(digest)
             if self._take(block, effects):
                 ready += self._parking.arrived(digest)
-
-    def _take(self, block: Block, effects: Effects) -> bool:
-        """Integrate a block whose past is held; False if it breaks a rule of chains."""
-        placed = place(self.chains, block)
-        if placed is None:
-            self.counters.malformed += 1
-            return False
-        beside = self._held_with_id(block)
-        if beside is not None:
-            self._convict(Evidence(block.author, beside, block.data), effects)
-        self._integrate(block, placed, effects, restoring=False)
-        return True
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
         heights = self._heights()
@@ -807,10 +672,6 @@ class Replica:
             or not self.catch_up.is_claimed(name.author, name.height, self.peers_up)
         )
 
-    def _is_named_held(self, name: Name) -> bool:
-        found = self.chains.find(name.author, name.height, name.digest, name.incarnation)
-        return found is not None
-
     def _ends_of_fetches(self, now: int) -> tuple[npt.NDArray[np.int64], int | None]:
         """Up to which heights each author's blocks may be fetched now, (n,); when that may change by itself.
 
@@ -838,36 +699,33 @@ class Replica:
             ends[author] = max(int(enough[author]), int(heights[author]))
         return ends, wake
 
-    def _integrate(
-        self, block: Block, placed: Placed, effects: Effects, *, restoring: bool
+    def _is_held_now(self, lane: int, held: Held, effects: Effects) -> None:
+        if not self._restoring:
+            effects.persist.append(held.block.data)
+        if not len(held.block.orders):
+            return
+        if not (self._restoring or lane == self.lane or self.reading_up):
+            self._unchecked.add(held)
+            if self._unchecked.orders >= CHECKED_TOGETHER:
+                self._check_what_came()
+        if lane != self.lane:  # its own block abstains itself
+            self._note_abstentions(held.block.orders)
+
+    def _is_counted_now(
+        self, lane: int, block: Block, votes_on: list[tuple[int, int, int]]
     ) -> None:
-        """Take a block whose past is held and which extends its chain: from here on nothing may fail."""
-        lane = placed.lane if isinstance(placed.lane, int) else self._open_lane(placed.lane)
-        newly = self.chains.extend(lane, block.digest, placed.references)
-        held = Held(block, self._position, self._era)
-        self._position += 1
-        self.counters.blocks += 1
-        if not restoring:
-            effects.persist.append(block.data)
-        if IS_GOVERNED[block.orders["kind"]].any():
-            effects.proposed += _proposed_in(block)
-        if len(block.orders):
-            self._open[lane][block.height] = held
-            self._newest_open[lane] = block.height
-            self._keep(lane, block)
-            if not restoring and block.author != self.index and not self.reading_up:
-                self._unchecked.add(held)
-                if self._unchecked.orders >= CHECKED_TOGETHER:
-                    self._check_what_came()
-            if lane != self.lane:  # its own block abstains itself
-                self._note_abstentions(block.orders)
-        votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
-        self._dispute(block, lane, votes_on, effects)
-        if restoring and lane == self.lane:
-            self._lock_as_voted(block, votes_on)
         if lane == self.lane:
+            if self._restoring:
+                self._lock_as_voted(block, votes_on)
             self._forget_late(votes_on)
-        self._apply_final(effects)
+
+    def _keep(self, lane: int, block: Block) -> None:
+        super()._keep(lane, block)
+        self._limits.kept[lane] += room_of(block)
+
+    def _keep_no_more(self, lane: int, block: Block) -> None:
+        super()._keep_no_more(lane, block)
+        self._limits.kept[lane] -= room_of(block)
 
     def _note_abstentions(self, orders: Orders) -> None:
         """Where this author may have promised something that it has forgotten, it abstains."""
@@ -898,18 +756,11 @@ class Replica:
                     self._note_abstentions(held.block.orders)
 
     def _open_lane(self, about: Lane) -> int:
-        lane = self.chains.open_lane(about)
-        self._open.append({})
+        lane = super()._open_lane(about)
         self._late.append({})
         self._limits.kept.append(0)
-        self._applied.append(about.base)
-        self._newest_open = np.append(self._newest_open, 0)
-        self._era_heads = np.append(self._era_heads, about.base)
         if about.incarnation > self.catch_up.incarnations[about.author]:
             self.catch_up.begin(about.author, about.incarnation)
-        lanes = (self.chains.lanes[other] for other in self.chains.lanes_of[about.author])
-        if sum(other.incarnation == about.incarnation for other in lanes) > 1:
-            self.convicted.add(about.author)  # a branch: whoever follows it, is read by name
         return lane
 
     def _check_what_came(self) -> None:
@@ -923,37 +774,6 @@ class Replica:
         for held, signatures in zip(came, np.split(holds, ends[:-1]), strict=True):
             self._note_checked(held, signatures)
             self._charge_forged(held)
-
-    def _note_checked(self, held: Held, signatures: npt.NDArray[np.bool_]) -> None:
-        held.signatures = signatures
-        held.keys_changed = self.ledger.keys_changed
-        held.possessions = self._possessions_of(held.block.orders, held.block.possessions)
-
-    def _signatures_in(self, held: Held) -> npt.NDArray[np.bool_]:
-        """Which orders of a held block are signed by the keys that their payers have now."""
-        if held.signatures is None:
-            self._note_checked(held, self._signatures_of(held.block.orders))
-        elif held.keys_changed != self.ledger.keys_changed:
-            self._check_new_keys(held, held.signatures)
-        assert held.signatures is not None
-        return held.signatures
-
-    def _check_new_keys(self, held: Held, signatures: npt.NDArray[np.bool_]) -> None:
-        """Check the orders again whose payers have another key than when they were checked."""
-        orders = held.block.orders
-        rows = self._rows_with_new_keys(orders, held.keys_changed)
-        if len(rows):
-            signatures[rows] = self._signatures_of(orders[rows])
-        held.keys_changed = self.ledger.keys_changed
-
-    def _rows_with_new_keys(self, orders: Orders, keys_changed: int) -> npt.NDArray[np.intp]:
-        """Which orders' payers have another key since keys had changed so often."""
-        if keys_changed == self.ledger.keys_changed:
-            return np.zeros(0, np.intp)
-        whose = self.ledger.keys_changed_since(keys_changed)
-        if whose is None:
-            return np.arange(len(orders))
-        return np.flatnonzero(np.isin(orders["payer"], whose))
 
     def _charge_p256(self, block: Block, *, vouched: bool = False) -> None:
         """A block tells nothing of its payers' keys: it costs what they are here, where they are known."""
@@ -969,22 +789,6 @@ class Replica:
         if forged:
             self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
-    def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
-        keys, forms, known = self.ledger.keys_of(orders["payer"])
-        taking = np.flatnonzero(orders["kind"] == OrderKind.TAKE_KEY)
-        keys[taking] = orders["reference"][taking]  # the new key signs for itself
-        forms[taking] = orders["options"][taking, 2] & KEY_FORM_MASK
-        self.counters.signatures += len(orders)
-        return self._checking.orders_hold(orders, keys, forms) & known
-
-    def _possessions_of(
-        self, orders: Orders, signatures: dict[int, bytes]
-    ) -> npt.NDArray[np.bool_]:
-        holds = np.zeros(len(orders), np.bool_)
-        for index, signature in signatures.items():
-            holds[index] = self._checking.possession_holds(orders[index], signature)
-        return holds
-
     def _lock_as_voted(self, block: Block, votes_on: list[tuple[int, int, int]]) -> None:
         """Take again the locks that one's own block is the record of."""
         refused = self._refused_by(block)
@@ -994,27 +798,6 @@ class Replica:
                 if held is not None:
                     self._lock_accepted(held, refused.get((lane, at), frozenset()))
 
-    def _refused_by(self, block: Block) -> dict[tuple[int, int], frozenset[int]]:
-        """The indices that a held block refuses, by (lane, height) of the block in which they lie."""
-        if not block.rejections:
-            return {}
-        chains = self.chains
-        refusing = {(rejection.author, rejection.incarnation) for rejection in block.rejections}
-        tips = {
-            (name.author, name.incarnation): chains.find(
-                name.author, name.height, name.digest, name.incarnation
-            )
-            for name in block.references
-            if (name.author, name.incarnation) in refusing
-        }
-        refused = {}
-        for rejection in block.rejections:
-            tip = tips[rejection.author, rejection.incarnation]
-            assert tip is not None, "a rejection lies below a reference"
-            lane = chains.owner(tip, rejection.height)
-            refused[lane, rejection.height] = rejection.rows
-        return refused
-
     def _lock_accepted(self, held: Held, refused: frozenset[int]) -> None:
         orders = held.block.orders
         stale = self.ledger.following(orders) > orders["sequence"]
@@ -1023,158 +806,7 @@ class Replica:
         codes[self._fenced_rows(orders)] = Outcome.SLOT_FENCED
         self.slots.lock(orders, self._ids_of(orders), codes)
 
-    def _next_in(self, slot: Slot) -> int:
-        """The next sequence of a slot's subject here."""
-        return self.ledger.next_in(Space(slot.space), slot.subject)
-
-    def _is_next(self, slot: Slot) -> bool:
-        return slot.sequence == self._next_in(slot)
-
-    def _is_decided(self, slot: Slot) -> bool:
-        return slot.sequence < self._next_in(slot) or self._applier.waits_in(slot)
-
-    def _ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
-        return digest_many(self._order_prefix, _bytes_of(orders)[:, :BODY_BYTES])
-
     # -- counting ---------------------------------------------------------------------------------
-
-    def _dispute(
-        self,
-        block: Block,
-        lane: int,
-        votes_on: list[tuple[int, int, int]],
-        effects: Effects,
-    ) -> None:
-        """Take what the newest block of a lane says about disputed slots, and what it opens."""
-        ignore = lane, block.height
-        refused = self._refused_by(block)
-        for (on, at), indices in refused.items():
-            self._dispute_refused(on, at, indices, ignore)
-        for slot in block.recovery.slots():
-            if not self._is_decided(slot):
-                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
-                self._watch.hot[slot] = None
-        for slot in self.doubts.doubted(block.orders):
-            place_known = self.doubts.place_of(slot)
-            if place_known is not None and (place_known.lane, place_known.height) != ignore:
-                self._open_dispute(slot, ignore)
-        # A block's fences take effect before its references and its orders.
-        for fence in block.recovery.fences:
-            self.disputes.fence(self.chains, lane, fence)
-        for row in self.disputes.disputed_rows(block.orders):
-            self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
-        self.doubts.cast_votes(lane, block.height, votes_on, refused)
-        passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
-        self._watch.hot.update(dict.fromkeys(passed))
-        for fence in block.recovery.fences:
-            self.disputes.state(self.chains, lane, fence.slot)
-        for proposal in block.recovery.proposals:
-            self.disputes.propose(self.chains, lane, proposal)
-        for vote in block.recovery.votes:
-            twice = self.disputes.vote(self.chains, lane, vote)
-            if twice is not None:
-                self._convict_for_two_votes(block, twice, effects)
-
-    def _convict_for_two_votes(
-        self, block: Block, other: tuple[int, int], effects: Effects
-    ) -> None:
-        digest = self.chains.digest_at(*other)
-        if digest is not None:
-            name = Name(block.author, self.chains.lanes[other[0]].incarnation, other[1], digest)
-            self._convict(Evidence(block.author, name, block.data), effects)
-
-    def _convict_for_two_orders(self, dispute: Dispute, effects: Effects) -> None:
-        """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
-        for lane, *names in dispute.voted_twice(self.chains):
-            culprit = self.chains.lanes[lane].author
-            if culprit in self.convicted or culprit == self.index:
-                continue
-            one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
-            if one is not None and other is not None:
-                self._convict(TwoVotes(culprit, (one, other)), effects)
-
-    def _dispute_refused(
-        self, on: int, at: int, indices: frozenset[int], ignore: tuple[int, int]
-    ) -> None:
-        """From the first refusal on, the orders of a slot are counted one by one."""
-        held = self._held_at(on, at)
-        if held is None:
-            return  # every order in it is applied already
-        for index in sorted(indices - held.apart):
-            if index >= len(held.block.orders):
-                continue
-            held.apart.add(index)
-            slot = Slot.of(held.block.orders[index])
-            if self.disputes.get(slot) is not None or self.doubts.place_of(slot) is not None:
-                continue
-            self.counters.refused_in_blocks += 1
-            if self._is_decided(slot):
-                continue
-            if slot.is_of_account and self._kept.lies_alone(slot):
-                self.doubts.add(self.chains, Place(on, at, index), slot, ignore)
-            else:
-                self._open_dispute(slot, ignore)
-
-    def _keep(self, lane: int, block: Block) -> None:
-        """A block's orders are kept from now on."""
-        self._limits.kept[lane] += room_of(block)
-        self._kept.add(lane, block.height, block.orders)
-
-    def _keep_no_more(self, lane: int, block: Block) -> None:
-        self._limits.kept[lane] -= room_of(block)
-        self._kept.drop(lane, block.height, block.orders)
-
-    def _let_go(self, lane: int, height: int) -> None:
-        """Forget a block that is final, once everything in it is decided."""
-        held = self._undecided.get((lane, height))
-        if held is None or self.doubts.at(lane, height) is not None:
-            return
-        if not self.disputes.indices_in(lane, height):
-            del self._undecided[lane, height]
-            self._keep_no_more(lane, held.block)
-
-    def _held_at(self, lane: int, height: int) -> Held | None:
-        return self._open[lane].get(height) or self._undecided.get((lane, height))
-
-    def _open_dispute(self, slot: Slot, ignore: tuple[int, int]) -> Dispute:
-        """The dispute over a slot; if it is a new one, with all that held blocks have said before."""
-        dispute = self.disputes.get(slot)
-        if dispute is not None:
-            return dispute
-        dispute = self.disputes.add(slot)
-        self._watch.hot[slot] = None
-        doubted = self.doubts.place_of(slot)
-        if doubted is not None:
-            self._take_over(dispute, doubted)
-        for at, order in self._orders_of(slot):
-            if at != doubted:
-                self._add_place(at, order)
-                self.disputes.scan_votes(self.chains, dispute, at, ignore)
-        return dispute
-
-    def _orders_of(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
-        """The orders of a slot in blocks that are not final, and where they lie."""
-        for at in self._kept.places(slot):
-            held = self._open[at.lane].get(at.height)
-            if held is not None:
-                order = held.block.orders[at.row : at.row + 1]
-                if slot.is_of_account or Slot.of(order[0]) == slot:
-                    yield at, order
-
-    def _take_over(self, dispute: Dispute, at: Place) -> None:
-        """A doubted order becomes part of a dispute, with the votes that are known."""
-        doubt, held = self.doubts.at(at.lane, at.height), self._held_at(at.lane, at.height)
-        assert doubt is not None
-        assert held is not None
-        self._add_place(at, held.block.orders[at.row : at.row + 1])
-        self.disputes.take_votes(dispute, at, doubt.votes_for(at.row))
-        self.doubts.drop(doubt, [at.row])
-
-    def _add_place(self, at: Place, order: Orders) -> None:
-        dispute = self.disputes.get(Slot.of(order[0]))
-        assert dispute is not None, "the slot is disputed"
-        name = self._ids_of(order)[0].tobytes()
-        self.disputes.add_place(dispute, at, name, order)
 
     def _fenced_rows(self, orders: Orders) -> list[int]:
         """Which of these orders lie in slots that this author has fenced."""
@@ -1188,32 +820,7 @@ class Replica:
         dispute = self.disputes.get(slot)
         return 0 if dispute is None else dispute.fence(self.chains, self.lane, self.height)
 
-    def _apply_final(self, effects: Effects) -> None:
-        """Apply what has become final with its whole block, disputed orders excepted."""
-        final = self.chains.final
-        for lane in np.flatnonzero(final > self._applied).tolist():
-            for height in range(self._applied[lane] + 1, int(final[lane]) + 1):
-                held = self._open[lane].pop(height, None)
-                if held is None:
-                    continue
-                indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                apart = self._apart_in(lane, height)
-                self._note_if_late(lane, height, held.block.orders, apart)
-                if apart:
-                    self._undecided[lane, height] = held
-                    indices = np.delete(indices, apart)
-                else:
-                    self._keep_no_more(lane, held.block)
-                self._apply(held, indices, effects)
-            self._applied[lane] = int(final[lane])
-        self._apply_waiting(effects)
-        self._dispute_what_is_old()
-
-    def _apart_in(self, lane: int, height: int) -> list[int]:
-        """The orders of a block that are counted one by one."""
-        return self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
-
-    def _note_if_late(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
+    def _is_final_now(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
         """A block is final before this author has voted on it, and about to be applied.
 
         A reference votes for whatever it does not refuse, and soon nobody will know what lay here. So note
@@ -1240,142 +847,38 @@ class Replica:
             for height in [height for height in self._late[lane] if height <= last]:
                 del self._late[lane][height]
 
-    def _dispute_what_is_old(self) -> None:
-        """Count one by one what stays undecided so long that rows begin to be forgotten.
-
-        So a dispute that is opened later never needs a row that is no longer kept.
-        """
-        quarter = self.chains.window // 4
-        if not (self.chains.heads - self._era_heads >= quarter).any():
-            return
-        self._era += 1
-        self._era_heads = self.chains.heads.copy()
-        for open_ in self._open:
-            for held in list(open_.values()):
-                if held.era == self._era - 2:
-                    for order in held.block.orders:
-                        slot = Slot.of(order)
-                        if not self._is_decided(slot):
-                            self._open_dispute(slot, _NONE)
-
-    def _apply(self, held: Held, indices: npt.NDArray[np.uint32], effects: Effects) -> None:
-        """Apply final orders of a block; those that wait for another one are kept."""
-        block = held.block
-        done = self._applier.apply(block.orders[indices], held.position, indices, block.tables)
-        self._note_applied(done, effects)
-
-    def _apply_waiting(self, effects: Effects) -> None:
-        """Apply those that waited for something that has happened since."""
-        for done in self._applier.apply_waiting():
-            self._note_applied(done, effects)
-
     def _note_applied(self, done: Orders, effects: Effects) -> None:
-        if len(done):
-            self.counters.applied += len(done)
-            self.slots.release(done)
-            effects.settled.append(done)
+        super()._note_applied(done, effects)
+        self.slots.release(done)
+
+    def _skip(self, slot: Slot, effects: Effects) -> bool:
+        skipped = super()._skip(slot, effects)
+        if skipped:
+            self.slots.release_slot(slot)
+        return skipped
+
+    def _close(self, dispute: Dispute) -> None:
+        super()._close(dispute)
+        self.rescuer.forget(dispute.slot)
+        self._insistent.pop(dispute.slot, None)
+
+    def _may_convict(self, author: int) -> bool:
+        return author != self.index
+
+    def _is_certified_now(self, doubt: Doubt, group: Group, authors: npt.NDArray[np.bool_]) -> None:
+        if not authors[self.index]:
+            self._owed.items.add((doubt.lane, doubt.height, group.rows[0]))
 
     def _decide_disputes(self, effects: Effects) -> None:
-        """Count the disputed slots; apply what is final, and forget those that are decided."""
-        self._dispute_convicts()
-        watch = self._watch
-        news = self._position != watch.counted_at
-        if news or not (len(self.disputes) or len(self.doubts)):
-            watch.owed = set()
-        if not len(self.disputes) and not len(self.doubts):
-            return
-        watch.counted_at = self._position
-        if not watch.patrol:
-            watch.patrol = self.disputes.slots()
-        patrol = dict.fromkeys(watch.patrol[:PATROL_SLOTS])
-        del watch.patrol[:PATROL_SLOTS]
-        clocks = self.chains.clocks()
-        if news and len(self.doubts):
-            self._decide_doubts(clocks, effects)
-        stirred = self._tally.stirred(self.chains, clocks) if news else ()
-        for slot in {**dict.fromkeys(stirred), **watch.hot, **patrol}:
-            dispute = self.disputes.get(slot)
-            if dispute is None:
-                continue
-            self._convict_for_two_orders(dispute, effects)
-            if self._is_decided(slot) or (
-                self._count(dispute, clocks, effects) and self._is_decided(slot)
-            ):
-                self._close(dispute)
-            elif slot in patrol:
-                watch.hot[slot] = None
-        watch.owed |= {
+        disputed = bool(len(self.disputes) or len(self.doubts))
+        if not disputed or self._position != self._watch.counted_at:
+            self._owed.items = set()
+        super()._decide_disputes(effects)
+        self._owed.items |= {
             (slot, candidate)
             for slot, candidate in self._tally.unseen_by(self.lane)
             if self._own_fence(slot) <= candidate.view
         }
-        self._apply_waiting(effects)
-
-    def _dispute_convicts(self) -> None:
-        """Count one by one what lies in blocks of convicted authors.
-
-        One order may lie in two branches, with half of the votes on either: no branch alone makes it final.
-        """
-        for author in sorted(self.convicted):
-            for lane in self.chains.lanes_of[author]:
-                done = self._watch.convicts.get(lane, 0)
-                if self._newest_open[lane] <= done:
-                    continue
-                self._watch.convicts[lane] = int(self._newest_open[lane])
-                for height, held in list(self._open[lane].items()):
-                    for order in held.block.orders if height > done else ():
-                        slot = Slot.of(order)
-                        if not self._is_decided(slot):
-                            self._open_dispute(slot, _NONE)
-
-    def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
-        """Count the doubted orders, group by group; apply what is final."""
-        certified = self.doubts.certified(self.chains)
-        if not certified:
-            return
-        found = acknowledging(self.chains, clocks, [group for _, group in certified])
-        for (doubt, group), authors in zip(certified, found, strict=True):
-            if int(authors.sum()) < self.committee.q:
-                if not authors[self.index]:
-                    self._watch.owed.add((doubt.lane, doubt.height, group.rows[0]))
-                continue
-            held = self._held_at(doubt.lane, doubt.height)
-            assert held is not None, "a block is held as long as one of its slots is undecided"
-            rows = group.rows
-            self.doubts.drop(doubt, rows)
-            self._apply(held, np.array(rows, np.uint32), effects)
-            self._let_go(doubt.lane, doubt.height)
-
-    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> bool:
-        """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
-        candidates = dispute.may_be_final(self.chains)
-        self._tally.keep(dispute.slot, candidates)
-        for candidate in candidates:
-            ballot = dispute.votes[candidate].row(len(self.chains.lanes))
-            seen = self._tally.put(dispute.slot, candidate, ballot, clocks, self.chains)
-            authors = dispute.acknowledging(self.chains, seen, candidate)
-            if len(authors) >= self.committee.q:
-                if candidate.value == SKIP:
-                    self._skip(dispute.slot, effects)
-                else:
-                    self._settle(dispute, candidate.value, effects)
-                return True
-        return False
-
-    def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
-        """Apply the order that is final in a disputed slot.
-
-        Its id leaves the signature out: of several copies, the first that its payer signed stands for it.
-        """
-        found = []
-        for at, lies_there in dispute.places.items():
-            held = self._held_at(at.lane, at.height)
-            assert held is not None, "a block is held as long as one of its slots is undecided"
-            if lies_there == name:
-                found.append((held.position, at.row, held))
-        found.sort(key=lambda place: place[:2])
-        _, row, held = next((p for p in found if self._is_signed(p[2], p[1])), found[0])
-        self._apply(held, np.array([row], np.uint32), effects)
 
     def _is_signed_anywhere(self, dispute: Dispute, name: bytes) -> bool:
         """Whether a block carries this order as its payer signed it, and the slot is hers to sign in."""
@@ -1384,25 +887,6 @@ class Replica:
         lying = (at for at, lies_there in dispute.places.items() if lies_there == name)
         found = ((self._held_at(at.lane, at.height), at.row) for at in lying)
         return any(held is not None and self._is_signed(held, row) for held, row in found)
-
-    def _is_signed(self, held: Held, row: int) -> bool:
-        return bool(self._signatures_in(held)[row])
-
-    def _skip(self, slot: Slot, effects: Effects) -> None:
-        """Burn a slot: the sequence goes on, and nothing else happens."""
-        if not self._applier.skip(slot):
-            return  # the slot before it is not decided here yet; this one is looked at again
-        self.counters.skipped += 1
-        self.slots.release_slot(slot)
-        effects.skipped.append(slot)
-
-    def _close(self, dispute: Dispute) -> None:
-        self.rescuer.forget(dispute.slot)
-        self._watch.hot.pop(dispute.slot, None)
-        self._tally.drop(dispute.slot)
-        self._insistent.pop(dispute.slot, None)
-        for at in self.disputes.close(dispute):
-            self._let_go(*at)
 
     # -- the broker -------------------------------------------------------------------------------
 
@@ -1497,7 +981,7 @@ class Replica:
             if not self._is_next(slot) or slot.space == Space.GOVERNANCE:
                 continue  # whoever approves a governance order carries it once, and waits for the others
             is_doubted = self.doubts.place_of(slot) is not None
-            dispute = self._open_dispute(slot, _NONE) if is_doubted else self.disputes.get(slot)
+            dispute = self._open_dispute(slot, NONE) if is_doubted else self.disputes.get(slot)
             if dispute is not None and now >= dispute.offered_again + (
                 OFFER_AGAIN_NS << min(dispute.offers, OFFER_DOUBLINGS_MAX)
             ):
@@ -1508,7 +992,7 @@ class Replica:
                 self._insistent[slot] = now
             elif not 0 <= now - self._insistent.setdefault(slot, now) < self._insist_ns:
                 name = ids[row].tobytes()
-                self._open_dispute(slot, _NONE)
+                self._open_dispute(slot, NONE)
                 order = orders[row : row + 1]
                 self.rescuer.note_order(slot, name, order, tables.get(row), insisted=True)
                 self._watch.hot[slot] = None
@@ -1655,7 +1139,7 @@ class Replica:
             bool(self._ahead)
             or (bool(self._door) and self._room_for_orders(now) > 0)
             or self.re_entering.has_something_to_say
-            or self._watch.owes_acknowledgement
+            or self._owed.asks_for_a_block
             or self._owes_a_vote()
             or self._owes_an_acknowledgement()
         )
@@ -1691,7 +1175,7 @@ class Replica:
         if not len(newer):
             return False
         certified = self.chains.certified_if_referenced()
-        vain = self._watch.vain_heights
+        vain = self._owed.vain_heights
         mine = np.maximum(mine, np.pad(vain, (0, len(mine) - len(vain))))
         return any(
             mine[lane] < height <= certified[lane]
@@ -1706,8 +1190,8 @@ class Replica:
         bring more, it is owed for that; and a heartbeat looks again.
         """
         if not self._owes_a_vote():
-            self._watch.in_vain = set(self._watch.owed)
-            self._watch.vain_heights = self.chains.certified_if_referenced()
+            self._owed.in_vain = set(self._owed.items)
+            self._owed.vain_heights = self.chains.certified_if_referenced()
 
     def _rescues_owed(self, now: int) -> list[Slot]:
         """The slots about which one's next block has a fence, a proposal or a vote to say."""
@@ -1763,7 +1247,7 @@ class Replica:
         self._limits.allowances[self.index].pay(*cost_of(block))
         self._charge_p256(block)
         effects.send.append(SendBlock(EVERYONE, block.data))
-        self._integrate(block, placed, effects, restoring=False)
+        self._integrate(block, placed, effects)
 
     def _plan(self, rescues: list[Slot], now: int) -> Plan:
         """What the next block says about recovery: of slots, and of this author itself."""
@@ -2027,15 +1511,6 @@ class Replica:
             self._refuse(waiting.ticket, waiting.indices, codes, effects)
 
 
-class JournalBroken(Exception):  # noqa: N818 - it names what is the matter, as the shell prints it
-    """A journal that does not fold: which block, and why."""
-
-    def __init__(self, position: int, why: str) -> None:
-        """`position` is the journal's."""
-        super().__init__(f"block {position} of the journal cannot be used: {why}")
-        self.position = position
-
-
 def _rows_in(slot: Slot, orders: Orders) -> list[int]:
     """Which of these orders lie in a slot."""
     if slot.is_of_account:
@@ -2043,12 +1518,6 @@ def _rows_in(slot: Slot, orders: Orders) -> list[int]:
     else:
         same = IS_ELSEWHERE[orders["kind"]] & (orders["sequence"] == slot.sequence)
     return [row for row in np.flatnonzero(same).tolist() if Slot.of(orders[row]) == slot]
-
-
-def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:
-    """An ORDER array as rows of bytes, (n, 128), without a copy where the orders lie together."""
-    contiguous = np.ascontiguousarray(orders)
-    return contiguous.view(np.uint8).reshape(len(orders), ORDER.itemsize)
 
 
 def _tables_in(message: OrdersOffered) -> dict[int, bytes]:
@@ -2067,24 +1536,6 @@ def _tables_in(message: OrdersOffered) -> dict[int, bytes]:
         if HAS_CONTENT[kind]
     }
     return {row: content for row, content in named.items() if content is not None}
-
-
-def _proposed_in(block: Block) -> list[Proposed]:
-    """The governance orders of a block, with what travels beside them; of very many the first."""
-    found = []
-    name = Name(block.author, block.incarnation, block.height, block.digest)
-    rows = np.flatnonzero(IS_GOVERNED[block.orders["kind"]])
-    for row in rows[:PROPOSED_MAX].tolist():
-        content = block.tables.get(block.orders[row]["reference"].tobytes())
-        found.append(
-            Proposed(
-                block.orders[row : row + 1].copy(),
-                name,
-                block.possessions.get(row),
-                None if content is None else content.tobytes(),
-            )
-        )
-    return found
 
 
 def _part(waiting: Waiting, rows: "slice | npt.NDArray[np.intp]") -> Waiting:

@@ -24,11 +24,12 @@ from harambee.protocol.effects import (
     ServeNamed,
 )
 from harambee.protocol.evidence import read_evidence, write_evidence
+from harambee.protocol.fold import Held
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import BlockArrived, FetchEnded, Message
 from harambee.protocol.recovery import Plan
 from harambee.protocol.recovery_entries import ABSTAINS, SKIP, Fence, Proposal, Recovery, Vote
-from harambee.protocol.replica import Held, Replica
+from harambee.protocol.replica import Replica
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import (
     FORMAT,

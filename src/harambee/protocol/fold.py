@@ -1,0 +1,694 @@
+"""What follows from blocks: what is final, and the ledger after it. Nobody's own view enters into it.
+
+Blocks whose past is held go in, one after the other; what comes out depends on the set of them alone, and not
+on the order in which they came: which orders are final, and so every byte of the ledger. A replica folds what
+it receives while it speaks itself (`replica.py`); whoever only looks (an auditor, an observer, whoever makes
+a checkpoint) folds, and that is all.
+
+`chains.py` counts whole chains at once; `doubts.py` and `disputes.py` count the slots that somebody refused,
+fenced or fought over, or in which an order lies twice; `applying.py` brings what is final to the ledger;
+`placing.py` says where a block belongs.
+
+**Liars.** An author that forks, or votes twice, is convicted, and the evidence is in the effects. What it
+said still counts, in every branch.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
+from harambee.ledger.kinds import IS_GOVERNED, OrderKind, Space
+from harambee.ledger.ledger import Ledger
+from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
+from harambee.protocol.applying import Applier
+from harambee.protocol.ballots import ballot_of
+from harambee.protocol.chains import Chains, Lane, Rows
+from harambee.protocol.checking import Checking
+from harambee.protocol.committee import Committee
+from harambee.protocol.disputes import Dispute, Disputes, Place
+from harambee.protocol.doubts import Doubt, Doubts, Group, acknowledging
+from harambee.protocol.effects import Effects, Evidence, Name, Proposed, TwoVotes
+from harambee.protocol.kept_orders import KeptOrders
+from harambee.protocol.malformed import Malformed
+from harambee.protocol.placing import Placed, lacks, place
+from harambee.protocol.recovery_entries import SKIP
+from harambee.protocol.slot import Slot
+from harambee.protocol.tally import Tally
+from harambee.protocol.wire import NO_DIGEST, Block, Glance
+
+Orders = npt.NDArray[np.void]
+
+PROPOSED_MAX: Final = 64
+"""Governance orders of one block that people are told of; an honest one has a few."""
+FOLDED_AT_ONCE: Final = 64
+"""How many blocks of a journal are folded before disputes are decided."""
+PATROL_SLOTS: Final = 32
+"""How many disputed slots are looked at in each turn without a reason."""
+NONE: Final = -1, 0
+"""As (lane, height): no block."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A block whose whole past is held, as long as its orders are not all final."""
+
+    block: Block
+    position: int
+    era: int
+    signatures: npt.NDArray[np.bool_] | None = None
+    """Which orders' signatures hold; None while not checked."""
+    keys_changed: int = 0
+    """How often keys had changed in the ledger when they were checked."""
+    possessions: npt.NDArray[np.bool_] | None = None
+    apart: set[int] = field(default_factory=set)
+    """Orders that were refused once: they are counted one by one, or lie in decided slots."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Which disputed slots are to be looked at, and what was found the last time."""
+
+    hot: dict[Slot, None] = field(default_factory=dict)
+    """Something happened to them; in that order."""
+    patrol: list[Slot] = field(default_factory=list)
+    """They have not been looked at for a while."""
+    convicts: dict[int, int] = field(default_factory=dict)
+    """Up to which height all orders in the lanes of convicted authors are counted one by one."""
+    counted_at: int = -1
+    """How many blocks were held when certified slots were last counted."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the start; for people to look at."""
+
+    applied: int = 0
+    refused_at_door: int = 0
+    refused_in_blocks: int = 0
+    signatures: int = 0
+    blocks: int = 0
+    malformed: int = 0
+    skipped: int = 0
+    convictions: int = 0
+    taken: int = 0
+    """Blocks that were news, and were kept."""
+    deferred: int = 0
+    """Blocks beyond a limit of their author's, to be fetched later."""
+
+
+class Fold:
+    """All held blocks of one network, what is final by them, and the ledger. Not thread-safe."""
+
+    def __init__(
+        self, network: bytes, committee: Committee, ledger: Ledger, checking: Checking | None = None
+    ) -> None:
+        """`ledger` is as the genesis opens it. `checking` may be shared by folds of one network."""
+        self.network, self.committee, self.ledger = network, committee, ledger
+        self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
+        rows = len(ledger.accounts)
+        self.disputes, self.doubts = Disputes(rows), Doubts(rows)
+        self.convicted: set[int] = set()
+        """Authors whose word is not relied on any more."""
+        self._applier, self._kept = Applier(ledger), KeptOrders(rows)
+        self._checking = checking or Checking(network, committee)
+        self._order_prefix = signed_prefix(TAG_ORDER, network)
+        self._position = 0
+        self._open: list[dict[int, Held]] = [{} for _ in committee.members]
+        """Blocks with orders that are not final yet: for each lane, by height."""
+        self._newest_open: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
+        """Each lane's newest block with orders, final or not."""
+        self._applied: list[int] = [0] * committee.n
+        """Up to which height each lane's blocks were applied."""
+        self._undecided: dict[tuple[int, int], Held] = {}
+        """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
+        self._era, self._era_heads = 0, self.chains.heads.copy()
+        self._watch, self._tally = Watch(), Tally()
+
+    def fold(self, blocks: Iterable[bytes]) -> Iterator[Effects]:
+        """Fold blocks, each after its past, as a journal has them; yields what each of them led to.
+
+        Authors' signatures were checked when the blocks came, and are not checked again. Raises JournalBroken
+        where a block does not continue what came before.
+        """
+        for count, data in enumerate(blocks):
+            block = self._checking.read(data)
+            if isinstance(block, Malformed):
+                raise JournalBroken(self._position, block.why)
+            if self._is_held(block):
+                raise JournalBroken(self._position, "it stands there twice")
+            if lacks(self.chains, block) is not None:
+                raise JournalBroken(self._position, "its past is missing")
+            placed = place(self.chains, block)
+            if placed is None:
+                raise JournalBroken(self._position, "it does not continue its author's chain")
+            effects = Effects()
+            self._integrate(block, placed, effects)
+            if count % FOLDED_AT_ONCE == 0:
+                self._decide_disputes(effects)
+            yield effects
+        effects = Effects()
+        self._decide_disputes(effects)
+        yield effects
+
+    # -- for who does more than fold --------------------------------------------------------------
+
+    def _is_held_now(self, lane: int, held: Held, effects: Effects) -> None:
+        """A block was integrated, and nothing that it says is counted yet."""
+
+    def _is_counted_now(
+        self, lane: int, block: Block, votes_on: list[tuple[int, int, int]]
+    ) -> None:
+        """What a block says is counted, and nothing is applied yet that is final by it."""
+
+    def _is_final_now(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
+        """A block is final and about to be applied, but for the rows that are counted `apart`."""
+
+    def _is_certified_now(self, doubt: Doubt, group: Group, authors: npt.NDArray[np.bool_]) -> None:
+        """Doubted orders are certified and not final: these authors acknowledge them, (members,)."""
+
+    def _may_convict(self, author: int) -> bool:  # noqa: ARG002 - for who is an author itself
+        """Whether an author is convicted where two of its votes show that it lies."""
+        return True
+
+    # -- what is held -------------------------------------------------------------------------------
+
+    @property
+    def blocks_integrated(self) -> int:
+        """How many blocks are held: the journal's next position."""
+        return self._position
+
+    @property
+    def open_blocks(self) -> int:
+        """How many held blocks have orders that are not final."""
+        return sum(len(open_) for open_ in self._open)
+
+    def _head_of(self, author: int) -> Name:
+        lane = self.chains.current[author]
+        height = int(self.chains.heads[lane])
+        digest = self.chains.digest_at(lane, height) or NO_DIGEST
+        return Name(author, self.chains.lanes[lane].incarnation, height, digest)
+
+    def _is_held(self, block: Block | Glance) -> bool:
+        found = self.chains.find(block.author, block.height, block.digest, block.incarnation)
+        return found is not None
+
+    def _held_with_id(self, block: Block | Glance) -> Name | None:
+        """A held block with this one's id: another one, for this one is not held."""
+        for lane in self.chains.lanes_of[block.author]:
+            about = self.chains.lanes[lane]
+            if about.incarnation == block.incarnation and block.height > about.base:
+                digest = self.chains.digest_at(lane, block.height)
+                if digest is not None:
+                    return Name(block.author, block.incarnation, block.height, digest)
+        return None
+
+    def _is_named_held(self, name: Name) -> bool:
+        found = self.chains.find(name.author, name.height, name.digest, name.incarnation)
+        return found is not None
+
+    # -- taking blocks ------------------------------------------------------------------------------
+
+    def _take(self, block: Block, effects: Effects) -> bool:
+        """Integrate a block whose past is held; False if it breaks a rule of chains."""
+        placed = place(self.chains, block)
+        if placed is None:
+            self.counters.malformed += 1
+            return False
+        beside = self._held_with_id(block)
+        if beside is not None:
+            self._convict(Evidence(block.author, beside, block.data), effects)
+        self._integrate(block, placed, effects)
+        return True
+
+    def _integrate(self, block: Block, placed: Placed, effects: Effects) -> None:
+        """Take a block whose past is held and which extends its chain: from here on nothing may fail."""
+        lane = placed.lane if isinstance(placed.lane, int) else self._open_lane(placed.lane)
+        newly = self.chains.extend(lane, block.digest, placed.references)
+        held = Held(block, self._position, self._era)
+        self._position += 1
+        self.counters.blocks += 1
+        if IS_GOVERNED[block.orders["kind"]].any():
+            effects.proposed += _proposed_in(block)
+        if len(block.orders):
+            self._open[lane][block.height] = held
+            self._newest_open[lane] = block.height
+            self._keep(lane, block)
+        votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
+        self._is_held_now(lane, held, effects)
+        self._dispute(block, lane, votes_on, effects)
+        self._is_counted_now(lane, block, votes_on)
+        self._apply_final(effects)
+
+    def _open_lane(self, about: Lane) -> int:
+        lane = self.chains.open_lane(about)
+        self._open.append({})
+        self._applied.append(about.base)
+        self._newest_open = np.append(self._newest_open, 0)
+        self._era_heads = np.append(self._era_heads, about.base)
+        lanes = (self.chains.lanes[other] for other in self.chains.lanes_of[about.author])
+        if sum(other.incarnation == about.incarnation for other in lanes) > 1:
+            self.convicted.add(about.author)  # a branch: whoever follows it, is read by name
+        return lane
+
+    def _convict(self, evidence: Evidence | TwoVotes, effects: Effects) -> None:
+        if evidence.culprit in self.convicted:
+            return
+        self.convicted.add(evidence.culprit)
+        self.counters.convictions += 1
+        effects.evidence.append(evidence)
+
+    def _keep(self, lane: int, block: Block) -> None:
+        """A block's orders are kept from now on."""
+        self._kept.add(lane, block.height, block.orders)
+
+    def _keep_no_more(self, lane: int, block: Block) -> None:
+        self._kept.drop(lane, block.height, block.orders)
+
+    def _held_at(self, lane: int, height: int) -> Held | None:
+        return self._open[lane].get(height) or self._undecided.get((lane, height))
+
+    def _let_go(self, lane: int, height: int) -> None:
+        """Forget a block that is final, once everything in it is decided."""
+        held = self._undecided.get((lane, height))
+        if held is None or self.doubts.at(lane, height) is not None:
+            return
+        if not self.disputes.indices_in(lane, height):
+            del self._undecided[lane, height]
+            self._keep_no_more(lane, held.block)
+
+    # -- counting -----------------------------------------------------------------------------------
+
+    def _refused_by(self, block: Block) -> dict[tuple[int, int], frozenset[int]]:
+        """The indices that a held block refuses, by (lane, height) of the block in which they lie."""
+        if not block.rejections:
+            return {}
+        chains = self.chains
+        refusing = {(rejection.author, rejection.incarnation) for rejection in block.rejections}
+        tips = {
+            (name.author, name.incarnation): chains.find(
+                name.author, name.height, name.digest, name.incarnation
+            )
+            for name in block.references
+            if (name.author, name.incarnation) in refusing
+        }
+        refused = {}
+        for rejection in block.rejections:
+            tip = tips[rejection.author, rejection.incarnation]
+            assert tip is not None, "a rejection lies below a reference"
+            lane = chains.owner(tip, rejection.height)
+            refused[lane, rejection.height] = rejection.rows
+        return refused
+
+    def _next_in(self, slot: Slot) -> int:
+        """The next sequence of a slot's subject here."""
+        return self.ledger.next_in(Space(slot.space), slot.subject)
+
+    def _is_next(self, slot: Slot) -> bool:
+        return slot.sequence == self._next_in(slot)
+
+    def _is_decided(self, slot: Slot) -> bool:
+        return slot.sequence < self._next_in(slot) or self._applier.waits_in(slot)
+
+    def _ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
+        return digest_many(self._order_prefix, _bytes_of(orders)[:, :BODY_BYTES])
+
+    def _dispute(
+        self,
+        block: Block,
+        lane: int,
+        votes_on: list[tuple[int, int, int]],
+        effects: Effects,
+    ) -> None:
+        """Take what the newest block of a lane says about disputed slots, and what it opens."""
+        ignore = lane, block.height
+        refused = self._refused_by(block)
+        for (on, at), indices in refused.items():
+            self._dispute_refused(on, at, indices, ignore)
+        for slot in block.recovery.slots():
+            if not self._is_decided(slot):
+                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
+                self._watch.hot[slot] = None
+        for slot in self.doubts.doubted(block.orders):
+            place_known = self.doubts.place_of(slot)
+            if place_known is not None and (place_known.lane, place_known.height) != ignore:
+                self._open_dispute(slot, ignore)
+        # A block's fences take effect before its references and its orders.
+        for fence in block.recovery.fences:
+            self.disputes.fence(self.chains, lane, fence)
+        for row in self.disputes.disputed_rows(block.orders):
+            self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
+        self.doubts.cast_votes(lane, block.height, votes_on, refused)
+        passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
+        self._watch.hot.update(dict.fromkeys(passed))
+        for fence in block.recovery.fences:
+            self.disputes.state(self.chains, lane, fence.slot)
+        for proposal in block.recovery.proposals:
+            self.disputes.propose(self.chains, lane, proposal)
+        for vote in block.recovery.votes:
+            twice = self.disputes.vote(self.chains, lane, vote)
+            if twice is not None:
+                self._convict_for_two_votes(block, twice, effects)
+
+    def _convict_for_two_votes(
+        self, block: Block, other: tuple[int, int], effects: Effects
+    ) -> None:
+        digest = self.chains.digest_at(*other)
+        if digest is not None:
+            name = Name(block.author, self.chains.lanes[other[0]].incarnation, other[1], digest)
+            self._convict(Evidence(block.author, name, block.data), effects)
+
+    def _convict_for_two_orders(self, dispute: Dispute, effects: Effects) -> None:
+        """Convict who voted for two orders of a slot in view 0, where evidence of it has a bounded size."""
+        for lane, *names in dispute.voted_twice(self.chains):
+            culprit = self.chains.lanes[lane].author
+            if culprit in self.convicted or not self._may_convict(culprit):
+                continue
+            one, other = (ballot_of(self.chains, dispute, name, lane) for name in names)
+            if one is not None and other is not None:
+                self._convict(TwoVotes(culprit, (one, other)), effects)
+
+    def _dispute_refused(
+        self, on: int, at: int, indices: frozenset[int], ignore: tuple[int, int]
+    ) -> None:
+        """From the first refusal on, the orders of a slot are counted one by one."""
+        held = self._held_at(on, at)
+        if held is None:
+            return  # every order in it is applied already
+        for index in sorted(indices - held.apart):
+            if index >= len(held.block.orders):
+                continue
+            held.apart.add(index)
+            slot = Slot.of(held.block.orders[index])
+            if self.disputes.get(slot) is not None or self.doubts.place_of(slot) is not None:
+                continue
+            self.counters.refused_in_blocks += 1
+            if self._is_decided(slot):
+                continue
+            if slot.is_of_account and self._kept.lies_alone(slot):
+                self.doubts.add(self.chains, Place(on, at, index), slot, ignore)
+            else:
+                self._open_dispute(slot, ignore)
+
+    def _open_dispute(self, slot: Slot, ignore: tuple[int, int]) -> Dispute:
+        """The dispute over a slot; if it is a new one, with all that held blocks have said before."""
+        dispute = self.disputes.get(slot)
+        if dispute is not None:
+            return dispute
+        dispute = self.disputes.add(slot)
+        self._watch.hot[slot] = None
+        doubted = self.doubts.place_of(slot)
+        if doubted is not None:
+            self._take_over(dispute, doubted)
+        for at, order in self._orders_of(slot):
+            if at != doubted:
+                self._add_place(at, order)
+                self.disputes.scan_votes(self.chains, dispute, at, ignore)
+        return dispute
+
+    def _orders_of(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
+        """The orders of a slot in blocks that are not final, and where they lie."""
+        for at in self._kept.places(slot):
+            held = self._open[at.lane].get(at.height)
+            if held is not None:
+                order = held.block.orders[at.row : at.row + 1]
+                if slot.is_of_account or Slot.of(order[0]) == slot:
+                    yield at, order
+
+    def _take_over(self, dispute: Dispute, at: Place) -> None:
+        """A doubted order becomes part of a dispute, with the votes that are known."""
+        doubt, held = self.doubts.at(at.lane, at.height), self._held_at(at.lane, at.height)
+        assert doubt is not None
+        assert held is not None
+        self._add_place(at, held.block.orders[at.row : at.row + 1])
+        self.disputes.take_votes(dispute, at, doubt.votes_for(at.row))
+        self.doubts.drop(doubt, [at.row])
+
+    def _add_place(self, at: Place, order: Orders) -> None:
+        dispute = self.disputes.get(Slot.of(order[0]))
+        assert dispute is not None, "the slot is disputed"
+        name = self._ids_of(order)[0].tobytes()
+        self.disputes.add_place(dispute, at, name, order)
+
+    def _apart_in(self, lane: int, height: int) -> list[int]:
+        """The orders of a block that are counted one by one."""
+        return self.disputes.indices_in(lane, height) + self.doubts.rows_in(lane, height)
+
+    def _decide_disputes(self, effects: Effects) -> None:
+        """Count the disputed slots; apply what is final, and forget those that are decided."""
+        self._dispute_convicts()
+        watch = self._watch
+        if not len(self.disputes) and not len(self.doubts):
+            return
+        news = self._position != watch.counted_at
+        watch.counted_at = self._position
+        if not watch.patrol:
+            watch.patrol = self.disputes.slots()
+        patrol = dict.fromkeys(watch.patrol[:PATROL_SLOTS])
+        del watch.patrol[:PATROL_SLOTS]
+        clocks = self.chains.clocks()
+        if news and len(self.doubts):
+            self._decide_doubts(clocks, effects)
+        stirred = self._tally.stirred(self.chains, clocks) if news else ()
+        for slot in {**dict.fromkeys(stirred), **watch.hot, **patrol}:
+            dispute = self.disputes.get(slot)
+            if dispute is None:
+                continue
+            self._convict_for_two_orders(dispute, effects)
+            if self._is_decided(slot) or (
+                self._count(dispute, clocks, effects) and self._is_decided(slot)
+            ):
+                self._close(dispute)
+            elif slot in patrol:
+                watch.hot[slot] = None
+        self._apply_waiting(effects)
+
+    def _dispute_convicts(self) -> None:
+        """Count one by one what lies in blocks of convicted authors.
+
+        One order may lie in two branches, with half of the votes on either: no branch alone makes it final.
+        """
+        for author in sorted(self.convicted):
+            for lane in self.chains.lanes_of[author]:
+                done = self._watch.convicts.get(lane, 0)
+                if self._newest_open[lane] <= done:
+                    continue
+                self._watch.convicts[lane] = int(self._newest_open[lane])
+                for height, held in list(self._open[lane].items()):
+                    for order in held.block.orders if height > done else ():
+                        slot = Slot.of(order)
+                        if not self._is_decided(slot):
+                            self._open_dispute(slot, NONE)
+
+    def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
+        """Count the doubted orders, group by group; apply what is final."""
+        certified = self.doubts.certified(self.chains)
+        if not certified:
+            return
+        found = acknowledging(self.chains, clocks, [group for _, group in certified])
+        for (doubt, group), authors in zip(certified, found, strict=True):
+            if int(authors.sum()) < self.committee.q:
+                self._is_certified_now(doubt, group, authors)
+                continue
+            held = self._held_at(doubt.lane, doubt.height)
+            assert held is not None, "a block is held as long as one of its slots is undecided"
+            rows = group.rows
+            self.doubts.drop(doubt, rows)
+            self._apply(held, np.array(rows, np.uint32), effects)
+            self._let_go(doubt.lane, doubt.height)
+
+    def _count(self, dispute: Dispute, clocks: Rows, effects: Effects) -> bool:
+        """See what is certified in an undecided slot, who acknowledges it, and whether it is final."""
+        candidates = dispute.may_be_final(self.chains)
+        self._tally.keep(dispute.slot, candidates)
+        for candidate in candidates:
+            ballot = dispute.votes[candidate].row(len(self.chains.lanes))
+            seen = self._tally.put(dispute.slot, candidate, ballot, clocks, self.chains)
+            authors = dispute.acknowledging(self.chains, seen, candidate)
+            if len(authors) >= self.committee.q:
+                if candidate.value == SKIP:
+                    self._skip(dispute.slot, effects)
+                else:
+                    self._settle(dispute, candidate.value, effects)
+                return True
+        return False
+
+    def _close(self, dispute: Dispute) -> None:
+        self._watch.hot.pop(dispute.slot, None)
+        self._tally.drop(dispute.slot)
+        for at in self.disputes.close(dispute):
+            self._let_go(*at)
+
+    def _dispute_what_is_old(self) -> None:
+        """Count one by one what stays undecided so long that rows begin to be forgotten.
+
+        So a dispute that is opened later never needs a row that is no longer kept.
+        """
+        quarter = self.chains.window // 4
+        if not (self.chains.heads - self._era_heads >= quarter).any():
+            return
+        self._era += 1
+        self._era_heads = self.chains.heads.copy()
+        for open_ in self._open:
+            for held in list(open_.values()):
+                if held.era == self._era - 2:
+                    for order in held.block.orders:
+                        slot = Slot.of(order)
+                        if not self._is_decided(slot):
+                            self._open_dispute(slot, NONE)
+
+    # -- applying -----------------------------------------------------------------------------------
+
+    def _apply_final(self, effects: Effects) -> None:
+        """Apply what has become final with its whole block, disputed orders excepted."""
+        final = self.chains.final
+        for lane in np.flatnonzero(final > self._applied).tolist():
+            for height in range(self._applied[lane] + 1, int(final[lane]) + 1):
+                held = self._open[lane].pop(height, None)
+                if held is None:
+                    continue
+                indices = np.arange(len(held.block.orders), dtype=np.uint32)
+                apart = self._apart_in(lane, height)
+                self._is_final_now(lane, height, held.block.orders, apart)
+                if apart:
+                    self._undecided[lane, height] = held
+                    indices = np.delete(indices, apart)
+                else:
+                    self._keep_no_more(lane, held.block)
+                self._apply(held, indices, effects)
+            self._applied[lane] = int(final[lane])
+        self._apply_waiting(effects)
+        self._dispute_what_is_old()
+
+    def _apply(self, held: Held, indices: npt.NDArray[np.uint32], effects: Effects) -> None:
+        """Apply final orders of a block; those that wait for another one are kept."""
+        block = held.block
+        done = self._applier.apply(block.orders[indices], held.position, indices, block.tables)
+        self._note_applied(done, effects)
+
+    def _apply_waiting(self, effects: Effects) -> None:
+        """Apply those that waited for something that has happened since."""
+        for done in self._applier.apply_waiting():
+            self._note_applied(done, effects)
+
+    def _note_applied(self, done: Orders, effects: Effects) -> None:
+        if len(done):
+            self.counters.applied += len(done)
+            effects.settled.append(done)
+
+    def _settle(self, dispute: Dispute, name: bytes, effects: Effects) -> None:
+        """Apply the order that is final in a disputed slot.
+
+        Its id leaves the signature out: of several copies, the first that its payer signed stands for it.
+        """
+        found = []
+        for at, lies_there in dispute.places.items():
+            held = self._held_at(at.lane, at.height)
+            assert held is not None, "a block is held as long as one of its slots is undecided"
+            if lies_there == name:
+                found.append((held.position, at.row, held))
+        found.sort(key=lambda place: place[:2])
+        first = found[0]
+        if len(found) > 1:
+            first = next((p for p in found if self._is_signed(p[2], p[1])), first)
+        _, row, held = first
+        self._apply(held, np.array([row], np.uint32), effects)
+
+    def _skip(self, slot: Slot, effects: Effects) -> bool:
+        """Burn a slot: the sequence goes on, and nothing else happens. False while it is not the next one.
+
+        The slot before it is not decided here yet then; this one is looked at again.
+        """
+        if not self._applier.skip(slot):
+            return False
+        self.counters.skipped += 1
+        effects.skipped.append(slot)
+        return True
+
+    # -- signatures ---------------------------------------------------------------------------------
+
+    def _note_checked(self, held: Held, signatures: npt.NDArray[np.bool_]) -> None:
+        held.signatures = signatures
+        held.keys_changed = self.ledger.keys_changed
+        held.possessions = self._possessions_of(held.block.orders, held.block.possessions)
+
+    def _signatures_in(self, held: Held) -> npt.NDArray[np.bool_]:
+        """Which orders of a held block are signed by the keys that their payers have now."""
+        if held.signatures is None:
+            self._note_checked(held, self._signatures_of(held.block.orders))
+        elif held.keys_changed != self.ledger.keys_changed:
+            self._check_new_keys(held, held.signatures)
+        assert held.signatures is not None
+        return held.signatures
+
+    def _check_new_keys(self, held: Held, signatures: npt.NDArray[np.bool_]) -> None:
+        """Check the orders again whose payers have another key than when they were checked."""
+        orders = held.block.orders
+        rows = self._rows_with_new_keys(orders, held.keys_changed)
+        if len(rows):
+            signatures[rows] = self._signatures_of(orders[rows])
+        held.keys_changed = self.ledger.keys_changed
+
+    def _rows_with_new_keys(self, orders: Orders, keys_changed: int) -> npt.NDArray[np.intp]:
+        """Which orders' payers have another key since keys had changed so often."""
+        if keys_changed == self.ledger.keys_changed:
+            return np.zeros(0, np.intp)
+        whose = self.ledger.keys_changed_since(keys_changed)
+        if whose is None:
+            return np.arange(len(orders))
+        return np.flatnonzero(np.isin(orders["payer"], whose))
+
+    def _is_signed(self, held: Held, row: int) -> bool:
+        return bool(self._signatures_in(held)[row])
+
+    def _signatures_of(self, orders: Orders) -> npt.NDArray[np.bool_]:
+        keys, forms, known = self.ledger.keys_of(orders["payer"])
+        taking = np.flatnonzero(orders["kind"] == OrderKind.TAKE_KEY)
+        keys[taking] = orders["reference"][taking]  # the new key signs for itself
+        forms[taking] = orders["options"][taking, 2] & KEY_FORM_MASK
+        self.counters.signatures += len(orders)
+        return self._checking.orders_hold(orders, keys, forms) & known
+
+    def _possessions_of(
+        self, orders: Orders, signatures: dict[int, bytes]
+    ) -> npt.NDArray[np.bool_]:
+        holds = np.zeros(len(orders), np.bool_)
+        for index, signature in signatures.items():
+            holds[index] = self._checking.possession_holds(orders[index], signature)
+        return holds
+
+
+class JournalBroken(Exception):  # noqa: N818 - it names what is the matter, as the shell prints it
+    """A journal that does not fold: which block, and why."""
+
+    def __init__(self, position: int, why: str) -> None:
+        """`position` is the journal's."""
+        super().__init__(f"block {position} of the journal cannot be used: {why}")
+        self.position = position
+
+
+def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:
+    """An ORDER array as rows of bytes, (n, 128), without a copy where the orders lie together."""
+    contiguous = np.ascontiguousarray(orders)
+    return contiguous.view(np.uint8).reshape(len(orders), ORDER.itemsize)
+
+
+def _proposed_in(block: Block) -> list[Proposed]:
+    """The governance orders of a block, with what travels beside them; of very many the first."""
+    found = []
+    name = Name(block.author, block.incarnation, block.height, block.digest)
+    rows = np.flatnonzero(IS_GOVERNED[block.orders["kind"]])
+    for row in rows[:PROPOSED_MAX].tolist():
+        content = block.tables.get(block.orders[row]["reference"].tobytes())
+        found.append(
+            Proposed(
+                block.orders[row : row + 1].copy(),
+                name,
+                block.possessions.get(row),
+                None if content is None else content.tobytes(),
+            )
+        )
+    return found
