@@ -294,6 +294,29 @@ def receipts(rounds: int, seed: int, as_json: bool) -> None:
     _tell(bench_receipts(rounds, seed), as_json=as_json)
 
 
+@bench.command()
+@click.option("--orders", type=click.IntRange(min=1_000), default=1_000_000, show_default=True)
+@click.option("--accounts", type=click.IntRange(min=100), default=100_000, show_default=True)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes; default: one for each core."
+)
+@seed_option
+@json_option
+def audit(orders: int, accounts: int, workers: int | None, seed: int, as_json: bool) -> None:
+    """A journal audited with one core and with all, and once more with a flipped bit in it."""
+    from rich.console import Console
+
+    from harambee.audit.workers import WorkersError
+    from harambee.node.network_folder import NetworkFolderError
+    from harambee.traffic.bench_audit import BenchError, bench_audit
+
+    status = Console(stderr=True).status("")
+    with one_sentence(BenchError, WorkersError, NetworkFolderError, as_json=as_json), status:
+        count = workers or os.cpu_count() or 1
+        figures = bench_audit(orders, accounts, count, seed, status.update)
+    _tell(figures, as_json=as_json)
+
+
 def _network(
     super_agents: int,
     accounts: int,

@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.ledger import Ledger
-from harambee.ledger.records import OPENING
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
@@ -33,6 +32,7 @@ from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing, Proposed, SendBlock
 from harambee.protocol.evidence import write_found
 from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
+from harambee.protocol.opening import open_accounts
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
@@ -238,12 +238,8 @@ class Engine:
         genesis, config = files.genesis, files.config
         warm_up()
         ledger = Ledger(genesis.regions, genesis.tariffs, genesis.key_days)
-        openings = np.frombuffer(genesis.openings, OPENING)
-        document = genesis.document
-        ledger.open_accounts(openings, {row.account: row.limit_cents for row in document.issuers})
-        genesis.rest()
+        open_accounts(genesis, ledger)
         ledger.original_at = Originals(self._journal, genesis).at
-        ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
         replica = Replica(
             genesis.network,
             genesis.committee,

@@ -12,7 +12,8 @@ that does not match is never returned. `damaged` finds such blocks, and `repair`
 somebody who still holds it, in its place.
 
 One thread at a time may append. Any number of threads may read meanwhile, each in a transaction
-that is short, because a long one would keep freed pages from being used again.
+that is short, because a long one would keep freed pages from being used again. Other processes may
+read too, by `Journal.open_to_read`: auditors, backups.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import lmdb
 
@@ -37,6 +38,8 @@ MAP_BYTES: Final = 64 << 30
 NETWORK_BYTES: Final = 32
 HEAD_BYTES: Final = 160
 LOCK_NAME: Final = "journal.lock"
+DATA_NAME: Final = "data.mdb"
+"""What LMDB calls the file."""
 
 # author u16 at 2, height u32 at 8, incarnation u16 at 12 of a block's fixed head
 _HEAD: Final = struct.Struct("<2xH4xIH")
@@ -49,6 +52,8 @@ assert _HEAD.size == 14
 CHECKSUM_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
 _META_RE_ENTERING: Final = b"re-entering"
+READERS_MAX: Final = 512
+"""Threads that read at one time, in all processes."""
 
 # What one read transaction of `Journal.blocks` copies out.
 _CHUNK_BLOCKS: Final = 1_024
@@ -77,66 +82,128 @@ class JournalDamaged(Exception):  # noqa: N818 - what has happened, not whose er
         self.position = position
 
 
-class Journal:
-    """The open journal of one super-agent. Made by `open`; a context manager that closes itself."""
+class _Meta(NamedTuple):
+    """Whose journal a folder holds, as its table `meta` says it."""
 
-    def __init__(self, folder: Path, lock: int, environment: Any) -> None:
-        """For `open` only: `lock` is a descriptor that holds the folder's lock."""
-        self.folder = folder
-        self._lock = lock
-        self._environment = environment
-        self._blocks: Any = None
-        self._ids: Any = None
-        self._forks: Any = None
-        self._evidence: Any = None
-        self._meta: Any = None
-        self._count = 0
-        self._re_entering = False
+    format: int
+    network: bytes
+    author: int
+    epoch: int
 
     @classmethod
-    def open(
-        cls, folder: Path, network: bytes, author: int, epoch: int, map_bytes: int = MAP_BYTES
-    ) -> Self:
-        """Open the journal in `folder`, or make one there if the folder is missing or empty.
+    def of(cls, folder: Path, transaction: Any, table: Any) -> Self:
+        """Read it; JournalError where it is of another format, or not whole."""
+        raw = transaction.get(b"format", db=table)
+        found = _U32.unpack(raw)[0] if raw and len(raw) == _U32.size else "unknown"
+        if found != FORMAT:
+            raise JournalError(
+                f"the journal {folder} has format {found}; this program reads format {FORMAT}"
+            )
+        try:
+            return cls(
+                found,
+                bytes(transaction.get(b"network", db=table)),
+                *_U16.unpack(transaction.get(b"author", db=table)),
+                *_U32.unpack(transaction.get(b"epoch", db=table)),
+            )
+        except (TypeError, struct.error):
+            raise JournalError(f"the journal {folder} does not say whose it is") from None
 
-        `network` is the network id (32 bytes), `author` this super-agent's index. JournalError when
-        the folder belongs to another network, author, epoch or format, is in use by another running
-        process, is no journal, or cannot be read and written.
+    def fields(self) -> dict[bytes, bytes]:
+        """Return it as it is stored."""
+        return {
+            b"format": _U32.pack(self.format),
+            b"network": self.network,
+            b"author": _U16.pack(self.author),
+            b"epoch": _U32.pack(self.epoch),
+        }
+
+    def refuse_another(self, folder: Path, wanted: "_Meta") -> None:
+        """Raise JournalError, naming the first difference, unless it is the one that is wanted."""
+        if self.network != wanted.network:
+            raise JournalError(f"the journal {folder} belongs to another network")
+        for what, found, asked in (
+            ("super-agent", self.author, wanted.author),
+            ("epoch", self.epoch, wanted.epoch),
+        ):
+            if found != asked:
+                raise JournalError(f"the journal {folder} belongs to {what} {found}, not {asked}")
+
+
+class _Tables(NamedTuple):
+    """The tables of an open environment (docs/wire.md, section 11)."""
+
+    blocks: Any
+    ids: Any
+    forks: Any
+    evidence: Any
+    meta: Any
+
+    @classmethod
+    def of(cls, environment: Any, transaction: Any = None) -> Self:
+        """Open all of them; they are made in a transaction that writes, if there is one.
+
+        lmdb.NotFoundError where one is missing and may not be made.
         """
-        assert len(network) == NETWORK_BYTES
+        return cls(
+            *(
+                environment.open_db(name.encode(), txn=transaction, create=transaction is not None)
+                for name in cls._fields
+            )
+        )
+
+
+class JournalReader:
+    """An open journal, to be read. Made by `open_to_read`; a context manager that closes itself.
+
+    All that it does may be done by several threads at a time, and while the owner appends.
+    """
+
+    def __init__(self, folder: Path, environment: Any, tables: _Tables, meta: _Meta) -> None:
+        """For `open_to_read`, and for `Journal`."""
+        self.folder = folder
+        self.network = meta.network
+        """The network's id, 32 bytes."""
+        self.author = meta.author
+        """Whose journal it is: a super-agent's index."""
+        self.epoch = meta.epoch
+        self.format = meta.format
+        self._environment = environment
+        self._blocks, self._ids, self._forks, self._evidence, self._meta = tables
+
+    @staticmethod
+    def open_to_read(folder: Path) -> "JournalReader":
+        """Open anybody's journal, also while its owner runs; it says itself whose it is.
+
+        Takes no lock that the owner would notice and changes nothing; on a disk that may be written,
+        LMDB notes in its lock file which pages are being read. JournalError when there is no journal,
+        when it is of another format or damaged, when this user may not use its files, or when it is open
+        in this very process: then use what has it open.
+        """
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise JournalError(f"cannot open the journal {folder}: {error.strerror}") from error
-        environment: Any = None
+            environment = lmdb.open(
+                str(folder), map_size=MAP_BYTES, max_dbs=5, readonly=True, create=False
+            )
+        except lmdb.Error as error:
+            if not (folder / DATA_NAME).exists():
+                raise JournalError(f"there is no journal in {folder}") from None
+            raise JournalError(f"cannot read the journal {folder}: {error}") from error
         try:
-            _take(lock, folder)
-            environment = _environment(folder, map_bytes)
-            journal = cls(folder, lock, environment)
-            meta = {
-                b"format": _U32.pack(FORMAT),
-                b"network": network,
-                b"author": _U16.pack(author),
-                b"epoch": _U32.pack(epoch),
-            }
-            journal._prepare(meta)
-            _sync_folders(folder)
+            tables = _Tables.of(environment)
+            with environment.begin() as transaction:
+                meta = _Meta.of(folder, transaction, tables.meta)
         except BaseException as error:
-            if environment is not None:
-                environment.close()
-            os.close(lock)
-            if isinstance(error, lmdb.Error | OSError):
-                raise JournalError(f"cannot open the journal {folder}: {error}") from error
+            environment.close()
+            if isinstance(error, lmdb.NotFoundError):
+                raise JournalError(f"there is no journal in {folder} yet") from None
+            if isinstance(error, lmdb.Error):
+                raise JournalError(f"cannot read the journal {folder}: {error}") from error
             raise
-        return journal
+        return JournalReader(folder, environment, tables, meta)
 
     def close(self) -> None:
-        """Let go of the folder. No other thread may still be reading or appending."""
+        """Let go of the folder. No other thread may still be reading."""
         self._environment.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
 
     def __enter__(self) -> Self:
         return self
@@ -152,38 +219,21 @@ class Journal:
     @property
     def count(self) -> int:
         """How many blocks are durable here; the next position."""
-        return self._count
+        with self._environment.begin() as transaction:
+            return int(transaction.stat(self._blocks)["entries"])
 
-    def append(self, blocks: Sequence[bytes]) -> None:
-        """Put the blocks (wire format) behind all others and make them durable, all or none.
+    @property
+    def re_entering(self) -> bool:
+        """Whether the operator has said that this disk is a lost or an old one (`harambee rejoin`).
 
-        When it returns they are on disk. JournalFull when that could not be done; ValueError for
-        bytes too short to be a block. Where two blocks have one id, both are found by their digests.
+        It stays so until the first block of the new incarnation stands in the journal.
         """
-        ids = [_id_of(block) for block in blocks]
-        digests = [digest_of(block) for block in blocks]
-        if not ids:
-            return
-        position = self._count
-        try:
-            with self._environment.begin(write=True) as transaction:
-                for key, digest, block in zip(ids, digests, blocks, strict=True):
-                    stored = transaction.put(
-                        _POSITION_KEY.pack(position), _sealed(block), append=True, db=self._blocks
-                    )
-                    assert stored, "positions ascend"
-                    place = _POSITION.pack(position)
-                    if not transaction.put(key, place + digest, overwrite=False, db=self._ids):
-                        transaction.put(key + digest, place, db=self._forks)
-                    position += 1
-        except lmdb.Error as error:
-            why = f"the disk is full ({error})" if _is_full(self.folder) else str(error)
-            raise JournalFull(f"the journal {self.folder} cannot be written: {why}") from error
-        self._count = position
+        with self._environment.begin() as transaction:
+            return bool(transaction.get(_META_RE_ENTERING, db=self._meta) == b"\1")
 
     def read(self, position: int) -> bytes:
         """Return the block at a position; IndexError if there is none, JournalDamaged if it is that."""
-        if not 0 <= position < self._count:
+        if not 0 <= position < self.count:
             raise IndexError(f"there is no block at position {position}")
         with self._environment.begin() as transaction:
             block = self._block_at(transaction, position)
@@ -228,7 +278,61 @@ class Journal:
                 return None
             return self._block_at(transaction, _POSITION.unpack_from(found)[0])
 
-    # -- damage -----------------------------------------------------------------------------------
+    def position_of(self, name: Name) -> int | None:
+        """Return where the index says that exactly this block is, damaged or not; None if nowhere."""
+        key = _ID_KEY.pack(name.author, name.incarnation, name.height)
+        with self._environment.begin() as transaction:
+            found = transaction.get(key, db=self._ids)
+            if found is not None and found[_POSITION.size :] != name.digest:
+                found = transaction.get(key + name.digest, db=self._forks)
+        return None if found is None else int(_POSITION.unpack_from(found)[0])
+
+    def names_of(self, positions: set[int]) -> dict[int, Name]:
+        """Return the names that the index has for these positions; reads all of the index."""
+        named: dict[int, Name] = {}
+        with self._environment.begin() as transaction:
+            for table in (self._ids, self._forks):
+                for key, value in transaction.cursor(db=table):
+                    position = _POSITION.unpack_from(value)[0]
+                    if position in positions:
+                        author, incarnation, height = _ID_KEY.unpack_from(key)
+                        digest = (key[_ID_KEY.size :] + value[_POSITION.size :])[:DIGEST_BYTES]
+                        named[position] = Name(author, incarnation, height, digest)
+        return named
+
+    def range_of(
+        self, author: int, first: int, last: int, max_bytes: int, incarnation: int = 0
+    ) -> list[bytes]:
+        """Return the author's blocks of heights `first` to `last`, inclusive, ascending.
+
+        It ends before the first height that is missing or damaged, and before `max_bytes` would be exceeded;
+        but a single block is returned whatever its size, or who fetches would never get on.
+        """
+        found: list[bytes] = []
+        size = 0
+        with self._environment.begin() as transaction:
+            for height in range(first, last + 1):
+                key = _ID_KEY.pack(author, incarnation, height)
+                position = transaction.get(key, db=self._ids)
+                if position is None:
+                    break
+                block = self._block_at(transaction, _POSITION.unpack_from(position)[0])
+                if block is None:
+                    break
+                size += len(block)
+                if found and size > max_bytes:
+                    break
+                found.append(block)
+        return found
+
+    def evidence(self) -> dict[int, bytes]:
+        """Return the evidence that is kept, by culprit; what is damaged is left out."""
+        with self._environment.begin() as transaction:
+            kept = {
+                int.from_bytes(key, "big"): _opened(value)
+                for key, value in transaction.cursor(db=self._evidence)
+            }
+        return {culprit: content for culprit, content in kept.items() if content is not None}
 
     def damaged(self) -> dict[int, Name]:
         """Return the blocks that are not what was written, by position, with the names they had.
@@ -236,21 +340,116 @@ class Journal:
         Reads the whole journal.
         """
         with self._environment.begin() as transaction:
-            bad = {p for p in range(self._count) if self._block_at(transaction, p) is None}
-            if not bad:
-                return {}
-            named: dict[int, Name] = {}
-            for table in (self._ids, self._forks):
-                for key, value in transaction.cursor(db=table):
-                    position = _POSITION.unpack_from(value)[0]
-                    if position in bad:
-                        author, incarnation, height = _ID_KEY.unpack_from(key)
-                        digest = (key[_ID_KEY.size :] + value[_POSITION.size :])[:DIGEST_BYTES]
-                        named[position] = Name(author, incarnation, height, digest)
+            bad = {p for p in range(self.count) if self._block_at(transaction, p) is None}
+        named = self.names_of(bad) if bad else {}
         unnamed = bad - named.keys()
         if unnamed:
             raise JournalDamaged(self.folder, min(unnamed))
         return named
+
+    def _chunk(self, start: int) -> list[bytes]:
+        """Return a short transaction's worth of blocks from `start` on; none at the end."""
+        chunk: list[bytes] = []
+        size = 0
+        with (
+            self._environment.begin() as transaction,
+            transaction.cursor(db=self._blocks) as cursor,
+        ):
+            more = cursor.set_key(_POSITION_KEY.pack(start))
+            while more and len(chunk) < _CHUNK_BLOCKS and size < _CHUNK_BYTES:
+                block = _opened(cursor.value())
+                if block is None:
+                    if chunk:
+                        break
+                    raise JournalDamaged(self.folder, start)
+                chunk.append(block)
+                size += len(block)
+                more = cursor.next()
+        return chunk
+
+
+class Journal(JournalReader):
+    """The open journal of one super-agent, who alone writes it. Made by `open`."""
+
+    def __init__(
+        self, folder: Path, environment: Any, tables: _Tables, meta: _Meta, lock: int
+    ) -> None:
+        """For `open` only: `lock` is a descriptor that holds the folder's lock."""
+        super().__init__(folder, environment, tables, meta)
+        self._lock = lock
+        self._count = super().count
+        self._re_entering = super().re_entering
+
+    @classmethod
+    def open(
+        cls, folder: Path, network: bytes, author: int, epoch: int, map_bytes: int = MAP_BYTES
+    ) -> Self:
+        """Open the journal in `folder`, or make one there if the folder is missing or empty.
+
+        `network` is the network id (32 bytes), `author` this super-agent's index. JournalError when
+        the folder belongs to another network, author, epoch or format, is in use by another running
+        process, is no journal, or cannot be read and written.
+        """
+        assert len(network) == NETWORK_BYTES
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"cannot open the journal {folder}: {error.strerror}") from error
+        environment: Any = None
+        try:
+            _take(lock, folder)
+            environment = _environment(folder, map_bytes)
+            meta = _Meta(FORMAT, network, author, epoch)
+            tables = _prepare(folder, environment, meta)
+            _sync_folders(folder)
+        except BaseException as error:
+            if environment is not None:
+                environment.close()
+            os.close(lock)
+            if isinstance(error, lmdb.Error | OSError):
+                raise JournalError(f"cannot open the journal {folder}: {error}") from error
+            raise
+        return cls(folder, environment, tables, meta, lock)
+
+    def close(self) -> None:
+        """Let go of the folder. No other thread may still be reading or appending."""
+        super().close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    @property
+    def count(self) -> int:
+        """How many blocks are durable here; the next position."""
+        return self._count
+
+    def append(self, blocks: Sequence[bytes]) -> None:
+        """Put the blocks (wire format) behind all others and make them durable, all or none.
+
+        When it returns they are on disk. JournalFull when that could not be done; ValueError for
+        bytes too short to be a block. Where two blocks have one id, both are found by their digests.
+        """
+        ids = [_id_of(block) for block in blocks]
+        digests = [digest_of(block) for block in blocks]
+        if not ids:
+            return
+        position = self._count
+        try:
+            with self._environment.begin(write=True) as transaction:
+                for key, digest, block in zip(ids, digests, blocks, strict=True):
+                    stored = transaction.put(
+                        _POSITION_KEY.pack(position), _sealed(block), append=True, db=self._blocks
+                    )
+                    assert stored, "positions ascend"
+                    place = _POSITION.pack(position)
+                    if not transaction.put(key, place + digest, overwrite=False, db=self._ids):
+                        transaction.put(key + digest, place, db=self._forks)
+                    position += 1
+        except lmdb.Error as error:
+            why = f"the disk is full ({error})" if _is_full(self.folder) else str(error)
+            raise JournalFull(f"the journal {self.folder} cannot be written: {why}") from error
+        self._count = position
 
     def repair(self, position: int, name: Name, block: bytes) -> bool:
         """Put a block back in its place; False if it is not the one that stood there.
@@ -298,21 +497,9 @@ class Journal:
         except lmdb.Error as error:
             raise JournalFull(f"the journal {self.folder} cannot be written: {error}") from error
 
-    def evidence(self) -> dict[int, bytes]:
-        """Return the evidence that is kept, by culprit; what is damaged is left out."""
-        with self._environment.begin() as transaction:
-            kept = {
-                int.from_bytes(key, "big"): _opened(value)
-                for key, value in transaction.cursor(db=self._evidence)
-            }
-        return {culprit: content for culprit, content in kept.items() if content is not None}
-
     @property
     def re_entering(self) -> bool:
-        """Whether the operator has said that this disk is a lost or an old one (`harambee rejoin`).
-
-        It stays so until the first block of the new incarnation stands in the journal.
-        """
+        """As `JournalReader.re_entering`; the owner may change it."""
         return self._re_entering
 
     @re_entering.setter
@@ -321,67 +508,19 @@ class Journal:
             transaction.put(_META_RE_ENTERING, bytes([value]), db=self._meta)
         self._re_entering = value
 
-    def range_of(
-        self, author: int, first: int, last: int, max_bytes: int, incarnation: int = 0
-    ) -> list[bytes]:
-        """Return the author's blocks of heights `first` to `last`, inclusive, ascending.
 
-        It ends before the first height that is missing or damaged, and before `max_bytes` would be exceeded;
-        but a single block is returned whatever its size, or who fetches would never get on.
-        """
-        found: list[bytes] = []
-        size = 0
-        with self._environment.begin() as transaction:
-            for height in range(first, last + 1):
-                key = _ID_KEY.pack(author, incarnation, height)
-                position = transaction.get(key, db=self._ids)
-                if position is None:
-                    break
-                block = self._block_at(transaction, _POSITION.unpack_from(position)[0])
-                if block is None:
-                    break
-                size += len(block)
-                if found and size > max_bytes:
-                    break
-                found.append(block)
-        return found
-
-    def _chunk(self, start: int) -> list[bytes]:
-        """Return a short transaction's worth of blocks from `start` on; none at the end."""
-        chunk: list[bytes] = []
-        size = 0
-        with (
-            self._environment.begin() as transaction,
-            transaction.cursor(db=self._blocks) as cursor,
-        ):
-            more = cursor.set_key(_POSITION_KEY.pack(start))
-            while more and len(chunk) < _CHUNK_BLOCKS and size < _CHUNK_BYTES:
-                block = _opened(cursor.value())
-                if block is None:
-                    if chunk:
-                        break
-                    raise JournalDamaged(self.folder, start)
-                chunk.append(block)
-                size += len(block)
-                more = cursor.next()
-        return chunk
-
-    def _prepare(self, meta: dict[bytes, bytes]) -> None:
-        """Make the tables of a new journal, or check that an old one is this super-agent's."""
-        with self._environment.begin(write=True) as transaction:
-            self._blocks = self._environment.open_db(b"blocks", txn=transaction)
-            self._ids = self._environment.open_db(b"ids", txn=transaction)
-            self._forks = self._environment.open_db(b"forks", txn=transaction)
-            self._evidence = self._environment.open_db(b"evidence", txn=transaction)
-            table = self._meta = self._environment.open_db(b"meta", txn=transaction)
-            stored = {key: transaction.get(key, db=table) for key in meta}
-            count = transaction.stat(self._blocks)["entries"]
-            if count or any(value is not None for value in stored.values()):
-                _refuse_another(self.folder, stored, meta)
-            for key, value in meta.items():
-                transaction.put(key, value, db=table)
-            self._re_entering = transaction.get(_META_RE_ENTERING, db=table) == b"\1"
-        self._count = count
+def _prepare(folder: Path, environment: Any, meta: _Meta) -> _Tables:
+    """Make the tables of a new journal, or check that an old one is this super-agent's."""
+    with environment.begin(write=True) as transaction:
+        tables = _Tables.of(environment, transaction)
+        fields = meta.fields()
+        stored = {key: transaction.get(key, db=tables.meta) for key in fields}
+        count = transaction.stat(tables.blocks)["entries"]
+        if count or any(value is not None for value in stored.values()):
+            _Meta.of(folder, transaction, tables.meta).refuse_another(folder, meta)
+        for key, value in fields.items():
+            transaction.put(key, value, db=tables.meta)
+    return tables
 
 
 def _take(lock: int, folder: Path) -> None:
@@ -396,10 +535,16 @@ def _environment(folder: Path, map_bytes: int) -> Any:
     """Open the LMDB files in `folder`; JournalError if they are something else."""
     try:
         return lmdb.open(
-            str(folder), map_size=map_bytes, max_dbs=5, mode=0o600, create=True, sync=True
+            str(folder),
+            map_size=map_bytes,
+            max_dbs=5,
+            max_readers=READERS_MAX,
+            mode=0o600,
+            create=True,
+            sync=True,
         )
     except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
-        raise JournalError(f"{folder / 'data.mdb'} is damaged or no journal: {error}") from error
+        raise JournalError(f"{folder / DATA_NAME} is damaged or no journal: {error}") from error
 
 
 def _is_full(folder: Path) -> bool:
@@ -409,24 +554,6 @@ def _is_full(folder: Path) -> bool:
     except OSError:  # broken, then, and not full
         return False
     return disk.f_bavail * disk.f_frsize < _ROOM_BYTES
-
-
-def _refuse_another(folder: Path, stored: dict[bytes, bytes], wanted: dict[bytes, bytes]) -> None:
-    """Raise JournalError, naming the first difference, unless the two are the same."""
-    if stored[b"format"] != wanted[b"format"]:
-        raw = stored[b"format"]
-        found = _U32.unpack(raw)[0] if raw and len(raw) == _U32.size else "unknown"
-        raise JournalError(
-            f"the journal {folder} has format {found}; this program reads format {FORMAT}"
-        )
-    if stored[b"network"] != wanted[b"network"]:
-        raise JournalError(f"the journal {folder} belongs to another network")
-    for name in (b"author", b"epoch"):
-        if stored[name] != wanted[name]:
-            found = int.from_bytes(stored[name] or b"", "little")
-            asked = int.from_bytes(wanted[name], "little")
-            what = "super-agent" if name == b"author" else "epoch"
-            raise JournalError(f"the journal {folder} belongs to {what} {found}, not {asked}")
 
 
 def _sync_folders(folder: Path) -> None:

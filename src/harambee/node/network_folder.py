@@ -424,6 +424,14 @@ def load_network(folder: Path) -> NetworkFolder:
     return NetworkFolder(folder, genesis, addresses)
 
 
+def load_genesis(folder: Path) -> Genesis:
+    """Return the genesis in `folder`, with the opening accounts: all that an auditor needs of it.
+
+    NetworkFolderError if a file is missing or unreadable, or the opening accounts were altered.
+    """
+    return _load_genesis(folder / "genesis.json", folder / "openings.bin")
+
+
 def load_node(config: NodeConfig) -> NodeFiles:
     """Return what a configuration names, with every key checked against the genesis.
 

@@ -1,0 +1,1 @@
+"""The audit of a journal: everything in it computed anew, and every signature checked."""

@@ -1,0 +1,16 @@
+"""The ledger as the genesis opens it: where every replica begins, and everybody who folds blocks."""
+
+import numpy as np
+
+from harambee.ledger.ledger import Ledger
+from harambee.ledger.records import OPENING
+from harambee.protocol.genesis import Genesis
+
+
+def open_accounts(genesis: Genesis, ledger: Ledger) -> None:
+    """Open accounts, issuers and aliases in an empty ledger; LedgerError where that cannot be."""
+    document = genesis.document
+    limits = {row.account: row.limit_cents for row in document.issuers}
+    ledger.open_accounts(np.frombuffer(genesis.openings, OPENING), limits)
+    genesis.rest()
+    ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
