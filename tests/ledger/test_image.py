@@ -27,7 +27,8 @@ from harambee.ledger.side_tables import Change, Reversal
 
 @pytest.fixture(scope="module")
 def traffic() -> Traffic:
-    return after_traffic(5)
+    found: Traffic = after_traffic(5)
+    return found
 
 
 def loaded(ledger: Ledger, pages: list[Page]) -> Ledger:
