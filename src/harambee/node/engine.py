@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.ledger import Ledger
-from harambee.ledger.records import OPENING
+from harambee.ledger.records import OPENING, OPENING_ALIAS
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
@@ -241,9 +241,10 @@ class Engine:
         openings = np.frombuffer(genesis.openings, OPENING)
         document = genesis.document
         ledger.open_accounts(openings, {row.account: row.limit_cents for row in document.issuers})
+        ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
+        ledger.open_alias_rows(np.frombuffer(genesis.aliases, OPENING_ALIAS))
         genesis.rest()
         ledger.original_at = Originals(self._journal, genesis).at
-        ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
         replica = Replica(
             genesis.network,
             genesis.committee,

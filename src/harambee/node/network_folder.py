@@ -2,6 +2,8 @@
 
     genesis.json            what all replicas agree on before the first block
     openings.bin            the opening accounts, an OPENING array; the genesis has its digest
+    aliases.bin             their numbers' keyed hashes, an OPENING_ALIAS array, where accounts were
+                            moved here; the genesis has its digest
     addresses.json          [{name, peer, http}]; not in the genesis, because addresses change
     directory.key           the committee's key for hashing telephone numbers, hexadecimal, 0600
     certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
@@ -105,6 +107,8 @@ KIND_OPERATOR: Final = "operator"
 OPERATORS: Final = ("first", "second")
 """Who approves at each super-agent of a development network."""
 REGIONS_MAX: Final = 1 << REGION_BITS
+ALIASES_FILE: Final = "aliases.bin"
+"""Beside the file of openings; a network without such a file has all its aliases in the genesis."""
 PACE_MS: Final = 20
 """The least time between two blocks of a super-agent, where all are on one machine."""
 
@@ -491,8 +495,9 @@ def read_directory_key(file: Path) -> bytes:
 def _load_genesis(document: Path, openings: Path) -> Genesis:
     """Read and check genesis and opening accounts; NetworkFolderError names the file."""
     content, array = _read(document), _mapped(openings)
+    beside = openings.with_name(ALIASES_FILE)
     try:
-        genesis = read_genesis(content, array)
+        genesis = read_genesis(content, array, _mapped(beside) if beside.exists() else b"")
     except (GenesisError, TariffError) as error:
         raise NetworkFolderError(f"{document}: {error}") from error
     if len(array) != genesis.document.openings_count * OPENING.itemsize:
