@@ -275,7 +275,7 @@ def first_odd_alias(rows: Records, table: Records, key0: np.uint64, key1: np.uin
                 return i
         if table[find_alias(table, rows[i]["alias"], key0, key1)]["next_sequence"] != 0:
             return i
-    return rows.shape[0]
+    return len(rows)
 
 
 @njit(nogil=True, cache=True)

@@ -1,8 +1,8 @@
 """The genesis: everything that all replicas of a network must agree on before the first block.
 
 A JSON document for people, and beside it an array of opening accounts and, where there are many, one of
-their aliases, which the document names by their digests. The network id is the hash of the document's canonical bytes, so a replica with another genesis
-is on another network, and no signature crosses over.
+their aliases; the document names both by their digests. The network id is the hash of its canonical
+bytes, so a replica with another genesis is on another network, and no signature crosses over.
 """
 
 import hashlib
@@ -152,7 +152,9 @@ def read_genesis(
         raise GenesisError(message)
     digest_found = hashlib.sha256(aliases).hexdigest() if len(aliases) else ""
     if digest_found != parsed.aliases_digest:
-        message = "the aliases are not those that the genesis names: the file was changed, or is missing"
+        message = (
+            "the aliases are not those that the genesis names: the file was changed, or is missing"
+        )
         raise GenesisError(message)
     if len(aliases) != parsed.aliases_count * OPENING_ALIAS.itemsize:
         message = "there are not as many aliases as the genesis says"
