@@ -135,7 +135,7 @@ def _csv_cells(path: Path, tell: Tell) -> Iterator[Row]:
         reader = csv.reader(_lines(file, whole, tell), strict=True)
         try:
             for cells in reader:
-                if any(cells) and (cells[0] or any(cell.strip() for cell in cells)):
+                if any(map(str.strip, cells)):
                     yield Row(reader.line_num, cells)
         except csv.Error as error:
             raise AccountFileError(
@@ -192,7 +192,7 @@ def _parquet_rows(path: Path, tell: Tell) -> Iterator[Row]:
                 for name, column in zip(names, page.columns, strict=True)
             ]
             for line, cells in enumerate(zip(*texts, strict=True), start=done + 1):
-                if any(cell.strip() for cell in cells):
+                if any(map(str.strip, cells)):
                     yield Row(line, cells)
             done += len(page)
             tell(done, whole)

@@ -271,11 +271,12 @@ class Openings:
         assert self.supply_cents() == 0, "e-money in circulation equals money in trust"
         merged = np.concatenate(self._parts)
         self._parts.clear()
-        merged = merged[np.argsort(merged["number"], kind="stable")]
+        order = np.argsort(merged["number"], kind="stable")
         starts = np.arange(len(self._next) + 1, dtype=np.int64) << POSITION_BITS
-        rows = np.searchsorted(merged["number"], starts).tolist()
+        rows = np.searchsorted(merged["number"], starts, sorter=order).tolist()
         for region in range(len(self._next)):
-            yield np.concatenate((merged[rows[region] : rows[region + 1]], self._dormant(region)))
+            own = order[rows[region] : rows[region + 1]]
+            yield np.concatenate((merged[own], self._dormant(region)))
 
     def _dormant(self, region: int) -> npt.NDArray[np.void]:
         """The dormant accounts of a region, behind all others: nobody knows the seeds of their keys."""

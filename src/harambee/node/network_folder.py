@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final
 
 import msgspec
 import numpy as np
@@ -118,6 +118,7 @@ OPERATORS: Final = ("first", "second")
 REGIONS_MAX: Final = 1 << REGION_BITS
 ALIASES_FILE: Final = "aliases.bin"
 """Beside the file of openings; a network without such a file has all its aliases in the genesis."""
+ALIASES_AT_ONCE: Final = 1 << 16
 HEAD_OFFICES_FILE: Final = "head-offices.csv"
 PACE_MS: Final = 20
 """The least time between two blocks of a super-agent, where all are on one machine."""
@@ -361,8 +362,8 @@ def create_network(
         people: list[DemoAccount] = []
         aliases_count, aliases_digest = 0, ""
         if incumbent is not None:
-            issuers, bankers, moved = _move_in(openings, incumbent, trust_banks, treasuries)
-            aliases_count, aliases_digest = _write_moved(unfinished, moved)
+            issuers, bankers, numbers = _move_in(openings, incumbent, trust_banks, treasuries)
+            aliases_count, aliases_digest = _write_moved(unfinished, incumbent, numbers)
         else:
             people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
             people = _with_businesses(openings, people)
@@ -611,22 +612,13 @@ def _create_operators(folder: Path, super_agent: str, network: str) -> str:
     return ", ".join(written)
 
 
-class _Moved(NamedTuple):
-    """What the accounts of an incumbent have beside an opening."""
-
-    aliases: npt.NDArray[np.void]
-    """OPENING_ALIAS, ascending."""
-    branches: npt.NDArray[np.uint32]
-    """(n, 2): accounts of agents, and of their head offices."""
-
-
 def _move_in(
     openings: Openings,
     incumbent: Incumbent,
     trust_banks: Sequence[Bank],
     treasuries: list[KeyPair],
-) -> tuple[list[Issuer], list[DemoAccount], _Moved]:
-    """Open an incumbent's accepted accounts and the banks; returns issuers, bankers and what is beside.
+) -> tuple[list[Issuer], list[DemoAccount], npt.NDArray[np.uint32]]:
+    """Open an incumbent's accepted accounts and the banks; returns issuers, bankers, each row's account.
 
     ValueError where the banks may not owe so much, or no ledger can hold it.
     """
@@ -642,10 +634,7 @@ def _move_in(
     openings.add(numbers[accepted], *(rows[name][accepted] for name in names))
     _open_floats(openings, treasuries, float_cents=0, commission_cents=0)
     issuers, bankers = issue(openings, own, banks)
-    aliases = np.empty(len(accepted), OPENING_ALIAS)
-    aliases["alias"] = rows["alias"][incumbent.by_alias]
-    aliases["owner"] = numbers[incumbent.by_alias]
-    return issuers, bankers, _Moved(aliases, numbers[incumbent.branches])
+    return issuers, bankers, numbers
 
 
 def _bank_regions(banks: int, regions: int) -> npt.NDArray[np.uint16]:
@@ -771,14 +760,27 @@ def _write_openings(file: Path, openings: Openings) -> tuple[int, str]:
     return count, hashed.hexdigest()
 
 
-def _write_moved(folder: Path, moved: _Moved) -> tuple[int, str]:
-    """Write aliases and head offices; returns how many aliases, and their SHA-256 in hexadecimal."""
-    content = moved.aliases.tobytes()
-    _write(folder / ALIASES_FILE, content)
-    if len(moved.branches):
-        lines = ["account,head_office", *(f"{a},{b}" for a, b in moved.branches.tolist()), ""]
+def _write_moved(
+    folder: Path, incumbent: Incumbent, numbers: npt.NDArray[np.uint32]
+) -> tuple[int, str]:
+    """Write aliases and head offices; returns how many aliases, and their SHA-256 in hexadecimal.
+
+    `numbers` are the accounts of the incumbent's rows.
+    """
+    hashed, count = hashlib.sha256(), len(incumbent.by_alias)
+    with _created(folder / ALIASES_FILE, PUBLIC) as opened:
+        for start in range(0, count, ALIASES_AT_ONCE):
+            some = incumbent.by_alias[start : start + ALIASES_AT_ONCE]
+            aliases = np.empty(len(some), OPENING_ALIAS)
+            aliases["alias"] = incumbent.rows["alias"][some]
+            aliases["owner"] = numbers[some]
+            opened.write(aliases.tobytes())
+            hashed.update(aliases.tobytes())
+    if len(incumbent.branches):
+        pairs = numbers[incumbent.branches].tolist()
+        lines = ["account,head_office", *(f"{agent},{office}" for agent, office in pairs), ""]
         _write(folder / HEAD_OFFICES_FILE, "\n".join(lines).encode())
-    return len(moved.aliases), hashlib.sha256(content).hexdigest()
+    return count, hashed.hexdigest()
 
 
 def _write_addresses(file: Path, addresses: tuple[MemberAddress, ...]) -> None:
