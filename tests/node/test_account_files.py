@@ -2,6 +2,7 @@
 
 import codecs
 import os
+from importlib import import_module
 
 import pytest
 from hypothesis import given
@@ -129,14 +130,15 @@ def test_what_is_no_file_of_accounts_is_refused_in_a_sentence(tmp_path, content,
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_whatever_bytes_there_are_they_are_rows_or_a_sentence(tmp_path_factory, content):
-    folder = tmp_path_factory.mktemp("any")
+    folder, refusals = tmp_path_factory.mktemp("any"), set()
     for name, head in (("a.csv", b""), ("b.csv", HEAD), ("c.parquet", b""), ("d.parquet", b"PAR1")):
         try:
             found = cells_in(written(folder, head + content, name))
         except AccountFileError as error:
-            assert str(error)
+            refusals.add(str(error))
         else:
             assert all(cells is None or len(cells) == len(COLUMNS) for cells in found)
+    assert "" not in refusals
 
 
 def test_only_a_plain_file_is_read(tmp_path):
@@ -160,7 +162,7 @@ def test_whoever_waits_is_told_how_much_is_read(tmp_path, monkeypatch):
     list(AccountFile(path).rows(lambda done, whole: told.append((done, whole))))
     size = path.stat().st_size
     assert told[-1] == (size, size)
-    assert [done for done, _ in told] == sorted({done for done, _ in told[:-1]}) + [size]
+    assert [done for done, _ in told] == [*sorted({done for done, _ in told[:-1]}), size]
     assert len(told) == 4
 
 
@@ -170,17 +172,13 @@ def test_whoever_waits_is_told_how_much_is_read(tmp_path, monkeypatch):
 @pytest.fixture
 def arrow():
     pytest.importorskip("pyarrow.parquet")
-    import pyarrow as pa
-
-    return pa
+    return pytest.importorskip("pyarrow")
 
 
 def parquet_file(folder, columns, **options):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     file = folder / "accounts.parquet"
-    pq.write_table(pa.table(columns), file, **options)
+    table = import_module("pyarrow").table(columns)
+    import_module("pyarrow.parquet").write_table(table, file, **options)
     return file
 
 
@@ -191,7 +189,9 @@ def columns_of(rows):
 def test_text_in_parquet_is_text_in_csv(tmp_path, arrow):
     rows = [row(1), row(2)]
     assert cells_in(parquet_file(tmp_path, columns_of(rows))) == EXPECTED
-    words = {name: arrow.array(values).dictionary_encode() for name, values in columns_of(rows).items()}
+    words = {
+        name: arrow.array(values).dictionary_encode() for name, values in columns_of(rows).items()
+    }
     assert cells_in(parquet_file(tmp_path, words)) == EXPECTED
     large = {n: arrow.array(v, arrow.large_string()) for n, v in columns_of(rows).items()}
     assert cells_in(parquet_file(tmp_path, large)) == EXPECTED
@@ -213,7 +213,9 @@ def test_numbers_decimals_and_bytes_that_are_exact_are_read(tmp_path, arrow):
         ("", "", "-0.07", "", "1", "", "", "", ""),
     ]
     thirds = columns | {"balance": arrow.array([Decimal("1.005")] * 2, arrow.decimal128(18, 3))}
-    assert cells_in(parquet_file(tmp_path, thirds))[0][2] == "1.005", "the row is refused, not rounded"
+    assert cells_in(parquet_file(tmp_path, thirds))[0][2] == "1.005", (
+        "the row is refused, not rounded"
+    )
 
 
 def test_pages_of_rows_are_numbered_through(tmp_path, arrow, monkeypatch):
@@ -227,7 +229,11 @@ def test_pages_of_rows_are_numbered_through(tmp_path, arrow, monkeypatch):
 def test_types_that_are_not_exact_are_refused(tmp_path, arrow):
     good = columns_of([row(1)])
     for column, values, sentence in (
-        ("balance", arrow.array([1000.5]), "balance is of type double; it must be text, or decimals"),
+        (
+            "balance",
+            arrow.array([1000.5]),
+            "balance is of type double; it must be text, or decimals",
+        ),
         ("balance", arrow.array([1000]), "balance is of type int64; it must be text, or decimals"),
         ("number", arrow.array([7e8]), "number is of type double; it must be text"),
         ("number", arrow.array([b"1"], arrow.binary()), "number is of type binary"),
@@ -262,5 +268,7 @@ def test_without_the_extra_parquet_says_what_to_install(tmp_path, monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(account_files, "import_module", absent)
-    with pytest.raises(AccountFileError, match="Parquet needs pyarrow: install it with `pip install"):
+    with pytest.raises(
+        AccountFileError, match="Parquet needs pyarrow: install it with `pip install"
+    ):
         AccountFile(written(tmp_path, b"PAR1", "accounts.parquet"))

@@ -1,13 +1,15 @@
 """Moving house: every row is accepted or refused for one reason, and no cent is lost in between."""
 
 import csv
+from datetime import datetime
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.crypto.curve import P, TORSION_ENCODINGS
+from tests.crypto.curve import TORSION_ENCODINGS, P
 from tests.node.incumbents import (
     ED25519,
     P256,
@@ -102,7 +104,11 @@ GOOD_KEY = hexadecimal(ED25519[1])
     [
         ({}, "+254700000001", account_flags(AccountKind.CUSTOMER)),
         ({"kind": " Customer "}, "+254700000001", account_flags(AccountKind.CUSTOMER)),
-        ({"number": "+254 700 000001", "tier": "1"}, "+254700000001", account_flags(1, tier=1)),
+        (
+            {"number": "+254 700 000001", "tier": "1"},
+            "+254700000001",
+            account_flags(AccountKind.CUSTOMER, tier=1),
+        ),
         ({"tier": "0"}, "+254700000001", account_flags(AccountKind.CUSTOMER)),
         ({"kind": "pochi"}, "pochi:+254700000001", account_flags(AccountKind.POCHI)),
         (
@@ -111,17 +117,37 @@ GOOD_KEY = hexadecimal(ED25519[1])
             account_flags(AccountKind.POCHI),
         ),
         ({"kind": "agent", "number": "12345"}, "agent:12345", account_flags(AccountKind.AGENT)),
-        ({"kind": "merchant", "number": "123456"}, "till:123456", account_flags(3)),
-        ({"kind": "merchant", "number": "Till 0123456"}, "till:0123456", account_flags(3)),
-        ({"kind": "business", "number": "200001"}, "paybill:200001", account_flags(4)),
+        (
+            {"kind": "merchant", "number": "123456"},
+            "till:123456",
+            account_flags(AccountKind.MERCHANT),
+        ),
+        (
+            {"kind": "merchant", "number": "Till 0123456"},
+            "till:0123456",
+            account_flags(AccountKind.MERCHANT),
+        ),
+        (
+            {"kind": "business", "number": "200001"},
+            "paybill:200001",
+            account_flags(AccountKind.BUSINESS),
+        ),
         (
             {"kind": "business", "number": "200001", "fee_mode": "Shared"},
             "paybill:200001",
             account_flags(AccountKind.BUSINESS, fee_mode=FeeMode.SHARED),
         ),
-        ({"key": GOOD_KEY.upper(), "key_type": "Ed25519"}, "+254700000001", account_flags(1)),
+        (
+            {"key": GOOD_KEY.upper(), "key_type": "Ed25519"},
+            "+254700000001",
+            account_flags(AccountKind.CUSTOMER),
+        ),
         ({"super_agent": "amani"}, "+254700000001", account_flags(AccountKind.CUSTOMER)),
-        ({"super_agent": "0", "balance": "0.00"}, "+254700000001", account_flags(1)),
+        (
+            {"super_agent": "0", "balance": "0.00"},
+            "+254700000001",
+            account_flags(AccountKind.CUSTOMER),
+        ),
     ],
 )
 def test_a_good_row_is_an_account(tmp_path, changes, number, flags):
@@ -228,7 +254,7 @@ def test_no_reason_is_without_an_example():
 
 
 def test_the_first_reason_is_told(tmp_path):
-    worse = [changes for changes, reason in REFUSED if reason is Reason.TIER_WRONG][0]
+    worse = next(changes for changes, reason in REFUSED if reason is Reason.TIER_WRONG)
     assert reason_of(tmp_path, **worse, key=NO_POINT) is Reason.KEY_NOT_A_POINT
     assert reason_of(tmp_path, **worse, key="", balance="-1.00") is Reason.BALANCE_NEGATIVE
 
@@ -334,7 +360,11 @@ def test_many_pages_are_one_file(tmp_path, monkeypatch):
     from harambee.node import moving_in
 
     monkeypatch.setattr(moving_in, "ROWS_AT_ONCE", 4)
-    rows = [row(n) for n in range(1, 12)] + [agent(12, "100013"), agent(13), row(14, number="0700000003")]
+    rows = [row(n) for n in range(1, 12)] + [
+        agent(12, "100013"),
+        agent(13),
+        row(14, number="0700000003"),
+    ]
     incumbent = judged(tmp_path, rows)
     assert reasons_of(incumbent) == [Reason.ACCEPTED] * 13 + [Reason.NUMBER_TAKEN]
     assert incumbent.rows["line"].tolist() == list(range(2, 16))
@@ -360,7 +390,9 @@ def mixed_rows(draw):
     rows, reasons = [], []
     for _ in range(draw(st.integers(1, 12))):
         n = draw(NUMBERS)
-        kind = draw(st.sampled_from(["customer", "customer", "pochi", "merchant", "business", "agent"]))
+        kind = draw(
+            st.sampled_from(["customer", "customer", "pochi", "merchant", "business", "agent"])
+        )
         number = f"07000000{n:02d}" if kind in ("customer", "pochi") else f"1000{n:02d}"
         made = row(
             n + 1,
@@ -415,7 +447,9 @@ def test_all_rows_are_accepted_or_refused_and_their_cents_add_up(fresh, drawn):
     expected = with_taken(rows, reasons)
     assert reasons_of(incumbent) == expected
     tally, cents = incumbent.tally, [cents_of(one["balance"]) for one in rows]
-    readable = [c if r is not Reason.NOT_A_ROW else None for c, r in zip(cents, expected, strict=True)]
+    readable = [
+        c if r is not Reason.NOT_A_ROW else None for c, r in zip(cents, expected, strict=True)
+    ]
     assert tally.without_amount == readable.count(None)
     assert tally.total() == (len(rows), sum(c or 0 for c in readable))
     for accepted in (True, False):
@@ -486,7 +520,9 @@ def test_the_network_opens_and_customers_pay_each_other_by_number(fresh, drawn, 
     is_bank = openings["flags"] & KIND_MASK == AccountKind.BANK
     assert int(openings["balance"][is_bank].sum()) == -supply
     assert int(openings["balance"][~is_bank].sum()) == supply
-    assert [i.account for i in network.genesis.document.issuers] == openings["number"][is_bank].tolist()
+    assert [i.account for i in network.genesis.document.issuers] == openings["number"][
+        is_bank
+    ].tolist()
     assert len(incumbent.accepted) == network.genesis.document.aliases_count
     invariants.check(ledger)
     payer = account_of(network, ledger, "0711000001")
@@ -566,7 +602,7 @@ def test_five_banks_over_two_super_agents_ascend(tmp_path):
     opened(network)
 
 
-class _Noon(network_folder.datetime):
+class _Noon(datetime):
     @classmethod
     def now(cls, tz=None):
         return cls(2026, 1, 1, 12, tzinfo=tz)
@@ -591,13 +627,21 @@ def make_still(monkeypatch):
     monkeypatch.setattr(
         network_folder.secrets, "token_bytes", lambda size: next(noise).to_bytes(size, "big")
     )
-    monkeypatch.setattr(development.os, "urandom", lambda size: bytes(size))
+    monkeypatch.setattr(development.os, "urandom", bytes)
 
 
 def test_parquet_and_csv_give_the_same_genesis_byte_for_byte(tmp_path, monkeypatch):
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    rows = [PAYER, PHONE, agent(1, "10003"), agent(3), row(5), row(6, key=""), row(7, number="0700000005")]
+    rows = [
+        PAYER,
+        PHONE,
+        agent(1, "10003"),
+        agent(3),
+        row(5),
+        row(6, key=""),
+        row(7, number="0700000005"),
+    ]
     table = {column: [one[column] for one in rows] for column in COLUMNS}
     made = []
     for name in ("accounts.csv", "accounts.parquet"):
@@ -623,3 +667,17 @@ def test_every_kind_and_reason_has_its_words():
     for sentence in SENTENCES.values():
         assert sentence.endswith(".")
         assert sentence[0].isupper()
+
+
+def test_the_example_of_the_documentation_is_accepted(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "moving-in.md").read_text()
+    lines = [line.strip() for line in text.splitlines() if line.count(",") == len(COLUMNS) - 1]
+    (tmp_path / "accounts.csv").write_text("\n".join(lines))
+    incumbent = read_incumbent(
+        tmp_path / "accounts.csv", super_agents=2, trust_banks=(), tell=nobody
+    )
+    assert reasons_of(incumbent) == [Reason.ACCEPTED] * 5
+    assert incumbent.branches.tolist() == [[2, 3]]
+    for reason in Reason:
+        assert reason is Reason.ACCEPTED or f"`{reason.name.lower()}`" in text
+    assert all(f"| `{column}` |" in text for column in COLUMNS)

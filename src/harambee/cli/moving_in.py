@@ -53,7 +53,10 @@ def progress(what: str) -> "Iterator[Tell]":
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # Where nobody looks, a bar would be empty lines above the one sentence of a failure.
+    silent = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=silent) as bar:
         task = bar.add_task(what, total=None)
 
         def tell(done: int, whole: int) -> None:
