@@ -9,7 +9,14 @@ from nacl.exceptions import BadSignatureError
 from tests.crypto import curve
 from tests.crypto.curve import BASE, TORSION_ENCODINGS, TORSION_POINTS, L, encode, sign_with, times
 
-from harambee.crypto.signatures import from_seed, sign, verify, verify_many
+from harambee.crypto.signatures import (
+    KeyFault,
+    from_seed,
+    key_faults,
+    sign,
+    verify,
+    verify_many,
+)
 
 KEY = from_seed(bytes(range(32)))
 SCALAR = curve.secret_scalar(KEY.seed)
@@ -109,3 +116,30 @@ def test_s_is_below_the_order_of_the_group(multiple):
     s = int.from_bytes(HONEST[2][32:], "little") + multiple * L
     assert judge(*HONEST)
     assert not judge(KEY.public, MESSAGE, HONEST[2][:32] + s.to_bytes(32, "little"))
+
+
+def fault_of(encoding):
+    """What is wrong with a key, by the readable rule."""
+    point = curve.decode(encoding)
+    if point is None:
+        return KeyFault.NOT_A_POINT
+    return KeyFault.SMALL_ORDER if times(8, point) == curve.NEUTRAL else KeyFault.NONE
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_keys_of_which_no_signature_can_be_are_told_apart(threads):
+    scalars = range(1, 20)
+    mixed = [encode(curve.add(times(n, BASE), TORSION_POINTS[n % 8])) for n in scalars]
+    edges = [(y | sign << 255).to_bytes(32, "little") for y in range(30) for sign in (0, 1)]
+    over = [(curve.P + y).to_bytes(32, "little") for y in range(19)]
+    keys = [KEY.public, bytes(32), b"\xff" * 32, *TORSION_ENCODINGS, *mixed, *edges, *over]
+    rows = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32)
+    expected = [fault_of(key) for key in keys]
+    assert key_faults(rows, threads).tolist() == expected
+    assert set(expected) == set(KeyFault)
+    spread = np.zeros((len(keys), 40), np.uint8)
+    spread[:, 5:37] = rows
+    assert key_faults(spread[:, 5:37]).tolist() == expected, "wherever the rows lie"
+    assert len(key_faults(rows[:0])) == 0
+    with pytest.raises(ValueError, match="publics"):
+        key_faults(rows[:, :31])

@@ -19,6 +19,7 @@ from harambee.crypto.p256 import (
     P256KeyPair,
     generate,
     is_point,
+    read_point,
     sign,
     verify,
     verify_many,
@@ -273,3 +274,33 @@ def test_a_seed_is_32_bytes_and_never_shown():
     assert key != generate()
     assert key.seed.hex() not in repr(key)
     assert str(key.seed) not in repr(key)
+
+
+@given(scalars)
+def test_a_point_is_read_as_short_and_as_long_as_sec_1_writes_it(scalar):
+    x, y = times(scalar, BASE)
+    read = x.to_bytes(32, "big"), y % 2 == 1
+    long = b"\4" + joined(x, y)
+    assert read_point(bytes([2 + y % 2]) + read[0]) == read
+    assert read_point(long) == read
+    assert read_point(b"\4" + joined(x, P - y)) == (read[0], not read[1])
+    assert read_point(long[:-1] + bytes([long[-1] ^ 1])) is None, "not on the curve"
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"",
+        b"\0",
+        KEY.public,
+        b"\5" + KEY.public,
+        b"\4" + KEY.public,
+        b"\2" + KEY.public + KEY.public,
+        b"\2" + P.to_bytes(32, "big"),
+        b"\6" + joined(*BASE),
+        b"\7" + joined(*BASE),
+        b"\4" + bytes(64),
+    ],
+)
+def test_what_is_no_point_of_sec_1_is_not_read(encoded):
+    assert read_point(encoded) is None

@@ -22,6 +22,7 @@ from harambee.ledger.records import (
     IDENTITY,
     LINE,
     OPENING,
+    OPENING_ALIAS,
     ORDER,
     REGION_ACCOUNTS,
     REGION_BITS,
@@ -221,6 +222,56 @@ def test_an_alias_that_is_taken_is_refused_with_all_others():
         ledger.open_aliases({digest(b"b"): NUMBERS["merchant"], digest(b"a"): NUMBERS["agent"]})
     assert ledger.alias(digest(b"a")) == (NUMBERS["merchant"], 1)
     assert ledger.alias(digest(b"b")) is None
+
+
+def alias_rows(*named):
+    """Return an OPENING_ALIAS array of (bytes, owner)."""
+    return np.array(
+        [(np.frombuffer(alias, np.uint8), owner) for alias, owner in named], OPENING_ALIAS
+    )
+
+
+def test_a_countrys_aliases_are_entered_as_one_by_one():
+    owners = [NUMBERS["merchant"], NUMBERS["agent"], NUMBERS["customer"]]
+    named = sorted((digest(n.to_bytes(4, "little")), owners[n % 3]) for n in range(5_000))
+    rows, single = open_town(), open_town()
+    rows.open_alias_rows(alias_rows(*named))
+    single.open_aliases(dict(named))
+    assert len(rows.aliases) == 5_000
+    assert all(rows.alias(alias) == (owner, 1) for alias, owner in named)
+    assert rows.digest() == single.digest()
+    invariants.check(rows)
+
+
+AGENT, LOW, HIGH = NUMBERS["agent"], b"\1" + bytes(31), bytes(31).rjust(32, b"\2")
+LAST = LOW[:31] + b"\1"
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ([(LOW, AGENT), (HIGH, 24)], "names account 24, which does not exist"),
+        ([(LOW, AGENT), (HIGH, 2**32 - 1)], "names account 4294967295, which does not exist"),
+        ([(LOW, AGENT), (LOW, AGENT)], "is taken already, or not in ascending order"),
+        ([(HIGH, AGENT), (LOW, AGENT)], "is taken already, or not in ascending order"),
+        ([(LAST, AGENT), (LOW, AGENT)], f"{LOW.hex()} is taken already"),
+        ([(LOW, AGENT), (digest(b"a"), AGENT)], f"{digest(b'a').hex()} is taken already"),
+    ],
+)
+def test_aliases_that_cannot_all_be_entered_are_refused_together(named, sentence):
+    ledger = open_town()
+    ledger.open_aliases({digest(b"a"): NUMBERS["merchant"]})
+    with pytest.raises(LedgerError, match=sentence):
+        ledger.open_alias_rows(alias_rows(*named))
+    assert len(ledger.aliases) == 1
+    assert ledger.alias(LOW) is None
+
+
+def test_aliases_that_differ_in_the_last_byte_ascend():
+    ledger = open_town()
+    ledger.open_alias_rows(alias_rows((LOW, AGENT), (LAST, AGENT)))
+    ledger.open_alias_rows(alias_rows())
+    assert len(ledger.aliases) == 2
 
 
 ROOM = """

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harambee.money.amounts import MAX_AMOUNT_CENTS, AmountError, format_cents, parse_cents
+from harambee.money.amounts import (
+    MAX_AMOUNT_CENTS,
+    AmountError,
+    format_cents,
+    parse_cents,
+    read_cents,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +110,38 @@ def test_no_text_does_anything_but_be_an_amount_or_be_refused(text):
         return
     assert 0 <= cents <= MAX_AMOUNT_CENTS
     assert type(cents) is int
+
+
+@given(st.integers(-(10**38) + 1, 10**38 - 1))
+def test_another_ledgers_amount_is_read_to_the_cent_whatever_its_size(cents):
+    whole, rest = divmod(abs(cents), 100)
+    assert read_cents(f"{'-' if cents < 0 else ''}{whole}.{rest:02d}") == cents
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "1.",
+        "1.5",
+        "1.505",
+        ".50",
+        "1,000.00",
+        "+1.00",
+        "--1.00",
+        "1e2.00",
+        "Ksh1.00",
+        " 1.00",
+        "1.00\\n",
+        "\\u0661.00",
+        "1.0\\u0661",
+        "0x1.00",
+        "1_0.00",
+        "nan",
+        "1" * 37 + ".00",
+    ],
+)
+def test_a_ledgers_amount_has_two_decimals_and_nothing_else(text):
+    with pytest.raises(AmountError, match="a balance is shillings with two decimals"):
+        read_cents(text)

@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 import pytest
 
+from harambee.ledger.records import OPENING_ALIAS
 from harambee.protocol.genesis import (
     KEY_DAYS_MAX,
     Genesis,
@@ -47,3 +48,20 @@ def test_the_days_are_part_of_the_id_and_within_bounds():
     for days in (-1, KEY_DAYS_MAX + 1):
         with pytest.raises(GenesisError, match="key_days is"):
             read_genesis(msgspec.json.encode(document(key_days=days)), OPENINGS)
+
+
+def test_aliases_beside_the_document_are_part_of_the_id():
+    aliases = bytes(2 * OPENING_ALIAS.itemsize)
+    said = {"aliases_count": 2, "aliases_digest": hashlib.sha256(aliases).hexdigest()}
+    written = msgspec.json.encode(document(**said))
+    genesis = read_genesis(written, OPENINGS, aliases)
+    assert genesis.aliases == aliases
+    assert genesis.network != Genesis(document(), OPENINGS).network
+    for other in (b"", aliases[:-1], aliases[:-1] + b"1"):
+        with pytest.raises(GenesisError, match="the aliases are not those"):
+            read_genesis(written, OPENINGS, other)
+    with pytest.raises(GenesisError, match="the aliases are not those"):
+        read_genesis(msgspec.json.encode(document()), OPENINGS, aliases)
+    miscounted = msgspec.json.encode(document(**(said | {"aliases_count": 3})))
+    with pytest.raises(GenesisError, match="not as many aliases"):
+        read_genesis(miscounted, OPENINGS, aliases)

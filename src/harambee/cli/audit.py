@@ -74,7 +74,7 @@ def audit(
     """Compute the ledger anew from a journal, and check every signature; exit status 1 if anything is wrong.
 
     The journal is that of a super-agent (default: the first that has one here), or the one in a
-    FOLDER. Its super-agent may be running. Only genesis.json and openings.bin of the network are
+    FOLDER. Its super-agent may be running. Only genesis.json and the two .bin files beside it are
     needed beside it. Everything that is wrong is said in a sentence that names the block.
 
     \b

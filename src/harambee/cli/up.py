@@ -32,6 +32,7 @@ from harambee.cli.terminal import (
 if TYPE_CHECKING:
     from types import FrameType
 
+    from harambee.node.development import DemoAccount
     from harambee.node.network_folder import NetworkFolder
 
 POLL_S: Final = 0.2
@@ -298,7 +299,7 @@ def _join_head_offices(network: "NetworkFolder", folder: Path) -> None:
 
 
 def _greet(network: "NetworkFolder", folder: Path) -> None:
-    """Say where everyone listens, and give an example to paste."""
+    """Say where everyone listens, and what can be tried where there are demo accounts."""
     count = len(network.names)
     committee = network.genesis.committee
     click.echo(
@@ -311,8 +312,13 @@ def _greet(network: "NetworkFolder", folder: Path) -> None:
             "  a new key takes over at once here; a real network gives its owner days to refuse"
         )
     people = [person for person in network.demo() if person.msisdn or person.short_code]
-    if not people:
-        return
+    if people:
+        _show_demo(network, folder, people)
+    click.echo("\nCtrl-C stops it.")
+
+
+def _show_demo(network: "NetworkFolder", folder: Path, people: "Sequence[DemoAccount]") -> None:
+    """Say who can pay with keys in the open, and give an example to paste."""
     click.echo("\nDemo accounts, with keys in the open, for development only:")
     customers = [person for person in people if person.kind.name == "CUSTOMER"]
     for person in customers[:DEMO_SHOWN]:
@@ -325,8 +331,8 @@ def _greet(network: "NetworkFolder", folder: Path) -> None:
                 shown.append(person)
     if len(people) > len(shown):
         click.echo(f"  ... and {len(people) - len(shown)} more in {network.keys / 'demo.json'}")
+    words = network_words(folder)
     if len(customers) > 1:
-        words = network_words(folder)
         first, second = customers[0].name, customers[1].name
         click.echo("\nTry it, in another terminal:")
         click.echo(f"  {program()} pay {first} {second} 100{words}")
@@ -334,7 +340,6 @@ def _greet(network: "NetworkFolder", folder: Path) -> None:
     if customers and any(person.name == DEMO_PARTIES[0] for person in people):
         click.echo(f"  {program()} pay {DEMO_PARTIES[0]} {customers[0].name} 500{words}")
         click.echo(f"  {program()} agent {DEMO_PARTIES[0]}{words}")
-    click.echo("\nCtrl-C stops it.")
 
 
 def _watch(network: "NetworkFolder", children: Children, stop: threading.Event) -> None:

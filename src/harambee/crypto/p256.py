@@ -33,6 +33,8 @@ from harambee.crypto.threads import over_threads
 
 SCALAR_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 2 * SCALAR_BYTES
+COMPRESSED_BYTES: Final = 1 + SCALAR_BYTES
+UNCOMPRESSED_BYTES: Final = 1 + 2 * SCALAR_BYTES
 ORDER: Final = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
 """The order n of the curve's group, a prime."""
 LOW_S_MAX: Final = ORDER // 2
@@ -92,6 +94,21 @@ def with_low_s(signature: bytes) -> bytes:
 def is_point(public: bytes) -> bool:
     """Say whether the curve has points with this x, 32 bytes; there are two of them then."""
     return len(public) == SCALAR_BYTES and _key_of(public, is_odd=False) is not None
+
+
+def read_point(encoded: bytes) -> tuple[bytes, bool] | None:
+    """Return x and whether y is odd, of a point as SEC 1 writes it; None if it is none of the curve's.
+
+    That is 2 or 3 and x, or 4, x and y (SEC 1, section 2.3.3); the point at infinity is no key.
+    """
+    if len(encoded) not in (COMPRESSED_BYTES, UNCOMPRESSED_BYTES):
+        return None
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, encoded)
+    except ValueError:
+        return None
+    point = key.public_numbers()
+    return point.x.to_bytes(SCALAR_BYTES, "big"), point.y % 2 == 1
 
 
 def verify(public: bytes, message: bytes, signature: bytes, *, is_odd: bool) -> bool:

@@ -22,6 +22,7 @@ In a batch, message i is `prefix` ‖ `bodies[i]`; see `harambee.crypto.rows` fo
 
 import secrets
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -29,7 +30,8 @@ from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypai
 from nacl.exceptions import BadSignatureError
 from numpy.typing import NDArray
 
-from harambee.crypto.ed25519.batch import verify_rows
+from harambee.crypto.ed25519.batch import judge_rows, verify_rows
+from harambee.crypto.ed25519.kernels import KEY_GOOD, KEY_NOT_A_POINT, KEY_OF_SMALL_ORDER
 from harambee.crypto.kernels import (
     SECRET_BYTES,
     SIGNATURE_BYTES,
@@ -46,6 +48,23 @@ PUBLIC_BYTES: Final = 32
 FEWEST_TOGETHER: Final = 2
 """So few signatures are checked sooner by libsodium than by one equation."""
 assert SECRET_BYTES == SEED_BYTES + PUBLIC_BYTES
+
+
+class KeyFault(IntEnum):
+    """Why no signature can be, or must be, of a public key."""
+
+    NONE = 0
+    NOT_A_POINT = 1
+    """The 32 bytes are no canonical encoding of a point: nobody can sign."""
+    SMALL_ORDER = 2
+    """A point of small order: anybody could sign, so no signature counts."""
+
+
+assert (KeyFault.NONE, KeyFault.NOT_A_POINT, KeyFault.SMALL_ORDER) == (
+    KEY_GOOD,
+    KEY_NOT_A_POINT,
+    KEY_OF_SMALL_ORDER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +225,20 @@ def sign_many(prefix: bytes, bodies: Rows, secrets_: Rows, threads: int = 1) -> 
 
     over_threads(work, count, threads)
     return signatures
+
+
+def key_faults(publics: Rows, threads: int = 1) -> NDArray[np.uint8]:
+    """Return the KeyFault of each of (n, 32) public keys, (n,).
+
+    Off the GIL, over up to `threads` threads; ValueError for other shapes.
+    """
+    check_rows("publics", publics, width=PUBLIC_BYTES)
+    together = np.ascontiguousarray(publics)
+    faults = np.empty(len(together), np.uint8)
+    over_threads(
+        lambda start, stop: judge_rows(together, faults, start, stop), len(together), threads
+    )
+    return faults
 
 
 def secret_keys_from_seeds(seeds: Rows, threads: int = 1) -> Rows:

@@ -6,6 +6,7 @@ from harambee.crypto.hashing import digest_many
 from harambee.crypto.signatures import (
     FEWEST_TOGETHER,
     SEED_BYTES,
+    key_faults,
     secret_keys_from_seeds,
     sign_many,
     verify_many,
@@ -21,4 +22,5 @@ def warm_up() -> None:
     publics = secrets[:, SEED_BYTES:]
     assert verify_many(b"", bodies, publics, signatures).all(), "what was signed here is valid here"
     assert verify_many(b"", bodies[:1], publics[:1], signatures[:1]).all(), "and alone it is too"
+    assert not key_faults(publics).any(), "a key that signs is one"
     digest_many(b"", bodies)

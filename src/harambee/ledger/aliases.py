@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.kernels import find_alias, move_aliases
+from harambee.ledger.kernels import enter_aliases, find_alias, first_odd_alias, move_aliases
 from harambee.ledger.pages import Leaves, Section, leaves_of_parts
-from harambee.ledger.records import ALIAS
+from harambee.ledger.records import ALIAS, OPENING_ALIAS, readable
 
 FIRST_ROWS: Final = 1 << 10
 
@@ -63,6 +63,17 @@ class Aliases:
         row["owner"] = owner
         row["next_sequence"] = following
         self.changed(new)
+
+    def first_odd(self, rows: npt.NDArray[np.void]) -> int | None:
+        """Return the first of (n,) OPENING_ALIAS rows that does not ascend or is entered; None if none."""
+        odd = int(first_odd_alias(readable(rows, OPENING_ALIAS), self.rows, self.key0, self.key1))
+        return odd if odd < len(rows) else None
+
+    def enter(self, rows: npt.NDArray[np.void]) -> None:
+        """Enter (n,) OPENING_ALIAS rows, of which none is odd; the next slot of each is 1."""
+        self.reserve(len(rows))
+        enter_aliases(readable(rows, OPENING_ALIAS), self.rows, self.key0, self.key1)
+        self.changed(len(rows))
 
     def following(self) -> dict[bytes, int]:
         """Return the next slot of every alias that is entered."""

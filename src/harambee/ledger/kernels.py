@@ -260,6 +260,35 @@ def move_aliases(source: Records, target: Records, key0: np.uint64, key1: np.uin
             target[find_alias(target, source[row]["alias"], key0, key1)] = source[row]
 
 
+@njit(nogil=True, cache=True)
+def first_odd_alias(rows: Records, table: Records, key0: np.uint64, key1: np.uint64) -> Whole:
+    """Return the first of (n,) OPENING_ALIAS rows that is not above the one before, or is in the table.
+
+    n where there is none.
+    """
+    for i in range(rows.shape[0]):
+        if i > 0:
+            j = 0
+            while j < 31 and rows[i]["alias"][j] == rows[i - 1]["alias"][j]:
+                j += 1
+            if rows[i]["alias"][j] <= rows[i - 1]["alias"][j]:
+                return i
+        if table[find_alias(table, rows[i]["alias"], key0, key1)]["next_sequence"] != 0:
+            return i
+    return len(rows)
+
+
+@njit(nogil=True, cache=True)
+def enter_aliases(rows: Records, table: Records, key0: np.uint64, key1: np.uint64) -> None:
+    """Enter OPENING_ALIAS rows, none of them in the table yet; their next slot is 1."""
+    for i in range(rows.shape[0]):
+        at = find_alias(table, rows[i]["alias"], key0, key1)
+        for j in range(32):
+            table[at]["alias"][j] = rows[i]["alias"][j]
+        table[at]["owner"] = rows[i]["owner"]
+        table[at]["next_sequence"] = 1
+
+
 # -- check ---------------------------------------------------------------------------------------
 
 

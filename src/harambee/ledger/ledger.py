@@ -200,6 +200,21 @@ class Ledger:
         for alias, owner in aliases.items():
             self.aliases.put(alias, owner, 1)
 
+    def open_alias_rows(self, rows: npt.NDArray[np.void]) -> None:
+        """Do the same for (n,) OPENING_ALIAS rows, ascending: a country's numbers, not one by one."""
+        owners = rows["owner"].astype(np.int64)
+        within = owners < len(self.accounts)
+        kinds = self.accounts["flags"][np.where(within, owners, 0)] & KIND_MASK
+        missing = np.flatnonzero(~within | (kinds == 0))
+        if len(missing):
+            owner = int(owners[missing[0]])
+            raise LedgerError(f"an alias names account {owner}, which does not exist")
+        odd = self.aliases.first_odd(rows)
+        if odd is not None:
+            alias = rows["alias"][odd].tobytes().hex()
+            raise LedgerError(f"the alias {alias} is taken already, or not in ascending order")
+        self.aliases.enter(rows)
+
     def _check_openings(self, openings: npt.NDArray[np.void]) -> None:
         """Raise LedgerError unless every account is new, of a known kind and in a region of this ledger."""
         ascends = (openings["number"][1:] > openings["number"][:-1]).all()

@@ -161,6 +161,10 @@ NOBODY: Final = 0xFFFF_FFFF
 """The owner of an alias whose every slot so far was skipped."""
 assert ALIAS.itemsize == 40
 
+OPENING_ALIAS: Final = np.dtype([("alias", "u1", 32), ("owner", "<u4")])
+"""One alias as the genesis enters it: whose account it names; ascending by the alias's bytes."""
+assert OPENING_ALIAS.itemsize == 36
+
 REGION_BITS: Final = 12
 POSITION_BITS: Final = 20
 REGION_ACCOUNTS: Final = 1 << POSITION_BITS

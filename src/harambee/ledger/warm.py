@@ -8,7 +8,7 @@ import numpy as np
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.ledger import Ledger
-from harambee.ledger.records import OPENING, ORDER, AccountKind
+from harambee.ledger.records import OPENING, OPENING_ALIAS, ORDER, AccountKind
 
 
 def warm_up() -> None:
@@ -27,6 +27,7 @@ def warm_up() -> None:
     ledger.apply(orders, 0, np.zeros(1, np.uint32))
     ledger.keys_of(orders["payer"])
     ledger.alias(bytes(32))
+    ledger.open_alias_rows(np.zeros(1, OPENING_ALIAS))
     ledger.aliases.reserve(len(ledger.aliases.rows))
     ledger.entries_of(0, 1)
     assert ledger.entry_of_slot(0, 0) == 0, "a cancel is final in its slot once it is applied"

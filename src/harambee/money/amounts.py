@@ -23,6 +23,9 @@ _AMOUNT: Final = re.compile(
 )
 
 
+_LEDGERS: Final = re.compile(r"(-?[0-9]{1,36})\.([0-9]{2})", re.ASCII)
+
+
 class AmountError(ValueError):
     """A text is not an amount of money; the error's text is one clear sentence."""
 
@@ -51,6 +54,18 @@ def parse_cents(text: str) -> int:
         message = f"{text!r} is above the largest amount, {format_cents(MAX_AMOUNT_CENTS)}"
         raise AmountError(message)
     return total
+
+
+def read_cents(text: str) -> int:
+    """Return the cents of an amount as another ledger writes it: "1000.50", "0.05" or "-12.00".
+
+    Two decimals, always, and no comma, sign or word but a minus. AmountError for anything else. How large
+    an amount may be, and whether it may be negative, is not decided here.
+    """
+    found = _LEDGERS.fullmatch(text)
+    if found is None:
+        raise AmountError("a balance is shillings with two decimals, as in 1000.50")
+    return int(found[1] + found[2])
 
 
 def format_cents(amount_cents: SupportsIndex) -> str:

@@ -6,7 +6,7 @@ in files that say what they are for, and, for load, whole populations as arrays.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import cos, sin, sqrt
 from typing import Final, NamedTuple
@@ -31,6 +31,7 @@ from harambee.ledger.records import (
     account_number,
     region_of,
 )
+from harambee.money.amounts import format_cents
 from harambee.money.tariff import FeeMode
 
 REMARK: Final = "FOR DEVELOPMENT ONLY: whoever reads this file can spend from this account"
@@ -269,11 +270,13 @@ class Openings:
         """
         assert self.supply_cents() == 0, "e-money in circulation equals money in trust"
         merged = np.concatenate(self._parts)
-        merged = merged[np.argsort(merged["number"], kind="stable")]
+        self._parts.clear()
+        order = np.argsort(merged["number"], kind="stable")
         starts = np.arange(len(self._next) + 1, dtype=np.int64) << POSITION_BITS
-        rows = np.searchsorted(merged["number"], starts).tolist()
+        rows = np.searchsorted(merged["number"], starts, sorter=order).tolist()
         for region in range(len(self._next)):
-            yield np.concatenate((merged[rows[region] : rows[region + 1]], self._dormant(region)))
+            own = order[rows[region] : rows[region + 1]]
+            yield np.concatenate((merged[own], self._dormant(region)))
 
     def _dormant(self, region: int) -> npt.NDArray[np.void]:
         """The dormant accounts of a region, behind all others: nobody knows the seeds of their keys."""
@@ -373,6 +376,49 @@ def _open(
     (number,) = openings.place(np.array([region], np.uint16)).tolist()
     openings.add_one(number, keypair.public, balance_cents, kind, fee_mode=fee_mode)
     return DemoAccount(name, number, msisdn, kind, keypair)
+
+
+class Bank(NamedTuple):
+    """A trust bank that is to be opened: its name, and how much it may owe, in cents."""
+
+    name: str
+    limit_cents: int
+
+
+def issue(
+    openings: Openings, numbers: npt.NDArray[np.uint32], banks: Sequence[Bank]
+) -> tuple[list[Issuer], list[DemoAccount]]:
+    """Open trust banks that owe exactly what is open so far, each in proportion to its limit.
+
+    Each bank has one of the numbers, and a key of its own. Returns the issuers, ascending by account, and
+    the banks with their keys. ValueError if that is more than the banks may owe.
+    """
+    supply, limits = openings.supply_cents(), sum(bank.limit_cents for bank in banks)
+    if limits > SUPPLY_CENTS_MAX:
+        raise ValueError("the banks' limits are more money than a ledger can hold")
+    if supply > limits:
+        raise ValueError(
+            f"the accounts hold {format_cents(supply)}, and the trust banks may owe "
+            f"{format_cents(limits)}: raise their limits"
+        )
+    shares = [supply * bank.limit_cents // limits if limits else 0 for bank in banks]
+    issuers: list[Issuer] = []
+    people: list[DemoAccount] = []
+    for bank, share, number in zip(banks, shares, numbers.tolist(), strict=True):
+        # What rounding left over, less than a cent a bank, goes to the first that have room for it.
+        owed = share + min(supply - sum(shares), bank.limit_cents - share)
+        shares[len(issuers)] = owed
+        keypair = KeyPair(os.urandom(SEED_BYTES))
+        openings.add_one(number, keypair.public, -owed, AccountKind.BANK)
+        issuers.append(Issuer(bank.name, number, bank.limit_cents))
+        people.append(DemoAccount(bank.name, number, "", AccountKind.BANK, keypair))
+    return sorted(issuers, key=lambda issuer: issuer.account), people
+
+
+def banks_for(supply_cents: int) -> tuple[Bank, ...]:
+    """Return two banks that may owe so much together, and have as much room as a demo's beside it."""
+    limit = -(-supply_cents // 2) + BANK_ROOM_CENTS
+    return tuple(Bank(f"bank-{i + 1}", limit) for i in range(2))
 
 
 def settle(population: Population, openings: Openings) -> Residents:

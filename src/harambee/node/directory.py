@@ -32,5 +32,9 @@ def alias_of(key: bytes, text: str) -> bytes:
     """
     if len(key) != KEY_BYTES:
         raise ValueError(f"the directory key is {KEY_BYTES} bytes long, not {len(key)}")
-    number = canonical_number(text).encode("ascii")
-    return hashlib.blake2b(number, digest_size=ALIAS_BYTES, key=key).digest()
+    return alias_of_canonical(key, canonical_number(text))
+
+
+def alias_of_canonical(key: bytes, number: str) -> bytes:
+    """Return the alias of a number that has its canonical form already."""
+    return hashlib.blake2b(number.encode("ascii"), digest_size=ALIAS_BYTES, key=key).digest()

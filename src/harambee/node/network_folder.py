@@ -2,6 +2,10 @@
 
     genesis.json            what all replicas agree on before the first block
     openings.bin            the opening accounts, an OPENING array; the genesis has its digest
+    aliases.bin             their numbers' keyed hashes, an OPENING_ALIAS array, where accounts were
+                            moved here; the genesis has its digest
+    head-offices.csv        account numbers of agents and of the head offices that they are to join;
+                            each signs for itself that it does
     addresses.json          [{name, peer, http}]; not in the genesis, because addresses change
     directory.key           the committee's key for hashing telephone numbers, hexadecimal, 0600
     certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
@@ -23,7 +27,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -47,17 +51,20 @@ from harambee.crypto.keyfiles import (
 from harambee.crypto.signatures import KeyPair, generate
 from harambee.ledger.records import (
     OPENING,
+    OPENING_ALIAS,
     POSITION_COMMISSION,
     POSITION_ENROLMENT,
     POSITION_EXCISE,
     POSITION_FLOAT,
     POSITION_REVENUE,
     REGION_BITS,
+    SUPPLY_CENTS_MAX,
     AccountKind,
     account_number,
     region_of,
 )
 from harambee.money.tariff import NEWEST_VERSION, TariffError, shipped_tariff
+from harambee.node.account_files import AccountFile, Tell
 from harambee.node.agent_places import HEADER
 from harambee.node.config import PORT_MAX, Address, ConfigError, NodeConfig, read_config
 from harambee.node.demo_profiles import write_demo_profiles
@@ -67,19 +74,23 @@ from harambee.node.development import (
     FLOAT_CENTS,
     POPULATION,
     REMARK,
+    Bank,
     DemoAccount,
     Issuer,
     Openings,
     Population,
     Residents,
+    banks_for,
     demo_accounts,
     demo_businesses,
     demo_places,
+    issue,
     name_of,
     settle,
     trust,
 )
 from harambee.node.directory import KEY_BYTES, alias_of
+from harambee.node.moving_in import Incumbent, judge
 from harambee.node.profile_store import ProfileStoreError, write_sealing_key
 from harambee.node.tls import TlsError, create_certificate, key_digest
 from harambee.protocol.genesis import (
@@ -105,6 +116,10 @@ KIND_OPERATOR: Final = "operator"
 OPERATORS: Final = ("first", "second")
 """Who approves at each super-agent of a development network."""
 REGIONS_MAX: Final = 1 << REGION_BITS
+ALIASES_FILE: Final = "aliases.bin"
+"""Beside the file of openings; a network without such a file has all its aliases in the genesis."""
+ALIASES_AT_ONCE: Final = 1 << 16
+HEAD_OFFICES_FILE: Final = "head-offices.csv"
 PACE_MS: Final = 20
 """The least time between two blocks of a super-agent, where all are on one machine."""
 
@@ -288,6 +303,8 @@ def create_network(
     customers: int = 20,
     agents_per_super_agent: int = 5,
     population: Population | None = None,
+    incumbent: Incumbent | None = None,
+    trust_banks: Sequence[Bank] = (),
     regions_each: int = 1,
     dormant_each: int = 0,
     banks: int = 2,
@@ -306,10 +323,15 @@ def create_network(
     has: a network of the size of a nation, for measuring. The folder appears whole, or not at all.
     Owners may refuse a new key for `key_days` days. NetworkFolderError
     when it is taken or cannot be written, or the numbers do not make a network.
+
+    With an `incumbent` there is nobody but its accepted accounts, and `trust_banks`, or two banks where
+    none are named, which owe exactly what those hold; floats and commission accounts are empty.
     """
     if customers < 0 or agents_per_super_agent < 0:
         raise NetworkFolderError("there cannot be fewer than no customers or agents")
     _check_numbers(super_agents, regions_each, banks, key_days, base_http_port, base_peer_port)
+    if incumbent is not None and regions_each != 1:
+        raise NetworkFolderError("accounts are moved into one region for each super-agent")
     regions = super_agents * regions_each
     names = [name_of(i) for i in range(super_agents)]
     addresses = tuple(
@@ -322,10 +344,10 @@ def create_network(
     )
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
-        _refuse_taken(folder)
+        refuse_taken(folder)
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700, parents=True)
-        directory_key = secrets.token_bytes(KEY_BYTES)
+        directory_key = incumbent.directory_key if incumbent else secrets.token_bytes(KEY_BYTES)
         _write(unfinished / "directory.key", directory_key.hex().encode() + b"\n", PRIVATE)
         members, enrolments, treasuries = _create_members(
             unfinished,
@@ -336,17 +358,24 @@ def create_network(
             pace_ms=pace_ms,
         )
         openings = Openings(regions, dormant_each)
-        people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
-        people = _with_businesses(openings, people)
-        crowd = population or _nobody()
-        residents = settle(crowd, openings)
-        _open_floats(openings, treasuries * regions_each)
-        residents, issuers, bankers = trust(openings, residents, crowd.flags, banks, regions)
-        _open_system(openings, enrolments * regions_each, treasuries * regions_each)
+        treasuries = treasuries * regions_each
+        people: list[DemoAccount] = []
+        aliases_count, aliases_digest = 0, ""
+        if incumbent is not None:
+            issuers, bankers, numbers = _move_in(openings, incumbent, trust_banks, treasuries)
+            aliases_count, aliases_digest = _write_moved(unfinished, incumbent, numbers)
+        else:
+            people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
+            people = _with_businesses(openings, people)
+            crowd = population or _nobody()
+            residents = settle(crowd, openings)
+            _open_floats(openings, treasuries)
+            residents, issuers, bankers = trust(openings, residents, crowd.flags, banks, regions)
+            if population is not None:
+                _write_population(unfinished, residents)
+        _open_system(openings, enrolments * regions_each, treasuries)
         _write_demo(unfinished / "keys", people + bankers)
         _write_places(unfinished, names, people)
-        if population is not None:
-            _write_population(unfinished, residents)
         count, openings_digest = _write_openings(unfinished / "openings.bin", openings)
         document = GenesisDocument(
             format=FORMAT,
@@ -366,6 +395,8 @@ def create_network(
             openings_count=count,
             openings_digest=openings_digest,
             key_days=key_days,
+            aliases_count=aliases_count,
+            aliases_digest=aliases_digest,
         )
         pretty = msgspec.json.format(msgspec.json.encode(document), indent=2)
         _write(unfinished / "genesis.json", pretty + b"\n")
@@ -379,6 +410,24 @@ def create_network(
         shutil.rmtree(unfinished, ignore_errors=True)
         raise NetworkFolderError(f"cannot make a network in {folder}: {error.strerror}") from error
     return load_network(folder)
+
+
+def read_incumbent(
+    file: Path, *, super_agents: int, trust_banks: Sequence[Bank], tell: Tell
+) -> Incumbent:
+    """Judge a file of accounts for a network of so many super-agents; AccountFileError, OSError.
+
+    Region i is super-agent i's. Head and rows of the file are told to `tell` as they are read.
+    """
+    taken = _bank_regions(len(trust_banks) or len(banks_for(0)), super_agents)
+    return judge(
+        AccountFile(file),
+        super_agents=[name_of(i) for i in range(super_agents)],
+        tariff=shipped_tariff(NEWEST_VERSION),
+        directory_key=secrets.token_bytes(KEY_BYTES),
+        taken=np.bincount(taken, minlength=super_agents).tolist(),
+        tell=tell,
+    )
 
 
 def _check_numbers(
@@ -499,8 +548,9 @@ def read_directory_key(file: Path) -> bytes:
 def _load_genesis(document: Path, openings: Path) -> Genesis:
     """Read and check genesis and opening accounts; NetworkFolderError names the file."""
     content, array = _read(document), _mapped(openings)
+    beside = openings.with_name(ALIASES_FILE)
     try:
-        genesis = read_genesis(content, array)
+        genesis = read_genesis(content, array, _mapped(beside) if beside.exists() else b"")
     except (GenesisError, TariffError) as error:
         raise NetworkFolderError(f"{document}: {error}") from error
     if len(array) != genesis.document.openings_count * OPENING.itemsize:
@@ -570,12 +620,47 @@ def _create_operators(folder: Path, super_agent: str, network: str) -> str:
     return ", ".join(written)
 
 
-def _open_floats(openings: Openings, treasuries: list[KeyPair]) -> None:
+def _move_in(
+    openings: Openings,
+    incumbent: Incumbent,
+    trust_banks: Sequence[Bank],
+    treasuries: list[KeyPair],
+) -> tuple[list[Issuer], list[DemoAccount], npt.NDArray[np.uint32]]:
+    """Open an incumbent's accepted accounts and the banks; returns issuers, bankers, each row's account.
+
+    ValueError where the banks may not owe so much, or no ledger can hold it.
+    """
+    supply = incumbent.tally.total(accepted=True).cents
+    if supply > SUPPLY_CENTS_MAX:
+        raise ValueError("the accepted balances are more money than a ledger can hold")
+    banks = trust_banks or banks_for(supply)
+    own = openings.place(_bank_regions(len(banks), len(treasuries)))
+    rows, accepted = incumbent.rows, incumbent.accepted
+    numbers = np.zeros(len(rows), np.uint32)
+    numbers[accepted] = openings.place(rows["region"][accepted])
+    names = ("key", "balance", "flags")
+    openings.add(numbers[accepted], *(rows[name][accepted] for name in names))
+    _open_floats(openings, treasuries, float_cents=0, commission_cents=0)
+    issuers, bankers = issue(openings, own, banks)
+    return issuers, bankers, numbers
+
+
+def _bank_regions(banks: int, regions: int) -> npt.NDArray[np.uint16]:
+    """Return the regions in which so many banks have their accounts: one after the other, (n,)."""
+    return np.arange(banks, dtype=np.uint16) % np.uint16(regions)
+
+
+def _open_floats(
+    openings: Openings,
+    treasuries: list[KeyPair],
+    float_cents: int = FLOAT_CENTS,
+    commission_cents: int = COMMISSION_CENTS,
+) -> None:
     """Open each super-agent's float, which it sells to its agents, and what it pays them with."""
     for region, keypair in enumerate(treasuries):
         for position, cents, kind in (
-            (POSITION_FLOAT, FLOAT_CENTS, AccountKind.FLOAT),
-            (POSITION_COMMISSION, COMMISSION_CENTS, AccountKind.COMMISSION),
+            (POSITION_FLOAT, float_cents, AccountKind.FLOAT),
+            (POSITION_COMMISSION, commission_cents, AccountKind.COMMISSION),
         ):
             openings.add_one(account_number(region, position), keypair.public, cents, kind)
 
@@ -683,6 +768,29 @@ def _write_openings(file: Path, openings: Openings) -> tuple[int, str]:
     return count, hashed.hexdigest()
 
 
+def _write_moved(
+    folder: Path, incumbent: Incumbent, numbers: npt.NDArray[np.uint32]
+) -> tuple[int, str]:
+    """Write aliases and head offices; returns how many aliases, and their SHA-256 in hexadecimal.
+
+    `numbers` are the accounts of the incumbent's rows.
+    """
+    hashed, count = hashlib.sha256(), len(incumbent.by_alias)
+    with _created(folder / ALIASES_FILE, PUBLIC) as opened:
+        for start in range(0, count, ALIASES_AT_ONCE):
+            some = incumbent.by_alias[start : start + ALIASES_AT_ONCE]
+            aliases = np.empty(len(some), OPENING_ALIAS)
+            aliases["alias"] = incumbent.rows["alias"][some]
+            aliases["owner"] = numbers[some]
+            opened.write(aliases.tobytes())
+            hashed.update(aliases.tobytes())
+    if len(incumbent.branches):
+        pairs = numbers[incumbent.branches].tolist()
+        lines = ["account,head_office", *(f"{agent},{office}" for agent, office in pairs), ""]
+        _write(folder / HEAD_OFFICES_FILE, "\n".join(lines).encode())
+    return count, hashed.hexdigest()
+
+
 def _write_addresses(file: Path, addresses: tuple[MemberAddress, ...]) -> None:
     """Write where everyone listens."""
     rows = [{"name": a.name, "peer": str(a.peer), "http": a.http} for a in addresses]
@@ -705,7 +813,7 @@ def _created(file: Path, mode: int) -> Iterator[BinaryIO]:
         os.fsync(descriptor)
 
 
-def _refuse_taken(folder: Path) -> None:
+def refuse_taken(folder: Path) -> None:
     """Raise NetworkFolderError unless the folder is missing or empty."""
     if (folder / "genesis.json").exists():
         raise NetworkFolderError(f"there is a network in {folder} already")

@@ -1,8 +1,8 @@
 """The genesis: everything that all replicas of a network must agree on before the first block.
 
-A JSON document for people, and an array of opening accounts beside it that the document names by its
-digest. The network id is the hash of the document's canonical bytes, so a replica with another genesis
-is on another network, and no signature crosses over.
+A JSON document for people, and beside it an array of opening accounts and, where there are many, one of
+their aliases; the document names both by their digests. The network id is the hash of its canonical
+bytes, so a replica with another genesis is on another network, and no signature crosses over.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from harambee.crypto.hashing import digest
+from harambee.ledger.records import OPENING_ALIAS
 from harambee.money.tariff import Tariff
 from harambee.protocol.committee import Committee, Member
 
@@ -71,20 +72,30 @@ class GenesisDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     """SHA-256 of the opening accounts' array, in hexadecimal."""
     key_days: int = 0
     """For how many days the owner of an account may refuse a new key (docs/governance.md)."""
+    aliases_count: int = 0
+    """How many more aliases lie in an array beside the document; there are too many for text."""
+    aliases_digest: str = ""
+    """SHA-256 of that array, in hexadecimal; empty where there is none."""
 
 
 @dataclass(frozen=True)
 class Genesis:
-    """A genesis, read and checked; `openings` is the raw array of OPENING records (ledger.records)."""
+    """A genesis, read and checked.
+
+    `openings` is the raw array of OPENING records (ledger.records), `aliases` that of OPENING_ALIAS
+    records; aliases of the document itself are apart from these.
+    """
 
     document: GenesisDocument
     openings: bytes | memoryview
+    aliases: bytes | memoryview = b""
 
     def rest(self) -> None:
-        """The openings have been read: where a file holds them, their memory is given back till next time."""
-        memory = self.openings.obj if isinstance(self.openings, memoryview) else None
-        if isinstance(memory, mmap.mmap):
-            memory.madvise(mmap.MADV_DONTNEED)
+        """The arrays have been read: where files hold them, their memory is given back till next time."""
+        for array in (self.openings, self.aliases):
+            memory = array.obj if isinstance(array, memoryview) else None
+            if isinstance(memory, mmap.mmap):
+                memory.madvise(mmap.MADV_DONTNEED)
 
     @cached_property
     def canonical(self) -> bytes:
@@ -121,7 +132,9 @@ class Genesis:
         return tuple(Tariff.from_document(document) for document in self.document.tariffs)
 
 
-def read_genesis(document: bytes, openings: bytes | memoryview) -> Genesis:
+def read_genesis(
+    document: bytes, openings: bytes | memoryview, aliases: bytes | memoryview = b""
+) -> Genesis:
     """Parse and check; raises GenesisError with one sentence."""
     try:
         parsed = msgspec.json.decode(document, type=GenesisDocument)
@@ -137,10 +150,19 @@ def read_genesis(document: bytes, openings: bytes | memoryview) -> Genesis:
     if hashlib.sha256(openings).hexdigest() != parsed.openings_digest:
         message = "the opening accounts are not those that the genesis names: the file was changed"
         raise GenesisError(message)
+    digest_found = hashlib.sha256(aliases).hexdigest() if len(aliases) else ""
+    if digest_found != parsed.aliases_digest:
+        message = (
+            "the aliases are not those that the genesis names: the file was changed, or is missing"
+        )
+        raise GenesisError(message)
+    if len(aliases) != parsed.aliases_count * OPENING_ALIAS.itemsize:
+        message = "there are not as many aliases as the genesis says"
+        raise GenesisError(message)
     owned = sorted(region for member in parsed.super_agents for region in member.regions)
     if owned != list(range(len(owned))):
         message = (
             "the regions of the super-agents are not numbered densely from zero, each owned once"
         )
         raise GenesisError(message)
-    return Genesis(parsed, openings)
+    return Genesis(parsed, openings, aliases)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from harambee.ledger.ledger import Ledger
-from harambee.ledger.records import OPENING
+from harambee.ledger.records import OPENING, OPENING_ALIAS
 from harambee.protocol.genesis import Genesis
 
 
@@ -12,5 +12,6 @@ def open_accounts(genesis: Genesis, ledger: Ledger) -> None:
     document = genesis.document
     limits = {row.account: row.limit_cents for row in document.issuers}
     ledger.open_accounts(np.frombuffer(genesis.openings, OPENING), limits)
-    genesis.rest()
     ledger.open_aliases({bytes.fromhex(row.alias): row.account for row in document.aliases})
+    ledger.open_alias_rows(np.frombuffer(genesis.aliases, OPENING_ALIAS))
+    genesis.rest()

@@ -25,6 +25,7 @@ from harambee.crypto.ed25519.kernels import (
     Memory,
     Room,
     decompress,
+    judge_keys,
     recall_keys,
     remember_keys,
     verify_chunk,
@@ -142,6 +143,16 @@ class _Scratch:
         self.room = Room(
             base=_BASE.ctypes.data, **{name: start + place for name, place in places.items()}
         )
+
+
+def judge_rows(publics: Rows, faults: NDArray[np.uint8], first: int, stop: int) -> None:
+    """Set faults[first:stop] to what is wrong with those rows of `publics`, contiguous (n, 32).
+
+    Values as `harambee.crypto.signatures.KeyFault` names them.
+    """
+    room = _bytes(AFFINE_BYTES + EXTENDED_BYTES)
+    affine = room.ctypes.data
+    judge_keys(publics.ctypes.data, affine, affine + AFFINE_BYTES, faults, first, stop)
 
 
 def verify_rows(

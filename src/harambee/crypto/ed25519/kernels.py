@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from harambee.crypto.ed25519.limbs import (
     ELEMENT_BYTES,
@@ -88,6 +89,7 @@ FEW: Final = 32
 FEWER: Final = 8
 
 KEY_UNKNOWN, KEY_RECALLED, KEY_LEARNT = 0, 1, 2
+KEY_GOOD, KEY_NOT_A_POINT, KEY_OF_SMALL_ORDER = 0, 1, 2
 
 _D: Final = element(-121665 * pow(121666, -1, P))
 _TWICE_D: Final = element(-2 * 121665 * pow(121666, -1, P))
@@ -330,6 +332,23 @@ def decompress_key(encoding: int, affine: int, point: int) -> bool:
     set_neutral(point)
     add_affine(point, affine, 0)
     return not is_torsion(point)
+
+
+@njit(nogil=True, cache=True)
+def judge_keys(
+    publics: int, affine: int, point: int, faults: NDArray[np.uint8], start: int, stop: int
+) -> None:
+    """Set faults[start:stop] of public keys, ENCODING_BYTES each from `publics` on.
+
+    `affine` and `point` are room for an affine and an extended point.
+    """
+    for i in range(start, stop):
+        encoding = publics + i * ENCODING_BYTES
+        faults[i] = KEY_NOT_A_POINT
+        if decompress(encoding, affine):
+            set_neutral(point)
+            add_affine(point, affine, 0)
+            faults[i] = KEY_OF_SMALL_ORDER if is_torsion(point) else KEY_GOOD
 
 
 @njit(nogil=True, cache=True)
