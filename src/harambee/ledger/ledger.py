@@ -11,7 +11,7 @@ an argument. The rules themselves are in `rules.py`, to be read, and in `kernels
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -695,6 +695,36 @@ class Ledger:
         self.tariffs = tuple(rest.tariffs)
         self.side = rest.side
         self._set_tariff_arrays()
+
+    def know_digests(self, leaves: Leaves) -> None:
+        """These are the leaves of the pages of accounts as they are now: they were just checked."""
+        pages = leaves["page"][leaves["section"] == Section.ACCOUNTS].astype(np.int64)
+        self._page_digests[pages] = leaves["digest"][leaves["section"] == Section.ACCOUNTS]
+        self._page_used[pages] = True
+        self._pages[pages] &= ~np.uint8(kernels.PAGE_UNHASHED)
+
+    def take_entries(
+        self,
+        parts: Iterable[npt.NDArray[np.void]],
+        accounts: npt.NDArray[np.uint32],
+        newest: npt.NDArray[np.uint64],
+    ) -> None:
+        """Take statement entries, ENTRY arrays one behind the other, before there are any.
+
+        `newest` (k,) are the newest entries, plus one, of these (k,) accounts.
+        """
+        assert not self._log.count
+        for part in parts:
+            self._log.room_for(len(part))[self._log.count : self._log.count + len(part)] = part
+            self._log.count += len(part)
+        self.accounts["last_entry"][accounts] = newest
+
+    def newest_entries(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+        """Return the accounts that have statement entries, (k,), and their newest ones plus one, (k,)."""
+        pages = np.flatnonzero(self._pages)
+        rows = (pages[:, None] * PAGE_ACCOUNTS + np.arange(PAGE_ACCOUNTS)).reshape(-1)
+        rows = rows[self.accounts["last_entry"][rows] != 0]
+        return rows, self.accounts["last_entry"][rows]
 
     def pages_changed(self, numbers: npt.NDArray[np.int64]) -> None:
         """These (k,) pages of accounts were written from outside: they are to be hashed and added up."""

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self
 
 import msgspec
 import numpy as np
@@ -69,10 +69,10 @@ class CheckpointDamaged(Exception):  # noqa: N818 - what has happened, not whose
 class Local(msgspec.Struct, forbid_unknown_fields=True):
     """What belongs to this replica's own journal."""
 
-    next_position: int
-    """The first block of the journal that the cut does not cover."""
-    left_out: list[int]
-    """Positions behind that one which it does cover."""
+    until: int
+    """All blocks of the journal below this position lie in the cut,"""
+    left: list[int]
+    """but for those at these positions, ascending."""
     entries: int
     """How many statement entries there are."""
 
@@ -195,7 +195,6 @@ class Stored:
 class Draft:
     """What a checkpoint is made of, before its document is known."""
 
-    index: Index
     local: Local
     entries: npt.NDArray[np.void] = field(default_factory=lambda: np.zeros(0, ENTRY))
     """Those behind the entries of the checkpoint before."""
@@ -251,9 +250,9 @@ class Writer:
     folder: Path
     aside: Path
     base: Stored | None
-    rows: list[tuple[int, int, bytes, int, int]] = field(default_factory=list)
     on_bytes: Callable[[int], None] | None = None
-    """Hears how many bytes were written, after each piece."""
+    """Hears how many bytes were written or linked, after each piece."""
+    _rows: list[Index] = field(default_factory=list)
 
     @classmethod
     def begin(cls, folder: Path, base: Stored | None) -> Self:
@@ -263,73 +262,46 @@ class Writer:
         aside.mkdir(mode=0o700)
         return cls(folder, aside, base)
 
-    def pages(self, leaves: Leaves, read: Callable[[Leaves], Iterable[Page]]) -> None:
-        """Write the pages of some leaves, ascending; `read` returns those of one file at a time.
+    def pages(self, leaves: Leaves, read: Callable[[Leaves], Iterable[bytes]]) -> None:
+        """Write the pages of some leaves, ascending; `read` returns the contents of some of them.
 
         A file whose pages are all as they were in the base becomes a link to that one's.
         """
-        names = [_file_of(int(leaf["section"]), int(leaf["page"])) for leaf in leaves]
-        starts = [k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]]
-        for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
-            some = leaves[start:end]
-            if not self._link(names[start], some):
-                self._write(names[start], read(some))
+        before = np.zeros(0, INDEX) if self.base is None else self.base.index
+        files, files_before = _files_of(leaves), _files_of(before["leaf"])
+        for file in np.unique(files).tolist():
+            some, there = leaves[files == file], before[files_before == file]
+            name = _file_of(int(some[0]["section"]), int(some[0]["page"]))
+            if np.ascontiguousarray(there["leaf"]).tobytes() == some.tobytes():
+                assert self.base is not None, "it has these pages"
+                os.link(self.base.folder / name, self.aside / name)
+                self._rows.append(there)
+                self._note(int(there["length"].sum()))
+            else:
+                self._rows.append(self._write(name, some, read(some)))
 
-    def _link(self, name: str, leaves: Leaves) -> bool:
-        if self.base is None:
-            return False
-        index = self.base.index
-        first = index["leaf"][0] if len(index) else None
-        if first is None:
-            return False
-        there = np.array(
-            [_file_of(int(s), int(p)) == name for s, p in _names(index["leaf"])], np.bool_
-        )
-        before = index[there]
-        if len(before) != len(leaves) or np.ascontiguousarray(before["leaf"]).tobytes() != (
-            np.ascontiguousarray(leaves).tobytes()
-        ):
-            return False
-        os.link(self.base.folder / name, self.aside / name)
-        self.rows += [
-            (
-                int(row["leaf"]["section"]),
-                int(row["leaf"]["page"]),
-                row["leaf"]["digest"].tobytes(),
-                int(row["length"]),
-                int(row["offset"]),
-            )
-            for row in before
-        ]
-        return True
-
-    def _write(self, name: str, pages: Iterable[Page]) -> None:
-        offset = unsynced = 0
+    def _write(self, name: str, leaves: Leaves, contents: Iterable[bytes]) -> Index:
+        rows = np.zeros(len(leaves), INDEX)
+        rows["leaf"] = leaves
+        offset = synced = 0
         with (self.aside / name).open("wb") as file:
-            for page in pages:
-                file.write(page.content)
-                digest = digest_of(page.content)
-                row = page.section, page.number, digest, len(page.content), offset
-                self.rows.append(row)
-                offset += len(page.content)
-                unsynced += len(page.content)
-                if unsynced >= SYNC_BYTES:
+            for row, content in zip(rows, contents, strict=True):
+                row["length"], row["offset"] = len(content), offset
+                file.write(content)
+                offset += len(content)
+                if offset - synced >= SYNC_BYTES:
                     file.flush()
                     os.fdatasync(file.fileno())
-                    unsynced = 0
-                if self.on_bytes is not None:
-                    self.on_bytes(len(page.content))
+                    self._note(offset - synced)
+                    synced = offset
             file.flush()
             os.fsync(file.fileno())
+        self._note(offset - synced)
+        return rows
 
-    def index(self) -> Index:
-        """Return where all pages lie that were written."""
-        index = np.zeros(len(self.rows), INDEX)
-        for k, (section, page, digest, length, offset) in enumerate(self.rows):
-            index[k]["leaf"]["section"], index[k]["leaf"]["page"] = section, page
-            index[k]["leaf"]["digest"] = np.frombuffer(digest, np.uint8)
-            index[k]["length"], index[k]["offset"] = length, offset
-        return index
+    def _note(self, count: int) -> None:
+        if self.on_bytes is not None:
+            self.on_bytes(count)
 
     def finish(self, checkpoint: Checkpoint, draft: Draft) -> Stored:
         """Write the rest, and give the folder its name; OSError."""
@@ -340,7 +312,7 @@ class Writer:
         if len(draft.entries):
             self._put(f"entries-{start}-{draft.local.entries}", draft.entries.tobytes())
         self._put("newest", draft.newest.tobytes())
-        self._put("index", draft.index.tobytes())
+        self._put("index", np.concatenate(self._rows).tobytes())
         self._put("local.json", msgspec.json.encode(draft.local))
         self._put("document", checkpoint.to_bytes())
         sync_folder(self.aside)
@@ -379,5 +351,8 @@ def _order_of(leaves: Leaves) -> npt.NDArray[np.int64]:
     return order
 
 
-def _names(leaves: Leaves) -> Iterator[tuple[Any, Any]]:
-    return zip(leaves["section"].tolist(), leaves["page"].tolist(), strict=True)
+def _files_of(leaves: Leaves) -> npt.NDArray[np.int64]:
+    """Return a number for the file of each page, ascending as pages do."""
+    region = np.where(leaves["section"] == Section.ACCOUNTS, leaves["page"], 0)
+    files: npt.NDArray[np.int64] = _order_of(leaves) >> 32 << 32 | region >> PAGES_OF_REGION_BITS
+    return files

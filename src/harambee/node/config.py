@@ -59,6 +59,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
 NameChecks = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+CheckpointMinutes = Annotated[float, msgspec.Meta(ge=0, le=10_080)]
 TextAdapter = Literal["outbox", "off"]
 Brand = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
 
@@ -94,6 +95,8 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     texts_brand: Brand = "Harambee"
     operators: dict[str, str] = {}
     governance: Text = "governance"
+    checkpoints: Text = "checkpoints"
+    checkpoint_minutes: CheckpointMinutes = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +150,10 @@ class NodeConfig:
     """Who may approve what is governed, two at least or nobody: name -> Ed25519 public key."""
     governance: Path = Path("governance")
     """The folder of proposals and approvals."""
+    checkpoints: Path = Path("checkpoints")
+    """The folder of checkpoints."""
+    checkpoint_minutes: float = 10
+    """How long after one checkpoint the next one is begun; 0 for none."""
 
 
 def read_config(file: Path) -> NodeConfig:
@@ -201,6 +208,8 @@ def read_config(file: Path) -> NodeConfig:
         texts_brand=document.texts_brand,
         operators=_operators(file, document.operators),
         governance=folder / document.governance,
+        checkpoints=folder / document.checkpoints,
+        checkpoint_minutes=document.checkpoint_minutes,
     )
 
 

@@ -300,6 +300,14 @@ class JournalReader:
                         named[position] = Name(author, incarnation, height, digest)
         return named
 
+    def forked(self) -> set[int]:
+        """Return the authors of whom several blocks with one id are here."""
+        with (
+            self._environment.begin() as transaction,
+            transaction.cursor(db=self._forks) as cursor,
+        ):
+            return {_ID_KEY.unpack_from(key)[0] for key in cursor.iternext(values=False)}
+
     def range_of(
         self, author: int, first: int, last: int, max_bytes: int, incarnation: int = 0
     ) -> list[bytes]:

@@ -103,6 +103,7 @@ from harambee.protocol.genesis import (
     IssuerDocument,
     MemberDocument,
     read_genesis,
+    read_genesis_document,
 )
 from harambee.protocol.wire import MEMBERS_MAX
 
@@ -543,6 +544,20 @@ def read_directory_key(file: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise NetworkFolderError(f"{file} is not {KEY_BYTES} bytes in hexadecimal") from None
     return key
+
+
+def genesis_of(config: NodeConfig, *, with_openings: bool) -> Genesis:
+    """Return the genesis that a configuration names; NetworkFolderError as `load_genesis`.
+
+    Without the opening accounts, which for a nation take a minute to read, it is of use to whoever goes on
+    from a checkpoint.
+    """
+    if with_openings:
+        return _load_genesis(config.genesis, config.openings)
+    try:
+        return read_genesis_document(_read(config.genesis))
+    except (GenesisError, TariffError) as error:
+        raise NetworkFolderError(f"{config.genesis}: {error}") from error
 
 
 def _load_genesis(document: Path, openings: Path) -> Genesis:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from harambee.node.journal import Journal, JournalDamaged
+from harambee.node.journal import JournalDamaged, JournalReader
 from harambee.node.remembered_blocks import RememberedBlocks
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
@@ -22,7 +22,7 @@ BLOCKS_REMEMBERED: Final = 16
 class Originals:
     """One journal's orders by where they lie. Not thread-safe; belongs to the engine's thread."""
 
-    def __init__(self, journal: Journal, genesis: Genesis) -> None:
+    def __init__(self, journal: JournalReader, genesis: Genesis) -> None:
         self._blocks = RememberedBlocks(journal, genesis, BLOCKS_REMEMBERED)
 
     def at(self, position: int, index: int) -> np.void | None:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from harambee.node.journal import Journal
+from harambee.node.journal import JournalReader
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Block, read_block
@@ -11,7 +11,7 @@ from harambee.protocol.wire import Block, read_block
 class RememberedBlocks:
     """So many blocks by their positions. Not thread-safe but for `read`, which remembers nothing."""
 
-    def __init__(self, journal: Journal, genesis: Genesis, most: int) -> None:
+    def __init__(self, journal: JournalReader, genesis: Genesis, most: int) -> None:
         """`most` are remembered; each may be some megabytes."""
         self._journal = journal
         self._genesis = genesis

@@ -730,7 +730,7 @@ class Fold:
             self._applier.wait(order, block.position, row, block.block.tables)
         self._position = next_position
 
-    def covers(self, block: Block | Glance) -> bool:
+    def covers(self, block: Block | Glance | Name) -> bool:
         """Whether a block lies below the newest one of its lane: whether it is held, however long ago."""
         for lane in self.chains.lanes_of[block.author]:
             about = self.chains.lanes[lane]

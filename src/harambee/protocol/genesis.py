@@ -136,17 +136,7 @@ def read_genesis(
     document: bytes, openings: bytes | memoryview, aliases: bytes | memoryview = b""
 ) -> Genesis:
     """Parse and check; raises GenesisError with one sentence."""
-    try:
-        parsed = msgspec.json.decode(document, type=GenesisDocument)
-    except msgspec.DecodeError as error:
-        message = f"this is not a genesis document: {error}"
-        raise GenesisError(message) from error
-    if parsed.format != FORMAT:
-        message = f"the genesis has format {parsed.format}; this software reads format {FORMAT}"
-        raise GenesisError(message)
-    if not 0 <= parsed.key_days <= KEY_DAYS_MAX:
-        message = f"key_days is {parsed.key_days}, and must be from 0 to {KEY_DAYS_MAX}"
-        raise GenesisError(message)
+    parsed = read_genesis_document(document).document
     if hashlib.sha256(openings).hexdigest() != parsed.openings_digest:
         message = "the opening accounts are not those that the genesis names: the file was changed"
         raise GenesisError(message)
@@ -159,10 +149,26 @@ def read_genesis(
     if len(aliases) != parsed.aliases_count * OPENING_ALIAS.itemsize:
         message = "there are not as many aliases as the genesis says"
         raise GenesisError(message)
+    return Genesis(parsed, openings, aliases)
+
+
+def read_genesis_document(document: bytes) -> Genesis:
+    """Parse and check the document alone, for who needs no opening accounts; raises GenesisError."""
+    try:
+        parsed = msgspec.json.decode(document, type=GenesisDocument)
+    except msgspec.DecodeError as error:
+        message = f"this is not a genesis document: {error}"
+        raise GenesisError(message) from error
+    if parsed.format != FORMAT:
+        message = f"the genesis has format {parsed.format}; this software reads format {FORMAT}"
+        raise GenesisError(message)
+    if not 0 <= parsed.key_days <= KEY_DAYS_MAX:
+        message = f"key_days is {parsed.key_days}, and must be from 0 to {KEY_DAYS_MAX}"
+        raise GenesisError(message)
     owned = sorted(region for member in parsed.super_agents for region in member.regions)
     if owned != list(range(len(owned))):
         message = (
             "the regions of the super-agents are not numbered densely from zero, each owned once"
         )
         raise GenesisError(message)
-    return Genesis(parsed, openings, aliases)
+    return Genesis(parsed, b"")
