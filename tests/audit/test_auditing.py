@@ -418,6 +418,29 @@ def test_a_proof_beside_another_copy_of_the_order_is_as_good(tmp_path):
         assert (found.applied, found.refused) == (1, 1)
 
 
+def asking(key, sequence):
+    """The enrolling super-agent asks that Ann's key become another one, and that key takes over."""
+    public = public_of(key)
+    reference = np.frombuffer(public.key, np.uint8)
+    asked = make_order(ENROLMENT, ANN, 0, 0, kind=OrderKind.REQUEST_KEY, reference=reference)
+    asked["options"] = 0, public.form, 0
+    take = make_order(ANN, ANN, 0, sequence, kind=OrderKind.TAKE_KEY, reference=reference)
+    take["options"] = 0, 0, public.form
+    return sign_again(asked), sign_again(take, key)
+
+
+def test_a_lost_phones_new_key_signs_for_itself_and_then_for_the_account(tmp_path):
+    asked, take = asking(PHONE, 1)
+    orders = [
+        make_order(ANN, BEN, 100, 0),
+        take,
+        make_order(ANN, BEN, 100, 2, key=PHONE),
+        make_order(ANN, BEN, 100, 3),
+    ]
+    groups = [([asked], {0: proof_of(asked, PHONE)}), (orders, {})]
+    assert findings_of(tmp_path, *groups) == [(1, 3)]
+
+
 def enrolment(key, position=44):
     public = public_of(key)
     order = np.zeros(1, ORDER)
