@@ -1,7 +1,8 @@
 """Tables of an audit: every order of every block, and whether it came to anything."""
 
+from importlib import import_module
+
 import pytest
-from pyarrow import parquet
 from tests.audit.histories import blocks_of, genesis_of_tests, journal_of, payments
 from tests.protocol.network import BANK, NETWORK, customer_key, customers
 
@@ -14,6 +15,7 @@ from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.ledger.records import BODY_BYTES
 
 GENESIS = genesis_of_tests()
+parquet = import_module("pyarrow.parquet")  # it has no types
 
 
 def written(folder, journal):
