@@ -367,7 +367,7 @@ class Network:
     def restart(self, index, *, re_enter=False):
         node = self.nodes[index]
         node.replica = self._replica(index)
-        node.replica.restore(node.disk)
+        node.replica.restore(enumerate(node.disk))
         if re_enter:
             node.replica.re_enter()
         node.up, node.wake_at = True, self.now

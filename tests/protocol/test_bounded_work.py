@@ -394,7 +394,7 @@ def test_a_liar_who_comes_back_and_then_forks_stops_nobody(before):
     assert [found.culprit for found in listener.evidence] == [LIAR]
     assert listener.replica.catch_up.incarnations[LIAR] == 1
     folded = Listener().replica
-    folded.restore(iter(blocks))
+    folded.restore(enumerate(blocks))
     assert folded.convicted == {LIAR}
 
 

@@ -130,9 +130,7 @@ def test_whole_chains_count_as_the_definition_does(seed):
         assert replica.blocks_integrated == step + 1
         expected = definition.final()
         found = _final(replica)
-        assert found <= expected, "nothing is final that the definition does not make final"
-        once = {o for o in expected if len(placed[o]) == 1}
-        assert once <= found, "what lies in one block is final as soon as the definition says so"
+        assert found == expected, "an order is final as soon as the definition says so, and no sooner"
     assert len(found) >= 5, "the case is not an empty one"
     assert replica.ledger.total_cents() == 0
 

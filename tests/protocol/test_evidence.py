@@ -319,7 +319,7 @@ def test_a_restart_finds_what_was_final_only_because_somebody_is_convicted():
     assert copied.height < sees.height
     for convicted, balance in (([], OPENING_CENTS), ([3], OPENING_CENTS + 10_000)):
         replica = Listener().replica
-        replica.restore(story.blocks.values(), convicted)
+        replica.restore(enumerate(story.blocks.values()), convicted)
         assert replica.ledger.accounts[BEN]["balance"] == balance
 
 

@@ -305,7 +305,7 @@ def test_a_restart_remembers_what_was_promised_in_others_slots(governed):
     assert refusals(before.speak()) == []
     after = with_hold(Silent(), hold)
     after.now = before.now
-    after.replica.restore(before.journal)
+    after.replica.restore(enumerate(before.journal))
     for peer in range(1, 4):
         after.hear(PeerUp(peer), HeadsArrived(peer, heads_of(4, of_0=1, of_1=1)))
     after.hear(approved, BlockArrived(2, make_block(2, 1, NO_DIGEST, orders=rival)[0]))

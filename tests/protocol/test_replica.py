@@ -191,7 +191,7 @@ def test_who_votes_late_votes_for_no_rival_of_what_it_has_locked(settled, restar
     listener.hear_blocks(*late)
     if restarts:
         listener = Listener()
-        listener.replica.restore([one, voting.data, *late])
+        listener.replica.restore(enumerate([one, voting.data, *late]))
     assert listener.replica.ledger.next_sequence(DAN) == 1
     assert listener.replica.ledger.next_sequence(ANN) == settled
     (answer,) = listener.speak()
@@ -367,7 +367,7 @@ def test_a_journal_that_does_not_fold_is_named():
     disk = network.nodes[0].disk
     for broken in (disk[1:], [disk[0], *disk], [*disk[:3], disk[3][:-1], *disk[4:]]):
         with pytest.raises(JournalBroken):
-            network._replica(0).restore(broken)
+            network._replica(0).restore(enumerate(broken))
 
 
 def test_a_cancel_burns_the_slot_and_moves_nothing():

@@ -1,12 +1,13 @@
 """Which account an alias names: an open-addressed table of 40-byte rows, for kernels."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import digest
 from harambee.ledger.kernels import find_alias, move_aliases
+from harambee.ledger.pages import Leaves, Section, leaves_of_parts
 from harambee.ledger.records import ALIAS
 
 FIRST_ROWS: Final = 1 << 10
@@ -26,7 +27,7 @@ class Aliases:
     def __init__(self) -> None:
         self.rows: npt.NDArray[np.void] = np.zeros(FIRST_ROWS, ALIAS)
         self._count = 0
-        self._digest: bytes | None = None
+        self._leaves: Leaves | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -44,7 +45,7 @@ class Aliases:
     def changed(self, new: int) -> None:
         """Note that kernels wrote into `rows`, and how many aliases are new."""
         self._count += new
-        self._digest = None
+        self._leaves = None
 
     def get(self, alias: bytes) -> tuple[int, int] | None:
         """Return (owner, next slot), or None where nobody has claimed it."""
@@ -68,15 +69,34 @@ class Aliases:
         taken = self.rows[self.rows["next_sequence"] != 0]
         return {row["alias"].tobytes(): int(row["next_sequence"]) for row in taken}
 
-    def digest(self) -> bytes:
-        """Return the digest of all of them, 32 bytes, in ascending order of the aliases' bytes."""
-        if self._digest is None:
-            taken = self.rows[self.rows["next_sequence"] != 0]
-            words = np.ascontiguousarray(taken["alias"]).view(">u8").reshape(-1, 4)
-            ascending = np.lexsort(words.T[::-1])
-            self._digest = digest(taken[ascending].tobytes())
-        return self._digest
+    def pages(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (page number, content) of all of them, ascending (docs/wire.md section 18)."""
+        taken = self.rows[self.rows["next_sequence"] != 0]
+        words = np.ascontiguousarray(taken["alias"]).view(">u8").reshape(-1, 4)
+        ascending = taken[np.lexsort(words.T[::-1])]
+        numbers = page_numbers(ascending["alias"])
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        ends = np.append(starts, len(ascending))[1:]
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            yield int(numbers[start]), ascending[start:end].tobytes()
+
+    def put_many(self, entries: npt.NDArray[np.void]) -> None:
+        """Enter aliases that are not entered yet, an ALIAS array; each has a next slot of at least 1."""
+        self.reserve(len(entries))
+        move_aliases(np.array(entries, ALIAS), self.rows, self.key0, self.key1)
+        self.changed(len(entries))
+
+    def leaves(self) -> Leaves:
+        """Return the leaves of their pages in the tree of all pages."""
+        if self._leaves is None:
+            self._leaves = leaves_of_parts(Section.ALIASES, list(self.pages()))
+        return self._leaves
 
     def _find(self, alias: bytes) -> int:
         assert len(alias) == 32, "an alias is a hash of 32 bytes"
         return int(find_alias(self.rows, np.frombuffer(alias, np.uint8), self.key0, self.key1))
+
+
+def page_numbers(aliases: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Return on which page each of (k, 32) aliases stands, (k,): its first two bytes, big-endian."""
+    return aliases[:, 0].astype(np.int64) << 8 | aliases[:, 1]

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.ledger import PAGE_ACCOUNTS, Ledger
+from harambee.ledger.ledger import Ledger
+from harambee.ledger.pages import PAGE_ACCOUNTS
 from harambee.ledger.records import (
     ACCOUNT,
     KEY_FORM_MASK,

@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import digest, digest_many
 from harambee.ledger import house_rules, kernels, rules
 from harambee.ledger.aliases import Aliases
 from harambee.ledger.entries import EntryLog
@@ -31,10 +30,21 @@ from harambee.ledger.kinds import (
 )
 from harambee.ledger.memory import expect_dense, reserved
 from harambee.ledger.outcomes import Applied, Outcome
+from harambee.ledger.packing import pack
+from harambee.ledger.pages import (
+    PAGE_ACCOUNTS,
+    PAGES_TOGETHER,
+    Leaves,
+    Section,
+    cut_into_pages,
+    digests_of,
+    leaves_for,
+    leaves_of_parts,
+    root_of_pages,
+)
 from harambee.ledger.payees import DOCUMENT, NO_TABLES, PayeeTable, Tables
 from harambee.ledger.records import (
     ACCOUNT,
-    ACCOUNT_DIGESTED_BYTES,
     IDENTITY,
     KEY_FORM_MASK,
     KEY_TYPE_SHIFT,
@@ -56,6 +66,7 @@ from harambee.ledger.records import (
     readable,
     revenue_account,
 )
+from harambee.ledger.rest import Rest, write_rest
 from harambee.ledger.rules import Account, Books, Effects, Order, as_moved, named_slot
 from harambee.ledger.rules import Alias as AliasRow
 from harambee.ledger.side_tables import SideTables, SlotKey, subject_of_account, subject_of_hold
@@ -66,8 +77,6 @@ __all__ = ["Applied", "Ledger", "LedgerError"]
 Orders = npt.NDArray[np.void]
 Codes = npt.NDArray[np.uint8]
 
-PAGE_ACCOUNTS: Final = 1 << kernels.PAGE_BITS
-PAGE_BYTES: Final = PAGE_ACCOUNTS * ACCOUNT_DIGESTED_BYTES
 KEY_CHANGES_KEPT: Final = 4_096
 HOLD_ENTRIES_WALKED: Final = 1 << 16
 """How far back a payer's entries are searched for how a hold ended; further back nobody looks."""
@@ -76,8 +85,7 @@ HOLD_ENDS_READ: Final = 64
 MANY_ACCOUNTS: Final = 1 << 15
 """A region with so many accounts is expected to fill."""
 OPENED_AT_ONCE: Final = 1 << 20
-PAGES_AT_ONCE: Final = 128
-"""How many pages are copied to be hashed together: 12 MB."""
+assert PAGE_ACCOUNTS == 1 << kernels.PAGE_BITS
 assert REGION_ACCOUNTS % PAGE_ACCOUNTS == 0, "a page belongs to one region"
 
 _CLAIM: Final = int(OrderKind.CLAIM)
@@ -129,7 +137,8 @@ class Ledger:
         self._pages: npt.NDArray[np.uint8] = np.zeros(
             regions * REGION_ACCOUNTS // PAGE_ACCOUNTS, "u1"
         )
-        self._page_digests: dict[int, bytes] = {}
+        self._page_digests = reserved(len(self._pages), np.dtype(("u1", 32)))
+        self._page_used = reserved(len(self._pages), np.dtype(np.bool_))
         self._page_sums: npt.NDArray[np.int64] = reserved(len(self._pages), np.dtype(np.int64))
         self._audited, self._patrolled = 0, 0
         """The sum of `_page_sums`, and how many pages have had their turn."""
@@ -445,8 +454,7 @@ class Ledger:
             self._set_limits(done.issuers)
         if done.tariff is not None:
             self.tariffs = tuple(sorted((*self.tariffs, done.tariff), key=lambda t: t.version))
-            arrays = _tariff_arrays(self.tariffs, self.side.tariff_days)
-            self._prices, self._terms, self._limits = arrays
+            self._set_tariff_arrays()
 
     def _append_entry(
         self, order: Order, touched: Sequence[int], position: int, index: int
@@ -651,41 +659,48 @@ class Ledger:
         It does not depend on the order in which the state was reached. Only pages of accounts that
         were touched since the last digest are hashed again.
         """
+        return root_of_pages(self.leaves())
+
+    def leaves(self) -> Leaves:
+        """Return the leaves of the tree of its pages: what `digest` is the root of."""
         self._hash_dirty_pages()
-        pages = b"".join(
-            page.to_bytes(4, "little") + self._page_digests[page]
-            for page in sorted(self._page_digests)
-        )
-        issuers = b"".join(
-            number.to_bytes(4, "little") + limit.to_bytes(8, "little")
-            for number, limit in sorted(self.issuers.items())
-        )
-        tariffs = b"".join(digest(tariff.to_bytes()) for tariff in self.tariffs)
-        return digest(
-            digest(pages),
-            self.aliases.digest(),
-            digest(issuers),
-            digest(tariffs),
-            self.side.digest(),
-        )
+        used = np.flatnonzero(self._page_used)
+        accounts = leaves_for(Section.ACCOUNTS, used, self._page_digests[used])
+        rest = leaves_of_parts(Section.REST, list(cut_into_pages(self.rest())))
+        return np.concatenate([accounts, self.aliases.leaves(), rest])
+
+    def rest(self) -> bytes:
+        """Return what there is beside accounts and aliases, as digests cover it."""
+        return write_rest(self.issuers, self.tariffs, self.side)
+
+    def take_rest(self, rest: Rest) -> None:
+        """Take what lay beside the accounts of the ledger from which this one is filled."""
+        self.issuers = {}
+        self._set_limits(rest.issuers)
+        self.tariffs = tuple(rest.tariffs)
+        self.side = rest.side
+        self._set_tariff_arrays()
+
+    def pages_changed(self, numbers: npt.NDArray[np.int64]) -> None:
+        """These (k,) pages of accounts were written from outside: they are to be hashed and added up."""
+        self._pages[numbers] = kernels.PAGE_DIRTY
+
+    def _set_tariff_arrays(self) -> None:
+        arrays = _tariff_arrays(self.tariffs, self.side.tariff_days)
+        self._prices, self._terms, self._limits = arrays
+
+    def account_pages(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Return these (k,) pages of accounts, (k, PAGE_BYTES), a copy."""
+        return pack(self.accounts, self.identities, numbers)
 
     def _hash_dirty_pages(self) -> None:
         """Bring `_page_digests` up to date; a page of zeros has none, touched or not."""
         dirty = np.flatnonzero(self._pages & kernels.PAGE_UNHASHED)
-        for start in range(0, len(dirty), PAGES_AT_ONCE):
-            numbers = dirty[start : start + PAGES_AT_ONCE]
-            rows = (numbers[:, None] << kernels.PAGE_BITS) + np.arange(PAGE_ACCOUNTS)
-            content = self.records(rows.reshape(-1)).view(np.uint8)
-            leading = content.reshape(-1, ACCOUNT.itemsize)[:, :ACCOUNT_DIGESTED_BYTES]
-            pages = leading.reshape(-1, PAGE_BYTES)
-            digests = digest_many(b"", pages)
-            for number, row, used in zip(
-                numbers.tolist(), digests, np.any(pages, axis=1), strict=True
-            ):
-                if used:
-                    self._page_digests[number] = row.tobytes()
-                else:
-                    self._page_digests.pop(number, None)
+        for start in range(0, len(dirty), PAGES_TOGETHER):
+            numbers = dirty[start : start + PAGES_TOGETHER]
+            pages = self.account_pages(numbers)
+            self._page_digests[numbers] = digests_of(pages)
+            self._page_used[numbers] = np.any(pages, axis=1)
             self._pages[numbers] &= ~np.uint8(kernels.PAGE_UNHASHED)
 
     @property

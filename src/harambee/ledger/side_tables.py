@@ -7,12 +7,16 @@ account: in whatever order replicas applied them, they have the same rows.
 
 import struct
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from harambee.crypto.hashing import digest
 from harambee.money.tariff import FeeMode
+
+HOLD_ROW: Final = struct.Struct("<IQIHHBBBBI")
+REVERSAL_ROW: Final = struct.Struct("<QQBB")
+KEY_REQUEST_ROW: Final = struct.Struct("<I32sBH")
+ATTESTATION_ROW: Final = struct.Struct("<IQH")
+"""The rows behind their keys, as digests cover them (docs/wire.md section 8)."""
 
 SlotKey = tuple[int, int]
 """(payer, sequence): an order, named by the slot in which it became final."""
@@ -64,7 +68,7 @@ class Hold(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return it as digests cover it."""
-        return struct.pack("<IQIHHBBBBI", *self)
+        return HOLD_ROW.pack(*self)
 
 
 class Reversal(NamedTuple):
@@ -77,7 +81,7 @@ class Reversal(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return it as digests cover it."""
-        return struct.pack("<QQBB", *self)
+        return REVERSAL_ROW.pack(*self)
 
 
 class KeyRequest(NamedTuple):
@@ -92,7 +96,7 @@ class KeyRequest(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return it as digests cover it."""
-        return struct.pack("<I32sBH", *self)
+        return KEY_REQUEST_ROW.pack(*self)
 
 
 class Attestation(NamedTuple):
@@ -104,7 +108,7 @@ class Attestation(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return it as digests cover it."""
-        return struct.pack("<IQH", *self)
+        return ATTESTATION_ROW.pack(*self)
 
 
 Row = Hold | Reversal | KeyRequest | Attestation
@@ -131,7 +135,8 @@ class SideTables:
     """Subject -> its next governance slot, where that is not 0."""
     tariff_days: dict[int, int] = field(default_factory=dict)
     """Version -> the first day of a tariff that came after the genesis."""
-    _digest: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    changes: int = field(default=0, init=False, repr=False, compare=False)
+    """How often a row was entered or taken out."""
     _holds_of: dict[int, list[SlotKey]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -170,29 +175,4 @@ class SideTables:
             table.pop(change.key, None)
         else:
             table[change.key] = change.row
-        self._digest = None
-
-    def digest(self) -> bytes:
-        """Return the digest of every row, 32 bytes."""
-        if self._digest is None:
-            self._digest = digest(
-                digest(_of_slots(self.holds)),
-                digest(_of_slots(self.reversals)),
-                digest(_of_numbers(self.key_requests)),
-                digest(_of_numbers(self.attestations)),
-                digest(
-                    b"".join(k + struct.pack("<I", n) for k, n in sorted(self.governed.items()))
-                ),
-                digest(
-                    b"".join(struct.pack("<HH", *row) for row in sorted(self.tariff_days.items()))
-                ),
-            )
-        return self._digest
-
-
-def _of_slots(rows: Mapping[SlotKey, Hold | Reversal]) -> bytes:
-    return b"".join(struct.pack("<II", *key) + rows[key].to_bytes() for key in sorted(rows))
-
-
-def _of_numbers(rows: Mapping[int, KeyRequest | Attestation]) -> bytes:
-    return b"".join(struct.pack("<I", number) + rows[number].to_bytes() for number in sorted(rows))
+        self.changes += 1

@@ -249,9 +249,7 @@ class Engine:
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
         )
         began = time.monotonic()
-        self._proposed = replica.restore(
-            (block for _, block in self._journal.blocks()), self._journal.evidence()
-        )
+        self._proposed = replica.restore(self._journal.blocks(), self._journal.evidence())
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:

@@ -65,6 +65,22 @@ class Applier:
             self._tables.pop(Slot.of(order), None)
         return done
 
+    def places_waiting(self) -> list[tuple[int, int]]:
+        """Return where the orders that wait lie: positions of blocks in the journal, and indices in them."""
+        return [
+            (int(position), int(index))
+            for _, positions, indices in self._waiting
+            for position, index in zip(positions, indices, strict=True)
+        ]
+
+    def wait(self, order: Orders, position: int, index: int, tables: Tables) -> None:
+        """Let a final order, (1,), wait again that waited when a frame was written."""
+        place = np.array([position], np.int64), np.array([index], np.uint32)
+        self._waiting.append((order.copy(), *place))
+        self._slots.add(Slot.of(order[0]))
+        self._keep_tables(order, tables)
+        self._moved = True
+
     def _keep_tables(self, orders: Orders, tables: Tables) -> None:
         """Keep what came beside orders that wait."""
         for order in orders[HAS_CONTENT[orders["kind"]]]:

@@ -49,6 +49,9 @@ NEVER: Final = (1 << 31) - 1
 LANES_MORE: Final = 8
 """For at least how many more lanes room is made when there is none."""
 
+KEPT: Final = np.dtype([("digest", "u1", 32), ("orders", "<u4")])
+"""What is kept of a block beside its rows."""
+
 Heights = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int32]
 
@@ -105,6 +108,8 @@ class Chains:
         """(authors, lanes): the highest block of each lane that an author acknowledges."""
         self._rows: Rows = _reserved((3, self.window, members, members), np.int32)
         self._digests: npt.NDArray[np.uint8] = _reserved((members, self.window, 32), np.uint8)
+        self._orders: npt.NDArray[np.uint16] = _reserved((members, self.window), np.uint16)
+        """How many orders each block has."""
         for author in range(members):
             self.open_lane(Lane(author, 0, -1, 0))
 
@@ -158,7 +163,10 @@ class Chains:
         used = min(int(self._heads.max()) + 1, self.window)
         rows[:, :used, :before, :before] = self._rows[:, :used]
         digests[:before] = self._digests
-        self._acknowledged, self._rows, self._digests = acknowledged, rows, digests
+        orders = _reserved((lanes, self.window), np.uint16)
+        orders[:before] = self._orders
+        self._acknowledged, self._rows = acknowledged, rows
+        self._digests, self._orders = digests, orders
 
     def owner(self, lane: int, height: int) -> int:
         """The lane that the block at `height` of this lane's chain belongs to: itself or an ancestor."""
@@ -263,14 +271,17 @@ class Chains:
         return clock
 
     def extend(
-        self, lane: int, digest: bytes, references: npt.NDArray[np.int64]
+        self, lane: int, digest: bytes, references: npt.NDArray[np.int64], orders: int = 0
     ) -> npt.NDArray[np.int64]:
         """Add the lane's next block; `references` are (lane, height), (k, 2), held, extending earlier ones.
+
+        It has so many `orders`.
 
         Returns what it newly votes on besides itself: (lane, first, last) of heights, (k, 3), ascending.
         """
         height = int(self._heads[lane]) + 1
         self._digests[lane, height & (self.window - 1)] = np.frombuffer(digest, np.uint8)
+        self._orders[lane, height & (self.window - 1)] = orders
         newly = self._newly(self.head_row(lane)[VOTED], references)
         held = references
         if (references[:, 1] <= self._bases[references[:, 0]]).any():
@@ -291,6 +302,52 @@ class Chains:
             newly,
         )
         return newly
+
+    # -- what a frame has of them (frame.py) ------------------------------------------------------
+
+    @property
+    def acknowledged(self) -> npt.NDArray[np.int32]:
+        """The highest block of each lane that each author acknowledges, (members, lanes)."""
+        return self._acknowledged[:, : len(self.lanes)]
+
+    def kept_heights(self, lane: int) -> npt.NDArray[np.int64]:
+        """The heights of the lane's own blocks whose rows are kept, ascending."""
+        head = int(self._heads[lane])
+        return np.arange(max(self.lanes[lane].base, head - self.window) + 1, head + 1)
+
+    def kept_of(self, lane: int) -> tuple[npt.NDArray[np.void], Rows]:
+        """What is kept of the lane's own blocks: KEPT records, (k,), and rows, (k, 3, lanes)."""
+        places = self.kept_heights(lane) & (self.window - 1)
+        kept = np.zeros(len(places), KEPT)
+        kept["digest"], kept["orders"] = self._digests[lane, places], self._orders[lane, places]
+        rows: Rows = self._rows[:, places, lane, : len(self.lanes)].transpose(1, 0, 2)
+        return kept, rows
+
+    def keep(self, lane: int, kept: npt.NDArray[np.void], rows: Rows) -> None:
+        """Take what `kept_of` returned, into a lane that ends where that one did."""
+        places = self.kept_heights(lane) & (self.window - 1)
+        self._digests[lane, places] = kept["digest"]
+        self._orders[lane, places] = kept["orders"]
+        self._rows[:, places, lane, : len(self.lanes)] = rows.transpose(1, 0, 2)
+
+    def begin_at(self, heads: Heights, final: Heights, acknowledged: npt.NDArray[np.int32]) -> None:
+        """Let every lane end at these heights, (lanes,); its rows are to follow by `keep`."""
+        lanes = len(self.lanes)
+        self._heads[:lanes], self._final[:lanes] = heads, final
+        self._acknowledged[:, :lanes] = acknowledged
+
+    def become(self, other: "Chains") -> None:
+        """Be what another one is, which is not to be used any more."""
+        assert (self.members, self.quorum, self.window) == (
+            other.members,
+            other.quorum,
+            other.window,
+        )
+        vars(self).update(vars(other))
+
+    def orders_at(self, lane: int, height: int) -> int:
+        """How many orders a kept block has."""
+        return int(self._orders[lane, height & (self.window - 1)])
 
     def _newly(
         self, before: npt.NDArray[np.int32], references: npt.NDArray[np.int64]

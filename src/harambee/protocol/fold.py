@@ -13,7 +13,7 @@ fenced or fought over, or in which an order lies twice; `applying.py` brings wha
 said still counts, in every branch.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,12 +26,13 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
-from harambee.protocol.chains import Chains, Lane, Rows
+from harambee.protocol.chains import NEVER, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
-from harambee.protocol.disputes import Dispute, Disputes, Place
+from harambee.protocol.disputes import Candidate, Dispute, Disputes, Place, Votes
 from harambee.protocol.doubts import Doubt, Doubts, Group, acknowledging
 from harambee.protocol.effects import Effects, Evidence, Name, Proposed, TwoVotes
+from harambee.protocol.frame import Frame, FrameBroken, OpenBlock
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.placing import Placed, lacks, place
@@ -127,32 +128,42 @@ class Fold:
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
         self._era, self._era_heads = 0, self.chains.heads.copy()
         self._watch, self._tally = Watch(), Tally()
+        self._begun = False
+        """Whether it went on from a frame."""
 
-    def fold(self, blocks: Iterable[bytes]) -> Iterator[Effects]:
-        """Fold blocks, each after its past, as a journal has them; yields what each of them led to.
+    def fold(self, blocks: Iterable[tuple[int, bytes]]) -> Iterator[Effects]:
+        """Fold blocks, each after its past, with their positions in a journal; yields what each led to.
 
-        Authors' signatures were checked when the blocks came, and are not checked again. Raises JournalBroken
-        where a block does not continue what came before.
+        Those that the frame covers from which this fold went on, are left out. Authors' signatures were
+        checked when the blocks came, and are not checked again. Raises JournalBroken where a block does not
+        continue what came before.
         """
-        for count, data in enumerate(blocks):
+        for count, (position, data) in enumerate(blocks):
             block = self._checking.read(data)
             if isinstance(block, Malformed):
-                raise JournalBroken(self._position, block.why)
-            if self._is_held(block):
-                raise JournalBroken(self._position, "it stands there twice")
-            if lacks(self.chains, block) is not None:
-                raise JournalBroken(self._position, "its past is missing")
-            placed = place(self.chains, block)
-            if placed is None:
-                raise JournalBroken(self._position, "it does not continue its author's chain")
+                raise JournalBroken(position, block.why)
+            if self._begun and self.covers(block):
+                continue
             effects = Effects()
-            self._integrate(block, placed, effects)
+            self.fold_one(position, block, effects)
             if count % FOLDED_AT_ONCE == 0:
                 self._decide_disputes(effects)
             yield effects
         effects = Effects()
         self._decide_disputes(effects)
         yield effects
+
+    def fold_one(self, position: int, block: Block, effects: Effects) -> None:
+        """Fold one block, which stands so in the journal; JournalBroken where it continues nothing."""
+        self._position = position
+        if self._is_held(block):
+            raise JournalBroken(self._position, "it stands there twice")
+        if lacks(self.chains, block) is not None:
+            raise JournalBroken(self._position, "its past is missing")
+        placed = place(self.chains, block)
+        if placed is None:
+            raise JournalBroken(self._position, "it does not continue its author's chain")
+        self._integrate(block, placed, effects)
 
     # -- for who does more than fold --------------------------------------------------------------
 
@@ -227,7 +238,7 @@ class Fold:
     def _integrate(self, block: Block, placed: Placed, effects: Effects) -> None:
         """Take a block whose past is held and which extends its chain: from here on nothing may fail."""
         lane = placed.lane if isinstance(placed.lane, int) else self._open_lane(placed.lane)
-        newly = self.chains.extend(lane, block.digest, placed.references)
+        newly = self.chains.extend(lane, block.digest, placed.references, len(block.orders))
         held = Held(block, self._position, self._era)
         self._position += 1
         self.counters.blocks += 1
@@ -328,14 +339,7 @@ class Fold:
         refused = self._refused_by(block)
         for (on, at), indices in refused.items():
             self._dispute_refused(on, at, indices, ignore)
-        for slot in block.recovery.slots():
-            if not self._is_decided(slot):
-                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
-                self._watch.hot[slot] = None
-        for slot in self.doubts.doubted(block.orders):
-            place_known = self.doubts.place_of(slot)
-            if place_known is not None and (place_known.lane, place_known.height) != ignore:
-                self._open_dispute(slot, ignore)
+        self._open_what_is_touched(block, lane, ignore)
         # A block's fences take effect before its references and its orders.
         for fence in block.recovery.fences:
             self.disputes.fence(self.chains, lane, fence)
@@ -352,6 +356,22 @@ class Fold:
             twice = self.disputes.vote(self.chains, lane, vote)
             if twice is not None:
                 self._convict_for_two_votes(block, twice, effects)
+
+    def _open_what_is_touched(self, block: Block, lane: int, ignore: tuple[int, int]) -> None:
+        """Dispute the slots in which there is more, by a lane's newest block, than one order in one block."""
+        for slot in block.recovery.slots():
+            if not self._is_decided(slot):
+                self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
+                self._watch.hot[slot] = None
+        for slot in self.doubts.doubted(block.orders):
+            known = self.doubts.place_of(slot)
+            if known is not None and (known.lane, known.height) != ignore:
+                self._open_dispute(slot, ignore)
+        # Votes for one order count together, wherever it lies: what lies twice is counted one by one.
+        for row in self._kept.rows_lying_twice(block.orders):
+            slot = Slot.of(block.orders[row])
+            if not self._is_decided(slot):
+                self._open_dispute(slot, ignore)
 
     def _convict_for_two_votes(
         self, block: Block, other: tuple[int, int], effects: Effects
@@ -465,6 +485,14 @@ class Fold:
             elif slot in patrol:
                 watch.hot[slot] = None
         self._apply_waiting(effects)
+
+    def decide_everything(self, effects: Effects) -> None:
+        """Count every disputed slot, again as long as that decides one: nothing is left to another turn."""
+        applied = -1
+        while applied != self.counters.applied + self.counters.skipped:
+            applied = self.counters.applied + self.counters.skipped
+            self._watch.hot.update(dict.fromkeys(self.disputes.slots()))
+            self._decide_disputes(effects)
 
     def _dispute_convicts(self) -> None:
         """Count one by one what lies in blocks of convicted authors.
@@ -607,6 +635,167 @@ class Fold:
         self.counters.skipped += 1
         effects.skipped.append(slot)
         return True
+
+    # -- frames -----------------------------------------------------------------------------------
+
+    def frame(self, block_at: Callable[[int], bytes]) -> Frame:
+        """Return what another fold goes on from that begins with this ledger (frame.py).
+
+        `block_at` reads a block by its position in the journal.
+        """
+        slots = {slot: self.disputes.get(slot) for slot in self.disputes.slots()}
+        found = {
+            slot: d for slot, d in slots.items() if d is not None and not self._is_decided(slot)
+        }
+        blocks: dict[tuple[int, int], OpenBlock] = {}
+        for lane, height, held in self._all_open():
+            for row in self._undecided_rows(held.block.orders):
+                blocks[lane, height] = OpenBlock(lane, height, held.block.data)
+                slot = Slot.of(held.block.orders[row])
+                if slots.get(slot) is None:
+                    dispute = found.setdefault(slot, Dispute(slot))
+                    self._write_out(dispute, Place(lane, height, row), held)
+        waiting = []
+        for position, row in self._applier.places_waiting():
+            data = block_at(position)
+            block = self._checking.read(data)
+            assert isinstance(block, Block), "it was read before"
+            lane = self._lane_of(block)
+            blocks[lane, block.height] = OpenBlock(lane, block.height, data)
+            waiting.append(Place(lane, block.height, row))
+        return Frame(self.chains, tuple(blocks.values()), tuple(found.values()), tuple(waiting))
+
+    def _all_open(self) -> Iterator[tuple[int, int, Held]]:
+        for lane, open_ in enumerate(self._open):
+            for height, held in open_.items():
+                yield lane, height, held
+        for (lane, height), held in self._undecided.items():
+            yield lane, height, held
+
+    def _undecided_rows(self, orders: Orders) -> list[int]:
+        rows = np.flatnonzero(self.ledger.following(orders) <= orders["sequence"]).tolist()
+        return [row for row in rows if not self._applier.waits_in(Slot.of(orders[row]))]
+
+    def _write_out(self, dispute: Dispute, at: Place, held: Held) -> None:
+        """Write an order of a slot that is not disputed out vote by vote."""
+        order = held.block.orders[at.row : at.row + 1]
+        name = self._ids_of(order)[0].tobytes()
+        doubt = self.doubts.at(at.lane, at.height)
+        if doubt is not None and at.row in doubt.slots:
+            votes = doubt.votes_for(at.row)
+        else:
+            firsts = self.chains.first_votes(at.lane, at.height).tolist()
+            votes = {lane: first for lane, first in enumerate(firsts) if first != NEVER}
+        dispute.orders.setdefault(name, order)
+        dispute.places[at] = name
+        cast = dispute.votes.setdefault(Candidate(0, name), Votes())
+        for lane, height in votes.items():
+            cast.cast(lane, height, at)
+
+    def _lane_of(self, block: Block) -> int:
+        """The lane of a held block, of which the window may know no more than its chain."""
+        lane = self.chains.find(block.author, block.height, block.digest, block.incarnation)
+        if lane is not None:
+            return lane
+        lanes = self.chains.lanes_of[block.author]
+        return next(k for k in lanes if self.chains.lanes[k].incarnation == block.incarnation)
+
+    def begin_at(
+        self, frame: Frame, position_of: Callable[[Name], int], next_position: int
+    ) -> None:
+        """Go on from a frame, with the ledger that belongs to it; before anything else.
+
+        `position_of` finds an open block in the journal, whose next position is `next_position`. Raises
+        FrameBroken where frame and ledger, or frame and blocks, cannot belong together.
+        """
+        assert not self._position
+        assert not self._begun
+        self._begun = True
+        self.chains.become(frame.chains)
+        self._begin_lanes(len(self.chains.lanes))
+        held = {at: self._read_open(at, position_of) for at in frame.blocks}
+        by_place = {(at.lane, at.height): block for at, block in held.items()}
+        disputed = {(at.lane, at.height) for dispute in frame.slots for at in dispute.places}
+        for at in sorted(disputed):
+            if at not in by_place:
+                raise FrameBroken("an open slot of the frame lies in a block that it has not")
+            self._hold_open(*at, by_place[at])
+        for dispute in frame.slots:
+            self._go_on_with(dispute)
+        for lane, height, row in frame.waiting:
+            block = by_place.get((lane, height))
+            if block is None or row >= len(block.block.orders):
+                raise FrameBroken("what waits in the frame lies nowhere")
+            order = block.block.orders[row : row + 1]
+            self._applier.wait(order, block.position, row, block.block.tables)
+        self._position = next_position
+
+    def covers(self, block: Block | Glance) -> bool:
+        """Whether a block lies below the newest one of its lane: whether it is held, however long ago."""
+        for lane in self.chains.lanes_of[block.author]:
+            about = self.chains.lanes[lane]
+            below = about.base < block.height <= self.chains.heads[lane]
+            if about.incarnation == block.incarnation and below:
+                name = self.chains.digest_at(lane, block.height)
+                if name is None or name == block.digest:
+                    return True
+        return False
+
+    def _begin_lanes(self, lanes: int) -> None:
+        """Make room for so many lanes, of which nothing is held."""
+        chains = self.chains
+        self._open = [{} for _ in range(lanes)]
+        self._newest_open = np.zeros(lanes, np.int64)
+        self._applied = chains.final.tolist()
+        self._era_heads = chains.heads.copy()
+        incarnations = [(lane.author, lane.incarnation) for lane in chains.lanes]
+        forked = {at for at in incarnations if incarnations.count(at) > 1}
+        self.convicted |= {author for author, _ in forked}
+
+    def _read_open(self, at: OpenBlock, position_of: Callable[[Name], int]) -> Held:
+        block = self._checking.read(at.data)
+        if isinstance(block, Malformed) or self._lane_of(block) != at.lane:
+            raise FrameBroken("an open block of the frame is none")
+        if block.height != at.height or not self.covers(block):
+            raise FrameBroken("an open block of the frame is not the one that stands there")
+        name = Name(block.author, block.incarnation, block.height, block.digest)
+        return Held(block, position_of(name), self._era)
+
+    def _hold_open(self, lane: int, height: int, held: Held) -> None:
+        if height <= self.chains.final[lane]:
+            self._undecided[lane, height] = held
+        else:
+            self._open[lane][height] = held
+        self._newest_open[lane] = max(int(self._newest_open[lane]), height)
+        self._keep(lane, held.block)
+
+    def _go_on_with(self, written: Dispute) -> None:
+        """Go on with an open slot."""
+        if self.disputes.get(written.slot) is not None or self._is_decided(written.slot):
+            raise FrameBroken("a slot of the frame stands there twice, or is decided")
+        dispute = self.disputes.add(written.slot)
+        for at in written.places:
+            held = self._held_at(at.lane, at.height)
+            assert held is not None, "they were looked for"
+            order = held.block.orders[at.row : at.row + 1]
+            if not len(order) or Slot.of(order[0]) != written.slot:
+                raise FrameBroken("a slot of the frame is not that of its order")
+            self._add_place(at, order)
+        for candidate, votes in written.votes.items():
+            cast = dispute.votes.setdefault(candidate, Votes())
+            for lane, height in votes.heights.items():
+                cast.cast(lane, height, None if candidate.view else votes.place_of(lane))
+        for lane, fences in written.fences.items():
+            for fence in fences:
+                dispute.add_fence(self.chains, lane, fence)
+        dispute.proposals = written.proposals
+        speaking = {
+            *dispute.fences,
+            *(p.lane for found in dispute.proposals.values() for p in found),
+        }
+        for lane in sorted(speaking):
+            self.disputes.note_entry(dispute, lane)
+        self._watch.hot[written.slot] = None
 
     # -- signatures ---------------------------------------------------------------------------------
 

@@ -74,6 +74,16 @@ class KeptOrders:
         """Whether one kept order lies in a payer's slot, and no second one."""
         return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
 
+    def rows_lying_twice(self, orders: Orders) -> list[int]:
+        """Which of a kept block's orders lie in slots in which another kept order lies, or the same again."""
+        payers = orders["payer"]
+        elsewhere = IS_ELSEWHERE[orders["kind"]]
+        inside = payers < len(self._counts)
+        several = np.zeros(len(orders), np.bool_)
+        several[inside] = self._counts[payers[inside]] > 1
+        rows = np.flatnonzero(several | elsewhere).tolist()
+        return [row for row in rows if len(self.places(Slot.of(orders[row]))) > 1]
+
     def places(self, slot: Slot) -> list[Place]:
         """Where orders of a slot lie, in the order in which they came.
 

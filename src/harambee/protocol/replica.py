@@ -31,7 +31,7 @@ branch; what honest authors' blocks stand on is fetched by name, whatever its au
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -81,6 +81,7 @@ from harambee.protocol.effects import (
     ServeNamed,
 )
 from harambee.protocol.fold import NONE, Fold, Held
+from harambee.protocol.frame import Frame
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
     DOOR_TABLE_BYTES_MAX,
@@ -413,9 +414,11 @@ class Replica(Fold):
         self.re_entering.phase = Phase.READING
 
     def restore(
-        self, blocks: Iterable[bytes], convicted: Iterable[int] = ()
+        self, blocks: Iterable[tuple[int, bytes]], convicted: Iterable[int] = ()
     ) -> tuple[Proposed, ...]:
-        """Fold a journal, in its own order, before anything is received. Its blocks were checked then.
+        """Fold a journal's (position, block), in its own order, before anything is received.
+
+        They were checked when they came. Where a frame was begun at, what it covers is left out.
 
         Returns the newest governance orders in it: whoever keeps proposals may have been stopped before it
         wrote down what the journal has.
@@ -726,6 +729,46 @@ class Replica(Fold):
     def _keep_no_more(self, lane: int, block: Block) -> None:
         super()._keep_no_more(lane, block)
         self._limits.kept[lane] -= room_of(block)
+
+    def _begin_lanes(self, lanes: int) -> None:
+        super()._begin_lanes(lanes)
+        self._late = [{} for _ in range(lanes)]
+        self._limits.kept = [0] * lanes
+        for about in self.chains.lanes:
+            if about.incarnation > self.catch_up.incarnations[about.author]:
+                self.catch_up.begin(about.author, about.incarnation)
+
+    def begin_at(
+        self, frame: Frame, position_of: Callable[[Name], int], next_position: int
+    ) -> None:
+        """Go on from a frame (`Fold.begin_at`), with the promises that this author has made below it."""
+        super().begin_at(frame, position_of, next_position)
+        for slot in self.disputes.slots():
+            dispute = self.disputes.get(slot)
+            assert dispute is not None, "it was just begun"
+            for lane in self.chains.lanes_of[self.index]:
+                self._lock_again(dispute, lane)
+        self._note_all_late()
+
+    def _lock_again(self, dispute: Dispute, lane: int) -> None:
+        """Lock the order for which a lane of this author's votes in view 0."""
+        for candidate, votes in dispute.votes.items():
+            if candidate.view == 0 and lane in votes.heights:
+                order = dispute.orders[candidate.value]
+                name = np.frombuffer(candidate.value, np.uint8)[np.newaxis]
+                self.slots.lock(order, name, np.zeros(1, np.uint8))
+
+    def _note_all_late(self) -> None:
+        """What lies below a frame and is not open is not judged any more: a reference to it refuses it all.
+
+        It is decided, and so a refusal changes nothing; but this author may have voted for a rival of it.
+        """
+        voted = self.chains.head_row(self.lane)[VOTED]
+        for lane in self._followed():
+            for height in self.chains.kept_heights(lane).tolist():
+                orders = self.chains.orders_at(lane, height)
+                if orders and height > voted[lane] and height not in self._open[lane]:
+                    self._late[lane][height] = Late(orders, np.arange(orders))
 
     def _note_abstentions(self, orders: Orders) -> None:
         """Where this author may have promised something that it has forgotten, it abstains."""

@@ -403,7 +403,7 @@ class Machine:
     def _open(self, *, re_enter: bool) -> None:
         """Read the journal."""
         self.replica = self._new_replica()
-        self.replica.restore(self.disk, self.evidence)
+        self.replica.restore(enumerate(self.disk), self.evidence)
         if re_enter:
             self.replica.re_enter()
         self.replica.receive(ApprovalsChanged(frozenset(self._approved)), self.now)
