@@ -41,7 +41,9 @@ from harambee.node.sealing import opened, sealed
 from harambee.protocol.effects import Name
 from harambee.protocol.wire import digest_of
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+FORMAT_BEFORE: Final = 2
+"""Without an archive. Read as it is; its owner makes it of the format of today."""
 MAP_BYTES: Final = 64 << 30
 """Address space kept free for the journal; the file grows as it is written."""
 
@@ -122,14 +124,19 @@ class _Meta(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path, transaction: Any, table: Any) -> Self:
-        """Read it; JournalError where it is of another format, or not whole."""
-        raw = transaction.get(b"format", db=table)
-        found = _U32.unpack(raw)[0] if raw and len(raw) == _U32.size else "unknown"
-        if found != FORMAT:
-            raise JournalError(
-                f"the journal {folder} has format {found}; this program reads format {FORMAT}"
-            )
+        """Read it; JournalError where it is of a format that is not read here, or not whole."""
         try:
+            (found,) = _U32.unpack(transaction.get(b"format", db=table))
+            if found < FORMAT_BEFORE:
+                raise JournalError(
+                    f"the journal {folder} has format {found}, and nothing reads that any more: move it "
+                    "away, and see `harambee rejoin`"
+                )
+            if found > FORMAT:
+                raise JournalError(
+                    f"a newer version wrote the journal {folder}, which has format {found} (this one "
+                    f"reads {FORMAT_BEFORE} and {FORMAT}): install that version again"
+                )
             return cls(
                 found,
                 bytes(transaction.get(b"network", db=table)),
@@ -218,8 +225,8 @@ class JournalReader:
         `archive` is the folder of what was pruned, where it is not `archive/` in the journal's.
         Takes no lock that the owner would notice and changes nothing; on a disk that may be written,
         LMDB notes in its lock file which pages are being read. JournalError when there is no journal,
-        when it is of another format or damaged, when this user may not use its files, or when it is open
-        in this very process: then use what has it open.
+        when it is of a format that is not read here or damaged, when this user may not use its files, or
+        when it is open in this very process: then use what has it open.
         """
         try:
             environment = lmdb.open(
@@ -799,14 +806,28 @@ def _file_of(
 
 
 def _prepare(folder: Path, environment: Any, meta: _Meta) -> _Tables:
-    """Make the tables of a new journal, or check that an old one is this super-agent's."""
+    """Make the tables of a new journal, or check that an old one is this super-agent's.
+
+    One of the format before becomes one of today's, in this one transaction.
+    """
     with environment.begin(write=True) as transaction:
         tables = _Tables.of(environment, transaction)
         fields = meta.fields()
         stored = {key: transaction.get(key, db=tables.meta) for key in fields}
         count = transaction.stat(tables.blocks)["entries"]
         if count or any(value is not None for value in stored.values()):
-            _Meta.of(folder, transaction, tables.meta).refuse_another(folder, meta)
+            found = _Meta.of(folder, transaction, tables.meta)
+            found.refuse_another(folder, meta)
+            if found.format != meta.format:
+                log.info(
+                    "the journal %s had format %d and has %d from now on: versions that read %d alone "
+                    "cannot open it any more",
+                    folder,
+                    found.format,
+                    meta.format,
+                    found.format,
+                )
+        transaction.put(_META_PRUNED, bytes(_POSITION.size), overwrite=False, db=tables.meta)
         for key, value in fields.items():
             transaction.put(key, value, db=tables.meta)
     return tables
