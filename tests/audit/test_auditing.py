@@ -43,7 +43,7 @@ from harambee.ledger.records import (
     AccountKind,
     account_number,
 )
-from harambee.node.journal import _sealed
+from harambee.node.sealing import sealed
 from harambee.protocol.wire import HEAD, block_prefix, digest_of, head_bytes, write_possession
 from harambee.sim.run import Run
 from harambee.sim.story import Story
@@ -189,7 +189,7 @@ def test_one_flipped_bit_under_a_new_checksum_is_found_all_the_same(journal, dat
     content = bytearray(BLOCKS[position])
     bit = data.draw(st.integers(0, 8 * len(content) - 1))
     content[bit // 8] ^= 1 << bit % 8
-    before = store(journal, position, _sealed(bytes(content)))
+    before = store(journal, position, sealed(bytes(content)))
     try:
         found = audited(journal, GENESIS)
     finally:
@@ -222,6 +222,27 @@ def test_a_block_of_a_few_bytes_is_named_by_the_index(journal):
     finally:
         store(journal, 3, before)
     assert where(found) == [place_of(3)]
+
+
+def test_blocks_in_the_archive_are_audited_as_all_others(tmp_path):
+    with journal_of(tmp_path / "j", GENESIS, BLOCKS) as journal:
+        clean = audited(journal, GENESIS)
+        assert journal.prune(np.array([0, 1, 2, 5])) == 4
+        moved = audited(journal, GENESIS)
+        assert moved.ok, moved.sentences
+        assert moved.digest == clean.digest
+        assert moved.signatures_checked == clean.signatures_checked
+        (file,) = journal.archive.files()
+        octets = bytearray(file.read_bytes())
+        octets[octets.index(BLOCKS[2][-64:])] ^= 4
+        file.write_bytes(octets)
+        spoilt = audited(journal, GENESIS)
+        assert where(spoilt) == [place_of(2)]
+        assert "checksum" in spoilt.sentences[0]
+        file.unlink()
+        gone = audited(journal, GENESIS)
+        assert where(gone) == [place_of(at) for at in (0, 1, 2, 5)]
+        assert all("not there any more" in sentence for sentence in gone.sentences[:4])
 
 
 # -- forgeries under valid checksums --------------------------------------------------------------
@@ -270,7 +291,7 @@ def test_an_order_that_was_changed_and_its_block_signed_again_by_its_author(tmp_
 def test_a_block_in_another_blocks_place_is_not_the_one_that_the_index_names(journal):
     author = int.from_bytes(BLOCKS[2][2:4], "little")
     forged = sealed_again(forged_amount(2), SUPER_AGENT_KEYS[author])
-    before = store(journal, 2, _sealed(forged))
+    before = store(journal, 2, sealed(forged))
     try:
         found = audited(journal, GENESIS)
     finally:

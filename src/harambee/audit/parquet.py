@@ -143,7 +143,7 @@ def _batches(work: Recomputing, records: Records) -> Iterator[Read]:
     some: Read = []
     orders = 0
     for position, data in records.blocks():
-        block = None if data is None else work.fold.read(data)
+        block = work.fold.read(data) if isinstance(data, bytes) else None
         if isinstance(block, Block):
             some.append((position, block))
             orders += len(block.orders)

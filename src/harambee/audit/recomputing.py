@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.audit.findings import OF_NO_BLOCK, Findings
-from harambee.audit.records import Records
+from harambee.audit.findings import FINDINGS_MAX, OF_NO_BLOCK, Findings
+from harambee.audit.records import Lacking, Records
 from harambee.audit.segments import (
     PLACE,
     POSSESSION,
@@ -56,7 +56,6 @@ NOT_SIGNED_BY_PAYER: Final = "order {row} was applied and is not signed by its p
 NOT_SIGNED_BY_NEW_KEY: Final = (
     "order {row} was applied and the key that it brings has not signed it"
 )
-CHECKSUM: Final = "its bytes on the disk do not match their checksum"
 TWICE: Final = "it stands in the journal twice"
 BREAKS_CHAIN: Final = (
     "it breaks a rule of chains: its references or refusals do not fit what came before"
@@ -177,11 +176,11 @@ class Recomputing:
 
         `convicted` are the authors against whom evidence is kept beside the journal.
         """
-        damaged: list[int] = []
+        lacking: list[tuple[int, Lacking]] = []
         for count, (position, data) in enumerate(self._records.blocks()):
             self.counts.blocks += 1
-            if data is None:
-                damaged.append(position)
+            if isinstance(data, Lacking):
+                lacking.append((position, data))
             else:
                 self._take(position, data)
             if count % FOLDED_AT_ONCE == 0:
@@ -191,7 +190,7 @@ class Recomputing:
                 assert segment is not None, "it was full"
                 yield segment
         self.fold.decide_all(convicted)
-        self._name_damaged(damaged)
+        self._name_lacking(lacking)
         last = self._cutting.cut()
         if last is not None:
             yield last
@@ -300,11 +299,12 @@ class Recomputing:
     def _name_in_index(self, position: int) -> Name | None:
         return self._records.names_of({position}).get(position)
 
-    def _name_damaged(self, positions: list[int]) -> None:
-        """Name the blocks whose bytes are not what was written, as the index has them."""
-        names = self._records.names_of(set(positions)) if positions else {}
-        for position in positions:
-            self.findings.add(position, names.get(position), CHECKSUM)
+    def _name_lacking(self, lacking: list[tuple[int, Lacking]]) -> None:
+        """Name the blocks that cannot be had, as the index has them."""
+        listed = {position for position, _ in lacking[:FINDINGS_MAX]}
+        names = self._records.names_of(listed) if listed else {}
+        for position, why in lacking:
+            self.findings.add(position, names.get(position), why.value)
 
 
 def _in_order(places: list[Places]) -> list[tuple[int, int]]:

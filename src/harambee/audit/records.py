@@ -1,13 +1,21 @@
 """Where an audit reads blocks: a journal, and what is kept in archives beside it."""
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Protocol
 
-from harambee.node.journal import JournalDamaged, JournalReader
+from harambee.node.journal import JournalLacks, JournalPruned, JournalReader
 from harambee.protocol.effects import Name
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
+
+
+class Lacking(Enum):
+    """Why a block cannot be had."""
+
+    DAMAGED = "its bytes on the disk do not match their checksum"
+    TAKEN_AWAY = "it was moved to the archive and is not there any more"
 
 
 class Records(Protocol):
@@ -17,8 +25,8 @@ class Records(Protocol):
     def count(self) -> int:
         """How many there are, damaged ones included."""
 
-    def blocks(self) -> Iterator[tuple[int, bytes | None]]:
-        """All positions, ascending, each with its block; None where its checksum does not match."""
+    def blocks(self) -> Iterator[tuple[int, bytes | Lacking]]:
+        """All positions, ascending, each with its block, or why it cannot be had."""
 
     def read(self, position: int) -> bytes | None:
         """One block; None if it is damaged or not here."""
@@ -38,8 +46,8 @@ class JournalRecords:
         self._journal = journal
         self.count = journal.count
 
-    def blocks(self) -> Iterator[tuple[int, bytes | None]]:
-        """All positions; a damaged block does not end it."""
+    def blocks(self) -> Iterator[tuple[int, bytes | Lacking]]:
+        """All positions, the archive's too; what cannot be had does not end it."""
         start = 0
         while start < self.count:
             try:
@@ -48,15 +56,16 @@ class JournalRecords:
                         return
                     yield position, block
                     start = position + 1
-            except JournalDamaged as damage:
-                yield damage.position, None
-                start = damage.position + 1
+            except JournalLacks as lacks:
+                pruned = isinstance(lacks, JournalPruned)
+                yield lacks.position, Lacking.TAKEN_AWAY if pruned else Lacking.DAMAGED
+                start = lacks.position + 1
 
     def read(self, position: int) -> bytes | None:
         """One block."""
         try:
             return self._journal.read(position)
-        except (IndexError, JournalDamaged):
+        except (IndexError, JournalLacks):
             return None
 
     def names_of(self, positions: set[int]) -> dict[int, Name]:
