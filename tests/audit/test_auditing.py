@@ -2,6 +2,7 @@
 
 import itertools
 
+import lmdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -243,6 +244,55 @@ def test_blocks_in_the_archive_are_audited_as_all_others(tmp_path):
         gone = audited(journal, GENESIS)
         assert where(gone) == [place_of(at) for at in (0, 1, 2, 5)]
         assert all("not there any more" in sentence for sentence in gone.sentences[:4])
+
+
+# -- the database around the blocks ---------------------------------------------------------------
+
+
+def database(journal, name):
+    return journal._environment.begin(write=True, db=getattr(journal, f"_{name}"))
+
+
+@pytest.fixture
+def own_journal(tmp_path):
+    with journal_of(tmp_path / "own", GENESIS, BLOCKS) as journal:
+        yield journal
+
+
+def test_a_block_that_the_database_has_lost(own_journal):
+    with database(own_journal, "blocks") as transaction:
+        transaction.delete((7).to_bytes(8, "big"))
+    found = audited(own_journal, GENESIS)
+    assert place_of(7) in where(found)
+    assert {finding.position for finding in found.findings} <= {7, -1}
+
+
+def test_an_index_that_does_not_lead_to_a_block(own_journal):
+    with database(own_journal, "ids") as transaction:
+        key = next(key for key, value in transaction.cursor() if value[:8] == b"\5" + bytes(7))
+        transaction.delete(key)
+    found = audited(own_journal, GENESIS)
+    assert [(at, row) for _, at, row in where(found)] == [(-1, None), (5, None)]
+    assert "its index names 17" in found.sentences[0]
+    assert "index does not lead to it" in found.sentences[1]
+
+
+def test_a_database_that_cannot_be_walked_over_is_looked_up_block_by_block(
+    own_journal, monkeypatch
+):
+    def broken(*_):
+        raise lmdb.CorruptedError
+
+    whole = audited(own_journal, GENESIS)
+    monkeypatch.setattr(own_journal, "_chunk", broken)
+    found = audited(own_journal, GENESIS)
+    assert found.ok
+    assert found.digest == whole.digest
+    monkeypatch.setattr(own_journal, "names_of", broken)
+    monkeypatch.setattr(own_journal, "position_of", broken)
+    found = audited(own_journal, GENESIS)
+    assert [at for _, at, _ in where(found)] == list(range(len(BLOCKS)))
+    assert found.applied == 36
 
 
 # -- forgeries under valid checksums --------------------------------------------------------------

@@ -34,7 +34,7 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import BODY_BYTES
 from harambee.protocol.checking import Checking
 from harambee.protocol.effects import Effects, Name
-from harambee.protocol.fold import FOLDED_AT_ONCE, PATROL_SLOTS, Fold, Held
+from harambee.protocol.fold import FOLDED_AT_ONCE, Fold
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.opening import open_accounts
@@ -112,16 +112,15 @@ class AuditedFold(Fold):
     def decide_all(self, convicted: Iterable[int]) -> None:
         """Count everything that is disputed, and one by one what lies in blocks of the convicted."""
         self.convicted.update(convicted)
-        for _ in range(2 + len(self.disputes) // PATROL_SLOTS):
-            self._decide_disputes(Effects())
+        self.decide_everything(Effects())
 
     def undecided_orders(self) -> int:
         """How many orders in blocks may still become final."""
-        held: list[Held] = [*self._undecided.values()]
-        for open_ in self._open:
-            held += open_.values()
-        orders = (block.block.orders for block in held)
-        return sum(int((self.ledger.following(some) <= some["sequence"]).sum()) for some in orders)
+        found = 0
+        for _, _, held in self._all_open():
+            orders = held.block.orders
+            found += int((self.ledger.following(orders) <= orders["sequence"]).sum())
+        return found
 
     def heights(self) -> list[int]:
         """How far each author's newest chain goes, in the committee's order."""
@@ -191,6 +190,8 @@ class Recomputing:
                 yield segment
         self.fold.decide_all(convicted)
         self._name_lacking(lacking)
+        for what in self._records.flaws():
+            self.findings.add(OF_NO_BLOCK, None, what)
         last = self._cutting.cut()
         if last is not None:
             yield last

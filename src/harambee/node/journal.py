@@ -376,6 +376,12 @@ class JournalReader:
             except JournalLacks:
                 return None
 
+    def counts(self) -> tuple[int, int]:
+        """Return how many blocks there are, and how many the index names: the same, if all is well."""
+        with self._environment.begin() as transaction:
+            named = sum(transaction.stat(table)["entries"] for table in (self._ids, self._forks))
+            return self._count_in(transaction), named
+
     def position_of(self, name: Name) -> int | None:
         """Return where the index says that exactly this block is, damaged or not; None if nowhere."""
         key = _ID_KEY.pack(name.author, name.incarnation, name.height)
