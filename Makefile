@@ -14,6 +14,7 @@ BASE := $(VENV)/.base-done
 RUNTIME := $(VENV)/.runtime-done
 DEV := $(VENV)/.dev-done
 BENCH := $(VENV)/.bench-done
+AUDIT := $(VENV)/.audit-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,7 +45,7 @@ format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-accept: $(DEV) $(BENCH) ## what needs distribution packages, root, a browser or minutes
+accept: $(DEV) $(BENCH) $(AUDIT) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
@@ -89,4 +90,9 @@ $(DEV): $(RUNTIME) requirements/dev.txt
 $(BENCH): $(RUNTIME) requirements/bench.txt
 	@echo "installing what benches need into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/bench.txt
+	@touch $@
+
+$(AUDIT): $(DEV) requirements/audit.txt
+	@echo "installing Ray and DuckDB into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/audit.txt
 	@touch $@

@@ -16,8 +16,8 @@ trap 'rm -rf "$tools"' EXIT
 "../$VENV/bin/python" -m venv "$tools"
 "$tools/bin/pip" install --quiet --disable-pip-version-check pip-tools==7.6.2
 
-# dev and bench last: runtime.txt constrains them.
-for name in build runtime dev bench; do
+# Those that others constrain come after them.
+for name in build runtime dev bench audit; do
     # A fresh file, because an old answer would be kept where it still fits.
     rm -f "$name.txt"
     "$tools/bin/pip-compile" --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \

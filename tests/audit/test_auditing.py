@@ -2,6 +2,7 @@
 
 import itertools
 
+import lmdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ from harambee.ledger.records import (
     AccountKind,
     account_number,
 )
-from harambee.node.journal import _sealed
+from harambee.node.sealing import sealed
 from harambee.protocol.wire import HEAD, block_prefix, digest_of, head_bytes, write_possession
 from harambee.sim.run import Run
 from harambee.sim.story import Story
@@ -189,7 +190,7 @@ def test_one_flipped_bit_under_a_new_checksum_is_found_all_the_same(journal, dat
     content = bytearray(BLOCKS[position])
     bit = data.draw(st.integers(0, 8 * len(content) - 1))
     content[bit // 8] ^= 1 << bit % 8
-    before = store(journal, position, _sealed(bytes(content)))
+    before = store(journal, position, sealed(bytes(content)))
     try:
         found = audited(journal, GENESIS)
     finally:
@@ -222,6 +223,76 @@ def test_a_block_of_a_few_bytes_is_named_by_the_index(journal):
     finally:
         store(journal, 3, before)
     assert where(found) == [place_of(3)]
+
+
+def test_blocks_in_the_archive_are_audited_as_all_others(tmp_path):
+    with journal_of(tmp_path / "j", GENESIS, BLOCKS) as journal:
+        clean = audited(journal, GENESIS)
+        assert journal.prune(np.array([0, 1, 2, 5])) == 4
+        moved = audited(journal, GENESIS)
+        assert moved.ok, moved.sentences
+        assert moved.digest == clean.digest
+        assert moved.signatures_checked == clean.signatures_checked
+        (file,) = journal.archive.files()
+        octets = bytearray(file.read_bytes())
+        octets[octets.index(BLOCKS[2][-64:])] ^= 4
+        file.write_bytes(octets)
+        spoilt = audited(journal, GENESIS)
+        assert where(spoilt) == [place_of(2)]
+        assert "checksum" in spoilt.sentences[0]
+        file.unlink()
+        gone = audited(journal, GENESIS)
+        assert where(gone) == [place_of(at) for at in (0, 1, 2, 5)]
+        assert all("not there any more" in sentence for sentence in gone.sentences[:4])
+
+
+# -- the database around the blocks ---------------------------------------------------------------
+
+
+def database(journal, name):
+    return journal._environment.begin(write=True, db=getattr(journal, f"_{name}"))
+
+
+@pytest.fixture
+def own_journal(tmp_path):
+    with journal_of(tmp_path / "own", GENESIS, BLOCKS) as journal:
+        yield journal
+
+
+def test_a_block_that_the_database_has_lost(own_journal):
+    with database(own_journal, "blocks") as transaction:
+        transaction.delete((7).to_bytes(8, "big"))
+    found = audited(own_journal, GENESIS)
+    assert place_of(7) in where(found)
+    assert {finding.position for finding in found.findings} <= {7, -1}
+
+
+def test_an_index_that_does_not_lead_to_a_block(own_journal):
+    with database(own_journal, "ids") as transaction:
+        key = next(key for key, value in transaction.cursor() if value[:8] == b"\5" + bytes(7))
+        transaction.delete(key)
+    found = audited(own_journal, GENESIS)
+    assert [(at, row) for _, at, row in where(found)] == [(-1, None), (5, None)]
+    assert "its index names 17" in found.sentences[0]
+    assert "index does not lead to it" in found.sentences[1]
+
+
+def test_a_database_that_cannot_be_walked_over_is_looked_up_block_by_block(
+    own_journal, monkeypatch
+):
+    def broken(*_):
+        raise lmdb.CorruptedError
+
+    whole = audited(own_journal, GENESIS)
+    monkeypatch.setattr(own_journal, "_chunk", broken)
+    found = audited(own_journal, GENESIS)
+    assert found.ok
+    assert found.digest == whole.digest
+    monkeypatch.setattr(own_journal, "names_of", broken)
+    monkeypatch.setattr(own_journal, "position_of", broken)
+    found = audited(own_journal, GENESIS)
+    assert [at for _, at, _ in where(found)] == list(range(len(BLOCKS)))
+    assert found.applied == 36
 
 
 # -- forgeries under valid checksums --------------------------------------------------------------
@@ -270,7 +341,7 @@ def test_an_order_that_was_changed_and_its_block_signed_again_by_its_author(tmp_
 def test_a_block_in_another_blocks_place_is_not_the_one_that_the_index_names(journal):
     author = int.from_bytes(BLOCKS[2][2:4], "little")
     forged = sealed_again(forged_amount(2), SUPER_AGENT_KEYS[author])
-    before = store(journal, 2, _sealed(forged))
+    before = store(journal, 2, sealed(forged))
     try:
         found = audited(journal, GENESIS)
     finally:
@@ -416,6 +487,29 @@ def test_a_proof_beside_another_copy_of_the_order_is_as_good(tmp_path):
         tmp_path.mkdir()
         assert found.ok, found.sentences
         assert (found.applied, found.refused) == (1, 1)
+
+
+def asking(key, sequence):
+    """The enrolling super-agent asks that Ann's key become another one, and that key takes over."""
+    public = public_of(key)
+    reference = np.frombuffer(public.key, np.uint8)
+    asked = make_order(ENROLMENT, ANN, 0, 0, kind=OrderKind.REQUEST_KEY, reference=reference)
+    asked["options"] = 0, public.form, 0
+    take = make_order(ANN, ANN, 0, sequence, kind=OrderKind.TAKE_KEY, reference=reference)
+    take["options"] = 0, 0, public.form
+    return sign_again(asked), sign_again(take, key)
+
+
+def test_a_lost_phones_new_key_signs_for_itself_and_then_for_the_account(tmp_path):
+    asked, take = asking(PHONE, 1)
+    orders = [
+        make_order(ANN, BEN, 100, 0),
+        take,
+        make_order(ANN, BEN, 100, 2, key=PHONE),
+        make_order(ANN, BEN, 100, 3),
+    ]
+    groups = [([asked], {0: proof_of(asked, PHONE)}), (orders, {})]
+    assert findings_of(tmp_path, *groups) == [(1, 3)]
 
 
 def enrolment(key, position=44):

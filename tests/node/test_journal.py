@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import harambee
-from harambee.node.journal import FORMAT, HEAD_BYTES, Journal, JournalError, JournalFull
+from harambee.node.journal import HEAD_BYTES, Journal, JournalError, JournalFull
 
 NETWORK = bytes(range(32))
 
@@ -95,13 +95,6 @@ def test_a_journal_of_another_is_refused_unchanged(tmp_path, changes, sentence):
         open_(tmp_path, **changes)
     with open_(tmp_path) as journal:
         assert journal.count == 1
-
-
-def test_another_format_is_refused(tmp_path, monkeypatch):
-    open_(tmp_path).close()
-    monkeypatch.setattr("harambee.node.journal.FORMAT", FORMAT + 1)
-    with pytest.raises(JournalError, match="has format 2; this program reads format 3"):
-        open_(tmp_path)
 
 
 def test_a_journal_in_use_is_refused(tmp_path):

@@ -130,7 +130,9 @@ def test_whole_chains_count_as_the_definition_does(seed):
         assert replica.blocks_integrated == step + 1
         expected = definition.final()
         found = _final(replica)
-        assert found == expected, "an order is final as soon as the definition says so, and no sooner"
+        assert found == expected, (
+            "an order is final as soon as the definition says so, and no sooner"
+        )
     assert len(found) >= 5, "the case is not an empty one"
     assert replica.ledger.total_cents() == 0
 

@@ -6,7 +6,7 @@ Money is whole cents. There are no names of people: the ledger has none.
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,6 +25,7 @@ from harambee.ledger.records import (
     ORDER,
     ORDER_BYTES,
     POSITION_BITS,
+    REGION_ACCOUNTS,
     STATUS_MASK,
     STATUS_SHIFT,
     TIER_MASK,
@@ -106,6 +107,7 @@ class _Table:
         return arrow.array(np.ascontiguousarray(values))
 
     def close(self) -> None:
+        """Write the file's end."""
         if self._writer is not None:
             self._writer.close()
 
@@ -123,9 +125,8 @@ def _table(file: Path) -> Iterator[_Table]:
     aside = file.with_name(f".{file.name}.new")
     try:
         with aside.open("wb") as opened:
-            table = _Table(opened)
-            yield table
-            table.close()
+            with closing(_Table(opened)) as table:
+                yield table
             opened.flush()
             os.fsync(opened.fileno())
         aside.replace(file)
@@ -142,7 +143,7 @@ def _batches(work: Recomputing, records: Records) -> Iterator[Read]:
     some: Read = []
     orders = 0
     for position, data in records.blocks():
-        block = None if data is None else work.fold.read(data)
+        block = work.fold.read(data) if isinstance(data, bytes) else None
         if isinstance(block, Block):
             some.append((position, block))
             orders += len(block.orders)
@@ -226,15 +227,13 @@ def _rows(values: list[bytes], width: int) -> npt.NDArray[np.uint8]:
 
 
 def _account_numbers(work: Recomputing) -> Iterator[npt.NDArray[np.int64]]:
-    """The numbers of all accounts, ascending, as many as make a group of rows."""
-    waiting = [np.zeros(0, np.int64)]
-    for start in range(0, len(work.ledger.accounts), ROWS_AT_ONCE):
-        flags = work.ledger.accounts["flags"][start : start + ROWS_AT_ONCE]
-        waiting.append(start + np.flatnonzero(flags & KIND_MASK))
-        if sum(map(len, waiting)) >= ROWS_AT_ONCE:
-            yield np.concatenate(waiting)
-            waiting = []
-    yield np.concatenate([np.zeros(0, np.int64), *waiting])
+    """The numbers of all accounts, ascending, at most as many as make a group of rows."""
+    lines = work.ledger.accounts
+    for region in range(0, len(lines), REGION_ACCOUNTS):
+        flags = lines["flags"][region : region + REGION_ACCOUNTS]
+        numbers = region + np.flatnonzero(flags & KIND_MASK)
+        for start in range(0, len(numbers), ROWS_AT_ONCE):
+            yield numbers[start : start + ROWS_AT_ONCE]
 
 
 def _account_columns(work: Recomputing, numbers: npt.NDArray[np.int64]) -> list[Column]:

@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.audit.findings import OF_NO_BLOCK, Findings
-from harambee.audit.records import Records
+from harambee.audit.findings import FINDINGS_MAX, OF_NO_BLOCK, Findings
+from harambee.audit.records import Lacking, Records
 from harambee.audit.segments import (
     PLACE,
     POSSESSION,
@@ -34,7 +34,7 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import BODY_BYTES
 from harambee.protocol.checking import Checking
 from harambee.protocol.effects import Effects, Name
-from harambee.protocol.fold import FOLDED_AT_ONCE, PATROL_SLOTS, Fold, Held
+from harambee.protocol.fold import FOLDED_AT_ONCE, Fold
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.opening import open_accounts
@@ -56,7 +56,6 @@ NOT_SIGNED_BY_PAYER: Final = "order {row} was applied and is not signed by its p
 NOT_SIGNED_BY_NEW_KEY: Final = (
     "order {row} was applied and the key that it brings has not signed it"
 )
-CHECKSUM: Final = "its bytes on the disk do not match their checksum"
 TWICE: Final = "it stands in the journal twice"
 BREAKS_CHAIN: Final = (
     "it breaks a rule of chains: its references or refusals do not fit what came before"
@@ -113,16 +112,15 @@ class AuditedFold(Fold):
     def decide_all(self, convicted: Iterable[int]) -> None:
         """Count everything that is disputed, and one by one what lies in blocks of the convicted."""
         self.convicted.update(convicted)
-        for _ in range(2 + len(self.disputes) // PATROL_SLOTS):
-            self._decide_disputes(Effects())
+        self.decide_everything(Effects())
 
     def undecided_orders(self) -> int:
         """How many orders in blocks may still become final."""
-        held: list[Held] = [*self._undecided.values()]
-        for open_ in self._open:
-            held += open_.values()
-        orders = (block.block.orders for block in held)
-        return sum(int((self.ledger.following(some) <= some["sequence"]).sum()) for some in orders)
+        found = 0
+        for _, _, held in self._all_open():
+            orders = held.block.orders
+            found += int((self.ledger.following(orders) <= orders["sequence"]).sum())
+        return found
 
     def heights(self) -> list[int]:
         """How far each author's newest chain goes, in the committee's order."""
@@ -177,11 +175,11 @@ class Recomputing:
 
         `convicted` are the authors against whom evidence is kept beside the journal.
         """
-        damaged: list[int] = []
+        lacking: list[tuple[int, Lacking]] = []
         for count, (position, data) in enumerate(self._records.blocks()):
             self.counts.blocks += 1
-            if data is None:
-                damaged.append(position)
+            if isinstance(data, Lacking):
+                lacking.append((position, data))
             else:
                 self._take(position, data)
             if count % FOLDED_AT_ONCE == 0:
@@ -191,7 +189,9 @@ class Recomputing:
                 assert segment is not None, "it was full"
                 yield segment
         self.fold.decide_all(convicted)
-        self._name_damaged(damaged)
+        self._name_lacking(lacking)
+        for what in self._records.flaws():
+            self.findings.add(OF_NO_BLOCK, None, what)
         last = self._cutting.cut()
         if last is not None:
             yield last
@@ -300,11 +300,12 @@ class Recomputing:
     def _name_in_index(self, position: int) -> Name | None:
         return self._records.names_of({position}).get(position)
 
-    def _name_damaged(self, positions: list[int]) -> None:
-        """Name the blocks whose bytes are not what was written, as the index has them."""
-        names = self._records.names_of(set(positions)) if positions else {}
-        for position in positions:
-            self.findings.add(position, names.get(position), CHECKSUM)
+    def _name_lacking(self, lacking: list[tuple[int, Lacking]]) -> None:
+        """Name the blocks that cannot be had, as the index has them."""
+        listed = {position for position, _ in lacking[:FINDINGS_MAX]}
+        names = self._records.names_of(listed) if listed else {}
+        for position, why in lacking:
+            self.findings.add(position, names.get(position), why.value)
 
 
 def _in_order(places: list[Places]) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ check them, and memory stays bounded however long the journal is.
 
 import multiprocessing
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,6 +27,12 @@ IN_FLIGHT_EACH: Final = 3
 """Segments on the way for each worker: one being checked, one waiting, one being sent."""
 RETRIES: Final = 3
 USAGE_STATS_VARIABLE: Final = "RAY_USAGE_STATS_ENABLED"
+CLUSTER_VARIABLE: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where it is 0, Ray takes a loopback address for what it says, and listens on no other."""
+LOOPBACK: Final = ("127.0.0.1", "localhost")
+RAY_CLIENT: Final = "ray://"
+ANSWER_S: Final = 5
+"""Ray itself would try for minutes to reach who is not there."""
 
 
 class WorkersError(Exception):
@@ -94,7 +101,7 @@ def on_ray(address: str) -> Iterator[Workers]:
 
     harambee must be installed on each node, of this version; it needs no file there.
     """
-    os.environ[USAGE_STATS_VARIABLE] = "0"  # nobody is told that an audit takes place
+    _prepare(address)
     try:
         ray: Any = import_module("ray")
     except ImportError as error:
@@ -121,6 +128,20 @@ def on_ray(address: str) -> Iterator[Workers]:
         yield Workers(count, check)
     finally:
         ray.shutdown()
+
+
+def _prepare(address: str) -> None:
+    """Before Ray is imported: keep it to itself, and see whether anybody answers; WorkersError."""
+    os.environ[USAGE_STATS_VARIABLE] = "0"  # nobody is told that an audit takes place
+    host, _, port = address.removeprefix(RAY_CLIENT).rpartition(":")
+    if not port.isdecimal():
+        return  # "auto": Ray knows soon itself
+    if host in LOOPBACK:
+        os.environ[CLUSTER_VARIABLE] = "0"
+    try:
+        socket.create_connection((host, int(port)), ANSWER_S).close()
+    except OSError as error:
+        raise WorkersError(f"no Ray cluster answers at {address}: {error.strerror}") from error
 
 
 def warm_up() -> None:

@@ -1,5 +1,8 @@
 """The journal: every block that this super-agent holds, in the order in which it took them in.
 
+What agreement needs no more may lie in the archive beside it (harambee.node.archive): `prune` moves it
+there, and it is read as before.
+
 It is the only database (docs/wire.md, section 11); all state is a fold over it. What it promises:
 when `append` has returned, the blocks are on disk, all of them; when it has raised, none of them is
 in the journal; and `kill -9` at any instant leaves it as after the last whole `append`. LMDB gives
@@ -11,33 +14,43 @@ A disk that changes what it was given is another matter: every block stands with
 that does not match is never returned. `damaged` finds such blocks, and `repair` puts the same block, from
 somebody who still holds it, in its place.
 
-One thread at a time may append. Any number of threads may read meanwhile, each in a transaction
+One thread at a time may append, and another one prune meanwhile, which writes in moments between two
+appends. Any number of threads may read meanwhile, each in a transaction
 that is short, because a long one would keep freed pages from being used again. Other processes may
 read too, by `Journal.open_to_read`: auditors, backups.
 """
 
 import contextlib
 import fcntl
-import hashlib
+import logging
 import os
 import struct
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import lmdb
+import numpy as np
+import numpy.typing as npt
 
+from harambee.node.archive import FILE_BYTES, Archive, ArchiveDamaged
+from harambee.node.sealing import opened, sealed
 from harambee.protocol.effects import Name
 from harambee.protocol.wire import digest_of
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+FORMAT_BEFORE: Final = 2
+"""Without an archive. Read as it is; its owner makes it of the format of today."""
 MAP_BYTES: Final = 64 << 30
 """Address space kept free for the journal; the file grows as it is written."""
 
 NETWORK_BYTES: Final = 32
 HEAD_BYTES: Final = 160
 LOCK_NAME: Final = "journal.lock"
+ARCHIVE_NAME: Final = "archive"
 DATA_NAME: Final = "data.mdb"
 """What LMDB calls the file."""
 
@@ -49,17 +62,22 @@ _POSITION: Final = struct.Struct("<Q")
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 assert _HEAD.size == 14
-CHECKSUM_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
 _META_RE_ENTERING: Final = b"re-entering"
+_META_PRUNED: Final = b"pruned"
 READERS_MAX: Final = 512
 """Threads that read at one time, in all processes."""
 
+# What pruning deletes in one transaction: as much as can be in the time, and so many at the least.
+_PRUNE_S: Final = 0.002
+_PRUNE_BLOCKS: Final = 16
 # What one read transaction of `Journal.blocks` copies out.
 _CHUNK_BLOCKS: Final = 1_024
 _CHUNK_BYTES: Final = 8 << 20
 # The largest block and the pages around it; a disk with less left is called full.
 _ROOM_BYTES: Final = 5 << 20
+
+log: Final = logging.getLogger(__name__)
 
 
 class JournalError(Exception):
@@ -74,12 +92,26 @@ class JournalFull(Exception):  # noqa: N818 - what has happened, not whose error
     """
 
 
-class JournalDamaged(Exception):  # noqa: N818 - what has happened, not whose error it is
-    """A stored block is not what was written; the message is one sentence."""
+class JournalLacks(Exception):  # noqa: N818 - what has happened, not whose error it is
+    """A block was here and cannot be had; the message is one sentence."""
+
+    def __init__(self, folder: Path, position: int, why: str) -> None:
+        super().__init__(f"block {position} of the journal {folder} {why}")
+        self.position = position
+
+
+class JournalDamaged(JournalLacks):
+    """A stored block is not what was written. It can be repaired."""
 
     def __init__(self, folder: Path, position: int) -> None:
-        super().__init__(f"block {position} of the journal {folder} is damaged on the disk")
-        self.position = position
+        super().__init__(folder, position, "is damaged on the disk")
+
+
+class JournalPruned(JournalLacks):
+    """A block was moved to the archive, and somebody has taken it away from there."""
+
+    def __init__(self, folder: Path, position: int) -> None:
+        super().__init__(folder, position, "was moved to its archive, and is not there any more")
 
 
 class _Meta(NamedTuple):
@@ -92,14 +124,19 @@ class _Meta(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path, transaction: Any, table: Any) -> Self:
-        """Read it; JournalError where it is of another format, or not whole."""
-        raw = transaction.get(b"format", db=table)
-        found = _U32.unpack(raw)[0] if raw and len(raw) == _U32.size else "unknown"
-        if found != FORMAT:
-            raise JournalError(
-                f"the journal {folder} has format {found}; this program reads format {FORMAT}"
-            )
+        """Read it; JournalError where it is of a format that is not read here, or not whole."""
         try:
+            (found,) = _U32.unpack(transaction.get(b"format", db=table))
+            if found < FORMAT_BEFORE:
+                raise JournalError(
+                    f"the journal {folder} has format {found}, and nothing reads that any more: move it "
+                    "away, and see `harambee rejoin`"
+                )
+            if found > FORMAT:
+                raise JournalError(
+                    f"a newer version wrote the journal {folder}, which has format {found} (this one "
+                    f"reads {FORMAT_BEFORE} and {FORMAT}): install that version again"
+                )
             return cls(
                 found,
                 bytes(transaction.get(b"network", db=table)),
@@ -159,9 +196,19 @@ class JournalReader:
     All that it does may be done by several threads at a time, and while the owner appends.
     """
 
-    def __init__(self, folder: Path, environment: Any, tables: _Tables, meta: _Meta) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Any,
+        tables: _Tables,
+        meta: _Meta,
+        archive: Path | None = None,
+    ) -> None:
         """For `open_to_read`, and for `Journal`."""
         self.folder = folder
+        self.archive = Archive(
+            archive or folder / ARCHIVE_NAME, meta.network, meta.epoch, meta.author
+        )
         self.network = meta.network
         """The network's id, 32 bytes."""
         self.author = meta.author
@@ -172,13 +219,14 @@ class JournalReader:
         self._blocks, self._ids, self._forks, self._evidence, self._meta = tables
 
     @staticmethod
-    def open_to_read(folder: Path) -> "JournalReader":
+    def open_to_read(folder: Path, archive: Path | None = None) -> "JournalReader":
         """Open anybody's journal, also while its owner runs; it says itself whose it is.
 
+        `archive` is the folder of what was pruned, where it is not `archive/` in the journal's.
         Takes no lock that the owner would notice and changes nothing; on a disk that may be written,
         LMDB notes in its lock file which pages are being read. JournalError when there is no journal,
-        when it is of another format or damaged, when this user may not use its files, or when it is open
-        in this very process: then use what has it open.
+        when it is of a format that is not read here or damaged, when this user may not use its files, or
+        when it is open in this very process: then use what has it open.
         """
         try:
             environment = lmdb.open(
@@ -199,7 +247,7 @@ class JournalReader:
             if isinstance(error, lmdb.Error):
                 raise JournalError(f"cannot read the journal {folder}: {error}") from error
             raise
-        return JournalReader(folder, environment, tables, meta)
+        return JournalReader(folder, environment, tables, meta, archive)
 
     def close(self) -> None:
         """Let go of the folder. No other thread may still be reading."""
@@ -220,7 +268,19 @@ class JournalReader:
     def count(self) -> int:
         """How many blocks are durable here; the next position."""
         with self._environment.begin() as transaction:
-            return int(transaction.stat(self._blocks)["entries"])
+            return self._count_in(transaction)
+
+    @property
+    def pruned(self) -> int:
+        """How many of them were moved to the archive."""
+        with self._environment.begin() as transaction:
+            return self._pruned_in(transaction)
+
+    def _count_in(self, transaction: Any) -> int:
+        return int(transaction.stat(self._blocks)["entries"]) + self._pruned_in(transaction)
+
+    def _pruned_in(self, transaction: Any) -> int:
+        return int(_POSITION.unpack(transaction.get(_META_PRUNED, bytes(8), db=self._meta))[0])
 
     @property
     def re_entering(self) -> bool:
@@ -232,31 +292,66 @@ class JournalReader:
             return bool(transaction.get(_META_RE_ENTERING, db=self._meta) == b"\1")
 
     def read(self, position: int) -> bytes:
-        """Return the block at a position; IndexError if there is none, JournalDamaged if it is that."""
+        """Return the block at a position.
+
+        IndexError if there is none, JournalDamaged if it is that, JournalPruned if it was moved to the
+        archive and is not there.
+        """
         if not 0 <= position < self.count:
             raise IndexError(f"there is no block at position {position}")
         with self._environment.begin() as transaction:
-            block = self._block_at(transaction, position)
+            return self._block_at(transaction, position)
+
+    def _block_at(self, transaction: Any, position: int) -> bytes:
+        """Return the block at a position that is below the count; JournalDamaged, JournalPruned."""
+        try:
+            stored = transaction.get(_POSITION_KEY.pack(position), db=self._blocks)
+        except lmdb.Error as error:
+            raise JournalDamaged(self.folder, position) from error
+        if stored is None:
+            return self._archived(position)
+        block = opened(stored)
         if block is None:
             raise JournalDamaged(self.folder, position)
         return block
 
-    def _block_at(self, transaction: Any, position: int) -> bytes | None:
-        """Return the block at a position, or None if its checksum does not match."""
+    def _archived(self, position: int) -> bytes:
         try:
-            stored = transaction.get(_POSITION_KEY.pack(position), db=self._blocks)
-        except lmdb.Error:
-            return None
-        return _opened(stored)
+            block = self.archive.read(position)
+        except ArchiveDamaged as damage:
+            raise JournalDamaged(self.folder, position) from damage
+        if block is None:
+            raise JournalPruned(self.folder, position)
+        return block
 
     def blocks(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield (position, block) from `start` to the end, blocks appended meanwhile included.
 
-        JournalDamaged at a block that is.
+        JournalDamaged at a block that is; JournalPruned at one that is in the archive no more.
         """
-        while chunk := self._chunk(start):
+        while True:
+            chunk, end = self._chunk(start)
             yield from enumerate(chunk, start)
             start += len(chunk)
+            if not chunk:
+                if start >= end:
+                    return
+                yield from self._archived_run(start, end)
+                start = end
+
+    def _archived_run(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the blocks from `start` to `end`, which all were moved to the archive."""
+        try:
+            for position, block in self.archive.blocks(start):
+                if position != start or start == end:
+                    break
+                yield position, block
+                start += 1
+        except ArchiveDamaged as damage:
+            if damage.position == start < end:
+                raise JournalDamaged(self.folder, start) from damage
+        if start < end:
+            raise JournalPruned(self.folder, start)
 
     def find(self, author: int, height: int, incarnation: int = 0) -> int | None:
         """Return the position of the first block with this id, or None if there is none."""
@@ -268,7 +363,7 @@ class JournalReader:
         return int(position)
 
     def find_digest(self, name: Name) -> bytes | None:
-        """Return exactly this block, or None if it is not here or damaged."""
+        """Return exactly this block, or None if it is damaged or not here, in the archive neither."""
         key = _ID_KEY.pack(name.author, name.incarnation, name.height)
         with self._environment.begin() as transaction:
             found = transaction.get(key, db=self._ids)
@@ -276,7 +371,16 @@ class JournalReader:
                 found = transaction.get(key + name.digest, db=self._forks)
             if found is None:
                 return None
-            return self._block_at(transaction, _POSITION.unpack_from(found)[0])
+            try:
+                return self._block_at(transaction, _POSITION.unpack_from(found)[0])
+            except JournalLacks:
+                return None
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many blocks there are, and how many the index names: the same, if all is well."""
+        with self._environment.begin() as transaction:
+            named = sum(transaction.stat(table)["entries"] for table in (self._ids, self._forks))
+            return self._count_in(transaction), named
 
     def position_of(self, name: Name) -> int | None:
         """Return where the index says that exactly this block is, damaged or not; None if nowhere."""
@@ -313,8 +417,9 @@ class JournalReader:
     ) -> list[bytes]:
         """Return the author's blocks of heights `first` to `last`, inclusive, ascending.
 
-        It ends before the first height that is missing or damaged, and before `max_bytes` would be exceeded;
-        but a single block is returned whatever its size, or who fetches would never get on.
+        It ends before the first height that is missing, damaged or taken away, and before `max_bytes`
+        would be exceeded; but a single block is returned whatever its size, or who fetches would never
+        get on.
         """
         found: list[bytes] = []
         size = 0
@@ -324,8 +429,9 @@ class JournalReader:
                 position = transaction.get(key, db=self._ids)
                 if position is None:
                     break
-                block = self._block_at(transaction, _POSITION.unpack_from(position)[0])
-                if block is None:
+                try:
+                    block = self._block_at(transaction, _POSITION.unpack_from(position)[0])
+                except JournalLacks:
                     break
                 size += len(block)
                 if found and size > max_bytes:
@@ -337,7 +443,7 @@ class JournalReader:
         """Return the evidence that is kept, by culprit; what is damaged is left out."""
         with self._environment.begin() as transaction:
             kept = {
-                int.from_bytes(key, "big"): _opened(value)
+                int.from_bytes(key, "big"): opened(value)
                 for key, value in transaction.cursor(db=self._evidence)
             }
         return {culprit: content for culprit, content in kept.items() if content is not None}
@@ -345,27 +451,61 @@ class JournalReader:
     def damaged(self) -> dict[int, Name]:
         """Return the blocks that are not what was written, by position, with the names they had.
 
-        Reads the whole journal.
+        Reads the whole journal, and the archive: what is damaged there counts, what was taken away from
+        there does not. All positions of an archive's file that is refused are damaged, but for those
+        that lie elsewhere.
         """
-        with self._environment.begin() as transaction:
-            bad = {p for p in range(self.count) if self._block_at(transaction, p) is None}
-        named = self.names_of(bad) if bad else {}
+        bad = set(self._damaged_positions())
+        if not bad:
+            return {}
+        named = self.names_of(bad)
         unnamed = bad - named.keys()
         if unnamed:
             raise JournalDamaged(self.folder, min(unnamed))
         return named
 
-    def _chunk(self, start: int) -> list[bytes]:
-        """Return a short transaction's worth of blocks from `start` on; none at the end."""
+    def _damaged_positions(self) -> list[int]:
+        """Return the positions of damaged blocks, ascending."""
+        count = self.count
+        away = np.zeros(count, bool)  # moved to the archive
+        bad = np.zeros(count, bool)
+        for start in range(0, count, _CHUNK_BLOCKS):
+            with self._environment.begin() as transaction:
+                for position in range(start, min(count, start + _CHUNK_BLOCKS)):
+                    try:
+                        stored = transaction.get(_POSITION_KEY.pack(position), db=self._blocks)
+                    except lmdb.Error:
+                        bad[position] = True
+                        continue
+                    away[position] = stored is None
+                    bad[position] = stored is not None and opened(stored) is None
+        if away.any():
+            damage = self.archive.damage()
+            for position in damage.positions[damage.positions < count]:
+                bad[position] |= away[position]
+            for first, end, why in damage.ranges:
+                log.error("%s", why)
+                bad[first:end] |= away[first:end]
+        return [int(position) for position in np.flatnonzero(bad)]
+
+    def _chunk(self, start: int) -> tuple[list[bytes], int]:
+        """Return a short transaction's worth of blocks that stand here one behind the other, from `start`.
+
+        And, where there are none: the position of the next one that does, or else the end. What is
+        between was moved to the archive before this was asked.
+        """
         chunk: list[bytes] = []
         size = 0
         with (
             self._environment.begin() as transaction,
             transaction.cursor(db=self._blocks) as cursor,
         ):
-            more = cursor.set_key(_POSITION_KEY.pack(start))
+            more = cursor.set_range(_POSITION_KEY.pack(start))
             while more and len(chunk) < _CHUNK_BLOCKS and size < _CHUNK_BYTES:
-                block = _opened(cursor.value())
+                (position,) = _POSITION_KEY.unpack(cursor.key())
+                if position != start + len(chunk):
+                    return chunk, position
+                block = opened(cursor.value())
                 if block is None:
                     if chunk:
                         break
@@ -373,29 +513,44 @@ class JournalReader:
                 chunk.append(block)
                 size += len(block)
                 more = cursor.next()
-        return chunk
+            return chunk, self._count_in(transaction)
 
 
 class Journal(JournalReader):
     """The open journal of one super-agent, who alone writes it. Made by `open`."""
 
     def __init__(
-        self, folder: Path, environment: Any, tables: _Tables, meta: _Meta, lock: int
+        self,
+        folder: Path,
+        environment: Any,
+        tables: _Tables,
+        meta: _Meta,
+        archive: Path | None,
+        lock: int,
     ) -> None:
         """For `open` only: `lock` is a descriptor that holds the folder's lock."""
-        super().__init__(folder, environment, tables, meta)
+        super().__init__(folder, environment, tables, meta, archive)
         self._lock = lock
+        self._pen = _Pen()
+        self._pruning = threading.Lock()
         self._count = super().count
         self._re_entering = super().re_entering
 
     @classmethod
     def open(
-        cls, folder: Path, network: bytes, author: int, epoch: int, map_bytes: int = MAP_BYTES
+        cls,
+        folder: Path,
+        network: bytes,
+        author: int,
+        epoch: int,
+        map_bytes: int = MAP_BYTES,
+        archive: Path | None = None,
     ) -> Self:
         """Open the journal in `folder`, or make one there if the folder is missing or empty.
 
-        `network` is the network id (32 bytes), `author` this super-agent's index. JournalError when
-        the folder belongs to another network, author, epoch or format, is in use by another running
+        `network` is the network id (32 bytes), `author` this super-agent's index, `archive` the folder
+        of what is pruned, where it is not to be `archive/` in the journal's. JournalError when the
+        folder belongs to another network, author, epoch or format, is in use by another running
         process, is no journal, or cannot be read and written.
         """
         assert len(network) == NETWORK_BYTES
@@ -418,7 +573,7 @@ class Journal(JournalReader):
             if isinstance(error, lmdb.Error | OSError):
                 raise JournalError(f"cannot open the journal {folder}: {error}") from error
             raise
-        return cls(folder, environment, tables, meta, lock)
+        return cls(folder, environment, tables, meta, archive, lock)
 
     def close(self) -> None:
         """Let go of the folder. No other thread may still be reading or appending."""
@@ -444,10 +599,10 @@ class Journal(JournalReader):
             return
         position = self._count
         try:
-            with self._environment.begin(write=True) as transaction:
+            with self._pen.to_append(), self._environment.begin(write=True) as transaction:
                 for key, digest, block in zip(ids, digests, blocks, strict=True):
                     stored = transaction.put(
-                        _POSITION_KEY.pack(position), _sealed(block), append=True, db=self._blocks
+                        _POSITION_KEY.pack(position), sealed(block), append=True, db=self._blocks
                     )
                     assert stored, "positions ascend"
                     place = _POSITION.pack(position)
@@ -459,17 +614,111 @@ class Journal(JournalReader):
             raise JournalFull(f"the journal {self.folder} cannot be written: {why}") from error
         self._count = position
 
+    # -- pruning ----------------------------------------------------------------------------------
+
+    def prune(
+        self, positions: npt.NDArray[np.int64], ended: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Move the blocks at these positions, (n,) int64 ascending, to the archive; how many were moved.
+
+        Nothing but their place changes: they are found and read as before, and their names stay known.
+        A block that was moved before, or is damaged, is left where it is. May be called in another
+        thread than `append`, which it holds up for no more than one short transaction; it ends early as
+        soon as `ended()`. Whatever interrupts it, each block is in the journal, in the archive or in
+        both, and the next call goes on.
+
+        ValueError for positions that do not ascend or are not all here; JournalFull when one of the two
+        cannot be written.
+        """
+        if len(positions) and (
+            positions[0] < 0 or positions[-1] >= self._count or (np.diff(positions) <= 0).any()
+        ):
+            raise ValueError(f"positions to prune ascend, and are below {self._count}")
+        moved = 0
+        with self._pruning:
+            # A reader that was killed while it read would keep its pages from being used again.
+            self._environment.reader_check()
+            kept = self._kept(positions)
+            while not ended():
+                taken: list[int] = []
+                try:
+                    self.archive.append(_file_of(kept, taken, ended))
+                except OSError as error:
+                    where = self.archive.folder
+                    raise JournalFull(f"the archive {where} cannot be written: {error}") from error
+                if not taken:
+                    break
+                moved += self._forget(taken, ended)
+        return moved
+
+    def _kept(self, positions: npt.NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
+        """Yield (position, block) of those that are not in the archive yet, ascending."""
+        row = 0
+        while row < len(positions):
+            chunk: list[tuple[int, bytes | None]] = []
+            size = 0
+            with (
+                self._environment.begin() as transaction,
+                transaction.cursor(db=self._blocks) as cursor,
+            ):
+                while row < len(positions) and len(chunk) < _CHUNK_BLOCKS and size < _CHUNK_BYTES:
+                    wanted = int(positions[row])
+                    if not cursor.set_range(_POSITION_KEY.pack(wanted)):
+                        row = len(positions)
+                        break
+                    (there,) = _POSITION_KEY.unpack(cursor.key())
+                    if there == wanted:
+                        block = opened(cursor.value())
+                        chunk.append((wanted, block))
+                        size += len(block or b"")
+                        row += 1
+                    else:
+                        row = int(np.searchsorted(positions, there))
+            for position, block in chunk:
+                if block is None:
+                    log.warning("block %d is damaged, and therefore not pruned", position)
+                else:
+                    yield position, block
+
+    def _forget(self, taken: list[int], ended: Callable[[], bool]) -> int:
+        """Delete blocks that are in the archive, a few at a time; how many."""
+        done = 0
+        while done < len(taken) and not ended():
+            before = done
+            try:
+                with self._pen.to_prune(), self._environment.begin(write=True) as transaction:
+                    end = time.monotonic() + _PRUNE_S
+                    while done < len(taken) and (done == before or time.monotonic() < end):
+                        some = taken[done : done + _PRUNE_BLOCKS]
+                        for position in some:
+                            transaction.delete(_POSITION_KEY.pack(position), db=self._blocks)
+                        done += len(some)
+                    self._add_pruned(transaction, done - before)
+            except lmdb.Error as error:
+                raise JournalFull(f"the journal {self.folder} cannot be pruned: {error}") from error
+        return done
+
+    def _add_pruned(self, transaction: Any, more: int) -> None:
+        pruned = _POSITION.pack(self._pruned_in(transaction) + more)
+        transaction.put(_META_PRUNED, pruned, db=self._meta)
+
+    # -- damage -----------------------------------------------------------------------------------
+
     def repair(self, position: int, name: Name, block: bytes) -> bool:
         """Put a block back in its place; False if it is not the one that stood there.
 
         The caller has read it as a well-formed block; the digest, which names all of it but the signature,
-        is compared here.
+        is compared here. One that was damaged in the archive comes back to the journal, until it is pruned
+        again.
         """
         key = _ID_KEY.pack(name.author, name.incarnation, name.height)
         if _id_of(block) != key or digest_of(block) != name.digest:
             return False
-        with self._environment.begin(write=True) as transaction:
-            transaction.put(_POSITION_KEY.pack(position), _sealed(block), db=self._blocks)
+        place = _POSITION_KEY.pack(position)
+        with self._pen.to_append(), self._environment.begin(write=True) as transaction:
+            if transaction.get(place, db=self._blocks) is None:
+                self._add_pruned(transaction, -1)
+            transaction.put(place, sealed(block), db=self._blocks)
         return True
 
     def give_up_damaged(self) -> int:
@@ -477,12 +726,15 @@ class Journal(JournalReader):
 
         Its promises are lost with them: only for who comes back under a new incarnation.
         """
-        with self._environment.begin(write=True) as transaction:
-            whole = 0
-            while whole < self._count and self._block_at(transaction, whole) is not None:
-                whole += 1
+        damaged = self._damaged_positions()
+        if not damaged:
+            return 0
+        whole = damaged[0]
+        with self._pen.to_append(), self._environment.begin(write=True) as transaction:
             for position in range(whole, self._count):
                 transaction.delete(_POSITION_KEY.pack(position), db=self._blocks)
+            kept = transaction.stat(self._blocks)["entries"]
+            self._add_pruned(transaction, whole - kept - self._pruned_in(transaction))
             for table in (self._ids, self._forks):
                 gone = [
                     key
@@ -492,16 +744,25 @@ class Journal(JournalReader):
                 for key in gone:
                     transaction.delete(key, db=table)
         given_up, self._count = self._count - whole, whole
+        self._cut_archive()
         return given_up
+
+    def _cut_archive(self) -> None:
+        """Forget what the archive has of positions that are free again."""
+        try:
+            self.archive.cut(self._count)
+        except OSError as error:
+            where = self.archive.folder
+            raise JournalFull(f"the archive {where} cannot be written: {error}") from error
 
     # -- what is kept beside the blocks -----------------------------------------------------------
 
     def keep_evidence(self, culprit: int, content: bytes) -> None:
         """Keep a piece of evidence durably; the first one against each culprit is enough."""
         try:
-            with self._environment.begin(write=True) as transaction:
+            with self._pen.to_append(), self._environment.begin(write=True) as transaction:
                 key = culprit.to_bytes(2, "big")
-                transaction.put(key, _sealed(content), overwrite=False, db=self._evidence)
+                transaction.put(key, sealed(content), overwrite=False, db=self._evidence)
         except lmdb.Error as error:
             raise JournalFull(f"the journal {self.folder} cannot be written: {error}") from error
 
@@ -512,20 +773,89 @@ class Journal(JournalReader):
 
     @re_entering.setter
     def re_entering(self, value: bool) -> None:
-        with self._environment.begin(write=True) as transaction:
+        with self._pen.to_append(), self._environment.begin(write=True) as transaction:
             transaction.put(_META_RE_ENTERING, bytes([value]), db=self._meta)
         self._re_entering = value
 
 
+class _Pen:
+    """Who writes: one at a time, and who appends before who prunes.
+
+    LMDB has one writer too, but promises nobody a turn: a thread that writes one transaction behind the
+    other would often get the lock again before one that waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self._appending = 0
+
+    @contextlib.contextmanager
+    def to_append(self) -> Iterator[None]:
+        """Write as soon as the one who writes has finished."""
+        with self._changed:
+            self._appending += 1
+            self._changed.wait_for(lambda: not self._taken)
+            self._appending -= 1
+            self._taken = True
+        with self._giving_back():
+            yield
+
+    @contextlib.contextmanager
+    def to_prune(self) -> Iterator[None]:
+        """Write when nobody waits to append."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken and not self._appending)
+            self._taken = True
+        with self._giving_back():
+            yield
+
+    @contextlib.contextmanager
+    def _giving_back(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+
+def _file_of(
+    kept: Iterator[tuple[int, bytes]], taken: list[int], ended: Callable[[], bool]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield as many blocks as a file of the archive has, and note their positions in `taken`."""
+    size = 0
+    for position, block in kept:
+        taken.append(position)
+        size += len(block)
+        yield position, block
+        if size >= FILE_BYTES or ended():
+            return
+
+
 def _prepare(folder: Path, environment: Any, meta: _Meta) -> _Tables:
-    """Make the tables of a new journal, or check that an old one is this super-agent's."""
+    """Make the tables of a new journal, or check that an old one is this super-agent's.
+
+    One of the format before becomes one of today's, in this one transaction.
+    """
     with environment.begin(write=True) as transaction:
         tables = _Tables.of(environment, transaction)
         fields = meta.fields()
         stored = {key: transaction.get(key, db=tables.meta) for key in fields}
         count = transaction.stat(tables.blocks)["entries"]
         if count or any(value is not None for value in stored.values()):
-            _Meta.of(folder, transaction, tables.meta).refuse_another(folder, meta)
+            found = _Meta.of(folder, transaction, tables.meta)
+            found.refuse_another(folder, meta)
+            if found.format != meta.format:
+                log.info(
+                    "the journal %s had format %d and has %d from now on: versions that read %d alone "
+                    "cannot open it any more",
+                    folder,
+                    found.format,
+                    meta.format,
+                    found.format,
+                )
+        transaction.put(_META_PRUNED, bytes(_POSITION.size), overwrite=False, db=tables.meta)
         for key, value in fields.items():
             transaction.put(key, value, db=tables.meta)
     return tables
@@ -573,20 +903,6 @@ def _sync_folders(folder: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _sealed(content: bytes) -> bytes:
-    """Return the content with its checksum behind it, as it is stored."""
-    return content + hashlib.blake2b(content, digest_size=CHECKSUM_BYTES).digest()
-
-
-def _opened(stored: bytes | None) -> bytes | None:
-    """Return what was sealed, or None if it is not that any more."""
-    if stored is None or len(stored) < CHECKSUM_BYTES:
-        return None
-    content = stored[:-CHECKSUM_BYTES]
-    checksum = hashlib.blake2b(content, digest_size=CHECKSUM_BYTES).digest()
-    return content if checksum == stored[-CHECKSUM_BYTES:] else None
 
 
 def _id_of(block: bytes) -> bytes:

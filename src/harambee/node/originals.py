@@ -2,14 +2,15 @@
 
 A refund names the payment that it gives back, and a voter looks whether there was one. Only what is
 durable here is found: a block of the turn under way is not, and neither is one that its disk has
-damaged. What is not found is not known, and the voter refuses; others may know it.
+damaged or that was taken out of the archive. What is not found is not known, and the voter refuses;
+others may know it.
 """
 
 from typing import Final
 
 import numpy as np
 
-from harambee.node.journal import JournalDamaged, JournalReader
+from harambee.node.journal import JournalLacks, JournalReader
 from harambee.node.remembered_blocks import RememberedBlocks
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
@@ -39,7 +40,7 @@ class Originals:
             return block
         try:
             read = self._blocks.read(position)
-        except (IndexError, JournalDamaged):
+        except (IndexError, JournalLacks):
             return None
         if isinstance(read, Malformed):
             return None

@@ -26,7 +26,7 @@ class RememberedBlocks:
         return block
 
     def read(self, position: int) -> Block | Malformed:
-        """Read a block from the disk; IndexError where none is, JournalDamaged where it is damaged."""
+        """Read a block from the disk; IndexError where none is, JournalLacks where it cannot be had."""
         data = self._journal.read(position)
         return read_block(data, self._genesis.network, self._genesis.committee.n)
 

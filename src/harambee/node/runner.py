@@ -17,7 +17,7 @@ from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.governance import GovernanceDesk
-from harambee.node.journal import Journal, JournalError
+from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
@@ -478,6 +478,8 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
     """Return why an engine ended; what is no expected failure is logged with its traceback."""
     if isinstance(failure, JournalBroken):
         return NodeError(f"{files.config.journal}: {failure}")
+    if isinstance(failure, JournalPruned):
+        return NodeError(f"{files.config.name} cannot start: {failure}")
     if isinstance(failure, MemoryDamaged):
         return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)

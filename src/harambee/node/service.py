@@ -41,7 +41,7 @@ from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.float_watch import FloatFacts
 from harambee.node.governance import GovernanceDesk
-from harambee.node.journal import Journal, JournalDamaged
+from harambee.node.journal import Journal, JournalLacks
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
@@ -822,8 +822,8 @@ class _Archive:
         if missing:
             try:
                 read = await asyncio.to_thread(lambda: [self._blocks.read(at) for at in missing])
-            except JournalDamaged as damage:
-                raise UnavailableError(f"This super-agent cannot tell: {damage}.") from damage
+            except JournalLacks as lack:
+                raise UnavailableError(f"This super-agent cannot tell: {lack}.") from lack
             for position, block in zip(missing, read, strict=True):
                 assert not isinstance(block, Malformed), "what is in the journal was read before"
                 self._blocks.remember(position, block)

@@ -64,7 +64,7 @@ def bench_audit(orders: int, accounts: int, workers: int, seed: int, tell: Tell)
             _demand_clean(run, orders)
         if alone.digest != all_of_them.digest:
             raise BenchError("two audits of one journal found two ledgers")
-        position = _flip_a_bit(place, np.random.default_rng([seed, 9]))
+        position = flip_a_bit(place, np.random.default_rng([seed, 9]))
         _demand_named(_audited(folder, place, workers, tell), position)
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -135,7 +135,7 @@ def _demand_named(found: Audit, position: int) -> None:
         raise BenchError(f"a bit was flipped in block {position}, and the audit names {named}")
 
 
-def _flip_a_bit(place: Path, dice: np.random.Generator) -> int:
+def flip_a_bit(place: Path, dice: np.random.Generator) -> int:
     """Flip one bit of one stored block, as a disk does; returns its position."""
     with lmdb.open(str(place), map_size=MAP_BYTES, max_dbs=5) as environment:
         table = environment.open_db(b"blocks")
