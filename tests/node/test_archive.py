@@ -82,6 +82,28 @@ def test_what_belongs_between_others_is_put_there(tmp_path, small_files):
     assert max(file.stat().st_size for file in here.files()) < 1_300
 
 
+def test_behind_files_that_are_away_nothing_is_put_into_those_before_them(tmp_path, small_files):
+    here = archive(tmp_path)
+    here.append(numbered([0, 1]))
+    here.append(numbered([5]), end=5)  # 2, 3 and 4 are away
+    assert [file.name for file in here.files()] == [
+        f"blocks-{first:012}.archive" for first in (0, 5)
+    ]
+    here.append(numbered([6]), end=6)
+    assert [file.name for file in here.files()] == [
+        f"blocks-{first:012}.archive" for first in (0, 5)
+    ]
+    # A straggler is put where it belongs, and what comes with it behind all others is not.
+    other = archive(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    other.append(numbered([0, 2]))
+    other.append(numbered([1, 8]), end=8)
+    assert [file.name for file in other.files()] == [
+        f"blocks-{first:012}.archive" for first in (0, 8)
+    ]
+    assert list(other.blocks()) == numbered([0, 1, 2, 8])
+
+
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_it_is_a_table_of_blocks_by_position(tmp_path_factory, data):

@@ -150,6 +150,32 @@ def test_what_an_operator_took_away_is_said_and_comes_back(tmp_path, small_files
         assert journal.read(17) == blocks[17]
 
 
+def test_what_is_pruned_while_files_are_away_is_not_in_their_way(tmp_path, small_files, caplog):
+    blocks = [block(0, height) for height in range(1, 41)]
+    left_out = [3, 7, 8, 12, 17]
+    with open_(tmp_path) as journal:
+        journal.append(blocks[:30])
+        journal.prune(at(*(p for p in range(20) if p not in left_out)))
+        files = journal.archive.files()
+        assert [int(archived.name[7:19]) for archived in files] == [0, 6, 14, 19]
+        away = [files[1], files[-1]]
+        for archived in away:
+            archived.rename(tmp_path / archived.name)
+        # What belongs beside the files that are away stays; what comes behind them all does not.
+        assert journal.prune(at(*range(22))) == 4
+        assert "blocks between 6 and 9 stay in the journal" in caplog.text
+        journal.append(blocks[30:])
+        assert journal.prune(at(*range(35))) == 13
+        there = [p for p in range(20) if journal.archive.read(p)]
+        assert there == [0, 1, 2, 3, 4, 5, 14, 15, 16, 17, 18]
+        for archived in away:
+            (tmp_path / archived.name).rename(archived)
+        assert list(journal.blocks()) == list(enumerate(blocks))
+        assert journal.prune(at(*range(35))) == 3
+        assert list(journal.blocks()) == list(enumerate(blocks))
+        assert [position for position, _ in journal.archive.blocks()] == list(range(35))
+
+
 def flip(file, data):
     """Change a bit of a stored block wherever it lies; older copies of its page may lie there too."""
     content = bytearray(file.read_bytes())

@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "adopt-limit": ("attestation", "Make what a bank attested its limit."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),
+    "backup": ("backup", "Copy a super-agent's folder, also while it runs."),
+    "restore": ("backup", "Put such a copy back, as the old disk that it is."),
     "rejoin": ("rejoin", "Let a super-agent come back after it lost its disk."),
     "evidence": ("evidence", "Show who signed what no honest super-agent signs."),
     "close-day": ("close_day", "Close a day: who owes whom, signed by every super-agent."),

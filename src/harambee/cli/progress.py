@@ -12,13 +12,19 @@ SHOWN_EVERY_S: Final = 0.2
 
 async def follow(
     work: Coroutine[Any, Any, None],
-    total: int,
+    total: int | Callable[[], int],
     done: Callable[[], int],
     console: "Console",
     what: str,
 ) -> None:
-    """Do the work, and show how many of `total` are done until it ends; its exceptions."""
+    """Do the work, and show how many of `total` are done until it ends; its exceptions.
+
+    A total that the work finds out is asked for every time.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    def whole() -> int:
+        return total if isinstance(total, int) else total()
 
     columns = (
         TextColumn("{task.description}"),
@@ -27,10 +33,10 @@ async def follow(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(what, total=total)
+        bar = progress.add_task(what, total=whole())
         running = asyncio.ensure_future(work)
         while not running.done():
-            progress.update(bar, completed=done())
+            progress.update(bar, completed=done(), total=whole())
             await asyncio.wait([running], timeout=SHOWN_EVERY_S)
-        progress.update(bar, completed=done())
+        progress.update(bar, completed=done(), total=whole())
         await running

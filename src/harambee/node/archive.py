@@ -185,6 +185,12 @@ class Archive:
         except (KeyError, FileNotFoundError):
             return None
 
+    def has(self, position: int) -> bool:
+        """Say whether a block is here, damaged or not, in a file that is not refused."""
+        self._look()
+        entry = next(self._entries(position), None) if self._firsts else None
+        return entry is not None and entry.position == position
+
     def blocks(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield (position, block) from `start` on, ascending; what is not here is left out.
 
@@ -218,8 +224,11 @@ class Archive:
 
     # -- writing ----------------------------------------------------------------------------------
 
-    def append(self, blocks: Iterable[tuple[int, bytes]]) -> None:
+    def append(self, blocks: Iterable[tuple[int, bytes]], end: int = 0) -> None:
         """Put (position, block) in, ascending, and make them durable; OSError where that failed.
+
+        `end` is the position behind the last one that was ever put in: where the files end before it,
+        somebody has taken the last ones away, and nothing is put into those before them.
 
         Most are behind all others and get files of their own. Those that belong between others are
         merged with their file; one that is here already is replaced. A file that is refused and in
@@ -237,12 +246,12 @@ class Archive:
                 file.unlink()
         self._look()
         firsts = list(self._firsts)
-        for at, group in itertools.groupby(
+        for _, group in itertools.groupby(
             itertools.chain((newest,), entries),
-            lambda entry: bisect.bisect_right(firsts, entry.position) - 1,
+            lambda entry: (bisect.bisect_right(firsts, entry.position), entry.position >= end),
         ):
-            self._merge(None if at < 0 else firsts[at], group)
-        self._look()
+            self._merge(group, end)
+            self._look()
 
     def cut(self, end: int) -> None:
         """Forget the blocks from position `end` on, durably; OSError where that failed."""
@@ -354,10 +363,12 @@ class Archive:
                 return
             start = max(start, self._firsts[after])
 
-    def _merge(self, first: int | None, entries: Iterator["_Entry"]) -> None:
-        """Write entries that the file of this first position counts for, with those that it has."""
+    def _merge(self, entries: Iterator["_Entry"], end: int) -> None:
+        """Write entries that one file counts for, with those that it has."""
         newest = next(entries)
         entries = itertools.chain((newest,), entries)
+        at = bisect.bisect_right(self._firsts, newest.position) - 1
+        first = None if at < 0 else self._firsts[at]
         with contextlib.ExitStack() as stack:
             if first is not None:
                 try:
@@ -368,7 +379,11 @@ class Archive:
                     self._set_aside(first, refused)
                 else:
                     # One that is half full, and has nothing behind what comes, stays as it is.
-                    if shape.last >= newest.position or window.size < FILE_BYTES // 2:
+                    grows = (
+                        window.size < FILE_BYTES // 2
+                        and not shape.last + 1 < end <= newest.position
+                    )
+                    if shape.last >= newest.position or grows:
                         old = _until(self._end_of(first), _walk(window, shape))
                         entries = _merged(old, entries)
             self._write(entries)

@@ -65,6 +65,7 @@ assert _HEAD.size == 14
 DIGEST_BYTES: Final = 32
 _META_RE_ENTERING: Final = b"re-entering"
 _META_PRUNED: Final = b"pruned"
+_META_ARCHIVED: Final = b"archived"
 READERS_MAX: Final = 512
 """Threads that read at one time, in all processes."""
 
@@ -353,6 +354,13 @@ class JournalReader:
         if start < end:
             raise JournalPruned(self.folder, start)
 
+    def copy_to(self, folder: Path) -> None:
+        """Write a copy of the database, as it is at one moment, into an empty folder; lmdb.Error.
+
+        What was pruned is not in it. While it lasts, the owner uses no freed page again.
+        """
+        self._environment.copy(str(folder), compact=True)
+
     def find(self, author: int, height: int, incarnation: int = 0) -> int | None:
         """Return the position of the first block with this id, or None if there is none."""
         with self._environment.begin() as transaction:
@@ -622,10 +630,12 @@ class Journal(JournalReader):
         """Move the blocks at these positions, (n,) int64 ascending, to the archive; how many were moved.
 
         Nothing but their place changes: they are found and read as before, and their names stay known.
-        A block that was moved before, or is damaged, is left where it is. May be called in another
-        thread than `append`, which it holds up for no more than one short transaction; it ends early as
-        soon as `ended()`. Whatever interrupts it, each block is in the journal, in the archive or in
-        both, and the next call goes on.
+        A block that was moved before, or is damaged, is left where it is; and so is one that belongs
+        between blocks of a file that somebody has taken away, or it would be in the way of that file.
+
+        May be called in another thread than `append`, which it holds up for no more than one short
+        transaction; it ends early as soon as `ended()`. Whatever interrupts it, each block is in the
+        journal, in the archive or in both, and the next call goes on.
 
         ValueError for positions that do not ascend or are not all here; JournalFull when one of the two
         cannot be written.
@@ -638,18 +648,67 @@ class Journal(JournalReader):
         with self._pruning:
             # A reader that was killed while it read would keep its pages from being used again.
             self._environment.reader_check()
-            kept = self._kept(positions)
+            with self._environment.begin() as transaction:
+                end = self._archived_in(transaction)
+            kept = self._with_neighbours(self._kept(positions), end)
             while not ended():
                 taken: list[int] = []
                 try:
-                    self.archive.append(_file_of(kept, taken, ended))
+                    self.archive.append(_file_of(kept, taken, ended), end)
                 except OSError as error:
                     where = self.archive.folder
                     raise JournalFull(f"the archive {where} cannot be written: {error}") from error
                 if not taken:
                     break
+                end = max(end, taken[-1] + 1)
                 moved += self._forget(taken, ended)
         return moved
+
+    def _archived_in(self, transaction: Any) -> int:
+        """Return the position behind the last block that was ever moved to the archive."""
+        return int(_POSITION.unpack(transaction.get(_META_ARCHIVED, bytes(8), db=self._meta))[0])
+
+    def _with_neighbours(
+        self, blocks: Iterator[tuple[int, bytes]], end: int
+    ) -> Iterator[tuple[int, bytes]]:
+        """Leave out those below `end` whose neighbours in the archive are not there.
+
+        A neighbour is the nearest block that was moved before. Where both are there, no file that was
+        taken away has blocks around the place.
+        """
+        below, above, whole = -1, -1, True
+        for position, block in blocks:
+            if position < end and not below < position < above:
+                below, above = self._gap_around(position, end)
+                whole = all(
+                    self._is_archived(neighbour)
+                    for neighbour in (below, above)
+                    if 0 <= neighbour < end
+                )
+                if not whole:
+                    log.warning(
+                        "blocks between %d and %d stay in the journal: the archive lacks a file beside",
+                        below,
+                        above,
+                    )
+            if whole or position >= end:
+                yield position, block
+
+    def _gap_around(self, position: int, end: int) -> tuple[int, int]:
+        """Return the nearest positions below and above, from -1 to `end`, that are not in the database."""
+        below = above = position
+        with self._environment.begin() as transaction:
+            while below >= 0 and transaction.get(_POSITION_KEY.pack(below), db=self._blocks):
+                below -= 1
+            while above < end and transaction.get(_POSITION_KEY.pack(above), db=self._blocks):
+                above += 1
+        return below, above
+
+    def _is_archived(self, position: int) -> bool:
+        try:
+            return self.archive.has(position)
+        except ArchiveDamaged:
+            return False
 
     def _kept(self, positions: npt.NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
         """Yield (position, block) of those that are not in the archive yet, ascending."""
@@ -694,6 +753,8 @@ class Journal(JournalReader):
                             transaction.delete(_POSITION_KEY.pack(position), db=self._blocks)
                         done += len(some)
                     self._add_pruned(transaction, done - before)
+                    archived = max(self._archived_in(transaction), taken[done - 1] + 1)
+                    transaction.put(_META_ARCHIVED, _POSITION.pack(archived), db=self._meta)
             except lmdb.Error as error:
                 raise JournalFull(f"the journal {self.folder} cannot be pruned: {error}") from error
         return done
@@ -735,6 +796,8 @@ class Journal(JournalReader):
                 transaction.delete(_POSITION_KEY.pack(position), db=self._blocks)
             kept = transaction.stat(self._blocks)["entries"]
             self._add_pruned(transaction, whole - kept - self._pruned_in(transaction))
+            archived = min(self._archived_in(transaction), whole)
+            transaction.put(_META_ARCHIVED, _POSITION.pack(archived), db=self._meta)
             for table in (self._ids, self._forks):
                 gone = [
                     key
