@@ -1,4 +1,4 @@
-"""Frames of checkpoints' pages from strangers: whatever the bytes, an answer; what was written is what is read."""
+"""Frames of checkpoints' pages from strangers: an answer, whatever the bytes; and one reading each."""
 
 import numpy as np
 import pytest
@@ -67,9 +67,7 @@ def test_an_index_arrives_in_parts(count):
         (k, len(parts)) for k in range(len(parts))
     ]
     assert np.concatenate([part.rows for part in parts]).tobytes() == rows.tobytes()
-    assert [len(part.rows) for part in parts] == [
-        rows_in_part(k, count) for k in range(len(parts))
-    ]
+    assert [len(part.rows) for part in parts] == [rows_in_part(k, count) for k in range(len(parts))]
     assert rows_in_part(len(parts), count) == 0
 
 

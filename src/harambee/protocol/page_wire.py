@@ -1,4 +1,4 @@
-"""Frames in which a checkpoint's pages travel (docs/wire.md section 10): the only place that reads or writes them.
+"""Frames in which a checkpoint's pages travel (docs/wire.md section 10), read and written here alone.
 
 What is read here came from anybody: every length is checked before it is used, and whether a page or an index
 is the one that was asked for, `page_catchup.py` decides by digests.
@@ -16,7 +16,7 @@ from harambee.protocol.messages import IndexArrived, PageArrived
 
 DIGEST_BYTES: Final = 32
 INDEX_ROW: Final = np.dtype([("leaf", PAGE_LEAF), ("length", "<u4")])
-"""A page's leaf, and how many bytes the page has: that is said for people who wait, and believed by nobody."""
+"""A page's leaf, and how many bytes the page has: said for people who wait, and not relied on."""
 assert INDEX_ROW.itemsize == 41
 ROWS_MAX: Final = 65_536
 """Rows of an index in one part: 2.7 MB."""
