@@ -66,7 +66,8 @@ class CheckpointDesk:
         self.words = Words.of(self._committee)
         self._allowances = [Allowance(WORD_RATE) for _ in range(self._committee.n)]
         self._task: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._pruning: asyncio.Task[int] | None = None
+        self._is_ending = False
         self._making: tuple[str, int, int] | None = None
         self._moved_at = 0.0
         """When there was something new: the start, or a checkpoint that w have signed."""
@@ -86,9 +87,12 @@ class CheckpointDesk:
 
     async def stop(self) -> None:
         """End; a checkpoint under way is not made."""
+        self._is_ending = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._pruning is not None:  # its thread uses the journal, which is closed next
+            await asyncio.gather(self._pruning, return_exceptions=True)
 
     def facts(self) -> dict[str, Any]:
         """Return what the status page says of checkpoints."""
@@ -306,30 +310,30 @@ class CheckpointDesk:
     async def _keep_words(self) -> None:
         """Keep the words for what lies here; take away what is older than the last two that q signed."""
         everything = await asyncio.to_thread(self.store.all)
-        settled = [s for s in everything if self.words.allows_pruning(s.checkpoint.digest)]
         for stored in everything:
             words = self.words.for_(stored.checkpoint.digest)
             kept = await asyncio.to_thread(stored.words, self._committee)
             if len(words) > len(kept):
                 await asyncio.to_thread(stored.keep_words, words)
+        settled = self._settled(everything)
         if len(settled) > 1:
-            oldest = settled[-2].checkpoint.number
             for stored in everything:
                 number = stored.checkpoint.number
-                beside = number <= settled[-1].checkpoint.number and stored not in settled
-                if number < oldest or beside:
+                is_beside = number <= settled[-1].checkpoint.number and stored not in settled
+                if number < settled[-2].checkpoint.number or is_beside:
                     await asyncio.to_thread(self.store.remove, stored)
+
+    def _settled(self, stored: list[Stored]) -> list[Stored]:
+        """Of these those that q have signed, oldest first; one of each number."""
+        signed = [s for s in stored if self.words.allows_pruning(s.checkpoint.digest)]
+        return list({s.checkpoint.number: s for s in signed}.values())
 
     async def _prune(self) -> None:
         """Move what the last but one of the checkpoints that q signed covers to the archive.
 
         What was said since then stays at hand for peers that come back after some minutes.
         """
-        settled = [
-            s
-            for s in await asyncio.to_thread(self.store.all)
-            if self.words.allows_pruning(s.checkpoint.digest)
-        ]
+        settled = self._settled(await asyncio.to_thread(self.store.all))
         if len(settled) < 2:
             return
         try:
@@ -342,12 +346,12 @@ class CheckpointDesk:
                 np.arange(self._pruned_until, local.until, dtype=np.int64),
                 np.array(local.left, np.int64),
             )
-            moved = await asyncio.to_thread(self._journal.prune, positions, self._is_ending)
+            self._pruning = asyncio.create_task(
+                asyncio.to_thread(self._journal.prune, positions, lambda: self._is_ending)
+            )
+            moved = await asyncio.shield(self._pruning)
             self._pruned_until = local.until
             log.info("moved %d blocks to the archive", moved)
-
-    def _is_ending(self) -> bool:
-        return self._task is None or bool(self._task.cancelling())
 
     def _ring(self, what: str, sentence: str) -> None:
         """Say that something is wrong, once; it stays in the status until it is over."""
