@@ -195,12 +195,12 @@ class _Backup:
         config, target, progress = self._config, self._target, self._progress
         loose = list(self._loose_files(with_keys=with_keys))
         databases = [journal.folder / DATA_NAME, config.profiles / DATA_NAME]
-        linked = [*journal.archive.files(), *checkpoints_of(config).glob("[0-9]*/*")]
+        linked = [*journal.archive.files(), *config.checkpoints.glob("[0-9]*/*")]
         sources = [*databases, *linked, *(source for source, _, _ in loose)]
         # Each is copied, and read once more for its digest.
         progress.total = 2 * sum(map(_size_of, sources))
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        link_checkpoints(checkpoints_of(config), target / CHECKPOINTS, progress)
+        link_checkpoints(config.checkpoints, target / CHECKPOINTS, progress)
         self._copy_database(JOURNAL, journal.copy_to)
         with JournalReader.open_to_read(target / JOURNAL) as copied:
             positions, archived = copied.count, copied.pruned
@@ -343,11 +343,6 @@ def digest_of_file(file: Path, progress: Progress) -> str:
             hashed.update(chunk)
             progress.add(len(chunk))
     return hashed.hexdigest()
-
-
-def checkpoints_of(config: NodeConfig) -> Path:
-    """Return the folder of a super-agent's checkpoints."""
-    return config.journal.parent / CHECKPOINTS
 
 
 def _size_of(file: Path) -> int:
@@ -501,7 +496,7 @@ class _Restoration:
 
     def _put_checkpoint(self, name: str) -> None:
         """Put a checkpoint in its place, whole, unless one is there."""
-        target = checkpoints_of(self.config) / name
+        target = self.config.checkpoints / name
         if target.exists():
             self.left.append(target)
             return
