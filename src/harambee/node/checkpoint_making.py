@@ -33,7 +33,7 @@ from harambee.node.checkpoint_store import (
     Stored,
 )
 from harambee.node.config import ConfigError, read_config
-from harambee.node.journal import JournalDamaged, JournalError, JournalReader
+from harambee.node.journal import JournalError, JournalLacks, JournalReader
 from harambee.node.network_folder import NetworkFolderError, genesis_of
 from harambee.protocol.checkpoint import Checkpoint
 from harambee.protocol.cuts import Cut, Members, in_order
@@ -66,7 +66,7 @@ def make(
 ) -> Stored:
     """Make the checkpoint of a cut that contains the base's, and return it as it is stored.
 
-    Raises NotMade, CheckpointDamaged, JournalDamaged or JournalBroken, and OSError where it cannot be
+    Raises NotMade, CheckpointDamaged, JournalLacks or JournalBroken, and OSError where it cannot be
     written.
     """
     ledger = make_ledger(genesis, journal, base)
@@ -274,7 +274,7 @@ def main(content: bytes) -> Made:
         ConfigError,
         NetworkFolderError,
         JournalError,
-        JournalDamaged,
+        JournalLacks,
         JournalBroken,
         CheckpointDamaged,
         NotMade,

@@ -138,8 +138,10 @@ class Fold:
         checked when the blocks came, and are not checked again. Raises JournalBroken where a block does not
         continue what came before.
         """
+        end = self._position
         for count, (position, data) in enumerate(blocks):
             block = self._checking.read(data)
+            end = max(end, position + 1)
             if isinstance(block, Malformed):
                 raise JournalBroken(position, block.why)
             if self._begun and self.covers(block):
@@ -149,6 +151,7 @@ class Fold:
             if count % FOLDED_AT_ONCE == 0:
                 self._decide_disputes(effects)
             yield effects
+        self._position = end
         effects = Effects()
         self._decide_disputes(effects)
         yield effects

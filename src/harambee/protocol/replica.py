@@ -473,6 +473,11 @@ class Replica(Fold):
         return (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
 
     @property
+    def own_head(self) -> Name:
+        """This author's newest block; its digest is zero where there is none."""
+        return self._head_of(self.index)
+
+    @property
     def lane(self) -> int:
         """This author's own lane."""
         return self.chains.current[self.index]
