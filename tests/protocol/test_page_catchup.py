@@ -1,26 +1,34 @@
 """Catch-up by pages against peers that serve, lie, forget or say nothing: no clock, no socket, no disk."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.protocol.network import NETWORK, SUPER_AGENT_KEYS, make_committee
 
 from harambee.ledger.pages import PAGE_LEAF, digest_of, root_of_pages
-from harambee.protocol.checkpoint import Checkpoint, Words, sign_checkpoint
+from harambee.protocol.checkpoint import Checkpoint, sign_checkpoint
 from harambee.protocol.effects import AskIndex, AskPages, AskWords, Name
 from harambee.protocol.limits import SECOND_NS
-from harambee.protocol.messages import IndexArrived, PageArrived, PeerDown, PeerUp, WordArrived
+from harambee.protocol.messages import (
+    IndexArrived,
+    PageArrived,
+    PeerDown,
+    PeerUp,
+    WordArrived,
+    WordsTold,
+)
 from harambee.protocol.page_catchup import (
     BLOCK_COST,
     BLOCKS_MIN,
     GIVE_UP_NS,
     IN_FLIGHT_MAX,
     PAGE_COST,
+    PATIENCE_NS,
     STUCK_NS,
     Lookout,
     PageCatchUp,
-    Standing,
     is_worth,
 )
 from harambee.protocol.page_wire import index_rows, parts_of
@@ -51,7 +59,7 @@ class Image:
             anchor=Name(0, 0, number, bytes(32)),
             time_ms=0,
             cut=bytes(32),
-            blocks=1_000 * number,
+            blocks=10_000 * number,
             orders=100 * number,
             accounts=1,
             aliases=0,
@@ -77,15 +85,16 @@ class Peer:
     """One who serves as it should; those who do not, are below."""
 
     index: int
-    images: list = field(default_factory=list)
-    words: list = field(default_factory=list)
-    asked: list = field(default_factory=list)
+    images: list[Any] = field(default_factory=list)
+    words: list[Any] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
 
     def answer(self, asked):
         self.asked.append(asked)
         match asked:
             case AskWords():
-                return [WordArrived(self.index, word) for word in self.words]
+                told = [WordArrived(self.index, word) for word in self.words]
+                return [*told, WordsTold(self.index)]
             case AskIndex(_, name, part):
                 return [self.index_of(name, part)]
             case AskPages(_, name, pages):
@@ -127,7 +136,8 @@ class ShortIndex(Peer):
 class Forger(Peer):
     def answer(self, asked):
         if isinstance(asked, AskWords):
-            return [WordArrived(self.index, word[:-1] + b"?") for word in self.words]
+            told = [WordArrived(self.index, word[:-1] + b"?") for word in self.words]
+            return [*told, WordsTold(self.index)]
         return super().answer(asked)
 
 
@@ -146,12 +156,12 @@ class SilentAboutPages(Peer):
 class Story:
     """One who fetches, and peers at a hop's distance; `tell` lets everything happen until it is whole."""
 
-    def __init__(self, *peers, here=(), above=0):
-        self.catch_up = PageCatchUp(NETWORK, COMMITTEE, above)
+    def __init__(self, *peers, here=(), blocks=0, only_pages=False):
+        self.catch_up = PageCatchUp(NETWORK, COMMITTEE, blocks, only_pages=only_pages)
         self.peers = {peer.index: peer for peer in peers}
         self.disk = {digest_of(content) for content in here}
         self.now, self.queue, self.wake = 10**18, [], 0
-        self.kept, self.lied, self.whole, self.gave_up = {}, [], None, False
+        self.kept, self.lied, self.whole, self.by_blocks = {}, [], None, False
         self.in_flight_max = 0
 
     def do(self, step):
@@ -166,7 +176,7 @@ class Story:
                 self.queue.append((self.now + HOP_NS, answer))
         waiting = max((len(s.rows) for s in self.catch_up._up.values()), default=0)
         self.in_flight_max = max(self.in_flight_max, waiting)
-        self.whole, self.gave_up = step.whole, step.gave_up
+        self.whole, self.by_blocks = step.whole, step.by_blocks
         if step.compare is not None:
             here = [digest.tobytes() in self.disk for digest in step.compare["digest"]]
             self.do(self.catch_up.found(np.array(here), self.now))
@@ -180,7 +190,7 @@ class Story:
         end = self.now + seconds * SECOND_NS
         while (
             self.whole is None
-            and not self.gave_up
+            and not self.by_blocks
             and self.now < end
             and len(self.kept) <= until_kept
         ):
@@ -214,10 +224,34 @@ def test_pages_come_from_everybody_who_has_them():
 def test_without_w_words_nothing_is_believed():
     image = Image()
     story = Story(*honest(image, 0, 1)).up().tell()
-    assert story.gave_up
+    assert story.by_blocks
     assert story.whole is None
     assert not story.kept
     assert story.catch_up.target is None
+
+
+def test_where_q_know_of_no_checkpoint_nobody_waits():
+    """With seven, q is five: four others have to say so, or time has to pass."""
+    began = Story().now
+    story = Story(*[Peer(k) for k in range(4)], Silent(4)).up().tell()
+    assert story.by_blocks
+    assert story.now - began == HOP_NS
+    story = Story(*[Peer(k) for k in range(3)], Silent(4)).up().tell()
+    assert story.by_blocks
+    assert story.now - began == PATIENCE_NS
+    assert Story().tell().by_blocks
+
+
+def test_where_blocks_cannot_be_had_nobody_gives_up_so_soon():
+    image = Image()
+    peers = [Peer(k, [image], []) for k in range(5)]
+    story = Story(*peers, blocks=9_990, only_pages=True).up().tell(seconds=20)
+    assert not story.by_blocks
+    for peer in peers:
+        peer.words = image.words(0, 1, 2)
+    assert story.tell().whole == image.checkpoint
+    assert Story(*peers, blocks=10_000, only_pages=True).up().tell().by_blocks
+    assert Story(*peers, blocks=9_990).up().tell().by_blocks, "ten blocks are not worth it"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +324,7 @@ def test_the_newest_is_fetched_and_an_older_one_only_if_nobody_has_that():
     for peer in peers:
         peer.images = [old]
     assert Story(*peers).up().tell().whole == old.checkpoint
-    assert Story(*peers, above=1_000).up().tell().gave_up
+    assert Story(*peers, blocks=10_000).up().tell().by_blocks
 
 
 def test_who_hangs_up_is_replaced_and_who_comes_back_is_asked_again():
@@ -364,64 +398,38 @@ def test_a_clock_that_is_set_back_does_not_stop_it():
 
 
 def test_pages_are_worth_it_when_they_cost_less_than_the_blocks():
-    image = Image(number=50)  # 50,000 blocks, 202 pages
-    checkpoint = image.checkpoint
+    checkpoint = replace(Image(number=5).checkpoint, orders=0)  # 50,000 blocks, 202 pages
     cost = 202 * PAGE_COST // BLOCK_COST
-    assert is_worth(checkpoint, 0, 0)
-    assert is_worth(checkpoint, 50_000 - cost - 1, 5_000)
-    assert not is_worth(checkpoint, 50_000 - cost, 5_000)
+    assert is_worth(checkpoint, 0)
+    assert is_worth(checkpoint, 50_000 - cost - 1)
+    assert not is_worth(checkpoint, 50_000 - cost)
+    orders = replace(checkpoint, orders=50_000 * 100)
+    assert is_worth(orders, 50_000 - cost)
     small = replace(checkpoint, ledger_pages=1, frame_pages=1)
-    assert is_worth(small, 50_000 - BLOCKS_MIN, 5_000)
-    assert not is_worth(small, 50_000 - BLOCKS_MIN + 1, 0)
+    assert is_worth(small, 50_000 - BLOCKS_MIN)
+    assert not is_worth(small, 50_000 - BLOCKS_MIN + 1)
 
 
-def heard(lookout, *words):
-    for word in words:
-        lookout.hear(WordArrived(0, word))
-
-
-def test_one_looks_out_only_while_it_lags_and_goes_over_when_it_is_worth_it():
+def test_who_gets_no_block_any_more_is_told_of_pages():
     lookout, now = Lookout(NETWORK, COMMITTEE), 10**18
-    image = Image(number=50)
-    assert lookout.look(Standing(0, 0, lags=False), now) == ([], None)
-    heard(lookout, *image.words(0, 1, 2))
-    assert not lookout.words.all(), "nobody was asked"
-    asks, found = lookout.look(Standing(0, 0, lags=True), now)
+    image = Image(number=5)
+
+    def look(blocks, after_ns, *, lags=True):
+        return lookout.look(blocks, now + after_ns, lags=lags)
+
+    for second in range(9):  # something still comes
+        assert look(49_900 + second, second * SECOND_NS) == ([], None)
+    last = 8 * SECOND_NS
+    assert look(49_908, last + STUCK_NS - 1) == ([], None)
+    lookout.hear(WordArrived(0, image.words(0)[0]))  # nobody was asked
+    asks, found = look(49_908, last + STUCK_NS)
     assert [type(ask) for ask in asks] == [AskWords]
     assert found is None
-    heard(lookout, *image.words(0, 1))
-    assert lookout.look(Standing(0, 0, lags=True), now + 1) == ([], None)
-    heard(lookout, b"nonsense", *image.words(2))
-    assert lookout.look(Standing(0, 0, lags=True), now + 2)[1] == image.checkpoint
-    assert lookout.look(Standing(49_990, 5_000, lags=True), now + 3)[1] is None
-    assert lookout.look(Standing(0, 0, lags=False), now + 4)[1] is None
-    lookout.refused.add(image.name)
-    assert lookout.look(Standing(0, 0, lags=True), now + 5)[1] is None
-
-
-def test_who_gets_no_block_any_more_takes_pages_however_few_are_missing():
-    lookout, now = Lookout(NETWORK, COMMITTEE), 10**18
-    image = Image(number=50)
-    lookout.look(Standing(49_900, 5_000, lags=True), now)
-    heard(lookout, *image.words(0, 1, 2))
-    for second in range(1, 9):
-        blocks = 49_900 + second  # something still comes
-        standing = Standing(blocks, 5_000, lags=True)
-        assert lookout.look(standing, now + second * SECOND_NS)[1] is None
-    standing = Standing(49_908, 5_000, lags=True)
-    last = now + 8 * SECOND_NS
-    assert lookout.look(standing, last + STUCK_NS - 1)[1] is None
-    assert lookout.look(standing, last + STUCK_NS)[1] == image.checkpoint
-    ahead = Standing(50_000, 5_000, lags=True)
-    lookout.look(ahead, last)
-    assert lookout.look(ahead, last + STUCK_NS)[1] is None, "it covers nothing more than is here"
-
-
-def test_words_that_were_heard_before_are_not_asked_for_again_before_pages_come():
-    image = Image()
-    words = Words.of(COMMITTEE)
-    for k in range(3):
-        words.add(sign_checkpoint(image.checkpoint, k, SUPER_AGENT_KEYS[k]))
-    catch_up = PageCatchUp(NETWORK, COMMITTEE, 0, words)
-    asked = catch_up.receive(PeerUp(1), 10**18).send
-    assert AskIndex(1, image.name, 0) in asked
+    for word in (b"nonsense", *image.words(1, 2)):
+        lookout.hear(WordArrived(0, word))
+    assert look(49_908, last + STUCK_NS + 1) == ([], None)
+    lookout.hear(WordArrived(1, image.words(0)[0]))
+    assert look(49_908, last + STUCK_NS + 2)[1] == image.checkpoint
+    assert look(49_908, last + STUCK_NS + 3, lags=False) == ([], None)
+    assert look(50_000, last + STUCK_NS + 4) == ([], None)
+    assert look(50_000, last + 3 * STUCK_NS)[1] is None, "it covers nothing more than is here"

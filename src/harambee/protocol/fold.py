@@ -735,14 +735,7 @@ class Fold:
 
     def covers(self, block: Block | Glance | Name) -> bool:
         """Whether a block lies below the newest one of its lane: whether it is held, however long ago."""
-        for lane in self.chains.lanes_of[block.author]:
-            about = self.chains.lanes[lane]
-            below = about.base < block.height <= self.chains.heads[lane]
-            if about.incarnation == block.incarnation and below:
-                name = self.chains.digest_at(lane, block.height)
-                if name is None or name == block.digest:
-                    return True
-        return False
+        return self.chains.covers(block.author, block.incarnation, block.height, block.digest)
 
     def _begin_lanes(self, lanes: int) -> None:
         """Make room for so many lanes, of which nothing is held."""

@@ -102,6 +102,13 @@ class WordArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsTold:
+    """`peer` has told every word that it was asked for; none, where it knows of no checkpoint."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
 class IndexArrived:
     """A part of a checkpoint's index, as `peer` has it; of `parts` 0 where it has none of it."""
 
@@ -141,6 +148,7 @@ Message = (
     | OrdersOffered
     | ApprovalsChanged
     | WordArrived
+    | WordsTold
     | IndexArrived
     | PageArrived
     | Tick

@@ -6,11 +6,13 @@ document's two roots, and a page its leaf in that index. So a lie is found when 
 later, and names its sender. Who has lied is asked nothing more. Who is silent rests, longer each time, and
 what it was asked for is asked of others.
 
-**What it does.** `Lookout` says whether a replica that reads what it missed had better fetch pages: pages
-cost by how many accounts there are, blocks by how much was missed. `PageCatchUp` fetches them: the newest
-checkpoint that is believed, its index from one peer, its pages from everybody who has them. Pages that lie on
-the disk already are not asked for. When peers have gone on to a newer checkpoint and dropped this one, so
-does it; what is the same in both is not fetched again.
+**What it does.** Before a super-agent begins that has little or nothing, `PageCatchUp` asks the others what
+they have signed. If there is a checkpoint so far ahead that its pages cost less than the blocks up to it
+(pages cost by how many accounts there are, blocks by how much was missed), it fetches them: the index from
+one peer, pages from everybody who has them. Pages that lie on the disk already are not asked for. When peers
+have gone on to a newer checkpoint and dropped this one, so does it; what is the same in both is not fetched
+again. If q super-agents know of no such checkpoint, or nobody answers for some seconds, it says so at once:
+then blocks are the way, as ever. `Lookout` notices, while a replica runs, that peers have the blocks no more.
 
 Like the replica it is pure: `receive` and `act` take the time as an argument and return what is to be done.
 """
@@ -36,6 +38,7 @@ from harambee.protocol.messages import (
     PeerDown,
     PeerUp,
     WordArrived,
+    WordsTold,
 )
 from harambee.protocol.page_wire import IndexRows, parts_of, rows_in_part
 
@@ -65,21 +68,25 @@ LACKS_MAX: Final = 16
 LACKED_NS: Final = 30 * SECOND_NS
 """A peer that had nothing of a checkpoint is asked again after that: it may have made it meanwhile."""
 WORDS_AGAIN_NS: Final = 2 * SECOND_NS
-WORDS_SELDOM_NS: Final = 30 * SECOND_NS
-"""While pages come, words are asked for no oftener than this."""
+WORDS_SELDOM_NS: Final = 5 * SECOND_NS
+"""While pages come. Who says nothing for ten seconds is hung up on."""
 WORDS_EACH_TIME: Final = 2
 """So many times as many words as there are super-agents are read of a peer, each time that it is asked."""
 GIVE_UP_NS: Final = 60 * SECOND_NS
-"""So long nothing came of any checkpoint: blocks may do."""
+"""So long nothing came of a checkpoint that is to be fetched: blocks may do."""
+PATIENCE_NS: Final = 5 * SECOND_NS
+"""So long one waits until q super-agents, itself included, have said what checkpoints there are."""
 
 
-def is_worth(checkpoint: Checkpoint, blocks: int, orders: int) -> bool:
-    """Whether who holds so many blocks, and has applied so many orders, had better fetch the pages.
+def is_worth(checkpoint: Checkpoint, blocks: int) -> bool:
+    """Whether who holds so many blocks had better fetch a checkpoint's pages.
 
-    At least checkpoint.blocks - blocks are missing. Those beyond the cut come as blocks either way.
+    At least checkpoint.blocks - blocks are missing. Those beyond the cut come as blocks either way. Orders
+    are taken to lie in the missing blocks as in all others.
     """
     missing = checkpoint.blocks - blocks
-    by_blocks = missing * BLOCK_COST + max(0, checkpoint.orders - orders) * ORDER_COST
+    orders = checkpoint.orders * missing // max(1, checkpoint.blocks)
+    by_blocks = missing * BLOCK_COST + orders * ORDER_COST
     by_pages = (checkpoint.ledger_pages + checkpoint.frame_pages) * PAGE_COST
     return missing >= BLOCKS_MIN and by_blocks > by_pages
 
@@ -93,70 +100,45 @@ class Lied:
     """A word, an index or a page: one sentence about it."""
 
 
-@dataclass(slots=True)
-class Standing:
-    """How far a replica is, for who looks whether pages are better."""
-
-    blocks: int
-    orders: int
-    lags: bool
-    """Whether it reads what it missed, or does not speak yet for what it lacks."""
-
-
 class Lookout:
-    """Looks, while a replica reads what it missed, whether pages would be quicker."""
+    """Notices, while a replica runs, that nobody has the blocks any more that it lacks."""
 
     def __init__(self, network: bytes, committee: Committee) -> None:
         """Nothing has been said."""
-        self.words = Words.of(committee)
-        self.refused: set[bytes] = set()
-        """Checkpoints that are of no use here, by digest; whoever fetched one says so."""
         self._network, self._committee = network, committee
+        self._words = Words.of(committee)
         self._ask_at = 0
         self._granted = [0] * committee.n
         self._blocks, self._since = -1, 0
 
     def hear(self, message: WordArrived) -> None:
-        """Take a word. What is none is left out: a peer that sends it is named once pages are fetched."""
+        """Take a word, if it was asked for; what is none is left out."""
         if self._granted[message.peer] <= 0:
             return
         self._granted[message.peer] -= 1
         word = read_word(message.content, self._network, self._committee)
         if not isinstance(word, Malformed):
-            self.words.add(word)
+            self._words.add(word)
 
-    def look(self, standing: Standing, now: int) -> tuple[list[Outgoing], Checkpoint | None]:
-        """Return what to ask, and the checkpoint for whose pages the replica is to be left, if any."""
-        if not standing.lags:
-            self._blocks = -1
+    def look(
+        self, blocks: int, now: int, *, lags: bool
+    ) -> tuple[list[Outgoing], Checkpoint | None]:
+        """Return what to ask, and the checkpoint whose pages are the only way on, if that is so.
+
+        `blocks` is how many the replica holds, `lags` whether it lacks some that others vouch for.
+        """
+        if not lags or blocks != self._blocks or now < self._since:
+            self._blocks, self._since = blocks, now
             return [], None
-        if standing.blocks != self._blocks or now < self._since:
-            self._blocks, self._since = standing.blocks, now
+        if now - self._since < STUCK_NS:
+            return [], None
         asks: list[Outgoing] = []
         if not 0 < self._ask_at - now <= WORDS_AGAIN_NS:
             self._ask_at = now + WORDS_AGAIN_NS
             self._granted = [WORDS_EACH_TIME * self._committee.n] * self._committee.n
             asks.append(AskWords(EVERYONE))
-        is_stuck = now - self._since >= STUCK_NS
-        found = newest_true(self.words, standing.blocks, self.refused)
-        if found is None or not (is_stuck or is_worth(found, standing.blocks, standing.orders)):
-            return asks, None
-        self._blocks = -1
-        return asks, found
-
-
-def newest_true(
-    words: Words, above_blocks: int, refused: set[bytes] | frozenset[bytes] = frozenset()
-) -> Checkpoint | None:
-    """Return the newest checkpoint with w words that covers more than so many blocks, or None."""
-    found = [
-        checkpoint
-        for checkpoint in words.all()
-        if checkpoint.blocks > above_blocks
-        and checkpoint.digest not in refused
-        and words.is_true(checkpoint.digest)
-    ]
-    return found[-1] if found else None
+        true = [c for c in self._words.all() if self._words.is_true(c.digest) and c.blocks > blocks]
+        return asks, true[-1] if true else None
 
 
 @dataclass(slots=True)
@@ -183,8 +165,8 @@ class Step:
     """Which of these pages lie on the disk already? `PageCatchUp.found` waits for the answer."""
     whole: Checkpoint | None = None
     """All pages of it are there."""
-    gave_up: bool = False
-    """For a while nothing has come of any checkpoint."""
+    by_blocks: bool = False
+    """Blocks are the way: there is no checkpoint that is worth it, or nothing comes of it."""
     wake_at: int | None = None
     """Call `act` no later than this; nanoseconds."""
 
@@ -195,7 +177,7 @@ class Step:
         self.keep += later.keep
         self.compare = self.compare if later.compare is None else later.compare
         self.whole = self.whole or later.whole
-        self.gave_up = self.gave_up or later.gave_up
+        self.by_blocks = self.by_blocks or later.by_blocks
         self.wake_at = later.wake_at
 
 
@@ -257,12 +239,15 @@ class PageCatchUp:
     """Fetches one checkpoint's pages. Not thread-safe; one shell owns it."""
 
     def __init__(
-        self, network: bytes, committee: Committee, above_blocks: int, words: Words | None = None
+        self, network: bytes, committee: Committee, blocks: int, *, only_pages: bool = False
     ) -> None:
-        """Only a checkpoint of more than so many blocks is of use; `words` are those heard before."""
-        self.words = Words.of(committee) if words is None else words
+        """`blocks` is how many are held; `only_pages` says that the missing ones cannot be had."""
+        self.words = Words.of(committee)
         self.progress = Progress()
-        self._network, self._committee, self._above = network, committee, above_blocks
+        self._network, self._committee = network, committee
+        self._blocks, self._only_pages = blocks, only_pages
+        self._told: set[int] = set()
+        """Who has said all that it knows of checkpoints."""
         self._up: dict[int, _Source] = {}
         self._liars: set[int] = set()
         self._target: _Target | None = None
@@ -301,6 +286,8 @@ class PageCatchUp:
                 self._up.pop(peer, None)
             case WordArrived():
                 self._on_word(message, step)
+            case WordsTold(peer):
+                self._told.add(peer)
             case IndexArrived():
                 self._on_index(message, now, step)
             case PageArrived():
@@ -482,7 +469,7 @@ class PageCatchUp:
                 step.whole = target.checkpoint
                 return step
             self._ask_pages(target, now, step)
-        step.gave_up = self._is_hopeless(now)
+        step.by_blocks = self._is_hopeless(now)
         step.wake_at = self._wake_at(now)
         return step
 
@@ -508,7 +495,7 @@ class PageCatchUp:
         true = [
             checkpoint
             for checkpoint in self.words.all()
-            if checkpoint.blocks > self._above
+            if self._is_of_use(checkpoint)
             and self.words.is_true(checkpoint.digest)
             and self._sources_of(checkpoint.digest, now)
         ]
@@ -523,6 +510,11 @@ class PageCatchUp:
         self._target = _Target.of(chosen)
         self.progress.pages = self.progress.bytes = 0
         self.progress.of, self.progress.of_bytes = self._target.rows, PAGE_BYTES * self._target.rows
+
+    def _is_of_use(self, checkpoint: Checkpoint) -> bool:
+        if self._only_pages:
+            return checkpoint.blocks > self._blocks
+        return is_worth(checkpoint, self._blocks)
 
     def _can_be_had(self, target: _Target, now: int) -> bool:
         sources = [self._up[peer] for peer in self._sources_of(target.name, now)]
@@ -598,7 +590,10 @@ class PageCatchUp:
     def _is_hopeless(self, now: int) -> bool:
         if self._came_at < 0 or now < self._came_at:
             self._came_at = now
-        return now - self._came_at >= GIVE_UP_NS
+        since = now - self._came_at
+        if self._target is not None or self._only_pages:
+            return since >= GIVE_UP_NS
+        return len(self._told) >= self._committee.q - 1 or since >= PATIENCE_NS
 
     def _wake_at(self, now: int) -> int:
         wakes = [now + WORDS_AGAIN_NS]
@@ -606,6 +601,8 @@ class PageCatchUp:
             wakes += [source.ask_words_at, source.rest_until]
             if source.rows or (self._target is not None and self._target.index_peer == peer):
                 wakes += [source.deadline, source.deadline - SILENCE_NS + QUIET_NS]
+        if self._target is None and not self._only_pages:
+            wakes.append(self._came_at + PATIENCE_NS)
         return min(at for at in wakes if at > now)
 
 
