@@ -196,6 +196,12 @@ class Fold:
         return self._position
 
     @property
+    def blocks_held(self) -> int:
+        """How many blocks it knows, bodies or not: those in the cut that it began at, and those since."""
+        bases = [lane.base for lane in self.chains.lanes]
+        return int(self.chains.heads.sum()) - sum(bases)
+
+    @property
     def open_blocks(self) -> int:
         """How many held blocks have orders that are not final."""
         return sum(len(open_) for open_ in self._open)

@@ -309,6 +309,12 @@ class PageCatchUp:
         self.progress.bytes = int(target.index["length"][here].sum())
         return self.act(now)
 
+    def begin_again(self) -> None:
+        """A page that lay on the disk cannot be read back: compare and fetch once more."""
+        for peer in self._up:
+            self._release(peer)
+        self._target, self._whole, self._came_at = None, False, -1
+
     def _on_word(self, message: WordArrived, step: Step) -> None:
         source = self._up.get(message.peer)
         if source is None or source.granted <= 0:

@@ -1,8 +1,8 @@
 """What a super-agent that took a checkpoint's pages keeps of the blocks that it held before.
 
-Blocks in the cut are in the state already. Those outside of it, one's own newest perhaps, are folded behind it
-if they can still be placed: what they name directly has to be held, and near enough to be known by its digest.
-For others they were out of reach before there was a checkpoint (docs/checkpoints.md, "Late branches").
+Blocks in the cut are in the state already. Those outside of it, one's own newest perhaps, are folded behind
+it if they can still be placed: what they name directly has to be held, and near enough to be known by its
+digest. The others were out of reach before there was a checkpoint (docs/checkpoints.md, "Late branches").
 
 One thing must not be passed over. A frame has the promises of all of this author's blocks in the cut. If the
 cut has a block of this author that its own disk has not, that disk is an old one, and there may be further
