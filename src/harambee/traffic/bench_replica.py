@@ -73,7 +73,7 @@ class Stream:
     def begin(
         self, count: int, *, rate: float | None = None, window: int = 0, each: int = 0
     ) -> None:
-        """Give out so many more: at a rate a second, with at most `window` on the way, or `each` every time."""
+        """Give out so many more: at a rate a second, with at most `window` on the way, or `each` in turn."""
         self._first, self.end = self.given, min(self.given + count, self._count)
         self._rate, self._window, self._final = rate, window, self.given
         self._each = each
