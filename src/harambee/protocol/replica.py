@@ -728,9 +728,9 @@ class Replica(Fold):
                 self._lock_as_voted(block, votes_on)
             self._forget_late(votes_on)
 
-    def _keep(self, lane: int, block: Block) -> list[int]:
+    def _keep(self, lane: int, block: Block) -> None:
+        super()._keep(lane, block)
         self._limits.kept[lane] += room_of(block)
-        return super()._keep(lane, block)
 
     def _keep_no_more(self, lane: int, block: Block) -> None:
         super()._keep_no_more(lane, block)
