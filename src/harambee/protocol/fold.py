@@ -348,7 +348,7 @@ class Fold:
         refused = self._refused_by(block)
         for (on, at), indices in refused.items():
             self._dispute_refused(on, at, indices, ignore)
-        self._open_what_is_touched(block, lane, ignore)
+        self._open_what_is_touched(block, lane)
         # A block's fences take effect before its references and its orders.
         for fence in block.recovery.fences:
             self.disputes.fence(self.chains, lane, fence)
@@ -362,12 +362,13 @@ class Fold:
         for proposal in block.recovery.proposals:
             self.disputes.propose(self.chains, lane, proposal)
         for vote in block.recovery.votes:
-            twice = self.disputes.vote(self.chains, lane, vote)
-            if twice is not None:
-                self._convict_for_two_votes(block, twice, effects)
+            other = self.disputes.vote(self.chains, lane, vote)
+            if other is not None:
+                self._convict_for_two_votes(block, other, effects)
 
-    def _open_what_is_touched(self, block: Block, lane: int, ignore: tuple[int, int]) -> None:
+    def _open_what_is_touched(self, block: Block, lane: int) -> None:
         """Dispute the slots in which there is more, by a lane's newest block, than one order in one block."""
+        ignore = lane, block.height
         for slot in block.recovery.slots():
             if not self._is_decided(slot):
                 self.disputes.note_entry(self._open_dispute(slot, ignore), lane)

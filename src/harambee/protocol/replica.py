@@ -515,6 +515,7 @@ class Replica(Fold):
 
     def _on_block(self, message: BlockArrived, now: int, effects: Effects) -> None:
         """Take a block, the cheapest checks first: what is known, not wanted or too much costs little."""
+        self.catch_up.hears(message.peer, now)
         seen = self._checking.glance(message.data)
         if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
             self.counters.malformed += 1
