@@ -560,12 +560,14 @@ class PageCatchUp:
             for peer in self._sources_of(target.name, now)
             if self._is_ready(self._up[peer], now)
         ]
+        # Of a few pages everybody brings some, or one who says nothing would hold up all of them.
+        share = min(PAGES_AT_ONCE, -(-len(target.missing) // max(1, len(ready))))
         while target.missing and ready:
             for peer in list(ready):
                 source = self._up[peer]
                 some: tuple[int, ...] = ()
                 if len(source.rows) + PAGES_AT_ONCE <= IN_FLIGHT_MAX:
-                    some = self._take_missing(target, source)
+                    some = self._take_missing(target, source, share)
                 if not some:
                     ready.remove(peer)
                     continue
@@ -583,11 +585,11 @@ class PageCatchUp:
             if source.rows and source.deadline - now <= SILENCE_NS - QUIET_NS:
                 self._let_rest(peer, now)
 
-    def _take_missing(self, target: _Target, source: _Source) -> tuple[int, ...]:
+    def _take_missing(self, target: _Target, source: _Source, most: int) -> tuple[int, ...]:
         """Take pages off those that are missing, for a peer that may have them."""
         some: list[int] = []
         passed: list[int] = []
-        while target.missing and len(some) < PAGES_AT_ONCE:
+        while target.missing and len(some) < most:
             row = target.missing.popleft()
             (passed if row in source.lacks else some).append(row)
         target.missing.extendleft(reversed(passed))
