@@ -91,6 +91,8 @@ class CheckpointKeeper:
         self.words = Words.of(self._town.committee)
         self.began_at: Kept | None = None
         """Where its disk begins, if the blocks below came as pages."""
+        self._chosen: Cut | None = None
+        """One's own cut, in one's turn, until all of it is durable."""
         every = machine.world.story.checkpoints_every
         self._every_ns = int(every * SECOND_NS)
         if self._every_ns:
@@ -99,7 +101,7 @@ class CheckpointKeeper:
     def wipe(self) -> None:
         """The disk is empty."""
         self.kept.clear()
-        self.began_at = None
+        self.began_at = self._chosen = None
         self.words = Words.of(self._town.committee)
 
     def _look(self) -> None:
@@ -116,13 +118,13 @@ class CheckpointKeeper:
         number = 1 if newest is None else newest.checkpoint.number + 1
         turn = world.now // self._every_ns
         began = world.now % self._every_ns < LOOK_NS
-        if began and turn % len(world.machines) == machine.index:
-            chains, own = machine.replica.chains, machine.replica.own_head
-            cut = cut_below(chains, own) if machine.replica.height else None
-            if cut is not None and all(c.number < number for c in self.words.all()):
-                mine = self._make(newest, cut)
-                if mine is not None:
-                    self._keep_and_tell(mine)
+        if any(checkpoint.number >= number for checkpoint in self.words.all()):
+            self._chosen = None
+        elif began and turn % len(world.machines) == machine.index and machine.replica.height:
+            self._chosen = cut_below(machine.replica.chains, machine.replica.own_head)
+        mine = None if self._chosen is None else self._make(newest, self._chosen)
+        if mine is not None:
+            self._keep_and_tell(mine)
 
     def _make_the_same(self, theirs: Checkpoint) -> None:
         cut = cut_below(self._machine.replica.chains, theirs.anchor)
