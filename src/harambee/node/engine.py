@@ -250,6 +250,7 @@ class Engine:
             log.info("began at checkpoint %d", stored.checkpoint.number)
             blocks = blocks_behind(self._journal, stored)
         self._proposed = replica.restore(blocks, self._journal.evidence())
+        assert replica.blocks_integrated == self._journal.count, "what is next has one position"
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
