@@ -21,7 +21,7 @@ from harambee.ledger.pages import (
     root_of_pages,
 )
 from harambee.protocol.checkpoint import Checkpoint, Words, read_word, sign_checkpoint
-from harambee.protocol.cuts import Cut, Members, cut_below, in_order
+from harambee.protocol.cuts import Cut, Members, cut_below, in_order, tips_of
 from harambee.protocol.effects import EVERYONE, AskIndex, AskPages, AskWords, Effects, Name
 from harambee.protocol.fold import Fold
 from harambee.protocol.frame import read_frame, write_frame
@@ -124,6 +124,7 @@ class CheckpointKeeper:
             self._chosen = cut_below(machine.replica.chains, machine.replica.own_head)
         mine = None if self._chosen is None else self._make(newest, self._chosen)
         if mine is not None:
+            self._chosen = None
             self._keep_and_tell(mine)
 
     def _make_the_same(self, theirs: Checkpoint) -> None:
@@ -212,6 +213,8 @@ class CheckpointKeeper:
             fold.fold_one(position, block, effects)
             folded.add(position)
         fold.decide_everything(effects)
+        if tips_of(fold.chains, fold.chains.heads.tolist()) != cut.tips:
+            return None  # it does not contain the one before
         before = town.committee.n if base is None else base.lanes
         frame = write_frame(fold.frame(machine.disk.__getitem__), before)
         frame_pages = list(cut_into_pages(frame))
