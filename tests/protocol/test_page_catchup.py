@@ -417,9 +417,14 @@ def test_who_gets_no_block_any_more_is_told_of_pages():
     def look(blocks, after_ns, *, lags=True):
         return lookout.look(blocks, now + after_ns, lags=lags)
 
+    def wait(blocks, start, end):
+        for at in range(start, end, SECOND_NS):
+            assert look(blocks, at) == ([], None)
+
     for second in range(9):  # something still comes
         assert look(49_900 + second, second * SECOND_NS) == ([], None)
     last = 8 * SECOND_NS
+    wait(49_908, last, last + STUCK_NS)
     assert look(49_908, last + STUCK_NS - 1) == ([], None)
     lookout.hear(WordArrived(0, image.words(0)[0]))  # nobody was asked
     asks, found = look(49_908, last + STUCK_NS)
@@ -431,5 +436,12 @@ def test_who_gets_no_block_any_more_is_told_of_pages():
     lookout.hear(WordArrived(1, image.words(0)[0]))
     assert look(49_908, last + STUCK_NS + 2)[1] == image.checkpoint
     assert look(49_908, last + STUCK_NS + 3, lags=False) == ([], None)
-    assert look(50_000, last + STUCK_NS + 4) == ([], None)
-    assert look(50_000, last + 3 * STUCK_NS)[1] is None, "it covers nothing more than is here"
+    last += STUCK_NS + 4
+    wait(50_000, last, last + STUCK_NS)
+    assert look(50_000, last + STUCK_NS)[1] is None, "it covers nothing more than is here"
+    last += STUCK_NS + 1
+    wait(49_908, last, last + STUCK_NS)
+    late = last + 2 * STUCK_NS  # its disk was full meanwhile
+    assert look(49_908, late) == ([], None)
+    wait(49_908, late, late + STUCK_NS)
+    assert look(49_908, late + STUCK_NS)[1] == image.checkpoint

@@ -459,6 +459,7 @@ class Engine:
         if self._lookout is None or replica.halted is not None or self.snapshot.now != now:
             return
         lags = replica.reading_up or not replica.speaking
+        lags &= len(replica.peers_up) >= replica.committee.q - 1
         asks, found = self._lookout.look(replica.blocks_held, now, lags=lags)
         turn.effects.send += asks
         if found is not None:

@@ -49,8 +49,10 @@ ORDER_COST: Final = 40
 PAGE_COST: Final = 1_500
 BLOCKS_MIN: Final = 256
 """With fewer blocks to go nobody goes over to pages, however few there are: beginning anew takes seconds."""
-STUCK_NS: Final = 10 * SECOND_NS
-"""When nothing of what is missing has come for so long, peers have it no more."""
+STUCK_NS: Final = 60 * SECOND_NS
+"""When nothing of what is missing has come for so long, peers have it no more;"""
+LOOKED_NS: Final = 5 * SECOND_NS
+"""if one has looked at least so often: whose disk was full has not."""
 
 PAGES_AT_ONCE: Final = 32
 """Asked for in one frame: 3 MB."""
@@ -109,7 +111,7 @@ class Lookout:
         self._words = Words.of(committee)
         self._ask_at = 0
         self._granted = [0] * committee.n
-        self._blocks, self._since = -1, 0
+        self._blocks, self._since, self._looked_at = -1, 0, 0
 
     def hear(self, message: WordArrived) -> None:
         """Take a word, if it was asked for; what is none is left out."""
@@ -125,9 +127,12 @@ class Lookout:
     ) -> tuple[list[Outgoing], Checkpoint | None]:
         """Return what to ask, and the checkpoint whose pages are the only way on, if that is so.
 
-        `blocks` is how many the replica holds, `lags` whether it lacks some that others vouch for.
+        `blocks` is how many the replica holds, `lags` whether it lacks some that others vouch for, though
+        it hears enough of them.
         """
-        if not lags or blocks != self._blocks or now < self._since:
+        is_late = not 0 <= now - self._looked_at <= LOOKED_NS
+        self._looked_at = now
+        if not lags or is_late or blocks != self._blocks:
             self._blocks, self._since = blocks, now
             return [], None
         if now - self._since < STUCK_NS:
