@@ -423,8 +423,7 @@ class Replica(Fold):
         Returns the newest governance orders in it: whoever keeps proposals may have been stopped before it
         wrote down what the journal has.
 
-        `convicted` are those against whom evidence is kept beside it: what is final only because the orders
-        in a convict's blocks are counted one by one, was told already.
+        `convicted` are those against whom evidence is kept beside it.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
