@@ -43,6 +43,8 @@ CUTS: Final = (
     "tests/sim/test_frames.py::test_whoever_holds_a_cut_finds_the_same_state_and_goes_on_from_it"
 )
 DESK: Final = "tests/node/test_checkpoint_desk.py::"
+PAGES: Final = "tests/protocol/test_page_catchup.py::"
+FETCHING: Final = "tests/node/test_page_fetching.py::"
 
 CLAIMS: Final[dict[str, Claim]] = {
     "quorums meet": Claim(
@@ -346,6 +348,33 @@ CLAIMS: Final[dict[str, Claim]] = {
         shown_by=(
             DESK + "test_a_false_word_is_named_and_stops_nobody",
             DESK + "test_whoever_finds_what_w_others_do_not_signs_no_more",
+        ),
+    ),
+    "pages are what was signed": Claim(
+        says="Whoever begins by pages begins with the state that w super-agents have signed, or not at all.",
+        because=(
+            "The index has to give both roots of the document and each page its leaf in that index, by "
+            "digests; nothing else is kept. Who sends something else is asked nothing more, and who sends "
+            "nothing is passed over, so that one honest peer with the pages is enough."
+        ),
+        rests_on=("w words are true",),
+        shown_by=(
+            PAGES + "test_without_w_words_nothing_is_believed",
+            PAGES + "test_liars_are_named_and_asked_no_more_and_cannot_keep_it",
+        ),
+    ),
+    "pages break no promise": Claim(
+        says="Who begins by pages with a journal of its own keeps every promise that this journal records.",
+        because=(
+            "Promises lie in one's own blocks. Those in the cut are in the frame; those outside of it are "
+            "folded behind it, or it does not begin there. A cut with a block of one's own that the journal "
+            "lacks shows that the disk is an old one: then it begins there under a new incarnation alone."
+        ),
+        rests_on=("a frame forgets nothing", "pages are what was signed"),
+        shown_by=(
+            FETCHING + "test_blocks_of_its_own_journal_outside_of_the_cut_are_folded_behind_it",
+            FETCHING
+            + "test_an_old_disk_does_not_begin_at_a_frame_with_blocks_of_its_own_that_it_lacks",
         ),
     ),
     "money is conserved": Claim(

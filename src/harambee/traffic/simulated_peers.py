@@ -203,6 +203,8 @@ class SimulatedPeers:
                 self._hear(content)
             case FrameType.ASK_HEADS:
                 peer.links.send(REAL, FrameType.HEADS, self._heads.tobytes())
+            case FrameType.ASK_WORDS:
+                peer.links.send(REAL, FrameType.WORDS_TOLD, b"")
             case FrameType.FETCH:
                 ranges = read_fetch(content, self._n)
                 assert not isinstance(ranges, Malformed), "the real one is honest"
