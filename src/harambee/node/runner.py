@@ -17,6 +17,7 @@ from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
 from harambee.node.governance import GovernanceDesk
+from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.names import NameDesk
@@ -184,6 +185,7 @@ class SuperAgent:
         )
         self._treasury = Treasury(files, self.service)
         self._oversight = self.service.oversight = OversightDesk(files, self.service)
+        self.service.history = HistoryDesk(files, journal, self.service.ask)
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]

@@ -41,6 +41,7 @@ from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.float_watch import FloatFacts
 from harambee.node.governance import GovernanceDesk
+from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalLacks
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
@@ -110,6 +111,7 @@ class Service:
     names: NameDesk
     governance: GovernanceDesk
     oversight: OversightDesk
+    history: HistoryDesk
     """Whoever makes the service gives it its desks."""
 
     def __init__(
