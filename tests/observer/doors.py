@@ -91,9 +91,13 @@ class HonestDoor:
         self.asked = []
         self._folds = {}
 
+    def history(self):
+        """The blocks that it has, in its order."""
+        return self.town.blocks[: self.until]
+
     def fold(self):
         if self.until not in self._folds:
-            self._folds[self.until] = self.town.fold(self.town.blocks[: self.until])
+            self._folds[self.until] = self.town.fold(self.history())
         return self._folds[self.until]
 
     async def network(self):
@@ -135,7 +139,7 @@ class HonestDoor:
 
     def here(self):
         found = {}
-        for data in self.town.blocks[: self.until]:
+        for data in self.history():
             block = self.town.parsed(data)
             found[block.author, block.incarnation, block.height] = data
         return found
@@ -151,7 +155,7 @@ class HonestDoor:
         return found
 
     async def block(self, name):
-        for data in self.town.blocks[: self.until]:
+        for data in self.history():
             if self.town.parsed(data).digest == name.digest:
                 return data
         return None

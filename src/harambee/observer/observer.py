@@ -295,7 +295,9 @@ class Observer:
         None before the first look, where the ledger is not as it must be, and where a lie keeps this observer
         from what its doors have.
         """
-        return None if self.alarms.new and self.behind else self._numbers
+        if self._numbers is None or (self.alarms.new and self.behind):
+            return None
+        return self._numbers
 
     @property
     def why_no_numbers(self) -> str:
