@@ -21,6 +21,7 @@ from harambee.node.backup import (
     Progress,
     back_up,
     link_archive,
+    link_checkpoints,
     read_manifest,
     restore,
 )
@@ -28,6 +29,8 @@ from harambee.node.config import read_config
 from harambee.node.journal import Journal
 from harambee.node.network_folder import load_node
 
+CHECKPOINT = "checkpoints/0000000012-5f0c0123456789ab"
+LINKED = {"document", "accounts-0003"}
 PUBLIC = {"node.toml", "genesis.json", "openings.bin", "addresses.json", "tls.crt", "agents.csv"}
 
 
@@ -46,8 +49,10 @@ def home(tmp_path, monkeypatch):
         table = profiles.open_db(b"profiles")
         with profiles.begin(write=True, db=table) as transaction:
             transaction.put(b"1", b"sealed")
-    (home / "checkpoints").mkdir()
-    (home / "checkpoints" / "7.checkpoint").write_bytes(b"signed")
+    for folder in (CHECKPOINT, home / "checkpoints" / ".making-7"):
+        (home / folder).mkdir(parents=True)
+        (home / folder / "document").write_bytes(b"signed")
+        (home / folder / "accounts-0003").write_bytes(b"pages")
     (home / "profile.key").write_bytes(b"secret")
     return home
 
@@ -77,16 +82,17 @@ def test_it_has_everything_but_the_keys(home, tmp_path):
     manifest = made(home, target)
     archived = {f"journal/archive/{file.name}" for file in (home / "journal/archive").iterdir()}
     assert len(archived) == 2
-    files = {"journal/data.mdb", "profiles/data.mdb", "checkpoints/7.checkpoint", *archived}
+    linked = {f"{CHECKPOINT}/document", f"{CHECKPOINT}/accounts-0003", *archived}
+    files = {"journal/data.mdb", "profiles/data.mdb", *linked}
     files |= PUBLIC | {"certificates/amani.crt"}
     assert files_of(target) == files | {"manifest.json"}
     assert {kept.path for kept in manifest.files} == files
     assert (manifest.positions, manifest.archived, manifest.keys) == (12, 5, False)
     assert manifest == read_manifest(target)
     for file in target.rglob("*"):
-        assert file.stat().st_mode & 0o077 == 0 or file.name in PUBLIC | {"amani.crt"}
-    # Files of the archive took no room: they have a second name.
-    for path in archived:
+        assert file.stat().st_mode & 0o077 == 0 or file.name in PUBLIC | {"amani.crt"} | LINKED
+    # Files of the archive and of checkpoints took no room: they have a second name.
+    for path in linked:
         assert (target / path).samefile(home / path)
 
 
@@ -107,7 +113,11 @@ def test_it_is_put_back_as_an_old_disk(home, tmp_path):
         "amani.crt",
     }
     assert blocks_of(home) == before
-    assert (home / "checkpoints" / "7.checkpoint").read_bytes() == b"signed"
+    assert files_of(home / "checkpoints") == {
+        f"{CHECKPOINT[12:]}/document",
+        f"{CHECKPOINT[12:]}/accounts-0003",
+    }
+    assert (home / CHECKPOINT / "document").read_bytes() == b"signed"
     with lmdb.open(str(home / "profiles"), max_dbs=4, readonly=True) as profiles:
         table = profiles.open_db(b"profiles", create=False)
         with profiles.begin(db=table) as transaction:
@@ -150,9 +160,13 @@ def test_a_journal_that_holds_more_is_never_replaced(home, tmp_path):
 def test_the_same_journal_is_left_as_it_is_and_is_no_old_disk(home, tmp_path):
     made(home, tmp_path / "backup")
     shutil.rmtree(home / "profiles")
+    (home / CHECKPOINT / "document").unlink()
+    (home / CHECKPOINT / "document").write_bytes(b"signed by more")
     done = restore(tmp_path / "backup", home / "node.toml", Progress())
     assert (done.journal, done.replaced, done.missing) == (False, None, [])
     assert not done.re_entering
+    assert home / CHECKPOINT in done.left
+    assert (home / CHECKPOINT / "document").read_bytes() == b"signed by more"
     assert (home / "profiles" / "data.mdb").exists()
     with opened(home) as journal:
         assert not journal.re_entering
@@ -292,6 +306,25 @@ def test_it_is_whole_while_its_owner_appends_and_prunes(home, tmp_path):
             assert journal.count == manifest.positions
             expected = [(p, numbered_block(p)) for p in range(manifest.positions)]
             assert list(journal.blocks()) == expected
+
+
+def test_a_checkpoint_that_is_removed_while_it_is_linked_is_left_out(tmp_path, monkeypatch):
+    for name in ("0000000001-aa", "0000000002-bb"):
+        (tmp_path / "there" / name).mkdir(parents=True)
+        for file in ("document", "words"):
+            (tmp_path / "there" / name / file).write_bytes(b"content")
+    (tmp_path / "backup").mkdir()
+    linked = []
+
+    def link(source, target, **_):
+        linked.append(source)
+        if len(linked) == 2:
+            shutil.rmtree(source.parent)
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr("os.link", link)
+    link_checkpoints(tmp_path / "there", tmp_path / "backup", Progress())
+    assert files_of(tmp_path / "backup") == {"0000000002-bb/document", "0000000002-bb/words"}
 
 
 def test_an_archive_that_is_split_while_it_is_linked_is_linked_again(home, tmp_path):

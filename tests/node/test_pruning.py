@@ -344,26 +344,23 @@ def test_appends_get_their_turn_between_the_steps_of_pruning(tmp_path, small_fil
         assert list(journal.blocks()) == list(enumerate(blocks))
 
 
-def test_who_appends_writes_before_who_prunes():
+def test_who_appends_writes_before_who_prunes_again():
     pen, wrote = _Pen(), []
 
-    def write(turn, what):
-        with turn():
-            wrote.append(what)
+    def append():
+        with pen.to_append():
+            wrote.append("appended")
 
-    with pen.to_prune():
-        threads = [
-            threading.Thread(target=write, args=(pen.to_prune, "prunes")),
-            threading.Thread(target=write, args=(pen.to_append, "appends")),
-        ]
-        for thread in threads:
+    for turn in range(1, 21):
+        thread = threading.Thread(target=append)
+        with pen.to_prune():
             thread.start()
-        while not pen._appending:
-            time.sleep(0)
-        assert not wrote
-    for thread in threads:
+            while not pen._appending:
+                time.sleep(0)
+            assert len(wrote) == turn - 1
+        with pen.to_prune():
+            assert len(wrote) == turn
         thread.join()
-    assert wrote == ["appends", "prunes"]
 
 
 def bytes_of_names(journal):

@@ -317,6 +317,32 @@ def audit(orders: int, accounts: int, workers: int | None, seed: int, as_json: b
     _tell(figures, as_json=as_json)
 
 
+@bench.command()
+@click.option("--accounts", type=click.IntRange(min=1_000), default=1_000_000, show_default=True)
+@click.option(
+    "--orders",
+    type=click.IntRange(min=1),
+    default=200_000,
+    show_default=True,
+    help="Between the first checkpoint and the second.",
+)
+@click.option("--super-agents", type=click.IntRange(1, 100), default=100, show_default=True)
+@seed_option
+@json_option
+def checkpoint(accounts: int, orders: int, super_agents: int, seed: int, as_json: bool) -> None:
+    """Seconds to make a checkpoint, to make the next one, and to start from it."""
+    from rich.console import Console
+
+    from harambee.node.network_folder import NetworkFolderError
+    from harambee.traffic.bench_checkpoint import BenchError, Nation, bench_checkpoint
+
+    status = Console(stderr=True).status("")
+    with one_sentence(BenchError, NetworkFolderError, as_json=as_json), status:
+        size = Nation(super_agents, accounts, orders, seed)
+        figures = bench_checkpoint(size, status.update)
+    _tell(figures, as_json=as_json)
+
+
 def _network(
     super_agents: int,
     accounts: int,

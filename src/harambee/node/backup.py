@@ -1,8 +1,9 @@
 """Backups of one super-agent: what another machine needs to become it, but for what it promised since.
 
 A backup is a folder. It is made while the super-agent runs: LMDB copies its files as they were at one
-moment, and files of the archive never change. What is copied first is the journal: a block that leaves it
-meanwhile is in the archive by then. The manifest comes last, so that a backup without one is none.
+moment, and files of checkpoints and of the archive never change. The order matters: checkpoints before the
+journal, which has all that they cover; the journal before the archive, which has what leaves it meanwhile.
+The manifest comes last, so that a backup without one is none.
 
 A restored journal is an old disk. Its super-agent may have said more than it shows, and must not vote as
 if it had not; so it is marked as re-entering before it gets its name (`Journal.re_entering`).
@@ -194,10 +195,12 @@ class _Backup:
         config, target, progress = self._config, self._target, self._progress
         loose = list(self._loose_files(with_keys=with_keys))
         databases = [journal.folder / DATA_NAME, config.profiles / DATA_NAME]
-        sources = [*databases, *journal.archive.files(), *(source for source, _, _ in loose)]
+        linked = [*journal.archive.files(), *config.checkpoints.glob("[0-9]*/*")]
+        sources = [*databases, *linked, *(source for source, _, _ in loose)]
         # Each is copied, and read once more for its digest.
-        progress.total = 2 * sum(file.stat().st_size for file in sources if file.exists())
+        progress.total = 2 * sum(map(_size_of, sources))
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link_checkpoints(config.checkpoints, target / CHECKPOINTS, progress)
         self._copy_database(JOURNAL, journal.copy_to)
         with JournalReader.open_to_read(target / JOURNAL) as copied:
             positions, archived = copied.count, copied.pruned
@@ -237,10 +240,6 @@ class _Backup:
                 yield source, path, PUBLIC_MODE
         for source in sorted(config.certificates.glob("*.crt")):
             yield source, f"{CERTIFICATES}/{source.name}", PUBLIC_MODE
-        place = checkpoints_of(config)
-        for source in sorted(place.rglob("*")):
-            if source.is_file():
-                yield source, f"{CHECKPOINTS}/{source.relative_to(place).as_posix()}", PRIVATE_MODE
         if with_keys:
             for field_name, path in KEY_FILES.items():
                 yield getattr(config, field_name), path, PRIVATE_MODE
@@ -290,6 +289,23 @@ def link_archive(archive: Archive, target: Path, progress: Progress) -> None:
                     linked[name] = link_or_copy(archive.folder / name, target / name, progress)
 
 
+def link_checkpoints(source: Path, target: Path, progress: Progress) -> None:
+    """Give the files of all checkpoints a second name in `target`, or copy them to another disk.
+
+    A checkpoint is a folder that has its name as long as it is whole; one that is removed meanwhile is
+    left out.
+    """
+    for folder in sorted(source.glob("[0-9]*")):
+        place = target / folder.name
+        target.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(mode=0o700)
+        try:
+            for file in sorted(folder.iterdir()):
+                link_or_copy(file, place / file.name, progress)
+        except FileNotFoundError:
+            shutil.rmtree(place)
+
+
 def link_or_copy(source: Path, target: Path, progress: Progress) -> tuple[int, int]:
     """Give a file that never changes a second name, or copy it; inode and time of the source."""
     target.unlink(missing_ok=True)
@@ -329,9 +345,12 @@ def digest_of_file(file: Path, progress: Progress) -> str:
     return hashed.hexdigest()
 
 
-def checkpoints_of(config: NodeConfig) -> Path:
-    """Return the folder of a super-agent's checkpoints."""
-    return config.journal.parent / CHECKPOINTS
+def _size_of(file: Path) -> int:
+    """Return how large a file is, 0 if it is not there (any more)."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _digest_at(journal: JournalReader, position: int) -> str | None:
@@ -440,13 +459,17 @@ class _Restoration:
         for path, (target, mode) in targets.items():
             if path in paths:
                 self._put(path, target, mode)
+        for name in sorted(
+            {path.split("/")[1] for path in paths if path.startswith(f"{CHECKPOINTS}/")}
+        ):
+            self._put_checkpoint(name)
         replaced = None if is_same else self._put_journal()
         keys = [getattr(config, field_name) for field_name in KEY_FILES]
         missing = [key for key in keys if not key.exists()]
         return Restored(manifest, not is_same, self.re_entering, replaced, self.left, missing)
 
     def _targets(self) -> Iterator[tuple[str, tuple[Path, int]]]:
-        """Yield (path in the backup, (where it belongs, mode)) of everything but the journal."""
+        """Yield (path in the backup, (where it belongs, mode)) of all but journal and checkpoints."""
         config = self.config
         for field_name, path in PUBLIC_FILES.items():
             if getattr(config, field_name) is not None:
@@ -455,13 +478,10 @@ class _Restoration:
             yield path, (getattr(config, field_name), PRIVATE_MODE)
         yield OLDER_PROFILE_KEY, (older_key_file(config.profile_key), PRIVATE_MODE)
         yield f"{PROFILES}/{DATA_NAME}", (config.profiles / DATA_NAME, PRIVATE_MODE)
-        for folder, place, mode in (
-            (CERTIFICATES, config.certificates, PUBLIC_MODE),
-            (CHECKPOINTS, checkpoints_of(config), PRIVATE_MODE),
-        ):
-            for kept in self.manifest.files:
-                if kept.path.startswith(f"{folder}/"):
-                    yield kept.path, (place / kept.path.removeprefix(f"{folder}/"), mode)
+        for kept in self.manifest.files:
+            if kept.path.startswith(f"{CERTIFICATES}/"):
+                name = PurePosixPath(kept.path).name
+                yield kept.path, (config.certificates / name, PUBLIC_MODE)
 
     def _put(self, path: str, target: Path, mode: int) -> None:
         """Copy a file to where it belongs, unless something is there."""
@@ -472,6 +492,26 @@ class _Restoration:
         aside.unlink(missing_ok=True)
         copy_file(self.source / path, aside, mode, self.progress)
         aside.replace(target)
+        sync_folder(target.parent)
+
+    def _put_checkpoint(self, name: str) -> None:
+        """Put a checkpoint in its place, whole, unless one is there."""
+        target = self.config.checkpoints / name
+        if target.exists():
+            self.left.append(target)
+            return
+        aside = target.with_name(f".{name}.restoring")
+        if aside.exists():
+            shutil.rmtree(aside)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside.mkdir(mode=0o700)
+        begin = f"{CHECKPOINTS}/{name}/"
+        for kept in self.manifest.files:
+            if kept.path.startswith(begin):
+                place = aside / kept.path.removeprefix(begin)
+                link_or_copy(self.source / kept.path, place, self.progress)
+        sync_folder(aside)
+        aside.rename(target)
         sync_folder(target.parent)
 
     def _holds_the_same(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from harambee.node.config import ConfigError, read_config
-from harambee.node.journal import JournalDamaged, JournalError, JournalReader
+from harambee.node.journal import JournalError, JournalLacks, JournalReader
 from harambee.node.network_folder import NetworkFolderError, genesis_of
 from harambee.protocol.cuts import Cut
 from harambee.protocol.effects import Name
@@ -76,7 +76,7 @@ def main(content: bytes) -> Made:
         ConfigError,
         NetworkFolderError,
         JournalError,
-        JournalDamaged,
+        JournalLacks,
         JournalBroken,
         CheckpointDamaged,
         NotMade,

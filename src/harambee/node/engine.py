@@ -23,19 +23,19 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from harambee.ledger.ledger import Ledger
+from harambee.node.beginning import make_ledger
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
-from harambee.node.originals import Originals
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing, Proposed, SendBlock
 from harambee.protocol.evidence import write_found
 from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
-from harambee.protocol.opening import open_accounts
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
+from harambee.storage.beginning import begin, blocks_behind
+from harambee.storage.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
 
 T = TypeVar("T")
 
@@ -237,19 +237,20 @@ class Engine:
         files = self.files
         genesis, config = files.genesis, files.config
         warm_up()
-        ledger = Ledger(genesis.regions, genesis.tariffs, genesis.key_days)
-        open_accounts(genesis, ledger)
-        ledger.original_at = Originals(self._journal, genesis).at
-        replica = Replica(
-            genesis.network,
-            genesis.committee,
-            files.index,
-            files.signing,
-            ledger,
-            Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
-        )
         began = time.monotonic()
-        self._proposed = replica.restore(self._journal.blocks(), self._journal.evidence())
+        store = CheckpointStore(config.checkpoints, genesis.network, genesis.committee)
+        for stored in [*store.all()[::-1], None]:
+            try:
+                replica = self._begin_at(stored)
+                break
+            except CheckpointDamaged as damage:
+                log.error("%s; the one before it is tried", damage)  # noqa: TRY400 - expected
+        blocks = self._journal.blocks()
+        if stored is not None:
+            replica.counters.applied = stored.checkpoint.orders
+            log.info("began at checkpoint %d", stored.checkpoint.number)
+            blocks = blocks_behind(self._journal, stored)
+        self._proposed = replica.restore(blocks, self._journal.evidence())
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
@@ -260,6 +261,20 @@ class Engine:
                 time.monotonic() - began,
             )
         self.trouble = None
+        return replica
+
+    def _begin_at(self, stored: Stored | None) -> Replica:
+        """Return a replica that has read the genesis, or a checkpoint; CheckpointDamaged."""
+        genesis, config = self.files.genesis, self.files.config
+        replica = Replica(
+            genesis.network,
+            genesis.committee,
+            self.files.index,
+            self.files.signing,
+            make_ledger(genesis, self._journal, stored),
+            Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
+        )
+        begin(replica, self._journal, stored)
         return replica
 
     def _loop(self, replica: Replica) -> None:

@@ -56,6 +56,8 @@ class FrameType(IntEnum):
     ASK_HEADS = 5
     FETCHED = 6
     FETCH_NAMED = 16
+    WORD = 17
+    ASK_WORDS = 18
     ERRAND = 32
     ERRAND_ANSWER = 33
 

@@ -121,6 +121,7 @@ ALIASES_FILE: Final = "aliases.bin"
 """Beside the file of openings; a network without such a file has all its aliases in the genesis."""
 ALIASES_AT_ONCE: Final = 1 << 16
 HEAD_OFFICES_FILE: Final = "head-offices.csv"
+CHECKPOINT_MINUTES: Final = 10.0
 PACE_MS: Final = 20
 """The least time between two blocks of a super-agent, where all are on one machine."""
 
@@ -146,6 +147,10 @@ treasury_key = "treasury.key"
 tls_key = "tls.key"
 tls_certificate = "tls.crt"
 journal = "journal"
+
+# The state of the ledger, made and signed so often (docs/checkpoints.md); 0 for never.
+checkpoints = "checkpoints"
+checkpoint_minutes = {checkpoint_minutes}
 
 # Who its customers are, sealed by this key (docs/profiles.md), and how many checks of a name a day
 # may stay without a payment.
@@ -312,6 +317,7 @@ def create_network(
     key_days: int = 0,
     pay_commissions: bool = True,
     pace_ms: int = PACE_MS,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     base_http_port: int = 8401,
     base_peer_port: int = 9401,
     host: str = "127.0.0.1",
@@ -357,6 +363,7 @@ def create_network(
             regions_each,
             pay_commissions=pay_commissions,
             pace_ms=pace_ms,
+            checkpoint_minutes=checkpoint_minutes,
         )
         openings = Openings(regions, dormant_each)
         treasuries = treasuries * regions_each
@@ -583,6 +590,7 @@ def _create_members(
     *,
     pay_commissions: bool,
     pace_ms: int,
+    checkpoint_minutes: float,
 ) -> tuple[list[MemberDocument], list[KeyPair], list[KeyPair]]:
     """Write each super-agent's folder; return members, enrolment keys and treasury keys."""
     (folder / "certificates").mkdir()
@@ -612,6 +620,7 @@ def _create_members(
             peer=address.peer,
             pay_commissions=json.dumps(pay_commissions),
             pace_ms=pace_ms,
+            checkpoint_minutes=checkpoint_minutes,
             operators=_create_operators(home / "operators", address.name, network),
         )
         _write(home / "node.toml", text.encode())

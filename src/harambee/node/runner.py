@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import Engine, MemoryDamaged, Turn
@@ -186,6 +187,9 @@ class SuperAgent:
         self._treasury = Treasury(files, self.service)
         self._oversight = self.service.oversight = OversightDesk(files, self.service)
         self.service.history = HistoryDesk(files, journal, self.service.ask)
+        self._checkpoints = self.service.checkpoints = CheckpointDesk(
+            files, journal, self.service, self._send_frame
+        )
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -230,6 +234,7 @@ class SuperAgent:
         self._http_task = asyncio.create_task(self._http.serve(sockets=[listener]))
         self._treasury.start()
         self._oversight.start()
+        self._checkpoints.start()
         name = self._files.config.name
         log.info("%s listens to customers on %s, to super-agents on %s", name, *self._addresses())
 
@@ -263,6 +268,7 @@ class SuperAgent:
         await self._treasury.stop()
         await self._governance.stop()
         await self._oversight.stop()
+        await self._checkpoints.stop()
         await self._names.stop()
         for rest in self._rests:
             if rest is not None:
@@ -279,6 +285,11 @@ class SuperAgent:
         if kind in (FrameType.ERRAND, FrameType.ERRAND_ANSWER):
             self._names.errands.take(peer, kind, content)
             return
+        if kind in (FrameType.WORD, FrameType.ASK_WORDS):
+            wrong = self._checkpoints.take(peer, kind, content)
+            if wrong is not None:
+                raise FrameError(wrong)
+            return
         message = _message_of(peer, kind, content, self._members)
         size = len(content) + FRAME_BYTES
         self._waiting_bytes[peer] += size
@@ -293,6 +304,7 @@ class SuperAgent:
             self._links.pause_reading(peer)  # who hangs up and comes back has not rested
         self._engine.tell(PeerUp(peer))
         self._names.link_up(peer)
+        self._checkpoints.link_up(peer)
 
     def _on_down(self, peer: int) -> None:
         self._serves[peer].clear()

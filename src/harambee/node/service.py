@@ -36,6 +36,7 @@ from harambee.ledger.side_tables import TARIFF_SUBJECT, SlotKey
 from harambee.money.tariff import Tariff
 from harambee.node import hold_facts
 from harambee.node.agent_places import AgentPlace, AgentPlaces
+from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.commissions import CommissionFacts
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
@@ -112,6 +113,7 @@ class Service:
     governance: GovernanceDesk
     oversight: OversightDesk
     history: HistoryDesk
+    checkpoints: CheckpointDesk
     """Whoever makes the service gives it its desks."""
 
     def __init__(
@@ -687,6 +689,7 @@ class Service:
             **self.governance.facts(),
             **self._own_money(),
             **self.oversight.facts(),
+            **self.checkpoints.facts(),
             "peers": self._peers(),
         }
 

@@ -8,6 +8,7 @@ What a super-agent signed that no honest one signs, and an order that was applie
 signed, are found here; what a door served that does not check never gets here (`intake.py`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +34,7 @@ from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.placing import lacks
 from harambee.protocol.wire import Block
-from harambee.storage.beginning import begin, fill
+from harambee.storage.beginning import begin, blocks_behind, fill
 from harambee.storage.checkpoint_store import Stored
 
 SEGMENT_SIGNATURES: Final = 32_768
@@ -117,7 +118,7 @@ class Following:
             self._orders_before += stored.checkpoint.orders
         self.from_position = 0 if stored is None else stored.local.until
         """What lies in the log below it was folded by whoever made the checkpoint."""
-        self._covered = () if stored is None else tuple(stored.local.left)
+        self._stored = stored
         self._note_proofs_before(stored)
         self._since_decided = 0
 
@@ -131,9 +132,9 @@ class Following:
                 if isinstance(block, Block):
                     self._proofs.note(block)
 
-    def positions(self) -> list[int]:
-        """The log's positions that are to be folded at the start, ascending."""
-        return [*self._covered, *range(self.from_position, self.log.count)]
+    def blocks_behind(self) -> Iterator[tuple[int, bytes]]:
+        """The log's blocks that are to be folded at the start, with their positions."""
+        return self.log.blocks() if self._stored is None else blocks_behind(self.log, self._stored)
 
     # -- blocks -------------------------------------------------------------------------------------
 

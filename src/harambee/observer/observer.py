@@ -341,8 +341,8 @@ def recovered(genesis: Genesis, log: BlockLog, stored: Stored | None) -> Followi
     LogError where the log does not fold; CheckpointDamaged.
     """
     following = Following(genesis, log, stored)
-    for position in following.positions():
-        block = following.fold.read(log.read(position))
+    for position, data in following.blocks_behind():
+        block = following.fold.read(data)
         if not isinstance(block, Block):
             raise LogError(f"{log.folder} is damaged: {block.why}")
         if following.lacks(block) is not None or not following.take(block, position):

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from harambee.crypto.hashing import digest
 from harambee.ledger.kinds import IS_ELSEWHERE
@@ -44,9 +45,14 @@ class KeptOrders:
         self._gone_rows = 0
         self._counts: npt.NDArray[np.int32] = reserved(accounts, np.dtype(np.int32))
         """How many orders of each payer are kept."""
+        self._highest: npt.NDArray[np.uint32] = reserved(accounts, np.dtype(np.uint32))
+        """The highest sequence among them, where there are any."""
 
-    def add(self, lane: int, height: int, orders: Orders) -> None:
-        """A block is kept from now on."""
+    def add(self, lane: int, height: int, orders: Orders) -> list[int]:
+        """A block is kept from now on. Returns which of its orders lie in the slots of other kept ones.
+
+        Who pays one order after the other has the newest in a slot of its own: that is seen without looking.
+        """
         used = self._used + len(orders)
         if used > len(self._rows):
             self._make_room(used)
@@ -58,13 +64,18 @@ class KeptOrders:
             new["whose"][row] = _whose(Slot.of(orders[row]))
         new["lane"], new["height"], new["row"] = lane, height, np.arange(len(orders))
         self._used = used
-        self._count(orders, 1)
+        perhaps = new["elsewhere"].copy()
+        payers, sequences = np.array(orders["payer"]), np.array(orders["sequence"])
+        _count_in(payers, sequences, self._counts, self._highest, perhaps)
+        rows = np.flatnonzero(perhaps).tolist()
+        return [row for row in rows if len(self.places(Slot.of(orders[row]))) > 1]
 
     def drop(self, lane: int, height: int, orders: Orders) -> None:
         """A block is kept no longer."""
         self._gone.add((lane, height))
         self._gone_rows += len(orders)
-        self._count(orders, -1)
+        payers = orders["payer"]
+        np.subtract.at(self._counts, payers[payers < len(self._counts)], 1)
 
     def of_payer(self, payer: int) -> int:
         """How many kept orders a payer has."""
@@ -73,16 +84,6 @@ class KeptOrders:
     def lies_alone(self, slot: Slot) -> bool:
         """Whether one kept order lies in a payer's slot, and no second one."""
         return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
-
-    def rows_lying_twice(self, orders: Orders) -> list[int]:
-        """Which of a kept block's orders lie in slots in which another kept order lies, or the same again."""
-        payers = orders["payer"]
-        elsewhere = IS_ELSEWHERE[orders["kind"]]
-        inside = payers < len(self._counts)
-        several = np.zeros(len(orders), np.bool_)
-        several[inside] = self._counts[payers[inside]] > 1
-        rows = np.flatnonzero(several | elsewhere).tolist()
-        return [row for row in rows if len(self.places(Slot.of(orders[row]))) > 1]
 
     def places(self, slot: Slot) -> list[Place]:
         """Where orders of a slot lie, in the order in which they came.
@@ -96,10 +97,6 @@ class KeptOrders:
         same &= rows["elsewhere"] != slot.is_of_account
         found = rows[same][["lane", "height", "row"]].tolist()
         return [Place(*place) for place in found if place[:2] not in self._gone]
-
-    def _count(self, orders: Orders, change: int) -> None:
-        payers = orders["payer"]
-        np.add.at(self._counts, payers[payers < len(self._counts)], change)
 
     def _make_room(self, used: int) -> None:
         """Leave out the rows of blocks that are gone; where too few are, take twice the room."""
@@ -120,3 +117,25 @@ def _whose(slot: Slot) -> np.uint64:
     if slot.is_of_account:
         return np.uint64(slot.payer)
     return np.uint64(int.from_bytes(digest(slot.written())[:8], "little"))
+
+
+@njit(cache=True, nogil=True)
+def _count_in(
+    payers: npt.NDArray[np.uint32],
+    sequences: npt.NDArray[np.uint32],
+    counts: npt.NDArray[np.int32],
+    highest: npt.NDArray[np.uint32],
+    perhaps: npt.NDArray[np.bool_],
+) -> None:
+    """Count orders as kept; `perhaps` says which may lie in a slot in which another one lies."""
+    for i in range(payers.shape[0]):
+        payer, sequence = payers[i], sequences[i]
+        if payer >= counts.shape[0]:
+            perhaps[i] = True
+            continue
+        if not perhaps[i]:
+            if counts[payer] > 0 and sequence <= highest[payer]:
+                perhaps[i] = True
+            if counts[payer] == 0 or sequence > highest[payer]:
+                highest[payer] = sequence
+        counts[payer] += 1

@@ -473,6 +473,11 @@ class Replica(Fold):
         return (loose[turn:] + loose[:turn])[:LOOSE_ENDS_MAX]
 
     @property
+    def own_head(self) -> Name:
+        """This author's newest block; its digest is zero where there is none."""
+        return self._head_of(self.index)
+
+    @property
     def lane(self) -> int:
         """This author's own lane."""
         return self.chains.current[self.index]
@@ -722,9 +727,9 @@ class Replica(Fold):
                 self._lock_as_voted(block, votes_on)
             self._forget_late(votes_on)
 
-    def _keep(self, lane: int, block: Block) -> None:
-        super()._keep(lane, block)
+    def _keep(self, lane: int, block: Block) -> list[int]:
         self._limits.kept[lane] += room_of(block)
+        return super()._keep(lane, block)
 
     def _keep_no_more(self, lane: int, block: Block) -> None:
         super()._keep_no_more(lane, block)

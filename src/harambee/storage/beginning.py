@@ -1,5 +1,7 @@
 """Where a fold begins: at the genesis, or at a checkpoint that lies on this disk."""
 
+from collections.abc import Iterator
+
 from harambee.crypto.hashing import digest
 from harambee.ledger.image import ImageError, load
 from harambee.ledger.ledger import Ledger
@@ -53,6 +55,13 @@ def begin(fold: Fold, blocks: BlockSource, stored: Stored | None) -> None:
         raise CheckpointDamaged(
             f"the checkpoint {stored.folder} cannot be used: {error}"
         ) from error
+
+
+def blocks_behind(blocks: BlockSource, stored: Stored) -> Iterator[tuple[int, bytes]]:
+    """Yield (position, block) of the blocks that a checkpoint's cut does not cover."""
+    for position in stored.local.left:
+        yield position, blocks.read(position)
+    yield from blocks.blocks(stored.local.until)
 
 
 def name_of_start(stored: Stored | None) -> tuple[int, bytes]:

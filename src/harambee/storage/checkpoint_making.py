@@ -62,8 +62,8 @@ def make(
     """Make the checkpoint of a cut that contains the base's, and return it as it is stored.
 
     `named` are its number and the digest of the one before it, where these are not the base's successor's.
-    Raises NotMade, CheckpointDamaged, JournalDamaged or JournalBroken, and OSError where it cannot be
-    written.
+    Raises NotMade, CheckpointDamaged, JournalBroken, what the journal raises for a block that cannot be read,
+    and OSError where it cannot be written.
     """
     ledger = Ledger(genesis.regions, genesis.tariffs, genesis.key_days)
     fill(ledger, genesis, base)

@@ -36,6 +36,7 @@ from harambee.ledger.records import AccountKind
 from harambee.money.tariff import Tariff
 from harambee.node.development import Population, Residents
 from harambee.node.network_folder import (
+    CHECKPOINT_MINUTES,
     PACE_MS,
     NetworkFolder,
     NetworkFolderError,
@@ -139,6 +140,7 @@ class TemporaryNetwork(Leaving):
         pay_commissions: bool = False,
         dormant_each: int = 0,
         pace_ms: int = PACE_MS,
+        checkpoint_minutes: float = CHECKPOINT_MINUTES,
         only: int | None = None,
     ) -> None:
         """Without `pay_commissions` nothing moves but the load: what is offered is what is counted.
@@ -147,6 +149,7 @@ class TemporaryNetwork(Leaving):
         """
         self._pay_commissions = pay_commissions
         self._pace_ms, self._only = pace_ms, only
+        self._checkpoint_minutes = checkpoint_minutes
         self._population = population
         self._super_agents = super_agents
         self._regions_each, self._dormant_each = regions_each, dormant_each
@@ -238,6 +241,7 @@ class TemporaryNetwork(Leaving):
                 dormant_each=self._dormant_each,
                 pay_commissions=self._pay_commissions,
                 pace_ms=self._pace_ms,
+                checkpoint_minutes=self._checkpoint_minutes,
                 base_http_port=base,
                 base_peer_port=base + self._super_agents,
             )
