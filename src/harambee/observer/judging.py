@@ -57,6 +57,13 @@ class Judge:
     _candidates: dict[bytes, Stored] = field(default_factory=dict)
     """What was computed as somebody has signed it, until w have."""
 
+    def clean_up(self) -> None:
+        """Take away what was computed before and that too few have signed: it is computed again. OSError."""
+        self.store.clean_up()
+        for stored in self.store.all():
+            if len(stored.words(self.genesis.committee)) < self.genesis.committee.w:
+                self.store.remove(stored)
+
     async def look(self, sources: Sequence[Source], *, sound: bool) -> None:
         """Ask who has signed what; compute one more cut, if its blocks are here; OSError, NotMade.
 
@@ -170,14 +177,9 @@ def _heights_in(frame: Frame) -> dict[Chain, int]:
 
 
 def newest_base(store: CheckpointStore, genesis: Genesis) -> Stored | None:
-    """Return the newest stored checkpoint that w super-agents have signed; removes others. OSError."""
-    found: Stored | None = None
-    for stored in store.all():
-        if len(stored.words(genesis.committee)) < genesis.committee.w:
-            store.remove(stored)
-        elif found is None or stored.checkpoint.blocks >= found.checkpoint.blocks:
-            found = stored
-    return found
+    """Return the newest stored checkpoint that w super-agents have signed."""
+    signed = [s for s in store.all() if len(s.words(genesis.committee)) >= genesis.committee.w]
+    return max(signed, key=lambda stored: stored.checkpoint.blocks, default=None)
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:

@@ -87,7 +87,6 @@ class Observer:
 
     async def begin(self) -> None:
         """Go on from the folder, or begin; ObserverError, LogError, CheckpointDamaged, OSError."""
-        self._store.clean_up()
         words = Words.of(self.genesis.committee)
         base = newest_base(self._store, self.genesis)
         if base is None and not self._log.count:
@@ -100,6 +99,7 @@ class Observer:
         following = await asyncio.to_thread(recovered, self.genesis, self._log, base)
         self.following, self._intake = following, Intake(following)
         self._judge = Judge(self.genesis, self._store, self.alarms, words, following, base)
+        self._judge.clean_up()
         self._ring_for_the_ledger()
 
     async def _fetched(self, words: Words) -> Stored | None:
@@ -327,6 +327,12 @@ class Observer:
         """The doors that did not answer at the last look."""
         pairs = zip(self.sources, self.seen, strict=True)
         return [source.name for source, seen in pairs if not seen.answers]
+
+    @property
+    def checkpoint(self) -> int:
+        """The number of the checkpoint from which this observer goes on; 0 for the genesis."""
+        base = self._judge.base
+        return 0 if base is None else base.checkpoint.number
 
     def record(self, account: int) -> npt.NDArray[np.void] | None:
         """An account's record, (1,); None where there is none. ObserverError where no number is shown."""
