@@ -13,6 +13,7 @@ from harambee.handset.doors import DoorProblemError
 from harambee.handset.network_file import DoorAddress
 from harambee.ledger.pages import digest_of
 from harambee.node.history_desk import HistoryDesk
+from harambee.observer import sources
 from harambee.observer.sources import INDEX_ROW, HttpSource
 from harambee.protocol.account_proofs import read_piece
 from harambee.protocol.effects import Name
@@ -191,13 +192,14 @@ def test_a_checkpoint_that_is_taken_away_is_said_to_be_gone(town):
     assert ask(client, path).status == 404
 
 
-def test_observers_together_are_not_served_without_end(town):
+def test_observers_together_are_not_served_without_end(town, monkeypatch):
     client = client_of(town)
     allowance = client.port.history._allowance
     assert ask(client, "/v1/checkpoints").status == 200
     allowance.pay(4 * HISTORY_BYTES.burst)
     answer = ask(client, "/v1/checkpoints")
     assert (answer.status, answer.code) == (503, "UNAVAILABLE")
+    monkeypatch.setattr(sources, "PAUSES_S", ())
     with pytest.raises(DoorProblemError, match="ask again in a second"):
         asyncio.run(InProcess(town, 0, client).checkpoints())
 

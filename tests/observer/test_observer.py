@@ -15,6 +15,7 @@ from harambee.crypto.signatures import sign
 from harambee.handset.doors import DoorError
 from harambee.observer.block_log import BlockLog, LogError
 from harambee.observer.observer import ObserverError
+from harambee.observer.sources import LedgerView
 from harambee.protocol.checkpoint import Word
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.wire import SIGNATURE_BYTES, block_prefix
@@ -163,6 +164,26 @@ def test_a_flipped_bit_on_its_own_disk_is_found(town):
     again = looked(town.observer(town.doors(), observer.folder))
     assert again.numbers.digest == town.fold().ledger.digest()
     assert file.read_bytes() == content
+
+
+def test_a_block_that_somebody_put_into_its_folder_is_found_and_nobody_is_accused(town):
+    """With a checksum that is right; only the author's signature tells."""
+    observer = looked(town.observer(town.doors()))
+    forged = resealed(town, town.blocks[-1], SUPER_AGENT_KEYS[0])
+    assert town.parsed(town.blocks[-1]).author != 0
+    log = BlockLog.open(observer.folder, town.genesis.network, 4)
+    content = [data for _, data in log.blocks()]
+    log.close()
+    (file,) = observer.folder.glob("blocks-*")
+    file.unlink()
+    log = BlockLog.open(observer.folder, town.genesis.network, 4)
+    for data in content:
+        log.append(forged if town.parsed(data).digest == town.parsed(forged).digest else data)
+    log.close()
+    again = town.observer(town.doors(), observer.folder)
+    with pytest.raises(LogError, match="was altered there"):
+        looked(again)
+    assert sentences(again) == []
 
 
 def test_one_folder_has_one_observer_of_one_network(town, tmp_path):
@@ -340,6 +361,31 @@ def test_a_door_whose_total_or_digest_differs_is_named(town, lie, kind, looks):
     (alarm,) = observer.alarms.new
     assert (alarm.kind, alarm.super_agent) == (kind, 3)
     assert observer.numbers.digest == town.fold().ledger.digest()
+
+
+def test_heights_that_one_liar_makes_up_hide_no_number(town):
+    class Boasting(HonestDoor):
+        async def ledger(self):
+            view = await super().ledger()
+            return msgspec.structs.replace(view, heads=[9_999_999] * 4, total_cents=1)
+
+    observer = looked(town.observer([Boasting(town, 0), *town.doors()[1:]]))
+    assert [alarm.kind for alarm in observer.alarms.new] == ["total"]
+    assert observer.behind == 0
+    assert observer.numbers.digest == town.fold().ledger.digest()
+
+
+def test_a_door_of_another_network_is_silent_and_no_liar(town):
+    class Elsewhere(HonestDoor):
+        async def network(self):
+            return "00" * 32
+
+        async def ledger(self):
+            return LedgerView("00" * 32, 0, 1, [0] * 4)
+
+    observer = looked(town.observer([Elsewhere(town, 0), *town.doors()[1:]]), times=4)
+    assert sentences(observer) == []
+    assert observer.silent == [observer.sources[0].name]
 
 
 def test_a_door_that_is_behind_is_no_liar(town):

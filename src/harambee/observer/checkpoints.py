@@ -28,6 +28,8 @@ from harambee.storage.checkpoint_store import CheckpointStore, Draft, Local, Sto
 
 PAGES_AT_ONCE: Final = 4
 """So many pages are asked of one door at a time."""
+IN_VAIN_MAX: Final = 3
+"""So often all doors are asked in a row and none has a page that is missing."""
 
 
 class NotFetchedError(Exception):
@@ -169,12 +171,12 @@ class Fetching:
         """The contents of some pages, from all doors at once, each checked when it comes."""
         contents: list[bytes | None] = [None] * len(group)
         wanted = list(range(len(group) - 1, -1, -1))
-        tries = 0
+        in_vain = 0
         while wanted:
-            if not self.sources or tries > len(self.genesis.committee.members) + 1:
+            if not self.sources or in_vain >= IN_VAIN_MAX:
                 raise NotFetchedError("no super-agent shows all pages of the checkpoint")
-            tries += 1
             left: list[int] = []
+            before = len(wanted), len(self.sources)
             work = [
                 self._fetch_some(source, group, wanted, contents, left)
                 for source in self.sources
@@ -182,6 +184,7 @@ class Fetching:
             ]
             await asyncio.gather(*work)
             wanted += left
+            in_vain = in_vain + 1 if (len(wanted), len(self.sources)) == before else 0
         return [content for content in contents if content is not None]
 
     async def _fetch_some(

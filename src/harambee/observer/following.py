@@ -103,6 +103,8 @@ class Following:
         committee = genesis.committee
         self.genesis, self.log = genesis, log
         self.unsigned: list[Unsigned] = []
+        self.altered: list[int] = []
+        """Positions of blocks in the log that their authors have not signed."""
         self.evidence: list[Evidence | TwoVotes] = []
         keys = b"".join(member.key for member in committee.members)
         self._cutting = Cutting(genesis.network, committee.epoch, keys, SEGMENT_SIGNATURES)
@@ -196,8 +198,8 @@ class Following:
 
     def _note(self, report: SegmentReport) -> None:
         for position in np.frombuffer(report.bad_blocks, "<u8").tolist():
-            # A door's block is checked when it comes; so the log's own disk has changed it.
-            self._say(position, 0, "is in the observer's own folder without its author's signature")
+            # A door's block is checked when it comes; so whoever may write to the folder has changed it.
+            self.altered.append(position)
         for position, row in np.frombuffer(report.bad_orders, PLACE).tolist():
             if not self._is_signed_by_another_key(position, row):
                 self._say(position, row, "was applied and is not signed by its payer")
@@ -275,7 +277,7 @@ class Following:
         self.settle()
         self.verify()
         total = self.ledger.total_cents()
-        if self.unsigned or total:
+        if self.unsigned or self.altered or total:
             return None
         owed = sum(
             max(0, -int(self.ledger.accounts["balance"][bank])) for bank in self.ledger.issuers

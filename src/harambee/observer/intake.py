@@ -13,8 +13,10 @@ from harambee.protocol.effects import Name
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Block
 
-WAITING_MAX: Final = 4_096
-"""So many blocks of one chain wait for their past; more are asked for when these are folded."""
+CHAIN_BYTES_MAX: Final = 8 << 20
+"""Of one chain blocks of so many bytes wait for their past; more are asked for when these are folded."""
+WAITING_BYTES_MAX: Final = 256 << 20
+"""And of all chains; but of a chain of which nothing waits, the next block may always come."""
 
 Chain = tuple[int, int]
 """Author and incarnation."""
@@ -57,7 +59,11 @@ class Intake:
 
     def has_room(self, chain: Chain) -> bool:
         """Whether more of a chain may be asked for."""
-        return len(self._waiting.get(chain, ())) < WAITING_MAX
+        mine = _bytes_of(self._waiting.get(chain, {}))
+        if not mine:
+            return True
+        everybody = sum(map(_bytes_of, self._waiting.values()))
+        return mine < CHAIN_BYTES_MAX and everybody < WAITING_BYTES_MAX
 
     def knows(self, name: Name) -> bool:
         """Whether a block is folded, waits, or was refused."""
@@ -102,11 +108,10 @@ class Intake:
                 if name is not None and not self.knows(name):
                     yield name
 
-    @property
-    def waiting(self) -> int:
-        """How many blocks wait."""
-        return sum(map(len, self._waiting.values()))
-
     def drop(self) -> None:
         """Forget what waits: it is asked for again, maybe of another door."""
         self._waiting.clear()
+
+
+def _bytes_of(waiting: dict[bytes, Block]) -> int:
+    return sum(len(block.data) for block in waiting.values())

@@ -10,16 +10,16 @@ served it is asked for no blocks or pages again in this run. Doors that are sile
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.durable_files import replace_file
-from harambee.handset.doors import DoorError
+from harambee.handset.doors import DoorError, WrongNetworkError
 from harambee.observer.alarms import LEDGER, Alarms
 from harambee.observer.block_log import BlockLog, LogError
 from harambee.observer.checkpoints import (
@@ -140,6 +140,8 @@ class Observer:
 
     async def _look_at(self, source: Source, seen: Seen) -> None:
         committee = self.genesis.committee
+        if await source.network() != self.genesis.network.hex():
+            raise WrongNetworkError(f"{source.name} serves another network.")
         view = await source.ledger()
         heads = await source.heads()
         if len(view.heads) != committee.n or len(heads) < committee.n:
@@ -177,10 +179,11 @@ class Observer:
                 continue
             try:
                 if await self._follow_by(door, dict(ends)):
-                    failed = None
-                    break
+                    self._log.sync()
+                    return
             except DoorError as error:
-                failed = error
+                if door is source:
+                    failed = error
             finally:
                 self._intake.drop()
         self._log.sync()
@@ -215,7 +218,7 @@ class Observer:
         for start in range(0, len(wanted), CHAINS_AT_ONCE):
             some = wanted[start : start + CHAINS_AT_ONCE]
             asked = [door.blocks(*chain, first, last) for chain, first, last in some]
-            answers = await asyncio.gather(*asked)
+            answers = await _all_of(asked)
             for (chain, first, last), blocks in zip(some, answers, strict=True):
                 for height, data in enumerate(blocks[: last - first + 1], first):
                     taken += self._takes(door, data, chain, height)
@@ -307,11 +310,15 @@ class Observer:
 
     @property
     def behind(self) -> int:
-        """How many blocks doors have that are not folded here, by what they said last."""
+        """How many blocks there are that are not folded here, by what w doors said last."""
         mine = self.following.heights()
         told = [seen.heights for seen in self.seen if seen.heights]
-        best = [max(column) for column in zip(*told, strict=True)] if told else mine
-        return sum(max(0, theirs - own) for theirs, own in zip(best, mine, strict=True))
+        if not told:
+            return 0
+        # One liar may say any height; what w say, an honest one says.
+        enough = min(self.genesis.committee.w, len(told))
+        believed = [sorted(column)[-enough] for column in zip(*told, strict=True)]
+        return sum(max(0, theirs - own) for theirs, own in zip(believed, mine, strict=True))
 
     @property
     def compared_with_all(self) -> bool:
@@ -341,6 +348,17 @@ class Observer:
         return self.following.record(account)
 
 
+async def _all_of(asked: Sequence[Coroutine[Any, Any, list[bytes]]]) -> list[list[bytes]]:
+    """Wait for all answers; DoorError if one is none."""
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    found = []
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+        found.append(answer)
+    return found
+
+
 def recovered(genesis: Genesis, log: BlockLog, stored: Stored | None) -> Following:
     """Return the ledger that a folder's checkpoint and blocks make, every signature checked again.
 
@@ -354,4 +372,9 @@ def recovered(genesis: Genesis, log: BlockLog, stored: Stored | None) -> Followi
         if following.lacks(block) is not None or not following.take(block, position):
             raise LogError(f"{log.folder} is damaged: its blocks do not fit each other")
     following.numbers()
+    if following.altered:
+        where = f"block {following.altered[0]} of {log.folder}"
+        raise LogError(
+            f"{where} was altered there: its author has not signed it; remove the folder"
+        )
     return following

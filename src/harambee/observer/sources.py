@@ -1,5 +1,6 @@
 """One super-agent as an observer sees it: what it shows of its history, and nothing of it is checked here."""
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harambee.handset.doors import JSON, DoorProblemError, HttpDoor
+from harambee.handset.doors import ANSWER_BYTES_MAX, JSON, DoorProblemError, HttpDoor
 from harambee.handset.network_file import DoorAddress
 from harambee.ledger.pages import PAGE_BYTES, PAGE_LEAF
 from harambee.protocol.account_proofs import PIECE_PROOF_BYTES_MAX
@@ -25,6 +26,9 @@ BLOCKS_AT_ONCE: Final = 1_024
 _SIZE: Final = struct.Struct("<I")
 _BLOCKS_BYTES_MAX: Final = BLOCK_BYTES_MAX + (1 << 20)
 UNKNOWN_STATUS: Final = 404
+BUSY_STATUS: Final = 503
+PAUSES_S: Final = (0.5, 1.0, 2.0)
+"""So long one waits for a door that is busy, each time before it is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class HttpSource(HttpDoor):
     async def pages(self, digest: bytes, after: int) -> npt.NDArray[np.void]:
         """Return rows of a checkpoint's index; none behind its end."""
         path = f"/v1/checkpoints/{digest.hex()}/index?after={after}&limit={INDEX_ROWS}"
-        content = await self._send("GET", path, None, JSON)
+        content = await self._read_patiently(path, ANSWER_BYTES_MAX)
         if len(content) % INDEX_ROW.itemsize:
             raise self._nonsense()
         return np.frombuffer(content, INDEX_ROW)
@@ -163,8 +167,7 @@ class HttpSource(HttpDoor):
         """Return some blocks of an author, from the first on."""
         asked = f"author={author}&incarnation={incarnation}&from={first}&to={last}"
         path = f"/v1/blocks?{asked}"
-        content = await self._send("GET", path, None, JSON, bytes_max=_BLOCKS_BYTES_MAX)
-        return self._cut(content)
+        return self._cut(await self._read_patiently(path, _BLOCKS_BYTES_MAX))
 
     async def block(self, name: Name) -> bytes | None:
         """Return exactly this block."""
@@ -183,11 +186,22 @@ class HttpSource(HttpDoor):
 
     async def _if_there(self, path: str, bytes_max: int) -> bytes | None:
         try:
-            return await self._send("GET", path, None, JSON, bytes_max=bytes_max)
+            return await self._read_patiently(path, bytes_max)
         except DoorProblemError as problem:
             if problem.status == UNKNOWN_STATUS:
                 return None
             raise
+
+    async def _read_patiently(self, path: str, bytes_max: int) -> bytes:
+        """Read much of a door that tells observers only so much in a second."""
+        for pause_s in PAUSES_S:
+            try:
+                return await self._send("GET", path, None, JSON, bytes_max=bytes_max)
+            except DoorProblemError as problem:
+                if problem.status != BUSY_STATUS:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._send("GET", path, None, JSON, bytes_max=bytes_max)
 
     def _cut(self, content: bytes) -> list[bytes]:
         found, at = [], 0
