@@ -102,8 +102,8 @@ def ring_for_others(genesis: Genesis, words: Words, true: Checkpoint, alarms: Al
 
 def newest_true(words: Words) -> Checkpoint | None:
     """The newest checkpoint that w super-agents have signed."""
-    true = (c for c in reversed(words.all()) if words.is_true(c.digest))
-    return next(true, None)
+    true = [checkpoint for checkpoint in words.all() if words.is_true(checkpoint.digest)]
+    return max(true, key=lambda checkpoint: checkpoint.blocks, default=None)
 
 
 @dataclass(slots=True)

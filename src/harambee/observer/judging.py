@@ -20,7 +20,7 @@ from harambee.protocol.effects import Name
 from harambee.protocol.frame import Frame, read_frame
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.wire import Block
-from harambee.storage.checkpoint_making import make
+from harambee.storage.checkpoint_making import NotMade, make
 from harambee.storage.checkpoint_store import CheckpointStore, Stored
 
 KEPT: Final = 2
@@ -54,6 +54,8 @@ class Judge:
     """From where this observer goes on after a restart."""
     _own: dict[Name, Checkpoint] = field(default_factory=dict)
     """What was computed here, by anchor; the newest."""
+    _unmade: set[Name] = field(default_factory=set)
+    """Anchors at which nothing could be computed."""
     _candidates: dict[bytes, Stored] = field(default_factory=dict)
     """What was computed as somebody has signed it, until w have."""
 
@@ -65,7 +67,7 @@ class Judge:
                 self.store.remove(stored)
 
     async def look(self, sources: Sequence[Source], *, sound: bool) -> None:
-        """Ask who has signed what; compute one more cut, if its blocks are here; OSError, NotMade.
+        """Ask who has signed what; compute one more cut, if its blocks are here; OSError.
 
         `sound` says that nothing is wrong with the observer's own ledger.
         """
@@ -73,7 +75,7 @@ class Judge:
         computed = False
         for said in self.words.all():
             mine = self._own.get(said.anchor)
-            if mine is None and not computed and sound:
+            if mine is None and not computed and sound and said.anchor not in self._unmade:
                 cut = self._cut_of(said)
                 if cut is None:
                     continue
@@ -100,14 +102,19 @@ class Judge:
         committee = self.genesis.committee
         return read_frame(stored.frame(), committee.n, committee.q)
 
-    async def _compute(self, said: Checkpoint, cut: Cut) -> Checkpoint:
-        """Compute the state at a cut anew from the disk."""
+    async def _compute(self, said: Checkpoint, cut: Cut) -> Checkpoint | None:
+        """Compute the state at a cut anew from the disk; None where that cannot be done from the base."""
         log = self.following.log
         log.sync()
         named = said.number, said.previous
-        stored = await asyncio.to_thread(
-            make, self.genesis, log, self.store, self.base, cut, _quiet, named
-        )
+        try:
+            stored = await asyncio.to_thread(
+                make, self.genesis, log, self.store, self.base, cut, _quiet, named
+            )
+        except NotMade:
+            # Its cut is none that follows the base: nothing can be said of it from here.
+            self._unmade.add(said.anchor)
+            return None
         mine = stored.checkpoint
         self._own[said.anchor] = mine
         if len(self._own) > OWN_KEPT:

@@ -128,7 +128,7 @@ class Observer:
     # -- looking ------------------------------------------------------------------------------------
 
     async def look(self) -> None:
-        """Look at every door once, follow what it has, and compare. OSError, LogError, NotMade."""
+        """Look at every door once, follow what it has, and compare. OSError, LogError."""
         for source, seen in zip(self.sources, self.seen, strict=True):
             try:
                 await self._look_at(source, seen)
