@@ -67,7 +67,7 @@ def test_a_segment_is_of_bounded_size_and_its_report_follows_from_its_bytes(forg
     for segment in kept:
         report = check_segment(segment)
         assert report == check_segment(dataclasses.replace(segment))
-        assert report.signatures_checked <= 8 + 6 * 4, "what one block makes final comes together"
+        assert report.signatures_checked <= 8 + 6, "a block's orders stay together"
 
 
 def test_no_more_segments_are_made_than_there_is_room_for():

@@ -168,7 +168,7 @@ def test_who_votes_late_votes_for_no_rival_of_what_it_has_locked(settled, restar
 
     Replica 0 votes for `first`. Author 2's block has `rival` and another payer's order; author 1 refuses the
     rival, 3 does not, and their blocks make the whole block final before 0 says anything again. Or even the
-    rival is final, because its slot's fate was decided without 0: still no second vote of its.
+    rival is final, because author 1 lies and votes for both: still no second vote of 0's.
     """
     first, rival = make_order(ANN, BEN, 10_000, 0), make_order(ANN, CYD, 20_000, 0)
     other = make_order(DAN, CYD, 10_000, 0)
@@ -183,7 +183,7 @@ def test_who_votes_late_votes_for_no_rival_of_what_it_has_locked(settled, restar
     one_2, one_2_name = make_block(1, 2, one_name, [(2, 1, two_name)], None, refused)
     three, three_name = make_block(3, 1, NO_DIGEST, [(2, 1, two_name)])
     one_3, _ = make_block(1, 3, one_2_name, [(3, 1, three_name)])
-    first_refused = b"" if settled else write_rejection(1, 0, 1, 1, np.array([0]), taken)
+    first_refused = write_rejection(1, 0, 1, 1, np.array([0]), taken)
     three_2, _ = make_block(3, 2, three_name, [(1, 2, one_2_name)], None, first_refused)
     sees = [(1, 2, one_2_name), (3, 1, three_name)]
     two_2, _ = make_block(2, 2, two_name, sees, None, first_refused)
@@ -193,8 +193,8 @@ def test_who_votes_late_votes_for_no_rival_of_what_it_has_locked(settled, restar
         listener = Listener()
         listener.replica.restore(enumerate([one, voting.data, *late]))
     assert listener.replica.ledger.next_sequence(DAN) == 1
-    assert listener.replica.ledger.next_sequence(ANN) == settled
     (answer,) = listener.speak()
+    assert listener.replica.ledger.next_sequence(ANN) == settled
     (rejection,) = answer.rejections
     assert (rejection.author, rejection.height, rejection.indices.tolist()) == (2, 1, [0])
 

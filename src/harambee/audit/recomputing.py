@@ -8,6 +8,7 @@ A block that is damaged ends nothing: what does not stand on it is folded all th
 it form and signature are still checked. Only the ledger lacks what is in those blocks, and says so.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -166,6 +167,8 @@ class Recomputing:
         checking = Checking(genesis.network, genesis.committee)
         self.fold = AuditedFold(genesis.network, genesis.committee, self.ledger, checking)
         self._proofs, self._doubtful = Proofs(), list[Places]()
+        self._ready: deque[Segment] = deque()
+        """Cut, and to be given out."""
         self._unsigned, self._bad_proofs = list[int](), list[Places]()
         keys = b"".join(member.key for member in genesis.committee.members)
         self._cutting = Cutting(genesis.network, genesis.committee.epoch, keys, SEGMENT_SIGNATURES)
@@ -184,17 +187,15 @@ class Recomputing:
                 self._take(position, data)
             if count % FOLDED_AT_ONCE == 0:
                 self.fold.decide()
-            if self._cutting.is_full:
-                segment = self._cutting.cut()
-                assert segment is not None, "it was full"
-                yield segment
+            self._cut_if_full()
+            while self._ready:
+                yield self._ready.popleft()
         self.fold.decide_all(convicted)
         self._name_lacking(lacking)
         for what in self._records.flaws():
             self.findings.add(OF_NO_BLOCK, None, what)
-        last = self._cutting.cut()
-        if last is not None:
-            yield last
+        self._cut()
+        yield from self._ready
 
     def _take(self, position: int, data: bytes) -> None:
         """Read one block, and fold it if that can be done."""
@@ -236,6 +237,17 @@ class Recomputing:
                 proof = self._proofs.take(row["order"].tobytes()[:BODY_BYTES])
                 row["signature"] = np.frombuffer(proof, np.uint8)
             self._cutting.add_possessions(rows)
+        self._cut_if_full()
+
+    def _cut_if_full(self) -> None:
+        """One block may make a thousand others final: segments stay as small all the same."""
+        if self._cutting.is_full:
+            self._cut()
+
+    def _cut(self) -> None:
+        segment = self._cutting.cut()
+        if segment is not None:
+            self._ready.append(segment)
 
     # -- what the signatures are --------------------------------------------------------------------
 

@@ -343,6 +343,30 @@ def checkpoint(accounts: int, orders: int, super_agents: int, seed: int, as_json
     _tell(figures, as_json=as_json)
 
 
+@bench.command("catch-up")
+@click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--rate", type=click.IntRange(1, 20_000), default=6_000, show_default=True)
+@click.option("--active", type=click.IntRange(min=100), default=100_000, show_default=True)
+@click.option("--super-agents", type=click.IntRange(4, 100), default=4, show_default=True)
+@click.option("--pace-ms", type=click.IntRange(10, 1_000), default=100, show_default=True)
+@seed_option
+@json_option
+def catch_up(
+    seconds: int, rate: int, active: int, super_agents: int, pace_ms: int, seed: int, as_json: bool
+) -> None:
+    """Seconds to catch up with so many seconds of payments, while as many go on."""
+    from rich.console import Console
+
+    from harambee.traffic.bench_catchup import Absence, bench_catch_up
+    from harambee.traffic.temporary_network import NetworkError
+
+    size = Absence(super_agents, active, rate, seconds, pace_ms / 1_000, seed)
+    status = Console(stderr=True).status("")
+    with one_sentence(NetworkError, as_json=as_json), status:
+        figures = bench_catch_up(size, status.update)
+    _tell(figures, as_json=as_json)
+
+
 def _network(
     super_agents: int,
     accounts: int,

@@ -23,6 +23,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.durable_files import replace_file
 from harambee.node.beginning import make_ledger
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
@@ -54,6 +55,8 @@ TOTAL_COST_SHARE: Final = 50
 """The sum of all balances is audited no more often than this many times its own duration."""
 PATROL_PAGES: Final = 64
 """So many pages that did not change are added up again each time: 100 million accounts in seven minutes."""
+
+ABSTAINING_NAME: Final = "abstaining"
 
 log: Final = logging.getLogger(__name__)
 
@@ -150,6 +153,8 @@ class Engine:
         self._commit_due = 0
         """When the next commit may be made of what others say alone; nanoseconds since 1970."""
         self._total_due = 0
+        self._has_noted = False
+        """Whether it is on the disk from where on this super-agent does not abstain."""
         self._proposed: tuple[Proposed, ...] = ()
         """Governance orders of the journal, until they are told."""
 
@@ -251,6 +256,7 @@ class Engine:
             log.info("began at checkpoint %d", stored.checkpoint.number)
             blocks = blocks_behind(self._journal, stored)
         self._proposed = replica.restore(blocks, self._journal.evidence())
+        assert replica.blocks_integrated == self._journal.count, "what is next has one position"
         if self._journal.re_entering:
             replica.re_enter()
         if self._journal.count:
@@ -275,6 +281,9 @@ class Engine:
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
         )
         begin(replica, self._journal, stored)
+        noted = self._journal.folder / ABSTAINING_NAME
+        if stored is not None and noted.exists():
+            replica.go_on_abstaining(noted.read_bytes())
         return replica
 
     def _loop(self, replica: Replica) -> None:
@@ -378,6 +387,11 @@ class Engine:
             log.error("%s has signed what no honest super-agent signs: evidence is kept", name)
         if self._journal.re_entering and replica.re_entering.phase != Phase.READING:
             self._journal.re_entering = False
+        if replica.re_entering.phase == Phase.ABSTAINING and not self._has_noted:
+            noted = replica.re_entering.to_bytes(replica.own_incarnation)
+            with contextlib.suppress(OSError):  # a later start notes it again, which is safe
+                replace_file(self._journal.folder / ABSTAINING_NAME, noted)
+            self._has_noted = True
 
     def _look_at(self, replica: Replica, now: int) -> None:
         """Take a snapshot for people, if the last one is old."""

@@ -17,7 +17,14 @@ from harambee.protocol.effects import Fetch, Range
 PATIENCE_NS: Final = 60_000_000
 """How long a gap may stay open before it is fetched: a block under way arrives sooner."""
 ANSWER_NS_MAX: Final = 2_000_000_000
+"""A peer that sends nothing for so long is passed over;"""
+ANSWERS_MAX: Final = 5
+"""and so is one that sends all the time and never what was asked for, after so many times as long."""
 RANGE_BLOCKS_MAX: Final = 512
+RANGE_BLOCKS_MIN: Final = 16
+AT_ONCE: Final = 4_096
+"""So many blocks are on the way at most, of all authors together. What waits here to be read would otherwise
+seem not to have come, and be asked for again."""
 
 
 @dataclass(slots=True)
@@ -43,11 +50,17 @@ class CatchUp:
     _empty_claims: dict[int, _Request] = field(default_factory=dict)
     """What was answered since the last requests, by author."""
     _turn: int = 0
+    _heard: dict[int, int] = field(default_factory=dict)
+    """When a block last came from a peer."""
 
     def __post_init__(self) -> None:
         """Nothing is known yet."""
         self.held_by = np.zeros((self.members, self.members), np.int64)
         self.incarnations = [0] * self.members
+
+    def hears(self, peer: int, now: int) -> None:
+        """A block came from `peer`: it is answering."""
+        self._heard[peer] = now
 
     def holds(self, peer: int, author: int, height: int) -> None:
         """`peer` is known to hold the author's chain up to `height`."""
@@ -120,13 +133,16 @@ class CatchUp:
         self._forget_empty_claims(heads, ends)
         peers = sorted(up)
         best = np.minimum(self.held_by[peers].max(axis=0), ends) if peers else heads
-        for author in np.flatnonzero(best > heads).tolist():
-            if author in without:
-                continue
+        lacking = [a for a in np.flatnonzero(best > heads).tolist() if a not in without]
+        room = self._room_for_each(heads, lacking, now)
+        for author in lacking:
             since = min(self._gap_since.setdefault(author, now), now)
             asked = self._asked.get(author)
-            if asked is not None and now < asked.deadline <= now + ANSWER_NS_MAX:
-                wake = asked.deadline if wake is None else min(wake, asked.deadline)
+            if asked is not None and self._is_awaited(asked, now):
+                until = self._waits_until(asked)
+                wake = until if wake is None else min(wake, until)
+                continue
+            if not room:
                 continue
             due = since if eager else since + PATIENCE_NS
             if now < due:
@@ -135,7 +151,7 @@ class CatchUp:
             peer = self._choose(author, int(heads[author]), peers, asked)
             last = min(
                 int(self.held_by[peer, author]),
-                int(heads[author]) + RANGE_BLOCKS_MAX,
+                int(heads[author]) + room,
                 int(ends[author]),
             )
             first = int(heads[author]) + 1
@@ -148,6 +164,35 @@ class CatchUp:
             del self._gap_since[author]
             self._asked.pop(author, None)
         return [Fetch(peer, tuple(parts)) for peer, parts in sorted(ranges.items())], wake
+
+    def _room_for_each(self, heads: npt.NDArray[np.int64], lacking: list[int], now: int) -> int:
+        """How many blocks of each author may be asked for now that are not on the way yet."""
+        asked = [
+            author
+            for author in lacking
+            if author in self._asked and self._is_awaited(self._asked[author], now)
+        ]
+        under_way = sum(
+            max(
+                0, self._asked[author].last - max(int(heads[author]), self._asked[author].first - 1)
+            )
+            for author in asked
+        )
+        left = AT_ONCE - under_way
+        if left < RANGE_BLOCKS_MIN:
+            return 0
+        each = left // max(1, len(lacking) - len(asked))
+        return min(RANGE_BLOCKS_MAX, max(RANGE_BLOCKS_MIN, each))
+
+    def _is_awaited(self, asked: _Request, now: int) -> bool:
+        """Whether an answer may still come; not where the clock was set back since it was asked for."""
+        return now < self._waits_until(asked) and asked.deadline <= now + ANSWER_NS_MAX
+
+    def _waits_until(self, asked: _Request) -> int:
+        """How long an answer is waited for: longer, while its peer goes on sending blocks."""
+        quiet = self._heard.get(asked.peer, 0) + ANSWER_NS_MAX
+        longest = asked.deadline + (ANSWERS_MAX - 1) * ANSWER_NS_MAX
+        return max(asked.deadline, min(quiet, longest))
 
     def _forget_empty_claims(
         self, heads: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]

@@ -39,6 +39,11 @@ WIPED: Final = (
     "tests/protocol/test_recovery.py::test_who_lost_its_disk_comes_back_under_a_new_incarnation"
 )
 
+CUTS: Final = (
+    "tests/sim/test_frames.py::test_whoever_holds_a_cut_finds_the_same_state_and_goes_on_from_it"
+)
+DESK: Final = "tests/node/test_checkpoint_desk.py::"
+
 CLAIMS: Final[dict[str, Claim]] = {
     "quorums meet": Claim(
         says="Two quorums share an honest author, and the honest alone are a quorum.",
@@ -307,6 +312,40 @@ CLAIMS: Final[dict[str, Claim]] = {
                 "tests/protocol/test_house_attacks.py::"
                 "test_what_the_old_key_signed_ahead_of_its_change_comes_too_late"
             ),
+        ),
+    ),
+    "a cut has one state": Claim(
+        says="Whoever holds a cut finds the same ledger and the same frame for it, to the byte.",
+        because=(
+            "What is final in a cut is a function of its blocks, and so is what an order does. A frame has "
+            "rows, votes and fences, which are functions of blocks too, written in one order; lanes are "
+            "numbered by branches in the order of their digests, from one checkpoint to the next."
+        ),
+        rests_on=("counting is a function", "finality is monotone"),
+        shown_by=(CUTS,),
+    ),
+    "a frame forgets nothing": Claim(
+        says="A fold that goes on from a checkpoint ends where one ends that has folded everything.",
+        because=(
+            "What is decided is in the ledger, and behind its subject's next sequence. Every slot that is "
+            "not, stands in the frame with all votes, fences, proposals and statements, and its orders' "
+            "blocks whole. Rows are kept for as many blocks as in memory, so that a late branch is placed "
+            "as it would have been. An author's own locks are its own votes."
+        ),
+        rests_on=("a cut has one state", "one vote in a view"),
+        shown_by=(CUTS,),
+    ),
+    "w words are true": Claim(
+        says="A checkpoint that w super-agents have signed is the state at its cut.",
+        because=(
+            "One of w is honest, and an honest one signs what it has computed from its own journal and the "
+            "checkpoint before, or from the genesis. Who finds something else than w others is wrong itself, "
+            "takes its own away and signs no more; fewer than w others are named and stop nobody."
+        ),
+        rests_on=("a cut has one state", "a frame forgets nothing"),
+        shown_by=(
+            DESK + "test_a_false_word_is_named_and_stops_nobody",
+            DESK + "test_whoever_finds_what_w_others_do_not_signs_no_more",
         ),
     ),
     "money is conserved": Claim(

@@ -33,7 +33,12 @@ def cut_below(chains: Chains, anchor: Name) -> Cut | None:
     lane = chains.find(anchor.author, anchor.height, anchor.digest, anchor.incarnation)
     if lane is None:
         return None
-    clock = chains.row(lane, anchor.height)[CLOCK].tolist()
+    tips = tips_of(chains, chains.row(lane, anchor.height)[CLOCK].tolist())
+    return None if tips is None else Cut(anchor, tips)
+
+
+def tips_of(chains: Chains, clock: list[int]) -> tuple[Name, ...] | None:
+    """Return the newest blocks of a past with this clock, ascending; None where one's name is not kept."""
     stood_on = {
         (about.parent, about.base)
         for k, about in enumerate(chains.lanes)
@@ -46,7 +51,7 @@ def cut_below(chains: Chains, anchor: Name) -> Cut | None:
             if name is None:
                 return None
             tips.append(Name(about.author, about.incarnation, clock[k], name))
-    return Cut(anchor, tuple(sorted(tips)))
+    return tuple(sorted(tips))
 
 
 class Members:

@@ -247,14 +247,13 @@ class Fold:
         self.counters.blocks += 1
         if IS_GOVERNED[block.orders["kind"]].any():
             effects.proposed += _proposed_in(block)
-        twice: list[int] = []
         if len(block.orders):
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
-            twice = self._keep(lane, block)
+            self._keep(lane, block)
         votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
         self._is_held_now(lane, held, effects)
-        self._dispute(block, lane, votes_on, twice, effects)
+        self._dispute(block, lane, votes_on, effects)
         self._is_counted_now(lane, block, votes_on)
         self._apply_final(effects)
 
@@ -276,9 +275,9 @@ class Fold:
         self.counters.convictions += 1
         effects.evidence.append(evidence)
 
-    def _keep(self, lane: int, block: Block) -> list[int]:
-        """A block's orders are kept from now on. Returns those in whose slots another one lies."""
-        return self._kept.add(lane, block.height, block.orders)
+    def _keep(self, lane: int, block: Block) -> None:
+        """A block's orders are kept from now on."""
+        self._kept.add(lane, block.height, block.orders)
 
     def _keep_no_more(self, lane: int, block: Block) -> None:
         self._kept.drop(lane, block.height, block.orders)
@@ -336,18 +335,14 @@ class Fold:
         block: Block,
         lane: int,
         votes_on: list[tuple[int, int, int]],
-        twice: list[int],
         effects: Effects,
     ) -> None:
-        """Take what the newest block of a lane says about disputed slots, and what it opens.
-
-        `twice` are its orders in whose slots another one lies.
-        """
+        """Take what the newest block of a lane says about disputed slots, and what it opens."""
         ignore = lane, block.height
         refused = self._refused_by(block)
         for (on, at), indices in refused.items():
             self._dispute_refused(on, at, indices, ignore)
-        self._open_what_is_touched(block, lane, twice)
+        self._open_what_is_touched(block, lane)
         # A block's fences take effect before its references and its orders.
         for fence in block.recovery.fences:
             self.disputes.fence(self.chains, lane, fence)
@@ -365,7 +360,7 @@ class Fold:
             if other is not None:
                 self._convict_for_two_votes(block, other, effects)
 
-    def _open_what_is_touched(self, block: Block, lane: int, twice: list[int]) -> None:
+    def _open_what_is_touched(self, block: Block, lane: int) -> None:
         """Dispute the slots in which there is more, by a lane's newest block, than one order in one block."""
         ignore = lane, block.height
         for slot in block.recovery.slots():
@@ -377,7 +372,7 @@ class Fold:
             if known is not None and (known.lane, known.height) != ignore:
                 self._open_dispute(slot, ignore)
         # Votes for one order count together, wherever it lies: what lies twice is counted one by one.
-        for row in twice:
+        for row in self._kept.rows_lying_twice(block.orders):
             slot = Slot.of(block.orders[row])
             if not self._is_decided(slot):
                 self._open_dispute(slot, ignore)

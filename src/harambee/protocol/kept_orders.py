@@ -31,6 +31,11 @@ KEPT: Final = np.dtype(
 )
 """`whose` the slot is: the payer's number; `elsewhere`, where it is in no payer's, some bytes of a digest."""
 ROOM: Final = 4_096
+MARK_BITS: Final = 22
+"""A mark is so many bits of a slot: among 100,000 kept orders one in forty shares another slot's."""
+_MIX_WHOSE: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
+_MIX_SEQUENCE: Final = np.uint64(0xC2B2_AE3D_27D4_EB4F)
+"""Odd constants, which spread what is multiplied by them over the highest bits."""
 
 
 class KeptOrders:
@@ -45,37 +50,27 @@ class KeptOrders:
         self._gone_rows = 0
         self._counts: npt.NDArray[np.int32] = reserved(accounts, np.dtype(np.int32))
         """How many orders of each payer are kept."""
-        self._highest: npt.NDArray[np.uint32] = reserved(accounts, np.dtype(np.uint32))
-        """The highest sequence among them, where there are any."""
+        self._marks: npt.NDArray[np.int32] = reserved(1 << MARK_BITS, np.dtype(np.int32))
+        """How many kept orders have each mark: those of one slot have the same."""
 
-    def add(self, lane: int, height: int, orders: Orders) -> list[int]:
-        """A block is kept from now on. Returns which of its orders lie in the slots of other kept ones.
-
-        Who pays one order after the other has the newest in a slot of its own: that is seen without looking.
-        """
+    def add(self, lane: int, height: int, orders: Orders) -> None:
+        """A block is kept from now on."""
         used = self._used + len(orders)
         if used > len(self._rows):
             self._make_room(used)
             used = self._used + len(orders)
         new = self._rows[self._used : used]
-        new["whose"], new["sequence"] = orders["payer"], orders["sequence"]
+        new["whose"], new["sequence"] = _whose_all(orders), orders["sequence"]
         new["elsewhere"] = IS_ELSEWHERE[orders["kind"]]
-        for row in np.flatnonzero(new["elsewhere"]).tolist():
-            new["whose"][row] = _whose(Slot.of(orders[row]))
         new["lane"], new["height"], new["row"] = lane, height, np.arange(len(orders))
         self._used = used
-        perhaps = new["elsewhere"].copy()
-        payers, sequences = np.array(orders["payer"]), np.array(orders["sequence"])
-        _count_in(payers, sequences, self._counts, self._highest, perhaps)
-        rows = np.flatnonzero(perhaps).tolist()
-        return [row for row in rows if len(self.places(Slot.of(orders[row]))) > 1]
+        self._count(orders, 1, new["whose"])
 
     def drop(self, lane: int, height: int, orders: Orders) -> None:
         """A block is kept no longer."""
         self._gone.add((lane, height))
         self._gone_rows += len(orders)
-        payers = orders["payer"]
-        np.subtract.at(self._counts, payers[payers < len(self._counts)], 1)
+        self._count(orders, -1, _whose_all(orders))
 
     def of_payer(self, payer: int) -> int:
         """How many kept orders a payer has."""
@@ -84,6 +79,16 @@ class KeptOrders:
     def lies_alone(self, slot: Slot) -> bool:
         """Whether one kept order lies in a payer's slot, and no second one."""
         return self.of_payer(slot.payer) == 1 or len(self.places(slot)) == 1
+
+    def rows_lying_twice(self, orders: Orders) -> list[int]:
+        """Which of a kept block's orders lie in slots in which another kept order lies, or the same again."""
+        marks = _marks_of(_whose_all(orders), orders["sequence"])
+        slots = {
+            row: Slot.of(orders[row]) for row in np.flatnonzero(self._marks[marks] > 1).tolist()
+        }
+        # Who fills a block with orders of one slot makes nobody look for it more than once.
+        twice = {slot for slot in set(slots.values()) if len(self.places(slot)) > 1}
+        return [row for row, slot in slots.items() if slot in twice]
 
     def places(self, slot: Slot) -> list[Place]:
         """Where orders of a slot lie, in the order in which they came.
@@ -97,6 +102,11 @@ class KeptOrders:
         same &= rows["elsewhere"] != slot.is_of_account
         found = rows[same][["lane", "height", "row"]].tolist()
         return [Place(*place) for place in found if place[:2] not in self._gone]
+
+    def _count(self, orders: Orders, change: int, whose: npt.NDArray[np.uint64]) -> None:
+        payers = orders["payer"]
+        _add_up(self._counts, payers[payers < len(self._counts)].astype(np.int64), change)
+        _add_up(self._marks, _marks_of(whose, orders["sequence"]), change)
 
     def _make_room(self, used: int) -> None:
         """Leave out the rows of blocks that are gone; where too few are, take twice the room."""
@@ -119,23 +129,24 @@ def _whose(slot: Slot) -> np.uint64:
     return np.uint64(int.from_bytes(digest(slot.written())[:8], "little"))
 
 
+def _whose_all(orders: Orders) -> npt.NDArray[np.uint64]:
+    """Whose the slots of these orders are, (n,)."""
+    whose: npt.NDArray[np.uint64] = orders["payer"].astype(np.uint64)
+    for row in np.flatnonzero(IS_ELSEWHERE[orders["kind"]]).tolist():
+        whose[row] = _whose(Slot.of(orders[row]))
+    return whose
+
+
+def _marks_of(
+    whose: npt.NDArray[np.uint64], sequences: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.int64]:
+    """The marks of slots, (n,)."""
+    mixed = whose * _MIX_WHOSE ^ sequences.astype(np.uint64) * _MIX_SEQUENCE
+    return (mixed * _MIX_WHOSE >> np.uint64(64 - MARK_BITS)).astype(np.int64)
+
+
 @njit(cache=True, nogil=True)
-def _count_in(
-    payers: npt.NDArray[np.uint32],
-    sequences: npt.NDArray[np.uint32],
-    counts: npt.NDArray[np.int32],
-    highest: npt.NDArray[np.uint32],
-    perhaps: npt.NDArray[np.bool_],
-) -> None:
-    """Count orders as kept; `perhaps` says which may lie in a slot in which another one lies."""
-    for i in range(payers.shape[0]):
-        payer, sequence = payers[i], sequences[i]
-        if payer >= counts.shape[0]:
-            perhaps[i] = True
-            continue
-        if not perhaps[i]:
-            if counts[payer] > 0 and sequence <= highest[payer]:
-                perhaps[i] = True
-            if counts[payer] == 0 or sequence > highest[payer]:
-                highest[payer] = sequence
-        counts[payer] += 1
+def _add_up(counts: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], change: int) -> None:
+    """Change the count of each row, as often as it is named."""
+    for row in rows:
+        counts[row] += change

@@ -9,6 +9,8 @@ everybody counts alike.
 With n = 4, q others are all others: with one of them down as well, nobody can re-enter.
 """
 
+import struct
+import zlib
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
@@ -27,6 +29,8 @@ Orders = npt.NDArray[np.void]
 
 ABSTENTIONS_MAX: Final = 16_384
 """How many abstentions go into one block; while more wait, it references nothing."""
+_NOTED: Final = struct.Struct("<HII")
+_ELSEWHERE: Final = struct.Struct("<B32sI")
 _FORGOTTEN: Final = 2
 """Promises may have been made in the next slot, and in the one after it."""
 
@@ -74,6 +78,33 @@ class ReEntering:
         self._below = np.where(exists, following + np.uint32(_FORGOTTEN), 0).astype(np.uint32)
         self._elsewhere = ledger.following_elsewhere()
         self.phase = Phase.ABSTAINING
+
+    def to_bytes(self, incarnation: int) -> bytes:
+        """Return from where on this incarnation does not abstain, for a start from a later checkpoint.
+
+        Noted again then it would be later, and it would abstain where it has promised nothing.
+        """
+        assert self.phase == Phase.ABSTAINING
+        parts = [_NOTED.pack(incarnation, len(self._below), len(self._elsewhere))]
+        parts.append(self._below.astype("<u4").tobytes())
+        for (space, subject), following in sorted(self._elsewhere.items()):
+            parts.append(_ELSEWHERE.pack(space, subject, following))
+        return zlib.compress(b"".join(parts), level=1)
+
+    def go_on(self, noted: bytes, incarnation: int) -> None:
+        """Go on abstaining as `to_bytes` noted it; nothing where that was of another incarnation."""
+        try:
+            content = zlib.decompress(noted)
+            said, accounts, elsewhere = _NOTED.unpack_from(content)
+            below = np.frombuffer(content, "<u4", accounts, _NOTED.size).astype(np.uint32)
+            rest = content[_NOTED.size + below.nbytes :]
+            rows = list(_ELSEWHERE.iter_unpack(rest))
+        except (zlib.error, struct.error, ValueError):
+            return  # noted again, then: later is safe
+        if said == incarnation and len(rows) == elsewhere:
+            self._below = below
+            self._elsewhere = {(space, subject): following for space, subject, following in rows}
+            self.phase = Phase.ABSTAINING
 
     def rows(self, orders: Orders) -> list[int]:
         """Which of these orders lie in slots in which it must abstain."""

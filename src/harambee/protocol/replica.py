@@ -435,7 +435,7 @@ class Replica(Fold):
             proposed += effects.proposed
             if own != (self.lane, self.height):
                 own = self.lane, self.height
-                if self._own_incarnation and self.re_entering.phase != Phase.ABSTAINING:
+                if self.own_incarnation and self.re_entering.phase != Phase.ABSTAINING:
                     self._decide_disputes(Effects())
                     self._go_on_re_entering()
         self._restoring = False
@@ -483,7 +483,8 @@ class Replica(Fold):
         return self.chains.current[self.index]
 
     @property
-    def _own_incarnation(self) -> int:
+    def own_incarnation(self) -> int:
+        """Which life of this author its newest block is of."""
         return self.chains.lanes[self.lane].incarnation
 
     @property
@@ -515,6 +516,7 @@ class Replica(Fold):
 
     def _on_block(self, message: BlockArrived, now: int, effects: Effects) -> None:
         """Take a block, the cheapest checks first: what is known, not wanted or too much costs little."""
+        self.catch_up.hears(message.peer, now)
         seen = self._checking.glance(message.data)
         if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
             self.counters.malformed += 1
@@ -610,7 +612,7 @@ class Replica(Fold):
 
     def _may_be_told_of(self, block: Block | Glance) -> bool:
         """Whether others may hold a block of this author that it does not: from before it re-entered."""
-        return self.re_entering.phase == Phase.READING or block.incarnation < self._own_incarnation
+        return self.re_entering.phase == Phase.READING or block.incarnation < self.own_incarnation
 
     def _note_holder(self, peer: int, block: Block | Glance) -> None:
         """Who sends a block holds it, and so does, if it is its, its author."""
@@ -727,9 +729,9 @@ class Replica(Fold):
                 self._lock_as_voted(block, votes_on)
             self._forget_late(votes_on)
 
-    def _keep(self, lane: int, block: Block) -> list[int]:
+    def _keep(self, lane: int, block: Block) -> None:
+        super()._keep(lane, block)
         self._limits.kept[lane] += room_of(block)
-        return super()._keep(lane, block)
 
     def _keep_no_more(self, lane: int, block: Block) -> None:
         super()._keep_no_more(lane, block)
@@ -754,6 +756,13 @@ class Replica(Fold):
             for lane in self.chains.lanes_of[self.index]:
                 self._lock_again(dispute, lane)
         self._note_all_late()
+
+    def go_on_abstaining(self, noted: bytes) -> None:
+        """After `begin_at`, and before `restore`: go on with what `ReEntering.to_bytes` noted before."""
+        self.re_entering.go_on(noted, self.own_incarnation)
+        for open_ in self._open:
+            for held in open_.values():
+                self._note_abstentions(held.block.orders)
 
     def _lock_again(self, dispute: Dispute, lane: int) -> None:
         """Lock the order for which a lane of this author's votes in view 0."""
@@ -795,7 +804,7 @@ class Replica(Fold):
                 f"this super-agent has begun {INCARNATIONS_MAX} chains in this epoch, and may begin no more: "
                 "the committee has to give it a new place"
             )
-        if re_entering.phase == Phase.NONE and self._own_incarnation:
+        if re_entering.phase == Phase.NONE and self.own_incarnation:
             re_entering.phase = Phase.ANNOUNCED  # a restart on the way back
         if re_entering.phase == Phase.ANNOUNCED and re_entering.is_recorded(self.chains):
             re_entering.begin_to_abstain(self.ledger)
@@ -1164,7 +1173,7 @@ class Replica(Fold):
         """Whether a peer's word about this author's own chain is no more than is held here."""
         theirs = heads[self.index]
         said = int(theirs["incarnation"]), int(theirs["height"])
-        return said <= (self._own_incarnation, self.height)
+        return said <= (self.own_incarnation, self.height)
 
     def _is_far_behind(self) -> bool:
         """Whether w peers hold so much more that this replica should read first.
@@ -1275,7 +1284,7 @@ class Replica(Fold):
                 epoch=self.committee.epoch,
                 author=self.index,
                 height=height,
-                incarnation=re_entry.incarnation if re_entry else self._own_incarnation,
+                incarnation=re_entry.incarnation if re_entry else self.own_incarnation,
                 previous=previous,
                 time_ms=now // 1_000_000,
                 references=references,

@@ -22,7 +22,7 @@ from harambee.ledger.pages import (
     root_of_pages,
 )
 from harambee.protocol.checkpoint import Checkpoint
-from harambee.protocol.cuts import Cut, Members, in_order
+from harambee.protocol.cuts import Cut, Members, in_order, tips_of
 from harambee.protocol.effects import Effects, Name
 from harambee.protocol.fold import FOLDED_AT_ONCE, Fold
 from harambee.protocol.frame import write_frame
@@ -106,17 +106,11 @@ class _Maker:
             if len(folded) % PROGRESS_BLOCKS == 0:
                 self.progress("fold", len(folded), count)
         self.fold.decide_everything(effects)
-        tips = self.fold.chains.heads[self.fold.chains.current]
-        reached = {(t.author, t.incarnation): t.height for t in cut.tips}
-        lanes = [self.fold.chains.lanes[lane] for lane in self.fold.chains.current]
-        short = [
-            lane.author
-            for lane, head in zip(lanes, tips.tolist(), strict=True)
-            if head < reached.get((lane.author, lane.incarnation), 0)
-        ]
-        if short:
-            name = self.genesis.committee.members[short[0]].name
-            raise NotMade(f"the journal does not hold all blocks of {name} that lie in the cut")
+        chains = self.fold.chains
+        if tips_of(chains, chains.heads.tolist()) != cut.tips:
+            raise NotMade(
+                "the cut does not contain the one of the checkpoint before, or the journal lacks some of it"
+            )
         left = [position for position in positions if position not in folded]
         return Local(count, left, self.fold.ledger.entry_count)
 

@@ -3,9 +3,13 @@
 The journal is written before the clock runs: real blocks of real orders, signed by their payers, in a real
 journal on the disk. Both audits must find nothing, and the same ledger; then one bit of one stored block is
 flipped, and an audit must name that block.
+
+Beside the clock stands the processor time of the two halves, which a busy neighbour does not change: the one
+process that reads and folds, and the workers that check. Their quotient is how many workers it can feed.
 """
 
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -57,8 +61,11 @@ def bench_audit(orders: int, accounts: int, workers: int, seed: int, tell: Tell)
         _write(folder, place, orders, seed, tell)
         size = (place / "data.mdb").stat().st_size
         runs = {}
+        used = {}
         for count in dict.fromkeys((1, workers)):
+            before = _cpu_seconds()
             runs[count] = _audited(folder, place, count, tell)
+            used[count] = _cpu_seconds() - before
         alone, all_of_them = runs[1], runs[workers]
         for run in runs.values():
             _demand_clean(run, orders)
@@ -80,9 +87,17 @@ def bench_audit(orders: int, accounts: int, workers: int, seed: int, tell: Tell)
         "seconds": round(all_of_them.seconds, 3),
         "seconds_one_core": round(alone.seconds, 3),
         "workers": workers,
+        "cpu_seconds_reading": round(float(used[workers][0]), 2),
+        "cpu_seconds_checking": round(float(used[workers][1]), 2),
         "flipped_bit_found": True,
         "seed": seed,
     }
+
+
+def _cpu_seconds() -> npt.NDArray[np.float64]:
+    """Processor time of this process, and of its children that have ended."""
+    of = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return np.array([usage.ru_utime + usage.ru_stime for usage in of])
 
 
 def signed_orders(

@@ -66,13 +66,17 @@ class Stream:
         self.end = 0
         """How many may be given until the next `begin`."""
         self._rate: float | None = None
+        self._each = 0
         self._began, self._first = 0.0, 0
         self._window, self._final = 0, 0
 
-    def begin(self, count: int, *, rate: float | None = None, window: int = 0) -> None:
-        """Give out so many more: at an even rate a second, or with at most `window` on the way."""
+    def begin(
+        self, count: int, *, rate: float | None = None, window: int = 0, each: int = 0
+    ) -> None:
+        """Give out so many more: at a rate a second, with at most `window` on the way, or `each` in turn."""
         self._first, self.end = self.given, min(self.given + count, self._count)
         self._rate, self._window, self._final = rate, window, self.given
+        self._each = each
         self._began = time.perf_counter()
 
     def note_final(self, count: int) -> None:
@@ -81,7 +85,9 @@ class Stream:
 
     def take(self, _peer: int) -> bytes:
         """The orders of the next block, as bytes."""
-        if self._rate is not None:
+        if self._each:
+            most = self._each
+        elif self._rate is not None:
             due = self._first + int((time.perf_counter() - self._began) * self._rate)
             most = due - self.given
         else:

@@ -83,6 +83,8 @@ class SimulatedPeers:
         self._pace_s = pace_s
         self._source = source
         self.said = Said()
+        self.served = 0
+        """How many blocks the real one was sent because it asked for them."""
         self.links_up = 0
         self._heads = np.zeros(self._n, REFERENCE)
         self._heads["author"] = np.arange(self._n)
@@ -140,6 +142,11 @@ class SimulatedPeers:
         finally:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
+
+    def say_all(self) -> None:
+        """Let everybody speak once, as if the time for it had passed."""
+        for peer in self._peers:
+            self._say(peer)
 
     def _on_up(self, change: int) -> None:
         self.links_up += change
@@ -221,5 +228,6 @@ class SimulatedPeers:
             real["digest"] = np.frombuffer(digest_of(block), np.uint8)
 
     def _serve(self, peer: _Peer, blocks: list[bytes]) -> None:
+        self.served += len(blocks)
         for block in blocks:
             peer.links.send(REAL, FrameType.BLOCK, block)

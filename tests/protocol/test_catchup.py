@@ -1,0 +1,94 @@
+"""What is asked of whom: each block once as long as it may come, and of somebody else when it may not."""
+
+import numpy as np
+
+from harambee.protocol.catchup import (
+    ANSWER_NS_MAX,
+    ANSWERS_MAX,
+    AT_ONCE,
+    RANGE_BLOCKS_MAX,
+    RANGE_BLOCKS_MIN,
+    CatchUp,
+)
+
+N = 100
+SECOND = 1_000_000_000
+
+
+def behind(members=N, blocks=10_000):
+    """One who holds nothing, and whose peers all hold so many blocks of everybody."""
+    catch_up = CatchUp(members, 0)
+    for peer in range(1, members):
+        catch_up.holds_all(peer, np.arange(members), np.full(members, blocks))
+    return catch_up
+
+
+def asked(catch_up, heads, now, members=N):
+    """The ranges asked for at a moment, with whom they are asked of."""
+    ends = np.full(members, 10_000)
+    up = set(range(1, members))
+    fetches, _ = catch_up.requests(heads, up, now, ends=ends, eager=True, without=set())
+    return [(fetch.peer, part) for fetch in fetches for part in fetch.ranges]
+
+
+def blocks_in(ranges):
+    return sum(part.last - part.first + 1 for _, part in ranges)
+
+
+def test_of_a_hundred_no_more_is_asked_for_than_can_be_read():
+    catch_up, heads = behind(), np.zeros(N, np.int64)
+    first = asked(catch_up, heads, SECOND)
+    assert len(first) == N, "something of everybody"
+    assert AT_ONCE // 2 < blocks_in(first) <= AT_ONCE
+    assert not asked(catch_up, heads, SECOND + 1), "it is on the way"
+
+
+def test_of_four_as_much_as_ever():
+    ranges = asked(behind(4), np.zeros(4, np.int64), SECOND, 4)
+    assert [part.last for _, part in ranges] == [RANGE_BLOCKS_MAX] * 4
+
+
+def test_what_has_come_makes_room_for_what_is_next():
+    catch_up, heads = behind(), np.zeros(N, np.int64)
+    first = asked(catch_up, heads, SECOND)
+    for _, part in first[: N // 2]:
+        heads[part.author] = part.last
+    for peer in {peer for peer, _ in first[: N // 2]}:
+        catch_up.answered(peer)
+    second = asked(catch_up, heads, 2 * SECOND)
+    assert {part.author for _, part in second} == {part.author for _, part in first[: N // 2]}
+    assert all(part.first == heads[part.author] + 1 for _, part in second)
+    waiting = blocks_in(first[N // 2 :])
+    assert blocks_in(second) + waiting <= AT_ONCE + N * RANGE_BLOCKS_MIN
+
+
+def test_whoever_is_silent_is_passed_over_and_whoever_sends_is_waited_for():
+    catch_up, heads = behind(), np.zeros(N, np.int64)
+    first = {part.author: peer for peer, part in asked(catch_up, heads, SECOND)}
+    late = SECOND + ANSWER_NS_MAX - 1
+    sending = first[7]
+    catch_up.hears(sending, late)
+    again = asked(catch_up, heads, SECOND + ANSWER_NS_MAX)
+    whose = {part.author for _, part in again}
+    assert 7 not in whose
+    assert whose == {author for author, peer in first.items() if peer != sending}
+    assert all(first[part.author] != peer for peer, part in again)
+
+
+def test_whoever_sends_for_ever_and_never_that_is_passed_over_too():
+    catch_up, heads = behind(), np.zeros(N, np.int64)
+    first = {part.author: peer for peer, part in asked(catch_up, heads, SECOND)}
+    for step in range(1, 2 * ANSWERS_MAX):
+        for peer in range(1, N):
+            catch_up.hears(peer, SECOND + step * ANSWER_NS_MAX)
+        again = asked(catch_up, heads, SECOND + step * ANSWER_NS_MAX + 1)
+        if again:
+            break
+    assert step == ANSWERS_MAX
+    assert all(first[part.author] != peer for peer, part in again)
+
+
+def test_a_clock_that_is_set_back_stops_nothing():
+    catch_up, heads = behind(4), np.zeros(4, np.int64)
+    assert asked(catch_up, heads, 3_600 * SECOND, 4)
+    assert asked(catch_up, heads, SECOND, 4), "what was asked in the future is asked again"
