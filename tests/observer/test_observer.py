@@ -13,12 +13,14 @@ from tests.protocol.network import SUPER_AGENT_KEYS
 from harambee.crypto.hashing import digest as hash_of
 from harambee.crypto.signatures import sign
 from harambee.handset.doors import DoorError
+from harambee.observer.alarms import Alarms
 from harambee.observer.block_log import BlockLog, LogError
 from harambee.observer.observer import ObserverError
 from harambee.observer.sources import LedgerView
 from harambee.protocol.checkpoint import Word
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.wire import SIGNATURE_BYTES, block_prefix
+from harambee.storage.checkpoint_store import CheckpointStore
 
 LIAR = 0
 ORDERS_AT = -SIGNATURE_BYTES - 100
@@ -333,6 +335,16 @@ def test_an_order_that_its_payer_never_signed_stops_every_number(tmp_path):
         town.journal.close()
 
 
+def test_a_folder_whose_ledger_was_wrong_once_shows_no_number_again(town):
+    """Also when it begins behind the order that was wrong."""
+    observer = looked(town.observer(town.doors()))
+    assert observer.numbers is not None
+    Alarms(observer.folder).ring("ledger", 2, "chui", "Order 0 of block 1 of chui was applied.")
+    again = looked(town.observer(town.doors(), observer.folder))
+    assert again.numbers is None
+    assert again.why_no_numbers == "Order 0 of block 1 of chui was applied."
+
+
 # -- doors that lie: what they say ----------------------------------------------------------------
 
 
@@ -412,9 +424,14 @@ def test_accounts_that_move_while_a_door_is_asked_are_not_compared(town):
     """A door that goes on in between tells newer balances, and is no liar for it."""
 
     class Moving(HonestDoor):
+        def go_on(self):
+            self.until = min(self.until + 4, len(self.town.blocks))
+
         async def records(self, numbers):
-            self.until = min(self.until + 8, len(self.town.blocks))
-            return await super().records(numbers)
+            self.go_on()
+            found = await super().records(numbers)
+            self.go_on()
+            return found
 
     doors = [Moving(town, index) for index in range(4)]
     for door in doors:
@@ -498,6 +515,28 @@ def test_a_checkpoint_that_too_few_have_signed_is_not_begun_at(town):
     assert observer.numbers.digest == town.fold().ledger.digest()
 
 
+def test_it_goes_on_from_a_checkpoint_once_enough_have_signed_what_it_found(town):
+    observer = town.observer(town.doors())
+    found = []
+
+    async def run():
+        await observer.begin()
+        await observer.look()
+        stored = town.checkpoint(20, signers=(1,))
+        for words in ((1,), (1, 2), (1, 2, 3)):
+            signed = [town.word(stored.checkpoint, signer) for signer in words]
+            town.shown[:] = [shown(stored.checkpoint, signed)]
+            await observer.look()
+            found.append(observer.checkpoint)
+
+    asyncio.run(run())
+    observer.close()
+    assert (found, sentences(observer)) == ([0, 1, 1], [])
+    store = CheckpointStore(observer.folder / "checkpoints", town.genesis.network, town.committee)
+    (kept,) = store.all()
+    assert [word.signer for word in kept.words(town.committee)] == [1, 2, 3]
+
+
 def test_words_that_nobody_gave_name_the_door_that_shows_them(town):
     stored = town.checkpoint(20)
     town.shown.clear()
@@ -516,9 +555,20 @@ def test_words_that_nobody_gave_name_the_door_that_shows_them(town):
     assert observer.following.from_position == 0
 
 
-def test_a_signed_word_for_another_root_names_its_signer(town):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ledger_root": b"x" * 32},
+        {"frame_root": b"x" * 32},
+        {"in_circulation": 1},
+        {"accounts": 1},
+        {"orders": 1},
+        {"cut": b"x" * 32},
+    ],
+)
+def test_a_signed_word_for_another_state_names_its_signer(town, change):
     stored = town.checkpoint(20)
-    forged = forged_checkpoint(stored)
+    forged = dataclasses.replace(stored.checkpoint, **change)
     town.shown.append(shown(forged, [town.word(forged, 2)]))
     observer = looked(town.observer(town.doors()))
     named = {(alarm.kind, alarm.super_agent) for alarm in observer.alarms.new}
