@@ -10,7 +10,7 @@ import pytest
 from tests.node.test_checkpoint_making import Place, quiet
 from tests.protocol.network import SUPER_AGENT_KEYS
 
-from harambee.node.checkpoint_making import Made, make
+from harambee.node.checkpoint_process import Made
 from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.links import FrameType
 from harambee.node.port import UnavailableError
@@ -19,6 +19,7 @@ from harambee.protocol.cuts import cut_below
 from harambee.protocol.effects import EVERYONE, Name
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import read_block
+from harambee.storage.checkpoint_making import make
 
 
 class Office(CheckpointDesk):

@@ -5,14 +5,15 @@ import pytest
 from tests.audit.histories import MEMBERS, blocks_of, chorus, genesis_of_tests, journal_of, payments
 from tests.protocol.network import SUPER_AGENT_KEYS
 
-from harambee.node.beginning import begin, make_ledger
-from harambee.node.checkpoint_making import NotMade, make
-from harambee.node.checkpoint_store import CheckpointDamaged, CheckpointStore
+from harambee.node.beginning import make_ledger
 from harambee.protocol.checkpoint import sign_checkpoint
 from harambee.protocol.cuts import cut_below
 from harambee.protocol.effects import Name
 from harambee.protocol.fold import Fold
 from harambee.protocol.wire import read_block
+from harambee.storage.beginning import begin
+from harambee.storage.checkpoint_making import NotMade, make
+from harambee.storage.checkpoint_store import CheckpointDamaged, CheckpointStore
 
 
 def quiet(_what, _done, _total):

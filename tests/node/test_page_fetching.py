@@ -8,9 +8,7 @@ from tests.audit.histories import journal_of, payments
 from tests.node.test_checkpoint_making import Place, quiet
 from tests.protocol.network import SUPER_AGENT_KEYS, make_block
 
-from harambee.node.beginning import begin, blocks_behind, make_ledger
-from harambee.node.checkpoint_making import make
-from harambee.node.checkpoint_store import CheckpointStore
+from harambee.node.beginning import make_ledger
 from harambee.node.forgotten import refuse_forgotten, refuse_without_history
 from harambee.node.links import FrameType
 from harambee.node.mending import MendingEnded
@@ -34,6 +32,9 @@ from harambee.protocol.page_wire import (
     write_ask_pages,
 )
 from harambee.protocol.wire import read_block
+from harambee.storage.beginning import begin, blocks_behind
+from harambee.storage.checkpoint_making import make
+from harambee.storage.checkpoint_store import CheckpointStore
 
 ME = 3
 

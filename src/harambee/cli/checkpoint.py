@@ -15,8 +15,8 @@ from harambee.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from harambee.node.checkpoint_store import CheckpointStore, Stored
     from harambee.protocol.genesis import Genesis
+    from harambee.storage.checkpoint_store import CheckpointStore, Stored
 
 checkpoints_argument = click.argument(
     "place", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False
@@ -121,10 +121,10 @@ def _say(row: dict[str, Any]) -> None:
 def _stores(
     place: Path | None, folder: Path, *, as_json: bool
 ) -> "tuple[Genesis, list[CheckpointStore]]":
-    from harambee.node.checkpoint_store import CheckpointStore
     from harambee.node.config import ConfigError
     from harambee.node.network_folder import NetworkFolderError, load_network
     from harambee.protocol.genesis import GenesisError, read_genesis_document
+    from harambee.storage.checkpoint_store import CheckpointStore
 
     with one_sentence(NetworkFolderError, ConfigError, GenesisError, OSError, as_json=as_json):
         genesis = read_genesis_document((folder / "genesis.json").read_bytes())
@@ -161,8 +161,8 @@ def _verified(stored: "Stored", genesis: "Genesis", console: Any) -> str:
 
     from harambee.ledger.image import ImageError, load
     from harambee.ledger.ledger import Ledger
-    from harambee.node.checkpoint_store import CheckpointDamaged
     from harambee.protocol.frame import FrameBroken, read_frame
+    from harambee.storage.checkpoint_store import CheckpointDamaged
 
     said = stored.checkpoint
     ledger = Ledger(genesis.regions, genesis.tariffs, genesis.key_days)

@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "flags": ("flags", "Show what looks odd among a day's payments."),
     "export": ("export", "Write a day's orders, positions or flags to a CSV or Parquet file."),
     "checkpoint": ("checkpoint", "List and verify checkpoints: the ledger at a moment, signed."),
+    "observe": ("observe", "Keep every balance yourself, check everything, and see who lies."),
     "audit": ("audit", "Compute the ledger anew from a journal, and check every signature."),
     "replay": ("replay", "Send an hour of real mobile-money traffic."),
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),

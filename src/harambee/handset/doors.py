@@ -908,7 +908,13 @@ class HttpDoor:
             raise self._nonsense() from error
 
     async def _send(
-        self, method: str, path: str, content: bytes | None, content_type: str, wait_ms: int = 0
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        content_type: str,
+        wait_ms: int = 0,
+        bytes_max: int = ANSWER_BYTES_MAX,
     ) -> bytes:
         """Send one request and return its answer's body, if it is no problem."""
         timeout = aiohttp.ClientTimeout(total=wait_ms // 1000 + ANSWER_S, sock_connect=CONNECT_S)
@@ -922,7 +928,7 @@ class HttpDoor:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                status, answer = response.status, await self._read(response)
+                status, answer = response.status, await self._read(response, bytes_max)
         except TimeoutError as error:
             raise DoorError(f"{self.name} does not answer in time.") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -931,11 +937,11 @@ class HttpDoor:
             raise self._problem(status, answer)
         return answer
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
         pieces = bytearray()
         async for piece in response.content.iter_any():
             pieces += piece
-            if len(pieces) > ANSWER_BYTES_MAX:
+            if len(pieces) > bytes_max:
                 raise self._nonsense()
         return bytes(pieces)
 

@@ -82,10 +82,15 @@ def leaves_of_parts(section: Section, parts: list[tuple[int, bytes]]) -> Leaves:
     return leaves_for(section, numbers, np.frombuffer(digests, np.uint8).reshape(-1, 32))
 
 
+def rows_of_leaves(leaves: Leaves) -> npt.NDArray[np.uint8]:
+    """Return the leaf digests, (k, 32), of the tree over pages' leaves."""
+    rows = np.ascontiguousarray(leaves).view(np.uint8).reshape(len(leaves), PAGE_LEAF.itemsize)
+    return leaves_of(rows)
+
+
 def root_of_pages(leaves: Leaves) -> bytes:
     """Return the root of the tree over pages' leaves, which ascend by section and page."""
-    rows = np.ascontiguousarray(leaves).view(np.uint8).reshape(len(leaves), PAGE_LEAF.itemsize)
-    return root_of(leaves_of(rows))
+    return root_of(rows_of_leaves(leaves))
 
 
 def cut_into_pages(content: bytes) -> Iterator[tuple[int, bytes]]:

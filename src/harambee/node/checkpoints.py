@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from harambee.node.checkpoint_making import Made, Request
-from harambee.node.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
+from harambee.node.checkpoint_process import Made, Request
 from harambee.node.journal import Journal, JournalFull
 from harambee.node.links import FrameType
 from harambee.node.network_folder import NodeFiles
@@ -33,6 +32,7 @@ from harambee.protocol.effects import EVERYONE, Name
 from harambee.protocol.limits import SECOND_NS, Allowance, Rate
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.replica import Replica
+from harambee.storage.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
 
 if TYPE_CHECKING:
     from harambee.node.service import Service
@@ -281,7 +281,7 @@ class CheckpointDesk:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "harambee.node.checkpoint_making",
+            "harambee.node.checkpoint_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.durable_files import replace_file
-from harambee.node.beginning import begin, blocks_behind, make_ledger
-from harambee.node.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
+from harambee.node.beginning import make_ledger
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
@@ -45,6 +44,8 @@ from harambee.protocol.page_catchup import Lookout
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
+from harambee.storage.beginning import begin, blocks_behind
+from harambee.storage.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
 
 T = TypeVar("T")
 

@@ -21,13 +21,6 @@ import numpy.typing as npt
 
 from harambee.crypto.durable_files import replace_file
 from harambee.ledger.pages import Leaves, Section, digest_of
-from harambee.node.checkpoint_store import (
-    CheckpointDamaged,
-    CheckpointStore,
-    Draft,
-    Local,
-    Stored,
-)
 from harambee.node.journal import Journal, JournalPruned
 from harambee.protocol.chains import Chains
 from harambee.protocol.checkpoint import Checkpoint
@@ -41,6 +34,13 @@ from harambee.protocol.page_catchup import PageCatchUp, Progress, Step
 from harambee.protocol.page_landing import blocks_left, is_own_disk_whole
 from harambee.protocol.page_wire import PAGE_CONTENT_MAX
 from harambee.protocol.wire import HEAD_BYTES, INCARNATIONS_MAX, Block, read_block
+from harambee.storage.checkpoint_store import (
+    CheckpointDamaged,
+    CheckpointStore,
+    Draft,
+    Local,
+    Stored,
+)
 
 FETCHED: Final = "fetched"
 """The file of pages that belong to no whole checkpoint yet: length u32, content, again and again."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from harambee.node.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
 from harambee.node.links import FrameType
 from harambee.protocol.limits import SECOND_NS, SERVED_BYTES_EACH, SERVED_PAGES, Allowance
 from harambee.protocol.malformed import Malformed
@@ -25,6 +24,7 @@ from harambee.protocol.page_wire import (
     write_index,
     write_page,
 )
+from harambee.storage.checkpoint_store import CheckpointDamaged, CheckpointStore, Stored
 
 ASKS_MAX: Final = 8
 """Questions of one peer that wait to be answered; what is beyond it, asks again."""

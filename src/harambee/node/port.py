@@ -19,6 +19,9 @@ from harambee.ledger.side_tables import Attestation, Hold, KeyRequest, Reversal,
 from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace
 from harambee.oversight.trust_line import TrustLine
+from harambee.protocol.account_proofs import Piece
+from harambee.protocol.checkpoint import Checkpoint, Word
+from harambee.protocol.effects import Name
 from harambee.protocol.genesis import Genesis
 
 SKIPPED_KIND: Final = 255
@@ -234,6 +237,35 @@ class OversightPort(Protocol):
         """E-money in circulation, and what each bank owes."""
 
 
+class HistoryPort(Protocol):
+    """What observers are told: implemented by `harambee.node.history_desk.HistoryDesk`.
+
+    Everything that it tells can be checked by who asks. UnavailableError where it has told so much that
+    customers would wait.
+    """
+
+    async def checkpoints(self) -> list[tuple[Checkpoint, list[Word]]]:
+        """The checkpoints that lie here, oldest first, and who has signed each."""
+
+    async def index(self, digest: bytes, start: int, limit: int) -> npt.NDArray[np.void] | None:
+        """Some rows of a checkpoint's index (INDEX); None where the checkpoint does not lie here."""
+
+    async def page(self, digest: bytes, section: int, number: int) -> bytes | None:
+        """A page of a checkpoint; None where it does not lie here."""
+
+    async def piece(self, digest: bytes, account: int) -> Piece | None:
+        """An account in a checkpoint, and its way to the root; None where it does not lie here."""
+
+    async def heads(self) -> npt.NDArray[np.void]:
+        """Each author's newest block here, then loose ends: a REFERENCE array."""
+
+    async def blocks(self, author: int, incarnation: int, first: int, last: int) -> list[bytes]:
+        """An author's blocks of these heights, as many from the first on as one answer takes."""
+
+    async def block(self, name: Name) -> bytes | None:
+        """Exactly this block; None where it is not here."""
+
+
 class Port(Protocol):
     """Implemented by `harambee.node.service.Service`; tests may bring a fake."""
 
@@ -381,6 +413,10 @@ class Port(Protocol):
     @property
     def oversight(self) -> OversightPort:
         """What it tells those who watch over the network."""
+
+    @property
+    def history(self) -> HistoryPort:
+        """What it tells those who compute the ledger themselves."""
 
     def receipt(self, order_id: bytes) -> bytes:
         """This super-agent's 64-byte signature that the order is final; the caller has checked that it is."""

@@ -18,6 +18,7 @@ from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import BlocksGone, Engine, MemoryDamaged, Turn
 from harambee.node.governance import GovernanceDesk
+from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
 from harambee.node.names import NameDesk
@@ -197,6 +198,7 @@ class SuperAgent:
         )
         self._treasury = Treasury(files, self.service)
         self._oversight = self.service.oversight = OversightDesk(files, self.service)
+        self.service.history = HistoryDesk(files, journal, self.service.ask)
         self._checkpoints = self.service.checkpoints = CheckpointDesk(
             files, journal, self.service, self._send_frame
         )

@@ -43,6 +43,7 @@ from harambee.node.engine import Engine
 from harambee.node.float_watch import FloatFacts
 from harambee.node.forgotten import refuse_forgotten
 from harambee.node.governance import GovernanceDesk
+from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalLacks
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
@@ -112,6 +113,7 @@ class Service:
     names: NameDesk
     governance: GovernanceDesk
     oversight: OversightDesk
+    history: HistoryDesk
     checkpoints: CheckpointDesk
     """Whoever makes the service gives it its desks."""
 

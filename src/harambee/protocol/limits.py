@@ -100,6 +100,8 @@ VAIN_FRAMES: Final = Rate(512, 8_192)
 """Frames of one peer that bring no new block: questions, repetitions, garbage. Then its link rests."""
 SERVED_BYTES: Final = Rate(32 << 20, 128 << 20)
 """What one peer is served of the journal."""
+HISTORY_BYTES: Final = Rate(32 << 20, 128 << 20)
+"""What all observers together are served over HTTP: pages, blocks, proofs."""
 SERVED_BYTES_EACH: Final = 128 << 10
 """What reading one block, or one range, costs beside its bytes."""
 SERVED_PAGES: Final = Rate(64 << 20, 256 << 20)

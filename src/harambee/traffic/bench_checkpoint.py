@@ -20,14 +20,14 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from harambee.node.checkpoint_making import Made, Request
-from harambee.node.checkpoint_store import CheckpointStore, Stored
+from harambee.node.checkpoint_process import Made, Request
 from harambee.node.journal import Journal
 from harambee.node.network_folder import NetworkFolder, create_network
 from harambee.protocol.cuts import Cut
 from harambee.protocol.effects import Name
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import read_block
+from harambee.storage.checkpoint_store import CheckpointStore, Stored
 from harambee.traffic.bench_audit import BEGAN_MS, ORDERS_EACH, signed_orders
 from harambee.traffic.bench_network import OPENING_CENTS
 from harambee.traffic.parties import population_of
@@ -40,8 +40,9 @@ AT_ONCE: Final = 1 << 18
 _BEGIN: Final = """
 import json, resource, sys, time
 from pathlib import Path
-from harambee.node.beginning import begin, blocks_behind, make_ledger
-from harambee.node.checkpoint_store import CheckpointStore
+from harambee.node.beginning import make_ledger
+from harambee.storage.beginning import begin, blocks_behind
+from harambee.storage.checkpoint_store import CheckpointStore
 from harambee.node.config import read_config
 from harambee.node.journal import JournalReader
 from harambee.node.network_folder import genesis_of
@@ -175,7 +176,7 @@ def _made(
     """Let the process make a checkpoint that a super-agent has make it; seconds."""
     request = msgspec.json.encode(Request.of(folder.node_file(0), base, cut))
     began = time.perf_counter()
-    words = [sys.executable, "-m", "harambee.node.checkpoint_making"]
+    words = [sys.executable, "-m", "harambee.node.checkpoint_process"]
     ended = subprocess.run(words, input=request, stdout=subprocess.PIPE, check=False)  # noqa: S603
     took_s = time.perf_counter() - began
     lines = ended.stdout.splitlines()

@@ -32,6 +32,7 @@ import numpy.typing as npt
 from harambee.crypto.durable_files import replace_file, sync_folder
 from harambee.ledger.image import Page
 from harambee.ledger.pages import (
+    PAGE_ACCOUNTS,
     PAGE_LEAF,
     Leaves,
     Section,
@@ -39,6 +40,7 @@ from harambee.ledger.pages import (
     root_of_pages,
 )
 from harambee.ledger.records import ENTRY, POSITION_BITS
+from harambee.protocol.account_proofs import Piece, piece_of
 from harambee.protocol.checkpoint import (
     DOCUMENT_BYTES,
     Checkpoint,
@@ -124,6 +126,14 @@ class Stored:
         row = self.index[at]
         with (self.folder / _file_of(section, number)).open("rb") as file:
             return self._read(file, row)
+
+    def piece(self, account: int) -> Piece | None:
+        """Return an account's piece of its page, or None if there is no such page; CheckpointDamaged."""
+        content = self.page(Section.ACCOUNTS, account // PAGE_ACCOUNTS)
+        if content is None:
+            return None
+        leaves = self.leaves
+        return piece_of(account, content, leaves[leaves["section"] != Section.FRAME])
 
     def pages(self, *, frame: bool) -> Iterator[Page]:
         """Yield the pages of the ledger, or of the frame, each held against its digest."""

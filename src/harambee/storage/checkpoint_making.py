@@ -1,19 +1,17 @@
 """Making a checkpoint: the one before, and the journal's blocks up to a cut, folded and written.
 
-It is done beside the running super-agent, in a process of its own and from the disk alone. So payments go on
-meanwhile, and what is signed was computed once more, from durable blocks and in other memory.
+It is done beside what runs, from the disk alone. A super-agent does it in a process of its own, so that
+payments go on meanwhile, and what it signs was computed once more, from durable blocks and in other memory.
+An observer does it to hold what others have signed against its own computation.
 """
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
+from harambee.ledger.ledger import Ledger
 from harambee.ledger.pages import (
     PAGE_BYTES,
     PAGES_TOGETHER,
@@ -23,28 +21,24 @@ from harambee.ledger.pages import (
     leaves_of_parts,
     root_of_pages,
 )
-from harambee.node.beginning import begin, make_ledger, name_of_start
-from harambee.node.checkpoint_store import (
+from harambee.protocol.checkpoint import Checkpoint
+from harambee.protocol.cuts import Cut, Members, in_order, tips_of
+from harambee.protocol.effects import Effects, Name
+from harambee.protocol.fold import FOLDED_AT_ONCE, Fold
+from harambee.protocol.frame import write_frame
+from harambee.protocol.genesis import Genesis
+from harambee.protocol.malformed import Malformed
+from harambee.protocol.wire import Block, read_block
+from harambee.storage.beginning import begin, fill, name_of_start
+from harambee.storage.block_source import BlockSource
+from harambee.storage.checkpoint_store import (
     NEWEST,
-    CheckpointDamaged,
     CheckpointStore,
     Draft,
     Local,
     Stored,
 )
-from harambee.node.config import ConfigError, read_config
-from harambee.node.journal import JournalError, JournalLacks, JournalReader
-from harambee.node.network_folder import NetworkFolderError, genesis_of
-from harambee.protocol.checkpoint import Checkpoint
-from harambee.protocol.cuts import Cut, Members, in_order, tips_of
-from harambee.protocol.effects import Effects, Name
-from harambee.protocol.fold import FOLDED_AT_ONCE, Fold, JournalBroken
-from harambee.protocol.frame import write_frame
-from harambee.protocol.genesis import Genesis
-from harambee.protocol.malformed import Malformed
-from harambee.protocol.wire import Block, read_block
 
-NICENESS: Final = 10
 PROGRESS_BLOCKS: Final = 4_096
 
 
@@ -58,21 +52,24 @@ Progress = Callable[[str, int, int], None]
 
 def make(
     genesis: Genesis,
-    journal: JournalReader,
+    journal: BlockSource,
     store: CheckpointStore,
     base: Stored | None,
     cut: Cut,
     progress: Progress,
+    named: tuple[int, bytes] | None = None,
 ) -> Stored:
     """Make the checkpoint of a cut that contains the base's, and return it as it is stored.
 
-    Raises NotMade, CheckpointDamaged, JournalLacks or JournalBroken, and OSError where it cannot be
-    written.
+    `named` are its number and the digest of the one before it, where these are not the base's successor's.
+    Raises NotMade, CheckpointDamaged, JournalBroken, what the journal raises for a block that cannot be read,
+    and OSError where it cannot be written.
     """
-    ledger = make_ledger(genesis, journal, base)
+    ledger = Ledger(genesis.regions, genesis.tariffs, genesis.key_days)
+    fill(ledger, genesis, base)
     fold = Fold(genesis.network, genesis.committee, ledger)
     begin(fold, journal, base)
-    maker = _Maker(genesis, journal, base, fold, progress)
+    maker = _Maker(genesis, journal, base, fold, progress, named or name_of_start(base))
     local = maker.fold_up_to(cut)
     return maker.write(store, cut, local)
 
@@ -80,10 +77,11 @@ def make(
 @dataclass(slots=True)
 class _Maker:
     genesis: Genesis
-    journal: JournalReader
+    journal: BlockSource
     base: Stored | None
     fold: Fold
     progress: Progress
+    named: tuple[int, bytes]
     entries_before: int = field(init=False)
     lanes_before: int = field(init=False)
 
@@ -157,7 +155,7 @@ class _Maker:
         writer.pages(ledger_leaves, self._contents)
         contents = dict(frame_pages)
         writer.pages(frame_leaves, lambda some: (contents[int(leaf["page"])] for leaf in some))
-        number, previous = name_of_start(base)
+        number, previous = self.named
         chains = self.fold.chains
         bases = np.array([lane.base for lane in chains.lanes])
         orders = ledger.entry_count - self.entries_before
@@ -210,78 +208,3 @@ def _counting(progress: Progress, total: int) -> Callable[[int], None]:
         progress("write", written, max(total, written))
 
     return on_bytes
-
-
-# -- as a process ---------------------------------------------------------------------------------
-
-
-class Request(msgspec.Struct, forbid_unknown_fields=True):
-    """What the process is asked for, as JSON on its standard input."""
-
-    config: str
-    base: str
-    """The digest of the checkpoint to go on from, in hexadecimal; empty for the genesis."""
-    anchor: tuple[int, int, int, str]
-    tips: list[tuple[int, int, int, str]]
-
-    @classmethod
-    def of(cls, config: Path, base: Stored | None, cut: Cut) -> "Request":
-        """Ask for the checkpoint of a cut."""
-        name = "" if base is None else base.checkpoint.digest.hex()
-        return cls(str(config), name, _written(cut.anchor), [_written(tip) for tip in cut.tips])
-
-    def cut(self) -> Cut:
-        """Return the cut."""
-        return Cut(_read_name(self.anchor), tuple(_read_name(tip) for tip in self.tips))
-
-
-def _written(name: Name) -> tuple[int, int, int, str]:
-    return name.author, name.incarnation, name.height, name.digest.hex()
-
-
-def _read_name(written: tuple[int, int, int, str]) -> Name:
-    author, incarnation, height, name = written
-    return Name(author, incarnation, height, bytes.fromhex(name))
-
-
-class Made(msgspec.Struct):
-    """What the process says at its end, as one line of JSON: the digest, or why there is none."""
-
-    digest: str = ""
-    why: str = ""
-
-
-def main(content: bytes) -> Made:
-    """Make what is asked for."""
-    request = msgspec.json.decode(content, type=Request)
-    try:
-        config = read_config(Path(request.config))
-        genesis = genesis_of(config, with_openings=not request.base)
-        store = CheckpointStore(config.checkpoints, genesis.network, genesis.committee)
-        base = store.find(bytes.fromhex(request.base)) if request.base else None
-        if request.base and base is None:
-            return Made(why="the checkpoint before it is not here any more")
-        with JournalReader.open_to_read(config.journal) as journal:
-            stored = make(genesis, journal, store, base, request.cut(), _say)
-        return Made(digest=stored.checkpoint.digest.hex())
-    except (
-        ConfigError,
-        NetworkFolderError,
-        JournalError,
-        JournalLacks,
-        JournalBroken,
-        CheckpointDamaged,
-        NotMade,
-        OSError,
-    ) as error:
-        return Made(why=str(error))
-
-
-def _say(what: str, done: int, total: int) -> None:
-    sys.stdout.write(f"{what} {done} {total}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    os.nice(NICENESS)
-    sys.stdout.buffer.write(msgspec.json.encode(main(sys.stdin.buffer.read())) + b"\n")

@@ -1,0 +1,1 @@
+"""An observer: a replica that checks everything and votes on nothing."""
