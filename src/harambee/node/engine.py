@@ -337,9 +337,10 @@ class Engine:
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
         )
         begin(replica, self._journal, stored)
-        noted = self._journal.folder / ABSTAINING_NAME
-        if stored is not None and noted.exists():
-            replica.go_on_abstaining(noted.read_bytes())
+        if stored is not None:
+            noted = self._journal.folder / ABSTAINING_NAME
+            if noted.exists():
+                replica.go_on_abstaining(noted.read_bytes())
         return replica
 
     def _loop(self, replica: Replica) -> None:
