@@ -569,11 +569,25 @@ def test_words_that_nobody_gave_name_the_door_that_shows_them(town):
 def test_a_signed_word_for_another_state_names_its_signer(town, change):
     stored = town.checkpoint(20)
     forged = dataclasses.replace(stored.checkpoint, **change)
-    town.shown.append(shown(forged, [town.word(forged, 2)]))
-    observer = looked(town.observer(town.doors()))
-    named = {(alarm.kind, alarm.super_agent) for alarm in observer.alarms.new}
-    assert named == {("checkpoint", 2)}
-    assert observer.numbers.digest == town.fold().ledger.digest()
+    false = shown(forged, [town.word(forged, 2)])
+    town.shown.append(false)
+    # Who begins sees that enough have signed another one; who was there before computes it.
+    begun = looked(town.observer(town.doors()))
+    town.shown.clear()
+    following = town.observer(town.doors())
+
+    async def run():
+        await following.begin()
+        await following.look()
+        town.shown.append(false)
+        await following.look()
+
+    asyncio.run(run())
+    following.close()
+    for observer in (begun, following):
+        named = {(alarm.kind, alarm.super_agent) for alarm in observer.alarms.new}
+        assert named == {("checkpoint", 2)}
+        assert observer.numbers.digest == town.fold().ledger.digest()
 
 
 def test_w_liars_cannot_make_a_following_observer_believe_another_root(town):
