@@ -20,7 +20,7 @@ from harambee.observer.sources import LedgerView
 from harambee.protocol.checkpoint import Word
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.wire import SIGNATURE_BYTES, block_prefix
-from harambee.storage.checkpoint_store import CheckpointStore
+from harambee.storage.checkpoint_store import CheckpointStore, Writer
 
 LIAR = 0
 ORDERS_AT = -SIGNATURE_BYTES - 100
@@ -110,6 +110,25 @@ def test_it_begins_at_a_checkpoint_and_asks_for_no_block_below(town):
     assert min(height for _, height in asked) > 1
     fetched = {place for door in doors for place in door.asked}
     assert len(fetched) == len(first.index)
+
+
+def test_a_beginning_that_was_broken_off_begins_anew(town, monkeypatch):
+    """The checkpoint's open blocks lie in the log already, and the checkpoint does not."""
+    town.checkpoint(20)
+    observer = town.observer(town.doors())
+
+    def full(*_):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "finish", full)
+        with pytest.raises(OSError, match="full"):
+            looked(observer)
+    assert BlockLog.open(observer.folder, town.genesis.network, 4, to_read=True).count
+    again = looked(town.observer(town.doors(), observer.folder))
+    assert sentences(again) == []
+    assert again.checkpoint == 1
+    assert again.numbers.digest == town.fold().ledger.digest()
 
 
 def test_without_openings_and_without_a_checkpoint_it_cannot_begin(town):
