@@ -10,7 +10,7 @@ import pytest
 from tests.node.test_checkpoint_making import Place, quiet
 from tests.protocol.network import SUPER_AGENT_KEYS
 
-from harambee.node.checkpoint_making import Made
+from harambee.node.checkpoint_process import Made
 from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.links import FrameType
 from harambee.node.port import UnavailableError

@@ -13,9 +13,20 @@ from tests.protocol.network import (
     make_committee,
     make_ledger,
 )
+from tests.protocol.test_page_catchup import Image
 
-from harambee.node.engine import GATHER_NS_MAX, Engine, MemoryDamaged, Turn
+from harambee.node.engine import (
+    GATHER_NS_MAX,
+    BlocksGone,
+    Engine,
+    MemoryDamaged,
+    Snapshot,
+    Turn,
+)
+from harambee.node.page_fetching import ONLY_PAGES
 from harambee.protocol.effects import EVERYONE, Effects, SendBlock, SendHeads
+from harambee.protocol.messages import PeerUp, WordArrived
+from harambee.protocol.page_catchup import STUCK_NS, Lookout
 from harambee.protocol.replica import Replica
 
 
@@ -70,3 +81,35 @@ def test_a_commit_rests_as_long_as_it_took_and_not_for_ever(took_ms):
     ended = time.time_ns()
     assert ended < engine._commit_due + GATHER_NS_MAX
     assert engine._commit_due <= ended + GATHER_NS_MAX
+
+
+@pytest.mark.parametrize("peers", [1, 2])
+def test_who_hears_q_others_and_gets_no_block_of_what_is_missing_stops_and_says_so(tmp_path, peers):
+    """With one of three others it may be that one who keeps them back."""
+    image = Image()
+    files = SimpleNamespace(config=SimpleNamespace(name="baraka", checkpoints=tmp_path / "c"))
+    engine = Engine(files, None, lambda _: None)
+    committee = make_committee(4)
+    replica = Replica(NETWORK, committee, 0, SUPER_AGENT_KEYS[0], make_ledger(4, 2))
+    for peer in range(1, peers + 1):
+        replica.receive(PeerUp(peer), START_NS)
+    engine._lookout = Lookout(NETWORK, committee)
+    told = []
+
+    def look_on():
+        for now in range(START_NS, START_NS + STUCK_NS + 5 * 10**9, 10**9):
+            engine.snapshot = Snapshot(now=now)
+            turn = a_turn()
+            engine._look_out(replica, turn, now)
+            for word in image.words(0, 1) if turn.effects.send else ():
+                told.append(word)
+                engine._lookout.hear(WordArrived(1, word))
+
+    if peers == 1:
+        look_on()
+        assert not told
+        assert not (tmp_path / "c" / ONLY_PAGES).exists()
+    else:
+        with pytest.raises(BlocksGone, match="below checkpoint 1 that nobody sends any more"):
+            look_on()
+        assert (tmp_path / "c" / ONLY_PAGES).exists()

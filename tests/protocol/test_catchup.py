@@ -67,7 +67,10 @@ def test_whoever_is_silent_is_passed_over_and_whoever_sends_is_waited_for():
     first = {part.author: peer for peer, part in asked(catch_up, heads, SECOND)}
     late = SECOND + ANSWER_NS_MAX - 1
     sending = first[7]
-    catch_up.hears(sending, late)
+    catch_up.hears(sending, 7, 1, late)
+    others = next(peer for author, peer in first.items() if peer != sending)
+    catch_up.hears(others, 7, 1, late)  # it was not asked for that
+    catch_up.hears(sending, 7, 9_999, late)
     again = asked(catch_up, heads, SECOND + ANSWER_NS_MAX)
     whose = {part.author for _, part in again}
     assert 7 not in whose
@@ -80,7 +83,8 @@ def test_whoever_sends_for_ever_and_never_that_is_passed_over_too():
     first = {part.author: peer for peer, part in asked(catch_up, heads, SECOND)}
     for step in range(1, 2 * ANSWERS_MAX):
         for peer in range(1, N):
-            catch_up.hears(peer, SECOND + step * ANSWER_NS_MAX)
+            for author in first:
+                catch_up.hears(peer, author, 1, SECOND + step * ANSWER_NS_MAX)
         again = asked(catch_up, heads, SECOND + step * ANSWER_NS_MAX + 1)
         if again:
             break

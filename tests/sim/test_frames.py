@@ -7,11 +7,13 @@ that goes on from there ends where one ends that has folded everything.
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pytest
 
 from harambee.ledger.image import Page, load, pages_of
 from harambee.ledger.ledger import Ledger
+from harambee.protocol.chains import Chains
 from harambee.protocol.cuts import Cut, Members, cut_below, in_order, name_of
 from harambee.protocol.effects import Effects, Name
 from harambee.protocol.fold import Fold
@@ -63,11 +65,15 @@ class Holder:
     def original(self, position: int, index: int):
         return self.blocks[position].orders[index]
 
-    def cut(self, anchor: Name) -> Cut:
+    @cached_property
+    def chains(self) -> Chains:
         fold = self.begin(None)
         for _ in fold.fold(enumerate(self.machine.disk)):
             pass
-        cut = cut_below(fold.chains, anchor)
+        return fold.chains
+
+    def cut(self, anchor: Name) -> Cut:
+        cut = cut_below(self.chains, anchor)
         assert cut is not None
         return cut
 
@@ -106,18 +112,23 @@ def final_state(
 
 
 CASES = [
-    ("garbage-and-floods", 1),
     ("different-blocks-to-different-peers", 2),
     ("two-orders-split-three-ways", 3),
-    ("a-recovery-storm", 4),
     ("lost-and-old-disks", 5),
     ("holds-that-end-once", 6),
+]
+MORE = [
+    ("garbage-and-floods", 1),
+    ("a-recovery-storm", 4),
     ("a-convict-signs-on", 7),
     ("reordered-doubled-late", 8),
+    *((story, seed) for story, _ in CASES for seed in range(10, 20)),
 ]
 
 
-@pytest.mark.parametrize(("story", "seed"), CASES)
+@pytest.mark.parametrize(
+    ("story", "seed"), [*CASES, *(pytest.param(*case, marks=pytest.mark.soak) for case in MORE)]
+)
 def test_whoever_holds_a_cut_finds_the_same_state_and_goes_on_from_it(
     story: str, seed: int
 ) -> None:
@@ -126,7 +137,7 @@ def test_whoever_holds_a_cut_finds_the_same_state_and_goes_on_from_it(
     dice = random.Random(seed)
     one, two = (Holder(machine) for machine in dice.sample(run.world.honest, 2))
     shared = [name_of(block) for block in one.blocks if name_of(block) in two.at]
-    anchors = [shared[len(shared) * part // 4] for part in (1, 2, 3)]
+    anchors = [shared[len(shared) * part // 3] for part in (1, 2)]
     whole = final_state(one.begin(None), enumerate(one.machine.disk))
     base_one = base_two = None
     for anchor in anchors:
@@ -147,7 +158,7 @@ def test_a_frame_of_anything_else_is_refused() -> None:
     n, q = holder.town.committee.n, holder.town.committee.q
     dice = random.Random(9)
     refused = 0
-    for _ in range(300):
+    for _ in range(150):
         content = bytearray(state.frame)
         match dice.randrange(3):
             case 0:
@@ -163,4 +174,4 @@ def test_a_frame_of_anything_else_is_refused() -> None:
             fold.begin_at(frame, lambda name: holder.at.get(name, 0), len(holder.blocks))
         except FrameBroken:
             refused += 1
-    assert refused > 150
+    assert refused > 75

@@ -21,8 +21,9 @@ def rejoin(name: str | None, file: Path | None, folder: Path) -> None:
 
     A super-agent that lost its journal has lost its promises, and must not vote as if it had made
     none. It therefore refuses to go on until its operator says so with this command, while it is
-    stopped. When it is started again it reads what the others hold, begins a new chain, and leaves
-    out the slots in which it may have promised something. It needs q others for that: with four
+    stopped. When it is started again it reads what the others hold (the pages of their newest
+    checkpoint first, where that is the quicker way), begins a new chain, and leaves out the slots
+    in which it may have promised something. It needs q others for that: with four
     super-agents, all three.
 
     \b

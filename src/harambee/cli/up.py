@@ -5,6 +5,7 @@ others go on: that is what they are for.
 """
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from harambee.node.network_folder import NetworkFolder
 
 POLL_S: Final = 0.2
+BAR_WIDTH: Final = 30
 STOP_S: Final = 15
 DEMO_SHOWN: Final = 3
 DEMO_PARTIES: Final = ("agent-1", "head-office-1", "till-1", "paybill-1", "airtime-1")
@@ -234,23 +236,45 @@ def _wait_ready(network: "NetworkFolder", children: Children, stop: threading.Ev
             served = len(network.names) - len(waiting)
             seconds = int(time.monotonic() - began)
             hint = "; the first start compiles for a minute" if seconds > 10 else ""
-            line.update(f"{served} of {len(network.names)} super-agents serve ({seconds} s{hint})")
+            bars = {name: _pages_of(url) for name, url in waiting.items()}
+            told = "".join(f"\n  {name} {bar}" for name, bar in bars.items() if bar)
+            line.update(
+                f"{served} of {len(network.names)} super-agents serve ({seconds} s{hint}){told}"
+            )
             if waiting:
                 stop.wait(POLL_S)
     return not stop.is_set()
 
 
 def _is_ready(url: str) -> bool:
+    return _get(url, "/readyz") is not None
+
+
+def _get(url: str, path: str) -> bytes | None:
+    """Return what a super-agent answers; None where it does not answer, or not with 200."""
     address = urlsplit(url)
     assert address.hostname is not None
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=1)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        content = answer.read()
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
+    return content if answer.status == http.client.OK else None
+
+
+def _pages_of(url: str) -> str:
+    """Return a bar of the pages that a super-agent fetches before it begins; empty where it fetches none."""
+    status = _get(url, "/v1/status")
+    facts = json.loads(status).get("catching_up") if status else None
+    if not facts:
+        return ""
+    done, of = facts["pages"], max(1, facts["of"])
+    bar = "#" * (BAR_WIDTH * done // of)
+    return f"{bar:.<{BAR_WIDTH}} {done:,} of {of:,} pages from {len(facts['from'])} peers"
 
 
 def _mourn(network: "NetworkFolder", children: Children) -> list[str]:

@@ -123,6 +123,8 @@ class Ledger:
         """Account number of each issuer -> how far it may go below zero, in cents."""
         self.side = SideTables()
         """Holds, reversals, and what is governed."""
+        self.entries_missing = 0
+        """How many orders were applied before the first entry here: those of a state that came as pages."""
         self.original_at: Callable[[int, int], np.void | None] = _not_known
         """Reads the ORDER at (position, index) of the journal; a shell that has one says how."""
         self.keys_changed = 0
@@ -653,6 +655,13 @@ class Ledger:
         newest = int(self.accounts[payer]["last_entry"])
         entry = kernels.find_slot(self.entries, newest, int(payer), int(sequence))
         return None if entry < 0 else int(entry)
+
+    def is_forgotten(self, payer: int, sequence: int) -> bool:
+        """Whether a slot was decided, and nobody can tell from these entries by what."""
+        decided = 0 <= sequence < self.next_sequence(payer)
+        return (
+            bool(self.entries_missing) and decided and self.entry_of_slot(payer, sequence) is None
+        )
 
     def _touches(self, entry: int, number: int) -> bool:
         """Whether an entry surely is in an account's chain: as payer or payee, not as revenue."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from harambee.node.checkpoint_making import Made, Request
+from harambee.node.checkpoint_process import Made, Request
 from harambee.node.journal import Journal, JournalFull
 from harambee.node.links import FrameType
 from harambee.node.network_folder import NodeFiles
@@ -281,7 +281,7 @@ class CheckpointDesk:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "harambee.node.checkpoint_making",
+            "harambee.node.checkpoint_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

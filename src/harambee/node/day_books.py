@@ -17,6 +17,7 @@ import numpy.typing as npt
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import ROW_OF_TABLE
 from harambee.money.tariff import Tariff
+from harambee.node.forgotten import refuse_without_history
 from harambee.oversight.day_close import DayClose, flows_digest, write_flows
 from harambee.oversight.flows import FlowReader
 from harambee.oversight.settlement_parties import SettlementParties
@@ -155,6 +156,7 @@ class DayBooks:
 
     def _question(self, replica: "Replica") -> tuple[Orders, npt.NDArray[np.int64], int, bool]:
         """Orders' entries not yet read, their numbers, the entry to go on from, and if it is the end."""
+        refuse_without_history(replica.ledger)
         fresh = replica.ledger.entries[self.read_up_to : self.read_up_to + SCAN_ENTRIES]
         places = np.flatnonzero(fresh["revenue_previous"] != ROW_OF_TABLE)
         end = self.read_up_to + len(fresh)

@@ -28,10 +28,19 @@ from harambee.node.beginning import make_ledger
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
+from harambee.node.page_fetching import PageFetch, look_for_pages_next_time
 from harambee.node.port import UnavailableError
 from harambee.protocol.effects import Effects, Outgoing, Proposed, SendBlock
 from harambee.protocol.evidence import write_found
-from harambee.protocol.messages import Message, OrdersOffered, PeerDown, PeerUp
+from harambee.protocol.messages import (
+    ApprovalsChanged,
+    Message,
+    OrdersOffered,
+    PeerDown,
+    PeerUp,
+    WordArrived,
+)
+from harambee.protocol.page_catchup import Lookout
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.warm import warm_up
@@ -63,6 +72,10 @@ log: Final = logging.getLogger(__name__)
 
 class MemoryDamaged(Exception):  # noqa: N818 - what has happened
     """The balances in memory do not add up to zero; the journal makes them anew at the next start."""
+
+
+class BlocksGone(Exception):  # noqa: N818 - what has happened
+    """Nobody has the blocks any more that are missing here; the next start fetches a checkpoint's pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +150,8 @@ class Engine:
         self.trouble: str | None = "This super-agent is reading its journal."
         """Why nothing can be made durable or answered now; one sentence."""
         self.halted: str | None = None
+        self.catching_up: dict[str, Any] | None = None
+        """How far it is with the pages of a checkpoint, while it fetches them."""
         self.failure: BaseException | None = None
         """What ended the thread, if it was not `stop`."""
         self._journal = journal
@@ -147,7 +162,10 @@ class Engine:
         """Apart, so that an answer waits for one turn and not for all that others have sent."""
         self._stopping = threading.Event()
         self._linked: dict[int, None] = {}
-        """The peers whose links stood up while the journal was repaired; the replica is told then."""
+        """The peers whose links stood up before there was a replica; it is told then."""
+        self._approvals: ApprovalsChanged | None = None
+        """What came of these before there was a replica."""
+        self._lookout: Lookout | None = None
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
         self._commit_due = 0
@@ -200,18 +218,51 @@ class Engine:
             self._deliver(Turn(Effects(), [], 0, {}))
 
     def _open_whole(self) -> Replica | None:
-        """Fold the journal; where its disk has damaged a block, get that block from a peer first.
+        """Fold the journal, from a checkpoint of the others' where that is far ahead.
 
-        None when told to stop.
+        Where its disk has damaged a block, get that block from a peer first. None when told to stop.
         """
         while not self._stopping.is_set():
             try:
+                self._fetch_pages()
                 return self._open()
             except JournalDamaged as damage:
                 log.error("%s; it is fetched from the others", damage)  # noqa: TRY400 - expected
                 self.trouble = f"This super-agent repairs its journal: {damage}."
                 mend(self._journal, self.files.genesis, self._hear, self._say)
         return None
+
+    def _fetch_pages(self) -> None:
+        """Fetch a checkpoint that others have, where that is the quicker way, or the only one."""
+        config = self.files.config
+        fetch = PageFetch(
+            self.files.genesis,
+            self.files.index,
+            self._journal,
+            config.checkpoints,
+            self._hear,
+            self._say,
+            self._report,
+        )
+        while fetch.is_called_for():
+            self.trouble = "This super-agent asks the others for a checkpoint."
+            try:
+                fetch.run(self._linked)
+                break
+            except (JournalFull, OSError) as error:
+                log.error("%s; it waits for room", error)  # noqa: TRY400 - expected, one line
+                self.trouble = f"This super-agent cannot write: {error}."
+                self._hear(RETRY_S)
+        self.trouble = "This super-agent is reading its journal."
+
+    def _report(self, facts: dict[str, Any] | None) -> None:
+        self.catching_up = facts
+        if facts is not None:
+            done, of = facts["pages"], facts["of"]
+            self.trouble = (
+                f"This super-agent fetches checkpoint {facts['checkpoint']} from the others: "
+                f"{done} of {of} pages."
+            )
 
     def _hear(self, wait_s: float) -> Message | None:
         """The next message, or None when none comes in time; MendingEnded when told to stop."""
@@ -232,6 +283,11 @@ class Engine:
                 self._linked[told.message.peer] = None
             elif isinstance(told.message, PeerDown):
                 self._linked.pop(told.message.peer, None)
+            elif isinstance(told.message, ApprovalsChanged):
+                self._approvals = told.message
+            elif isinstance(told.message, OrdersOffered):
+                # Whoever brought them waits for an answer in vain, and brings them again.
+                self._deliver(Turn(Effects(), [], told.message.room, {}))
             return told.message
         return None
 
@@ -290,8 +346,11 @@ class Engine:
         wake_at = 0
         turn = Turn(Effects(proposed=list(self._proposed)), [], 0, {})
         self._proposed = ()
+        if self._approvals is not None:
+            turn.effects.extend(replica.receive(self._approvals, time.time_ns()))
         for peer in sorted(self._linked):
             turn.effects.extend(replica.receive(PeerUp(peer), time.time_ns()))
+        self._lookout = Lookout(replica.network, replica.committee)
         while not self._stopping.is_set():
             self._receive(replica, turn, wake_at)
             now = time.time_ns()
@@ -307,6 +366,7 @@ class Engine:
             for question in questions:
                 turn.answers.append(_answered(question, replica))
             self._look_at(replica, now)
+            self._look_out(replica, turn, now)
             if turn.effects.halted is not None and self.halted is None:
                 self.halted = turn.effects.halted
                 log.error("this super-agent stops speaking: %s", self.halted)
@@ -339,6 +399,8 @@ class Engine:
     def _take(self, told: _Told, replica: Replica, turn: Turn) -> None:
         """Let the replica receive one message, and note what it took off those that wait."""
         before = replica.counters.taken
+        if isinstance(told.message, WordArrived) and self._lookout is not None:
+            self._lookout.hear(told.message)
         turn.effects.extend(replica.receive(told.message, time.time_ns()))
         if isinstance(told.message, OrdersOffered):
             turn.taken_orders += told.message.room
@@ -392,6 +454,21 @@ class Engine:
             with contextlib.suppress(OSError):  # a later start notes it again, which is safe
                 replace_file(self._journal.folder / ABSTAINING_NAME, noted)
             self._has_noted = True
+
+    def _look_out(self, replica: Replica, turn: Turn, now: int) -> None:
+        """See whether the blocks that are missing still come; BlocksGone if nobody has them."""
+        if self._lookout is None or replica.halted is not None or self.snapshot.now != now:
+            return
+        lags = replica.reading_up or not replica.speaking
+        lags &= len(replica.peers_up) >= replica.committee.q - 1
+        asks, found = self._lookout.look(replica.blocks_held, now, lags=lags)
+        turn.effects.send += asks
+        if found is not None:
+            look_for_pages_next_time(self.files.config.checkpoints)
+            raise BlocksGone(
+                f"it lacks blocks below checkpoint {found.number} that nobody sends any more, "
+                "and fetches that checkpoint when it is started again"
+            )
 
     def _look_at(self, replica: Replica, now: int) -> None:
         """Take a snapshot for people, if the last one is old."""

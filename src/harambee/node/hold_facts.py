@@ -15,6 +15,7 @@ from harambee.ledger.kinds import ENDINGS, OrderKind, Space
 from harambee.ledger.records import BODY_BYTES, SEQUENCE_LAST
 from harambee.ledger.rules import Order, named_slot
 from harambee.ledger.side_tables import Reversal, SlotKey, subject_of_hold
+from harambee.node.forgotten import refuse_forgotten
 from harambee.node.port import HoldFacts, OpenHold, ReversalFacts, Slot, State, UnavailableError
 from harambee.node.tickets import Tickets
 from harambee.protocol.replica import Replica
@@ -58,6 +59,7 @@ def _traces(replica: Replica, key: SlotKey) -> _Traces:
     """Ask the ledger; UnavailableError where the way back is too long."""
     ledger, (payer, _) = replica.ledger, key
     nothing = ledger.entries[:0].copy()
+    refuse_forgotten(ledger, *key)
     entry = ledger.entry_of_slot(*key)
     if entry is None:
         return _Traces(nothing, 0, is_open=False, is_waited_for=False, later=nothing)
@@ -149,6 +151,7 @@ async def reversal_of(ask: Ask, key: SlotKey) -> ReversalFacts | None:
 
     def question(replica: Replica) -> tuple[npt.NDArray[np.void], Reversal]:
         ledger = replica.ledger
+        refuse_forgotten(ledger, *key)
         entry = ledger.entry_of_slot(*key)
         own = ledger.entries[:0] if entry is None else ledger.entries[entry : entry + 1]
         return own.copy(), ledger.side.reversals.get(key, Reversal())

@@ -412,6 +412,20 @@ class JournalReader:
                         named[position] = Name(author, incarnation, height, digest)
         return named
 
+    def above(self, author: int, incarnation: int, height: int) -> list[int]:
+        """Return the positions of an author's blocks beyond a height, ascending; of all branches."""
+        first = _ID_KEY.pack(author, incarnation, height) + b"\xff" * (DIGEST_BYTES + 1)
+        chain = first[: -_U32.size - DIGEST_BYTES - 1]
+        found = []
+        with self._environment.begin() as transaction:
+            for table in (self._ids, self._forks):
+                cursor = transaction.cursor(db=table)
+                more = cursor.set_range(first)
+                while more and cursor.key().startswith(chain):
+                    found.append(int(_POSITION.unpack_from(cursor.value())[0]))
+                    more = cursor.next()
+        return sorted(found)
+
     def forked(self) -> set[int]:
         """Return the authors of whom several blocks with one id are here."""
         with (

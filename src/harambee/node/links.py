@@ -58,6 +58,11 @@ class FrameType(IntEnum):
     FETCH_NAMED = 16
     WORD = 17
     ASK_WORDS = 18
+    ASK_INDEX = 19
+    INDEX = 20
+    ASK_PAGES = 21
+    PAGE = 22
+    WORDS_TOLD = 23
     ERRAND = 32
     ERRAND_ANSWER = 33
 

@@ -16,7 +16,7 @@ import uvicorn
 from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
-from harambee.node.engine import Engine, MemoryDamaged, Turn
+from harambee.node.engine import BlocksGone, Engine, MemoryDamaged, Turn
 from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalError, JournalPruned
@@ -25,6 +25,7 @@ from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
 from harambee.node.outbox import Outbox
 from harambee.node.oversight_desk import OversightDesk
+from harambee.node.page_serving import PageServer
 from harambee.node.port import Port
 from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.proposals import ProposalStore
@@ -35,6 +36,9 @@ from harambee.node.treasury import Treasury
 from harambee.protocol.effects import (
     EVERYONE,
     AskHeads,
+    AskIndex,
+    AskPages,
+    AskWords,
     Fetch,
     FetchNamed,
     Name,
@@ -65,6 +69,14 @@ from harambee.protocol.messages import (
     NamedAsked,
     PeerDown,
     PeerUp,
+    WordArrived,
+    WordsTold,
+)
+from harambee.protocol.page_wire import (
+    read_index,
+    read_page,
+    write_ask_index,
+    write_ask_pages,
 )
 from harambee.protocol.wire import (
     read_fetch,
@@ -190,6 +202,9 @@ class SuperAgent:
         self._checkpoints = self.service.checkpoints = CheckpointDesk(
             files, journal, self.service, self._send_frame
         )
+        self._pages = PageServer(
+            self._checkpoints.store, self._links.send, self._links.outgoing_bytes, self._members
+        )
         self._waiting_bytes = [0] * self._members
         self._paused = [False] * self._members
         self._vain = [Allowance(VAIN_FRAMES) for _ in range(self._members)]
@@ -269,6 +284,7 @@ class SuperAgent:
         await self._governance.stop()
         await self._oversight.stop()
         await self._checkpoints.stop()
+        await self._pages.stop()
         await self._names.stop()
         for rest in self._rests:
             if rest is not None:
@@ -285,13 +301,25 @@ class SuperAgent:
         if kind in (FrameType.ERRAND, FrameType.ERRAND_ANSWER):
             self._names.errands.take(peer, kind, content)
             return
-        if kind in (FrameType.WORD, FrameType.ASK_WORDS):
-            wrong = self._checkpoints.take(peer, kind, content)
-            if wrong is not None:
-                raise FrameError(wrong)
-            return
-        message = _message_of(peer, kind, content, self._members)
-        size = len(content) + FRAME_BYTES
+        wrong = None
+        match kind:
+            case FrameType.WORD:
+                # First to whoever fetches pages, so that a forger is named before his link is gone.
+                self._tell(peer, WordArrived(peer, content), len(content))
+                wrong = self._checkpoints.take(peer, kind, content)
+            case FrameType.ASK_WORDS:
+                wrong = self._checkpoints.take(peer, kind, content)
+                self._links.send(peer, FrameType.WORDS_TOLD, b"")
+            case FrameType.ASK_INDEX | FrameType.ASK_PAGES:
+                wrong = self._pages.take(peer, kind, content)
+            case _:
+                self._tell(peer, _message_of(peer, kind, content, self._members), len(content))
+        if wrong is not None:
+            raise FrameError(wrong)
+
+    def _tell(self, peer: int, message: Message, length: int) -> None:
+        """Tell the engine what a peer's frame says; read no more of that peer while too much waits."""
+        size = length + FRAME_BYTES
         self._waiting_bytes[peer] += size
         if self._waiting_bytes[peer] > WAITING_BYTES_MAX and not self._paused[peer]:
             self._paused[peer] = True
@@ -308,6 +336,7 @@ class SuperAgent:
 
     def _on_down(self, peer: int) -> None:
         self._serves[peer].clear()
+        self._pages.lost(peer)
         self._engine.tell(PeerDown(peer))
         self._names.errands.lost(peer)
 
@@ -382,6 +411,12 @@ class SuperAgent:
                 self._send_frame(peer, FrameType.FETCH, write_fetch(ranges))
             case FetchNamed(peer, names):
                 self._send_frame(peer, FrameType.FETCH_NAMED, write_names(names))
+            case AskWords(peer):
+                self._send_frame(peer, FrameType.ASK_WORDS, b"")
+            case AskIndex(peer, checkpoint, part):
+                self._links.send(peer, FrameType.ASK_INDEX, write_ask_index(checkpoint, part))
+            case AskPages(peer, checkpoint, pages):
+                self._links.send(peer, FrameType.ASK_PAGES, write_ask_pages(checkpoint, pages))
             case Serve(peer, _) | ServeNamed(peer, _):
                 if len(self._serves[peer]) < SERVES_MAX:
                     self._serves[peer].append(outgoing)
@@ -481,6 +516,12 @@ def _message_of(peer: int, kind: int, content: bytes, members: int) -> Message:
             message = HeadsAsked(peer)
         case FrameType.FETCHED:
             message = FetchEnded(peer)
+        case FrameType.INDEX:
+            message = read_index(peer, content)
+        case FrameType.PAGE:
+            message = read_page(peer, content)
+        case FrameType.WORDS_TOLD:
+            message = WordsTold(peer)
         case _:
             message = Malformed(f"a frame of the unknown type {kind}")
     if isinstance(message, Malformed):
@@ -494,6 +535,8 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
         return NodeError(f"{files.config.journal}: {failure}")
     if isinstance(failure, JournalPruned):
         return NodeError(f"{files.config.name} cannot start: {failure}")
+    if isinstance(failure, BlocksGone):
+        return NodeError(f"{files.config.name} stops: {failure}")
     if isinstance(failure, MemoryDamaged):
         return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)

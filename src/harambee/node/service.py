@@ -41,6 +41,7 @@ from harambee.node.commissions import CommissionFacts
 from harambee.node.directory import alias_of
 from harambee.node.engine import Engine
 from harambee.node.float_watch import FloatFacts
+from harambee.node.forgotten import refuse_forgotten
 from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalLacks
@@ -286,6 +287,8 @@ class Service:
 
         def question(replica: Replica) -> tuple[list[int], npt.NDArray[np.void], list[int]]:
             ledger = replica.ledger
+            for key in wanted:
+                refuse_forgotten(ledger, *key)
             entries = [ledger.entry_of_slot(*key) for key in wanted]
             rows = [row for row, entry in enumerate(entries) if entry is not None]
             skipped = [
@@ -690,6 +693,7 @@ class Service:
             **self._own_money(),
             **self.oversight.facts(),
             **self.checkpoints.facts(),
+            "catching_up": self._engine.catching_up,
             "peers": self._peers(),
         }
 
@@ -841,6 +845,7 @@ def _slot_question(
 ) -> Callable[[Replica], tuple[npt.NDArray[np.void] | None, State]]:
     def question(replica: Replica) -> tuple[npt.NDArray[np.void] | None, State]:
         ledger = replica.ledger
+        refuse_forgotten(ledger, payer, sequence)
         entry = ledger.entry_of_slot(payer, sequence)
         if entry is not None:
             return ledger.entries[entry : entry + 1].copy(), State.FINAL

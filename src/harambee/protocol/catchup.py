@@ -19,7 +19,7 @@ PATIENCE_NS: Final = 60_000_000
 ANSWER_NS_MAX: Final = 2_000_000_000
 """A peer that sends nothing for so long is passed over;"""
 ANSWERS_MAX: Final = 5
-"""and so is one that sends all the time and never what was asked for, after so many times as long."""
+"""and so is one that sends some of what was asked for and never all, after so many times as long."""
 RANGE_BLOCKS_MAX: Final = 512
 RANGE_BLOCKS_MIN: Final = 16
 AT_ONCE: Final = 4_096
@@ -51,16 +51,18 @@ class CatchUp:
     """What was answered since the last requests, by author."""
     _turn: int = 0
     _heard: dict[int, int] = field(default_factory=dict)
-    """When a block last came from a peer."""
+    """When a block last came from a peer that it was asked for."""
 
     def __post_init__(self) -> None:
         """Nothing is known yet."""
         self.held_by = np.zeros((self.members, self.members), np.int64)
         self.incarnations = [0] * self.members
 
-    def hears(self, peer: int, now: int) -> None:
-        """A block came from `peer`: it is answering."""
-        self._heard[peer] = now
+    def hears(self, peer: int, author: int, height: int, now: int) -> None:
+        """A block came from `peer`: if it was asked for it, it is answering all that it was asked for."""
+        asked = self._asked.get(author)
+        if asked is not None and asked.peer == peer and asked.first <= height <= asked.last:
+            self._heard[peer] = now
 
     def holds(self, peer: int, author: int, height: int) -> None:
         """`peer` is known to hold the author's chain up to `height`."""
@@ -189,7 +191,7 @@ class CatchUp:
         return now < self._waits_until(asked) and asked.deadline <= now + ANSWER_NS_MAX
 
     def _waits_until(self, asked: _Request) -> int:
-        """How long an answer is waited for: longer, while its peer goes on sending blocks."""
+        """How long an answer is waited for: longer, while its peer goes on answering."""
         quiet = self._heard.get(asked.peer, 0) + ANSWER_NS_MAX
         longest = asked.deadline + (ANSWERS_MAX - 1) * ANSWER_NS_MAX
         return max(asked.deadline, min(quiet, longest))

@@ -200,6 +200,17 @@ class Chains:
 
     # -- blocks -----------------------------------------------------------------------------------
 
+    def covers(self, author: int, incarnation: int, height: int, digest: bytes) -> bool:
+        """Whether a block is held, or lies so far below the newest of its lane that nobody can tell."""
+        for lane in self.lanes_of[author]:
+            about = self.lanes[lane]
+            below = about.base < height <= self._heads[lane]
+            if about.incarnation == incarnation and below:
+                name = self.digest_at(lane, height)
+                if name is None or name == digest:
+                    return True
+        return False
+
     def digest_at(self, lane: int, height: int) -> bytes | None:
         """The digest of a held block of a lane's chain, or None if it is not held or below the window."""
         lane = self.owner(lane, height)

@@ -91,7 +91,43 @@ class ServeNamed:
     names: tuple[Name, ...]
 
 
-Outgoing = SendBlock | SendHeads | AskHeads | Fetch | FetchNamed | Serve | ServeNamed
+@dataclass(frozen=True, slots=True)
+class AskWords:
+    """Ask `peer` (or EVERYONE) who has signed its newest checkpoint."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskIndex:
+    """Ask `peer` for a part of a checkpoint's index."""
+
+    peer: int
+    checkpoint: bytes
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskPages:
+    """Ask `peer` for pages of a checkpoint: (section, page number) of each."""
+
+    peer: int
+    checkpoint: bytes
+    pages: tuple[tuple[int, int], ...]
+
+
+Outgoing = (
+    SendBlock
+    | SendHeads
+    | AskHeads
+    | Fetch
+    | FetchNamed
+    | Serve
+    | ServeNamed
+    | AskWords
+    | AskIndex
+    | AskPages
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,12 @@ class Fold:
         return self._position
 
     @property
+    def blocks_held(self) -> int:
+        """How many blocks it knows, bodies or not: those in the cut that it began at, and those since."""
+        bases = [lane.base for lane in self.chains.lanes]
+        return int(self.chains.heads.sum()) - sum(bases)
+
+    @property
     def open_blocks(self) -> int:
         """How many held blocks have orders that are not final."""
         return sum(len(open_) for open_ in self._open)
@@ -736,14 +742,7 @@ class Fold:
 
     def covers(self, block: Block | Glance | Name) -> bool:
         """Whether a block lies below the newest one of its lane: whether it is held, however long ago."""
-        for lane in self.chains.lanes_of[block.author]:
-            about = self.chains.lanes[lane]
-            below = about.base < block.height <= self.chains.heads[lane]
-            if about.incarnation == block.incarnation and below:
-                name = self.chains.digest_at(lane, block.height)
-                if name is None or name == block.digest:
-                    return True
-        return False
+        return self.chains.covers(block.author, block.incarnation, block.height, block.digest)
 
     def _begin_lanes(self, lanes: int) -> None:
         """Make room for so many lanes, of which nothing is held."""

@@ -104,6 +104,8 @@ HISTORY_BYTES: Final = Rate(32 << 20, 128 << 20)
 """What all observers together are served over HTTP: pages, blocks, proofs."""
 SERVED_BYTES_EACH: Final = 128 << 10
 """What reading one block, or one range, costs beside its bytes."""
+SERVED_PAGES: Final = Rate(64 << 20, 256 << 20)
+"""What one peer is served of checkpoints, in bytes: ten gigabytes from four peers in a minute or less."""
 FRAME_BYTES: Final = 4 << 10
 """A frame that waits counts for so many bytes beside its content, so that small ones are few as well."""
 

@@ -94,6 +94,44 @@ class ApprovalsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WordArrived:
+    """Bytes that claim to be somebody's word for a checkpoint, told by `peer`."""
+
+    peer: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WordsTold:
+    """`peer` has told every word that it was asked for; none, where it knows of no checkpoint."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexArrived:
+    """A part of a checkpoint's index, as `peer` has it; of `parts` 0 where it has none of it."""
+
+    peer: int
+    checkpoint: bytes
+    part: int
+    parts: int
+    rows: npt.NDArray[np.void]
+    """An INDEX_ROW array."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageArrived:
+    """A page of a checkpoint, as `peer` has it; empty where it has not got it."""
+
+    peer: int
+    checkpoint: bytes
+    section: int
+    page: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -109,5 +147,9 @@ Message = (
     | PeerDown
     | OrdersOffered
     | ApprovalsChanged
+    | WordArrived
+    | WordsTold
+    | IndexArrived
+    | PageArrived
     | Tick
 )

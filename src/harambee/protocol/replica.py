@@ -423,8 +423,7 @@ class Replica(Fold):
         Returns the newest governance orders in it: whoever keeps proposals may have been stopped before it
         wrote down what the journal has.
 
-        `convicted` are those against whom evidence is kept beside it: what is final only because the orders
-        in a convict's blocks are counted one by one, was told already.
+        `convicted` are those against whom evidence is kept beside it.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
@@ -516,11 +515,11 @@ class Replica(Fold):
 
     def _on_block(self, message: BlockArrived, now: int, effects: Effects) -> None:
         """Take a block, the cheapest checks first: what is known, not wanted or too much costs little."""
-        self.catch_up.hears(message.peer, now)
         seen = self._checking.glance(message.data)
         if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
             self.counters.malformed += 1
             return
+        self.catch_up.hears(message.peer, seen.author, seen.height, now)
         if not self._is_news(seen, message.peer):
             return
         free = self._is_held_by_enough(seen)

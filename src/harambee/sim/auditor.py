@@ -191,6 +191,11 @@ class Auditor:
         elif proved.culprit != culprit:
             self._complain(machine, f"its evidence against {culprit} convicts {proved.culprit}")
 
+    def accused(self, machine: int, culprit: int, *, is_honest: bool) -> None:
+        """An honest machine says that somebody has served it lies."""
+        if is_honest:
+            self._complain(machine, f"super-agent {culprit} is honest and was called a liar")
+
     def _decide(self, machine: int, slot: Slot, body: bytes) -> None:
         known = self.decided.setdefault(slot, body)
         if known != body:

@@ -58,6 +58,14 @@ class Disk:
         last = min(last, max(heights, default=0))
         return [at for height in range(first, last + 1) for at in heights.get(height, ())]
 
+    def forked(self) -> set[int]:
+        """The authors of whom several blocks with one id are here."""
+        return {
+            author
+            for (author, _), heights in self._by_height.items()
+            if any(len(positions) > 1 for positions in heights.values())
+        }
+
     def _find_by_name(self, position: int) -> None:
         block = self._read(self._blocks[position])
         if isinstance(block, Block):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.handset.orders import order_id
+from harambee.ledger.image import load
 from harambee.ledger.kinds import OrderKind, Space
 from harambee.ledger.payees import PayeeTable
 from harambee.ledger.records import BODY_BYTES, NOBODY, ROW_OF_TABLE, SEQUENCE_LAST
@@ -29,12 +30,16 @@ from harambee.protocol.messages import (
     OrdersOffered,
     PeerDown,
     PeerUp,
+    WordArrived,
 )
+from harambee.protocol.page_catchup import PageCatchUp
+from harambee.protocol.page_wire import IndexRows
 from harambee.protocol.reentry import Phase
 from harambee.protocol.replica import Replica
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import Block
 from harambee.sim.auditor import SKIPPED, Subject, subject_told
+from harambee.sim.checkpoints import Asked, CheckpointKeeper, Fetching
 from harambee.sim.disk import Disk
 from harambee.sim.marks import note_recovery
 
@@ -86,6 +91,9 @@ class Machine:
         self.life = 0
         self.refused: dict[tuple[int, int], int] = {}
         """(ticket, index) -> outcome, of orders refused here."""
+        self.checkpoints = CheckpointKeeper(self)
+        self.fetching: Fetching | None = None
+        """While it asks others for a checkpoint, before it begins."""
         self.replica = self._new_replica()
         self._inbox: list[Message] = []
         self._waiting = Effects()
@@ -104,10 +112,10 @@ class Machine:
     def _new_replica(self) -> Replica:
         """The same, with this disk under it."""
         replica = self.make_replica()
-        replica.ledger.original_at = self._order_at
+        replica.ledger.original_at = self.order_at
         return replica
 
-    def _order_at(self, position: int, index: int) -> np.void | None:
+    def order_at(self, position: int, index: int) -> np.void | None:
         """The order at an index of the block at a position, where that is durable and whole."""
         if position >= len(self.disk) or position in self.damaged:
             return None
@@ -119,9 +127,19 @@ class Machine:
 
     # -- what comes -------------------------------------------------------------------------------
 
+    def asked(self, question: Asked) -> None:
+        """Somebody asks for something of a checkpoint."""
+        self.world.answer(self.index, question.peer, self.checkpoints.answer(question))
+
     def receive(self, message: Message) -> None:
         """Something comes over a link, or to the door."""
         if not self.up:
+            return
+        if self.fetching is not None:
+            self.fetching.receive(message)
+            return
+        if isinstance(message, WordArrived):
+            self.checkpoints.hear(message)
             return
         if self._mending is not None:
             self._mend(self._mending, message)
@@ -140,7 +158,7 @@ class Machine:
     def act_at(self, at: int) -> None:
         """Let the replica act then, unless it acts before."""
         at = max(at, self.world.now)
-        if self._mending is None and not self._busy and (self._turn_at < 0 or at < self._turn_at):
+        if self.serves and not self._busy and (self._turn_at < 0 or at < self._turn_at):
             self._turn_at = at
             self.world.later(at, self._turn, self.life, at)
 
@@ -273,11 +291,13 @@ class Machine:
         ledger = self.replica.ledger
         if not self.serves or sequence >= ledger.next_sequence(payer):
             return None
+        if ledger.is_forgotten(payer, sequence):
+            return None
         entry = ledger.entry_of_slot(payer, sequence)
         if entry is None:
             return SKIPPED
         place = ledger.entries[entry]
-        order = self._order_at(int(place["position"]), int(place["index"]))
+        order = self.order_at(int(place["position"]), int(place["index"]))
         # Not durable yet, or damaged: it does not say what it cannot show.
         return None if order is None else order.tobytes()[:BODY_BYTES]
 
@@ -333,7 +353,23 @@ class Machine:
     @property
     def serves(self) -> bool:
         """Whether it answers anybody."""
-        return self.up and self._mending is None
+        return self.up and self._mending is None and self.fetching is None
+
+    # -- what it says of checkpoints --------------------------------------------------------------
+
+    def words_told(self) -> list[bytes]:
+        """The words that it tells whoever asks."""
+        return self.checkpoints.newest_words()
+
+    def index_served(self, name: bytes) -> IndexRows | None:
+        """The index of a checkpoint, if it has it."""
+        kept = self.checkpoints.kept.get(name)
+        return None if kept is None else kept.rows
+
+    def page_served(self, name: bytes, place: tuple[int, int]) -> bytes | None:
+        """A page of a checkpoint, empty where it has not got it; None to say nothing."""
+        kept = self.checkpoints.kept.get(name)
+        return b"" if kept is None else kept.pages.get(place, b"")
 
     def offer(self, ticket: int, orders: Orders) -> None:
         """A handset brings orders."""
@@ -345,7 +381,7 @@ class Machine:
         """`kill -9`: what was not durable is gone, and of what was under way all or nothing is."""
         self.up = False
         self.life += 1
-        self._mending = None
+        self._mending = self.fetching = None
         self._inbox, self._waiting, self._busy, self._turn_at = [], Effects(), False, -1
         self.world.link_down(self.index)
 
@@ -357,6 +393,7 @@ class Machine:
     def wipe(self) -> None:
         """The disk is empty."""
         self.disk.truncate(0)
+        self.checkpoints.wipe()
         self.evidence.clear()
         self._lose()
 
@@ -395,15 +432,41 @@ class Machine:
             self.world.marks.hit("a damaged block was noticed")
             self._mending = _Mending()
             self.world.later(self.world.now + ASK_NS, self._ask, self.life)
+        elif self.world.story.checkpoints_every and (re_enter or not len(self.disk)):
+            self._ask_for_pages(re_enter=re_enter)
         else:
             self._open(re_enter=re_enter)
         self.world.link_up(self.index)
         self.act_at(self.world.now)
 
+    def _ask_for_pages(self, *, re_enter: bool) -> None:
+        """Begin only when others' checkpoint is here, or it is known that blocks are the way."""
+        town = self.world.town
+
+        def begin() -> None:
+            assert self.fetching is not None
+            up, self.fetching = sorted(self.fetching.up), None
+            self._open(re_enter=re_enter)
+            for peer in up:
+                self.receive(PeerUp(peer))
+            self.act_at(self.world.now)
+
+        catch_up = PageCatchUp(town.network, town.committee, len(self.disk))
+        self.fetching = Fetching(self, catch_up, begin)
+        self.world.later(self.world.now, self.fetching.wake, self.life)
+
     def _open(self, *, re_enter: bool) -> None:
         """Read the journal."""
+        base = self.checkpoints.began_at
+        if base is not None:
+            ledger = self.world.town.empty_ledger(self.build)
+            load(ledger, base.ledger_pages())
+            ledger.entries_missing = base.checkpoint.orders
+            self.world.ledgers[self.index] = ledger
         self.replica = self._new_replica()
-        self.replica.restore(enumerate(self.disk), self.evidence)
+        if base is not None:
+            self.checkpoints.begin(self.replica, base)
+        self.replica.restore(self.checkpoints.blocks(base), self.evidence)
         if re_enter:
             self.replica.re_enter()
         self.replica.receive(ApprovalsChanged(frozenset(self._approved)), self.now)

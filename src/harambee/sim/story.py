@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from harambee.sim.town import EMPLOYERS_MAX
-from harambee.sim.traitors import STRATEGIES
+from harambee.sim.traitors import MAKERS, STRATEGIES
 
 SUPER_AGENTS_MAX: Final = 100
 CROWDED: Final = 16
@@ -129,6 +129,9 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """How many times in a second some are cut off, for a moment."""
     skew_hours: float = 0
     """How far the clocks of super-agents may be apart."""
+    checkpoints_every: Seconds = 0
+    """How many seconds after one checkpoint the next is made; none where it is 0. Who begins with an empty
+    disk then asks for pages first."""
     midnight_at: Seconds | None = None
     """When midnight passes; the story else happens at noon or so."""
     acts: tuple[Act, ...] = ()
@@ -144,8 +147,8 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         if self.regions > self.super_agents:
             raise StoryError("there are more regions than super-agents")
         for name in self.strategies:
-            if name not in STRATEGIES:
-                known = ", ".join(STRATEGIES)
+            if name not in MAKERS:
+                known = ", ".join(MAKERS)
                 raise StoryError(f"no traitor knows how to be {name!r}; they know: {known}")
         for act in self.acts:
             if act.do not in ACTS:

@@ -174,6 +174,12 @@ class Town:
 
     def ledger(self, build: int = 0) -> Ledger:
         """A replica's ledger with the openings in it; of a build above 0, it knows the newer kind."""
+        ledger = self.empty_ledger(build)
+        ledger.open_accounts(self.opening_rows(), {BANK: self._limit})
+        return ledger
+
+    def empty_ledger(self, build: int = 0) -> Ledger:
+        """The same before anything is opened in it: for the pages of a checkpoint."""
         tariffs = (self.tariff, self.pay_out_tariff) if self.employers else (self.tariff,)
         ledger = Ledger(self.regions, tariffs)
         if build:
@@ -182,7 +188,6 @@ class Town:
             kinds[NEWER_KIND]["fee_table"] = FeeTable.NONE
             kinds.setflags(write=False)
             ledger._kinds = kinds  # noqa: SLF001
-        ledger.open_accounts(self.opening_rows(), {BANK: self._limit})
         return ledger
 
     def key_of(self, account: int) -> PublicKey | None:

@@ -13,6 +13,7 @@ from harambee.crypto.signatures import sign
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER, PAYEE
+from harambee.protocol.checkpoint import DOCUMENT_BYTES
 from harambee.protocol.disputes import Dispute
 from harambee.protocol.effects import (
     EVERYONE,
@@ -27,6 +28,7 @@ from harambee.protocol.evidence import read_evidence, write_evidence
 from harambee.protocol.fold import Held
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import BlockArrived, FetchEnded, Message
+from harambee.protocol.page_wire import IndexRows
 from harambee.protocol.recovery import Plan
 from harambee.protocol.recovery_entries import ABSTAINS, SKIP, Fence, Proposal, Recovery, Vote
 from harambee.protocol.replica import Replica
@@ -536,6 +538,46 @@ class TableThief(Traitor):
         return self.sign_again(head + body)
 
 
+class WrongPages(Traitor):
+    """Serves pages of checkpoints as it would like them to be."""
+
+    def page_served(self, name: bytes, place: tuple[int, int]) -> bytes | None:
+        """A page with a bit changed, where it has one."""
+        content = super().page_served(name, place)
+        return _spoilt(content) if content else content
+
+
+class WrongIndex(Traitor):
+    """Serves an index that names a page of its own making."""
+
+    def index_served(self, name: bytes) -> IndexRows | None:
+        """The index with one digest changed."""
+        rows = super().index_served(name)
+        if rows is not None:
+            rows = rows.copy()
+            rows["leaf"]["digest"][0, 0] ^= 1
+        return rows
+
+
+class WordForger(Traitor):
+    """Shows words for a checkpoint that nobody has signed."""
+
+    def words_told(self) -> list[bytes]:
+        """Signatures of others under another document than theirs."""
+        told = super().words_told()
+        at = DOCUMENT_BYTES - 1
+        return [_with(word, at, bytes([word[at] ^ 1])) for word in told]
+
+
+class SilentServer(Traitor):
+    """Has every page, tells everybody so, and sends none."""
+
+    def page_served(self, name: bytes, place: tuple[int, int]) -> bytes | None:
+        """Nothing at all."""
+        del name, place
+        return None
+
+
 class Twins(Traitor):
     """Two replicas with one key, each shown to half of the others: forks, double votes, split orders."""
 
@@ -607,6 +649,13 @@ def _spoilt(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
+PAGE_LIARS: Final[dict[str, type[Traitor]]] = {
+    "serving wrong pages": WrongPages,
+    "serving a wrong index": WrongIndex,
+    "forging words": WordForger,
+    "silent about pages": SilentServer,
+}
+"""Those of stories with checkpoints; elsewhere they would have nothing to lie about."""
 MAKERS: Final[dict[str, type[Traitor]]] = {
     "silent": Silent,
     "withholding": Withholder,
@@ -629,5 +678,6 @@ MAKERS: Final[dict[str, type[Traitor]]] = {
     "speaking a later version": Newcomer,
     "claiming numbers": Claimer,
     "stealing tables": TableThief,
+    **PAGE_LIARS,
 }
-STRATEGIES: Final = tuple(MAKERS)
+STRATEGIES: Final = tuple(name for name in MAKERS if name not in PAGE_LIARS)

@@ -35,6 +35,7 @@ from harambee.protocol.messages import (
 )
 from harambee.protocol.replica import DAY_NS, ZONE_NS, Pace, Replica, day_of
 from harambee.sim.auditor import Auditor
+from harambee.sim.checkpoints import Asked
 from harambee.sim.machine import MS, Machine
 from harambee.sim.marks import Marks
 from harambee.sim.remembering import RememberingChecking
@@ -81,7 +82,8 @@ class World:
         self._events: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._planned = 0
         self._history = hashlib.blake2b(digest_size=32)
-        self._ledger: Ledger | None = None
+        self.ledgers: dict[int, Ledger] = {}
+        """What the next replica of a super-agent begins with, if not with the openings."""
         self._cut: set[tuple[int, int]] = set()
         self._up_links: set[tuple[int, int]] = set()
         self.machines: list[Machine] = []
@@ -118,13 +120,14 @@ class World:
     def make_replica(self, index: int, kind: type[Replica], build: int = 0) -> Replica:
         """A replica that has read nothing, with the ledger as the genesis has it, and of some version."""
         town, story = self.town, self.story
+        ledger = self.ledgers.pop(index, None)
         pace = Pace(story.pace_ms * MS, story.heartbeat_ms * MS)
         return kind(
             town.network,
             town.committee,
             index,
             town.keys[index],
-            town.ledger(build),
+            town.ledger(build) if ledger is None else ledger,
             pace,
             self.checking,
         )
@@ -189,7 +192,7 @@ class World:
         if isinstance(asked, Serve):
             self.travel(server.index, asked.peer, FetchEnded(server.index))
 
-    def travel(self, sender: int, to: int, message: Message) -> None:
+    def travel(self, sender: int, to: int, message: Message | Asked) -> None:
         """Send one message over one link: it may be late, lost, doubled or overtaken."""
         if (sender, to) in self._cut:
             return
@@ -206,13 +209,25 @@ class World:
             life = self.machines[to].life
             self.later(self.now + delay, self._arrive, to, life, message)
 
-    def _arrive(self, to: int, life: int, message: Message) -> None:
+    def answer(self, sender: int, to: int, answers: list[Message]) -> None:
+        """Send the parts of one answer, which stay in their order, as on a real link; some may be lost."""
+        if (sender, to) in self._cut:
+            return
+        at = self.now + int(self.dice.uniform(*self.story.delay_ms) * MS)
+        for part in answers:
+            if self.calm or self.dice.random() >= self.story.loss:
+                self.later(at, self._arrive, to, self.machines[to].life, part)
+
+    def _arrive(self, to: int, life: int, message: Message | Asked) -> None:
         machine = self.machines[to]
         if machine.up and machine.life == life:
             kind = type(message).__name__
             detail = message.data[-64:] if isinstance(message, BlockArrived) else kind
             self.remember("arrives", to, detail)
-            machine.receive(message)
+            if isinstance(message, Asked):
+                machine.asked(message)
+            else:
+                machine.receive(message)
 
     def link_up(self, index: int) -> None:
         """A super-agent can be reached again."""

@@ -31,6 +31,7 @@ def fill(ledger: Ledger, genesis: Genesis, stored: Stored | None) -> None:
         ledger.know_digests(leaves)
         newest = stored.newest()
         ledger.take_entries(stored.entries(), newest["account"], newest["entry"])
+        ledger.entries_missing = stored.checkpoint.orders - stored.local.entries
     except (ImageError, OSError) as error:
         raise CheckpointDamaged(
             f"the checkpoint {stored.folder} cannot be used: {error}"

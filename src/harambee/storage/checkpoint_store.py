@@ -245,7 +245,8 @@ class CheckpointStore:
     def clean_up(self) -> None:
         """Take away what a crash has left half made or half removed."""
         for folder in self.folder.glob(".*") if self.folder.is_dir() else ():
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.name != _aside_name():  # that is being written
+                shutil.rmtree(folder, ignore_errors=True)
 
     def writer(self, base: Stored | None) -> "Writer":
         """Begin to write a checkpoint that follows another one."""
@@ -267,7 +268,7 @@ class Writer:
     @classmethod
     def begin(cls, folder: Path, base: Stored | None) -> Self:
         """Make the folder aside."""
-        aside = folder / f".making-{os.getpid()}"
+        aside = folder / _aside_name()
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         return cls(folder, aside, base)
@@ -339,6 +340,10 @@ class Writer:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _aside_name() -> str:
+    return f".making-{os.getpid()}"
 
 
 def _name_of(checkpoint: Checkpoint) -> str:

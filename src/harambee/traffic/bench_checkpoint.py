@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from harambee.node.checkpoint_making import Made, Request
+from harambee.node.checkpoint_process import Made, Request
 from harambee.node.journal import Journal
 from harambee.node.network_folder import NetworkFolder, create_network
 from harambee.protocol.cuts import Cut
@@ -176,7 +176,7 @@ def _made(
     """Let the process make a checkpoint that a super-agent has make it; seconds."""
     request = msgspec.json.encode(Request.of(folder.node_file(0), base, cut))
     began = time.perf_counter()
-    words = [sys.executable, "-m", "harambee.node.checkpoint_making"]
+    words = [sys.executable, "-m", "harambee.node.checkpoint_process"]
     ended = subprocess.run(words, input=request, stdout=subprocess.PIPE, check=False)  # noqa: S603
     took_s = time.perf_counter() - began
     lines = ended.stdout.splitlines()
