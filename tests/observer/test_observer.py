@@ -20,7 +20,7 @@ from harambee.observer.sources import LedgerView
 from harambee.protocol.checkpoint import Word
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.wire import SIGNATURE_BYTES, block_prefix
-from harambee.storage.checkpoint_store import CheckpointStore
+from harambee.storage.checkpoint_store import CheckpointStore, Writer
 
 LIAR = 0
 ORDERS_AT = -SIGNATURE_BYTES - 100
@@ -110,6 +110,25 @@ def test_it_begins_at_a_checkpoint_and_asks_for_no_block_below(town):
     assert min(height for _, height in asked) > 1
     fetched = {place for door in doors for place in door.asked}
     assert len(fetched) == len(first.index)
+
+
+def test_a_beginning_that_was_broken_off_begins_anew(town, monkeypatch):
+    """The checkpoint's open blocks lie in the log already, and the checkpoint does not."""
+    town.checkpoint(20)
+    observer = town.observer(town.doors())
+
+    def full(*_):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "finish", full)
+        with pytest.raises(OSError, match="full"):
+            looked(observer)
+    assert BlockLog.open(observer.folder, town.genesis.network, 4, to_read=True).count
+    again = looked(town.observer(town.doors(), observer.folder))
+    assert sentences(again) == []
+    assert again.checkpoint == 1
+    assert again.numbers.digest == town.fold().ledger.digest()
 
 
 def test_without_openings_and_without_a_checkpoint_it_cannot_begin(town):
@@ -569,11 +588,25 @@ def test_words_that_nobody_gave_name_the_door_that_shows_them(town):
 def test_a_signed_word_for_another_state_names_its_signer(town, change):
     stored = town.checkpoint(20)
     forged = dataclasses.replace(stored.checkpoint, **change)
-    town.shown.append(shown(forged, [town.word(forged, 2)]))
-    observer = looked(town.observer(town.doors()))
-    named = {(alarm.kind, alarm.super_agent) for alarm in observer.alarms.new}
-    assert named == {("checkpoint", 2)}
-    assert observer.numbers.digest == town.fold().ledger.digest()
+    false = shown(forged, [town.word(forged, 2)])
+    town.shown.append(false)
+    # Who begins sees that enough have signed another one; who was there before computes it.
+    begun = looked(town.observer(town.doors()))
+    town.shown.clear()
+    following = town.observer(town.doors())
+
+    async def run():
+        await following.begin()
+        await following.look()
+        town.shown.append(false)
+        await following.look()
+
+    asyncio.run(run())
+    following.close()
+    for observer in (begun, following):
+        named = {(alarm.kind, alarm.super_agent) for alarm in observer.alarms.new}
+        assert named == {("checkpoint", 2)}
+        assert observer.numbers.digest == town.fold().ledger.digest()
 
 
 def test_w_liars_cannot_make_a_following_observer_believe_another_root(town):

@@ -169,7 +169,7 @@ async def _run(observer: "Observer", console: "Console", *, once: bool) -> None:
 
     pages = observer.pages
     await follow(
-        observer.begin(), lambda: pages.pages, lambda: pages.done, console, "checkpoint's pages"
+        observer.begin(), lambda: pages.pages, lambda: pages.done, console, "pages of a checkpoint"
     )
 
     def folded() -> int:
@@ -195,6 +195,7 @@ async def _watch(observer: "Observer", console: "Console") -> None:
 
 
 def _line(observer: "Observer") -> str:
+
     numbers = observer.numbers
     if numbers is None:
         return observer.why_no_numbers

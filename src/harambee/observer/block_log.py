@@ -224,6 +224,19 @@ class BlockLog:
         if self._writing is not None:
             os.fdatasync(self._writing)
 
+    def clear(self) -> None:
+        """Forget everything: what lies here belongs to a beginning that was broken off. OSError."""
+        for descriptor in (self._writing, self._opened and self._opened[1]):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._writing = self._opened = None
+        for start in self._starts:
+            self._file(start).unlink()
+        sync_folder(self.folder)
+        self._first = self._end = 0
+        self._starts, self._offsets, self._sizes = [], array("Q"), array("L")
+        self._positions, self._names, self._forked = {}, {}, set()
+
     def forget(self, until: int, kept: set[int]) -> int:
         """Remove the files below a position that have none of these blocks; returns how many. OSError."""
         removed = 0

@@ -87,6 +87,9 @@ class Observer:
 
     async def begin(self) -> None:
         """Go on from the folder, or begin; ObserverError, LogError, CheckpointDamaged, OSError."""
+        if self._fetching.exists():
+            self._log.clear()
+            self._fetching.unlink()
         words = Words.of(self.genesis.committee)
         base = newest_base(self._store, self.genesis)
         if base is None and not self._log.count:
@@ -102,6 +105,11 @@ class Observer:
         self._judge.clean_up()
         self._ring_for_the_ledger()
 
+    @property
+    def _fetching(self) -> Path:
+        """A file that is there as long as a checkpoint's open blocks may lie in the log without it."""
+        return self.folder / "fetching"
+
     async def _fetched(self, words: Words) -> Stored | None:
         """The newest checkpoint that w super-agents have signed, from all doors; None where there is none."""
         who = await hear_all(self.genesis, self.sources, self.alarms, words)
@@ -111,14 +119,17 @@ class Observer:
         ring_for_others(self.genesis, words, true, self.alarms)
         asked = who[true.digest]
         fetching = Fetching(self.genesis, true, list(asked), self.alarms, self.pages)
+        self._fetching.touch()
         try:
-            return await fetching.fetch(self._store, self._log, words.for_(true.digest))
+            stored = await fetching.fetch(self._store, self._log, words.for_(true.digest))
         except NotFetchedError as error:
             raise ObserverError(str(error)) from error
         finally:
             for source in asked:
                 if source not in fetching.sources:
                     self._seen(source).distrusted = True
+        self._fetching.unlink()
+        return stored
 
     def _seen(self, source: Source) -> Seen:
         return next(
