@@ -24,6 +24,21 @@ def quiet():
         yield QuietNetwork(running)
 
 
+class LongLoad(Load):
+    """The same few pay over and over, for as long as it takes."""
+
+    PAYERS = 25
+
+    def _pay(self):
+        payers = [self._quiet.customer() for _ in range(self.PAYERS)]
+        while not self._stop.wait(0.1) and self.paid < self._most:
+            door = self._doors[self.paid % len(self._doors)]
+            turn, who = divmod(self.paid, self.PAYERS)
+            payee = payers[(who + 1) % self.PAYERS]
+            self._quiet.pay(door, payers[who], payee, sequence=turn)
+            self.paid += 1
+
+
 def blocks_in_checkpoint(quiet, index):
     """How many blocks the newest checkpoint that was made there covers, and its log says so."""
     said = [
@@ -47,7 +62,7 @@ def test_a_wiped_super_agent_comes_back_by_pages_under_load(quiet):
     home = quiet.running.folder.node(name)
     early, payee = quiet.customer(), quiet.customer()
     quiet.pay(VICTIM, early, payee)
-    with Load(quiet, OTHERS, most=150) as load:
+    with LongLoad(quiet, OTHERS, most=5_000) as load:
         until(
             lambda: blocks_in_checkpoint(quiet, 0) >= BLOCKS,
             lambda: f"no checkpoint forms: {facts(quiet, 0)}",
