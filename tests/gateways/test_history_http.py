@@ -9,7 +9,7 @@ from tests.gateways.conftest import Client, FakePort
 from tests.observer.doors import Town
 
 from harambee.crypto.hashing import digest as hash_of
-from harambee.handset.doors import DoorProblemError
+from harambee.handset.doors import DoorError, DoorProblemError
 from harambee.handset.network_file import DoorAddress
 from harambee.ledger.pages import digest_of
 from harambee.node.history_desk import HistoryDesk
@@ -224,3 +224,15 @@ def test_an_observer_follows_four_gateways(town, position):
     assert observer.alarms.new == []
     assert observer.compared_with_all
     assert observer.numbers.digest == town.fold().ledger.digest()
+
+
+@pytest.mark.parametrize("digest", ["[red]", "\x1b[2J" + "0" * 60, "ab" * 31, "AB" * 32])
+def test_a_digest_that_is_none_is_no_answer(town, digest):
+    client = client_of(town)
+
+    async def other():
+        return {"digest": digest, "total_cents": 0, "accounts": 1, "heads": [0] * 4}
+
+    client.port.digest = other
+    with pytest.raises(DoorError, match="nothing that can be understood"):
+        asyncio.run(InProcess(town, 0, client).ledger())

@@ -137,7 +137,9 @@ def _observe(place: Path, folder: Path, *, once: bool, as_json: bool) -> None:
     console = Console(stderr=as_json)
 
     def tell(alarm: "Alarm") -> None:
-        console.print(alarm.sentence, style="bold red", highlight=False, soft_wrap=True)
+        console.print(
+            alarm.sentence, style="bold red", highlight=False, soft_wrap=True, markup=False
+        )
 
     async def run() -> Observer:
         async with open_sources(known.doors) as sources:
@@ -187,11 +189,13 @@ async def _run(observer: "Observer", console: "Console", *, once: bool) -> None:
 
 async def _watch(observer: "Observer", console: "Console") -> None:
     """One line that lives, for ever."""
-    with console.status(_line(observer)) as line:
+    from rich.text import Text
+
+    with console.status(Text(_line(observer))) as line:
         while True:
             await asyncio.sleep(LOOK_S)
             await observer.look()
-            line.update(_line(observer))
+            line.update(Text(_line(observer)))
 
 
 def _line(observer: "Observer") -> str:

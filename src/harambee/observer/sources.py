@@ -1,6 +1,7 @@
 """One super-agent as an observer sees it: what it shows of its history, and nothing of it is checked here."""
 
 import asyncio
+import re
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ INDEX_ROWS: Final = 16_384
 BLOCKS_AT_ONCE: Final = 1_024
 _SIZE: Final = struct.Struct("<I")
 _BLOCKS_BYTES_MAX: Final = BLOCK_BYTES_MAX + (1 << 20)
+DIGEST: Final = re.compile("[0-9a-f]{64}", re.ASCII)
 UNKNOWN_STATUS: Final = 404
 BUSY_STATUS: Final = 503
 PAUSES_S: Final = (0.5, 1.0, 2.0)
@@ -178,7 +180,10 @@ class HttpSource(HttpDoor):
 
     async def ledger(self) -> LedgerView:
         """Return what it says its ledger is."""
-        return await self._ask("GET", "/v1/digest", LedgerView)
+        found = await self._ask("GET", "/v1/digest", LedgerView)
+        if not DIGEST.fullmatch(found.digest):
+            raise self._nonsense()  # it stands in sentences for people, and shall be nothing else
+        return found
 
     async def records(self, numbers: Sequence[int]) -> npt.NDArray[np.void]:
         """Return the ACCOUNT records of these numbers."""
