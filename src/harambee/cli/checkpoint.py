@@ -29,7 +29,12 @@ def checkpoint() -> None:
 
     PLACE is a folder of checkpoints; without it, those of all super-agents that have theirs in the
     network's folder are meant. A super-agent may run meanwhile.
-    """
+
+    \b
+    Examples:
+      harambee checkpoint list
+      harambee checkpoint verify
+    """  # noqa: D301 - click's sign for lines to keep
 
 
 @checkpoint.command("list")
