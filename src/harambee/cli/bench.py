@@ -185,6 +185,9 @@ def network(
 )
 @click.option("--pace-ms", type=click.IntRange(1, 2_000), default=200, show_default=True)
 @click.option("--seconds", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option(
+    "--with-checkpoint", is_flag=True, help="And once more, while a checkpoint is made beside it."
+)
 @seed_option
 @json_option
 def replica(
@@ -195,6 +198,7 @@ def replica(
     window: int,
     pace_ms: int,
     seconds: int,
+    with_checkpoint: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -205,7 +209,10 @@ def replica(
     from harambee.traffic.generator import LoadError
     from harambee.traffic.temporary_network import NetworkError
 
-    size = Nationwide(super_agents, accounts, active, rate, window, pace_ms / 1_000, seconds, seed)
+    pace_s = pace_ms / 1_000
+    size = Nationwide(
+        super_agents, accounts, active, rate, window, pace_s, seconds, seed, with_checkpoint
+    )
     status = Console(stderr=True).status("")
     with one_sentence(NetworkError, LoadError, as_json=as_json), status:
         figures = bench_replica(size, status.update)

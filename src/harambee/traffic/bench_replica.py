@@ -50,6 +50,8 @@ BUSY: Final = 503
 PATIENCE_S: Final = 30
 """After so long without one order becoming final, the run has failed."""
 OWN_ROOM: Final = 4
+CALLED_MINUTES: Final = 0.02
+"""Whoever is called for a checkpoint makes it once half of this is over; nobody's turn comes by itself."""
 ITSELF: Final = "simulated peers"
 
 Orders = npt.NDArray[np.void]
@@ -287,6 +289,8 @@ class Nationwide:
     seconds: int
     """For how long they come."""
     seed: int
+    with_checkpoint: bool = False
+    """Whether there is one run more, while the real one makes a checkpoint."""
 
 
 def bench_replica(size: Nationwide, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -304,6 +308,7 @@ def bench_replica(size: Nationwide, tell: Callable[[str], None]) -> dict[str, An
         population,
         dormant_each=max(0, size.accounts - size.active) // size.super_agents,
         pace_ms=round(size.pace_s * 1_000),
+        checkpoint_minutes=CALLED_MINUTES if size.with_checkpoint else 0,
         only=REAL,
     ) as running:
         return uvloop.run(_measure(size, running, tell))
@@ -314,17 +319,20 @@ async def _measure(
 ) -> dict[str, Any]:
     network = running.network
     count = size.rate * size.seconds
+    fast_runs = 2 if size.with_checkpoint else 1
     mine = max(1, size.active // size.super_agents)
-    tell(f"Signing {2 * count:,} payments")
     warm_up = size.rate
-    orders = signed_payments(network, 2 * count + warm_up, slice(mine, None), size.seed)
+    total = (fast_runs + 1) * count + warm_up
+    tell(f"Signing {total:,} payments")
+    orders = signed_payments(network, total, slice(mine, None), size.seed)
     stream = Stream(orders, size.super_agents - 1)
     peers = SimulatedPeers(running.folder, size.pace_s, stream.take)
     pids = running.pids | {ITSELF: os.getpid()}
     nation = Nation(network, peers, stream, pids)
     dice = np.random.default_rng([size.seed, 6])
     own_rate = size.rate / (size.super_agents - 1)
-    runs, mine_paid = [], []
+    runs: list[Run] = []
+    mine_paid = []
     await nation.until_answers(READY, BUSY)
     async with peers.linked(), contextlib.AsyncExitStack() as leave:
         tell("Waiting for the super-agent")
@@ -333,9 +341,11 @@ async def _measure(
         await leave.enter_async_context(peers.speaking())
         for what, orders_of_run, rate in (
             ("Warming up", warm_up, None),
-            ("As fast as it goes", count, None),
+            *[("As fast as it goes", count, None)] * fast_runs,
             (f"At {size.rate:,} a second", count, size.rate),
         ):
+            if len(runs) == fast_runs > 1:
+                peers.call_for_checkpoint()
             # More than it has time for, should it be slow: what is not offered in time, is not offered.
             own_count = max(1, OWN_ROOM * orders_of_run // size.super_agents)
             own = payments(network, own_count, dice, slice(mine))
@@ -351,8 +361,17 @@ async def _measure(
         status = await nation.settled_status()
         agrees = await nation.agrees(np.concatenate([orders["payer"], *mine_paid]))
     rss = rss_bytes(pids[network.doors[REAL].name])
-    _, fast, even = runs
-    return {
+    _, fast, *making, even = runs
+    beside: dict[str, Any] = {}
+    if making:
+        share = making[0].final_per_second / fast.final_per_second
+        beside = {
+            "while_making": making[0].as_json(),
+            "making_share": round(share, 3),
+            "checkpoint_making": status["checkpoint_making"],
+            "checkpoint_alarms": status["checkpoint_alarms"],
+        }
+    return beside | {
         "final_per_second": round(fast.final_per_second, 1),
         "latency_ms_p50": round(even.own.latency_ms_p50, 1),
         "latency_ms_p99": round(even.own.latency_ms_p99, 1),

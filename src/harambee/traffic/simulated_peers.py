@@ -25,6 +25,8 @@ from harambee.ledger.records import ORDER_BYTES
 from harambee.node.config import Address, NodeConfig
 from harambee.node.links import FrameType, Links
 from harambee.node.network_folder import KIND_SIGNING, NetworkFolder
+from harambee.protocol.checkpoint import Checkpoint, sign_checkpoint
+from harambee.protocol.cuts import Cut
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import (
     HEAD,
@@ -147,6 +149,38 @@ class SimulatedPeers:
         """Let everybody speak once, as if the time for it had passed."""
         for peer in self._peers:
             self._say(peer)
+
+    def call_for_checkpoint(self) -> None:
+        """Let one speak, and give its word for a checkpoint of that block's past.
+
+        The cut is right and the state is not, for it knows none: the real one makes the checkpoint all the
+        same, to see who is wrong.
+        """
+        peer = self._peers[0]
+        self._say(peer)
+        tips = tuple(sorted(names_in(self._heads[self._heads["height"] > 0])))
+        anchor = next(tip for tip in tips if tip.author == peer.index)
+        nothing = bytes(32)
+        called = Checkpoint(
+            epoch=self._epoch,
+            network=self._network,
+            number=1,
+            previous=nothing,
+            anchor=anchor,
+            time_ms=0,
+            cut=Cut(anchor, tips).digest(),
+            blocks=0,
+            orders=0,
+            accounts=0,
+            aliases=0,
+            in_circulation=0,
+            ledger_pages=0,
+            frame_pages=0,
+            ledger_root=nothing,
+            frame_root=nothing,
+        )
+        word = sign_checkpoint(called, peer.index, peer.key)
+        peer.links.send(REAL, FrameType.WORD, word.to_bytes())
 
     def _on_up(self, change: int) -> None:
         self.links_up += change
