@@ -113,11 +113,11 @@ def final_state(
 
 CASES = [
     ("different-blocks-to-different-peers", 2),
-    ("two-orders-split-three-ways", 3),
     ("lost-and-old-disks", 5),
-    ("holds-that-end-once", 6),
 ]
 MORE = [
+    ("two-orders-split-three-ways", 3),
+    ("holds-that-end-once", 6),
     ("garbage-and-floods", 1),
     ("a-recovery-storm", 4),
     ("a-convict-signs-on", 7),
@@ -158,7 +158,7 @@ def test_a_frame_of_anything_else_is_refused() -> None:
     n, q = holder.town.committee.n, holder.town.committee.q
     dice = random.Random(9)
     refused = 0
-    for _ in range(150):
+    for _ in range(100):
         content = bytearray(state.frame)
         match dice.randrange(3):
             case 0:
@@ -168,10 +168,10 @@ def test_a_frame_of_anything_else_is_refused() -> None:
             case 2:
                 at = dice.randrange(len(content))
                 content[at : at + 4] = b"\xff\xff\xff\xff"
-        fold = holder.begin(None)
         try:
             frame = read_frame(bytes(content), n, q)
+            fold = holder.begin(None)
             fold.begin_at(frame, lambda name: holder.at.get(name, 0), len(holder.blocks))
         except FrameBroken:
             refused += 1
-    assert refused > 75
+    assert refused > 50
