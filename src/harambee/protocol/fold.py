@@ -105,16 +105,27 @@ class Fold:
     """All held blocks of one network, what is final by them, and the ledger. Not thread-safe."""
 
     def __init__(
-        self, network: bytes, committee: Committee, ledger: Ledger, checking: Checking | None = None
+        self,
+        network: bytes,
+        committee: Committee,
+        ledger: Ledger,
+        checking: Checking | None = None,
+        *,
+        is_exact: bool = True,
     ) -> None:
-        """`ledger` is as the genesis opens it. `checking` may be shared by folds of one network."""
+        """`ledger` is as the genesis opens it. `checking` may be shared by folds of one network.
+
+        `is_exact`: votes for one order in several blocks count together at once, as the definition has it.
+        Otherwise such an order may wait for one of its blocks, which costs a liar's copies nothing.
+        """
         self.network, self.committee, self.ledger = network, committee, ledger
         self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
         rows = len(ledger.accounts)
         self.disputes, self.doubts = Disputes(rows), Doubts(rows)
         self.convicted: set[int] = set()
         """Authors whose word is not relied on any more."""
-        self._applier, self._kept = Applier(ledger), KeptOrders(rows)
+        self._is_exact = is_exact
+        self._applier, self._kept = Applier(ledger), KeptOrders(rows, with_marks=is_exact)
         self._checking = checking or Checking(network, committee)
         self._order_prefix = signed_prefix(TAG_ORDER, network)
         self._position = 0
@@ -378,7 +389,7 @@ class Fold:
             if known is not None and (known.lane, known.height) != ignore:
                 self._open_dispute(slot, ignore)
         # Votes for one order count together, wherever it lies: what lies twice is counted one by one.
-        for row in self._kept.rows_lying_twice(block.orders):
+        for row in self._kept.rows_lying_twice(block.orders) if self._is_exact else ():
             slot = Slot.of(block.orders[row])
             if not self._is_decided(slot):
                 self._open_dispute(slot, ignore)

@@ -41,8 +41,8 @@ _MIX_SEQUENCE: Final = np.uint64(0xC2B2_AE3D_27D4_EB4F)
 class KeptOrders:
     """The orders of kept blocks. Not thread-safe; belongs to one replica."""
 
-    def __init__(self, accounts: int) -> None:
-        """`accounts` is the number of account rows."""
+    def __init__(self, accounts: int, *, with_marks: bool = True) -> None:
+        """`accounts` is the number of account rows; without marks nothing is found that lies twice."""
         self._rows = np.zeros(ROOM, KEPT)
         self._used = 0
         self._gone: set[tuple[int, int]] = set()
@@ -52,6 +52,7 @@ class KeptOrders:
         """How many orders of each payer are kept."""
         self._marks: npt.NDArray[np.int32] = reserved(1 << MARK_BITS, np.dtype(np.int32))
         """How many kept orders have each mark: those of one slot have the same."""
+        self._has_marks = with_marks
 
     def add(self, lane: int, height: int, orders: Orders) -> None:
         """A block is kept from now on."""
@@ -64,13 +65,13 @@ class KeptOrders:
         new["elsewhere"] = IS_ELSEWHERE[orders["kind"]]
         new["lane"], new["height"], new["row"] = lane, height, np.arange(len(orders))
         self._used = used
-        self._count(orders, 1, new["whose"])
+        self._count(orders, 1, new["whose"] if self._has_marks else None)
 
     def drop(self, lane: int, height: int, orders: Orders) -> None:
         """A block is kept no longer."""
         self._gone.add((lane, height))
         self._gone_rows += len(orders)
-        self._count(orders, -1, _whose_all(orders))
+        self._count(orders, -1, _whose_all(orders) if self._has_marks else None)
 
     def of_payer(self, payer: int) -> int:
         """How many kept orders a payer has."""
@@ -103,10 +104,11 @@ class KeptOrders:
         found = rows[same][["lane", "height", "row"]].tolist()
         return [Place(*place) for place in found if place[:2] not in self._gone]
 
-    def _count(self, orders: Orders, change: int, whose: npt.NDArray[np.uint64]) -> None:
+    def _count(self, orders: Orders, change: int, whose: npt.NDArray[np.uint64] | None) -> None:
         payers = orders["payer"]
         _add_up(self._counts, payers[payers < len(self._counts)].astype(np.int64), change)
-        _add_up(self._marks, _marks_of(whose, orders["sequence"]), change)
+        if whose is not None:
+            _add_up(self._marks, _marks_of(whose, orders["sequence"]), change)
 
     def _make_room(self, used: int) -> None:
         """Leave out the rows of blocks that are gone; where too few are, take twice the room."""

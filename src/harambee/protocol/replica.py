@@ -274,7 +274,8 @@ class Replica(Fold):
         `checking` may be shared by the replicas of one network in one process.
         """
         assert committee.members[index].key == key.public, "the key is the one in the genesis"
-        super().__init__(network, committee, ledger, checking)
+        # Whoever copies all orders that are under way must not make everybody count them one by one.
+        super().__init__(network, committee, ledger, checking, is_exact=False)
         self.index = index
         self.pace = pace or Pace()
         self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
@@ -423,7 +424,8 @@ class Replica(Fold):
         Returns the newest governance orders in it: whoever keeps proposals may have been stopped before it
         wrote down what the journal has.
 
-        `convicted` are those against whom evidence is kept beside it.
+        `convicted` are those against whom evidence is kept beside it: what is final only because the orders
+        in a convict's blocks are counted one by one, was told already.
 
         Raises JournalBroken where a block does not continue what came before: a damaged journal.
         """
