@@ -107,7 +107,7 @@ def test_a_ctrl_c_leaves_no_server_behind(scratch):
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(2)
+            process.wait(15)
         if process.poll() is None:
             # Python loses one that comes amid a callback whose exceptions it ignores: a person presses again.
             process.send_signal(signal.SIGINT)
