@@ -153,6 +153,17 @@ class Proofs:
             del self.by_body[body]
         return known[0] if known else bytes(SIGNATURE_BYTES)
 
+    def of_applied(self, applied: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """Take the proofs of those of an ORDER_SIGNED array that bring keys: a POSSESSION array."""
+        bringing = applied[BRINGS_KEY[applied["order"]["kind"]]]
+        rows = np.zeros(len(bringing), POSSESSION)
+        for name in ("position", "row", "order"):
+            rows[name] = bringing[name]
+        for row in rows:
+            proof = self.take(row["order"].tobytes()[:BODY_BYTES])
+            row["signature"] = np.frombuffer(proof, np.uint8)
+        return rows
+
 
 class Recomputing:
     """One audit's pass through the blocks. Iterating over `segments` is what does the work."""
@@ -228,15 +239,9 @@ class Recomputing:
         self._cutting.add_orders(applied)
         if self.applied is not None:
             self.applied[int(applied["position"][0])][applied["row"]] = True
-        bringing = np.flatnonzero(BRINGS_KEY[applied["order"]["kind"]])
+        bringing = self._proofs.of_applied(applied)
         if len(bringing):
-            rows = np.zeros(len(bringing), POSSESSION)
-            for name in ("position", "row", "order"):
-                rows[name] = applied[name][bringing]
-            for row in rows:
-                proof = self._proofs.take(row["order"].tobytes()[:BODY_BYTES])
-                row["signature"] = np.frombuffer(proof, np.uint8)
-            self._cutting.add_possessions(rows)
+            self._cutting.add_possessions(bringing)
         self._cut_if_full()
 
     def _cut_if_full(self) -> None:

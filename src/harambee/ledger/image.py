@@ -5,7 +5,7 @@ says about itself is checked here all the same: a root can be that of nonsense.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,9 @@ import numpy.typing as npt
 from harambee.ledger.aliases import page_numbers
 from harambee.ledger.ledger import Ledger
 from harambee.ledger.packing import unpack
-from harambee.ledger.pages import PAGE_ACCOUNTS, PAGE_BYTES, PAGES_TOGETHER, Section
+from harambee.ledger.pages import PAGE_ACCOUNTS, PAGE_BYTES, PAGES_TOGETHER, Section, cut_into_pages
 from harambee.ledger.records import ALIAS
 from harambee.ledger.rest import RestError, read_rest
-
-ALIAS_PAGES: Final = 1 << 16
 
 
 class ImageError(ValueError):
@@ -42,9 +40,8 @@ def pages_of(ledger: Ledger) -> Iterator[Page]:
             yield Page(int(Section.ACCOUNTS), number, content.tobytes())
     for number, content in ledger.aliases.pages():
         yield Page(int(Section.ALIASES), number, content)
-    rest = ledger.rest()
-    for number, start in enumerate(range(0, len(rest), PAGE_BYTES)):
-        yield Page(int(Section.REST), number, rest[start : start + PAGE_BYTES])
+    for number, content in cut_into_pages(ledger.rest()):
+        yield Page(int(Section.REST), number, content)
 
 
 def load(ledger: Ledger, pages: Iterable[Page]) -> None:

@@ -74,8 +74,8 @@ class CheckpointDesk:
         self._newest = 0
         """The number of that."""
         self._pruned_until = 0
-        self._failed: dict[bytes, str] = {}
-        """Checkpoints that could not be made here, by their digests, and why."""
+        self._failed: set[bytes] = set()
+        """Checkpoints that could not be made here, by their digests."""
         self._alarms: dict[str, str] = {}
         self._is_distrusted = False
         """Whether w others have found another state than this super-agent: it signs nothing more."""
@@ -207,7 +207,7 @@ class CheckpointDesk:
             if cut is None:
                 continue  # its anchor is not here yet
             if cut.digest() != theirs.cut:
-                self._failed[name] = "its cut is not the past of its anchor"
+                self._failed.add(name)
                 self._ring_about_signers(theirs)
                 continue
             return bases[theirs.previous], cut, theirs
@@ -235,7 +235,7 @@ class CheckpointDesk:
         if stored is None:
             self._ring("making", f"a checkpoint could not be made: {made.why or 'it is gone'}")
             if theirs is not None:
-                self._failed[theirs.digest] = made.why
+                self._failed.add(theirs.digest)
             await asyncio.sleep(self._turn_s)
             return
         self._alarms.pop("making", None)

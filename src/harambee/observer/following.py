@@ -15,10 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.audit.recomputing import BRINGS_KEY, Proofs
+from harambee.audit.recomputing import Proofs
 from harambee.audit.segments import (
     PLACE,
-    POSSESSION,
     Cutting,
     SegmentReport,
     body_is_signed,
@@ -180,15 +179,9 @@ class Following:
     def _witness(self, applied: npt.NDArray[np.void]) -> None:
         """Take note of orders of one block that were applied, an ORDER_SIGNED array."""
         self._cutting.add_orders(applied)
-        bringing = np.flatnonzero(BRINGS_KEY[applied["order"]["kind"]])
+        bringing = self._proofs.of_applied(applied)
         if len(bringing):
-            rows = np.zeros(len(bringing), POSSESSION)
-            for name in ("position", "row", "order"):
-                rows[name] = applied[name][bringing]
-            for row in rows:
-                proof = self._proofs.take(row["order"].tobytes()[:BODY_BYTES])
-                row["signature"] = np.frombuffer(proof, np.uint8)
-            self._cutting.add_possessions(rows)
+            self._cutting.add_possessions(bringing)
 
     def verify(self) -> None:
         """Check every signature that was not checked yet; `unsigned` has what does not hold."""
