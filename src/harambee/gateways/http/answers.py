@@ -33,3 +33,8 @@ def octets_answer(body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) ->
 def text_answer(text: str) -> Answer:
     """Return a line of plain text."""
     return Answer(text.encode(), TEXT)
+
+
+def no_content() -> Answer:
+    """Return an answer that has nothing to say but that it is done."""
+    return Answer(b"", status=204)
