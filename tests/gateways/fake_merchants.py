@@ -11,6 +11,7 @@ from harambee.merchants.port import (
     Ask,
     Event,
     EventKind,
+    Instruction,
     Merchant,
     MerchantsError,
     PaymentFacts,
@@ -43,12 +44,12 @@ class FakeMerchants:
             OTHER_TILL: Merchant(OTHER_TILL, Trade.TILL, 41, "Duka Two", 2, "passkey"),
         }
         self.asked: dict[str, tuple[Ask, RequestView]] = {}
-        self.instructions = {}
-        self.told = []
-        self.paid = []
-        self.declined = []
-        self.announced = []
-        self.questions = []
+        self.instructions: dict[str, Instruction] = {}
+        self.told: list[Event] = []
+        self.paid: list[PaymentFacts] = []
+        self.declined: list[bytes] = []
+        self.announced: list[bytes] = []
+        self.questions: list[bytes] = []
         self.verdict = Verdict(accepted=True)
 
     def _check(self):

@@ -367,7 +367,8 @@ def test_a_bill_is_announced_and_the_biller_answers(client, port):
 def test_what_a_handset_cannot_have_signed_is_not_asked(client, port, path, body):
     assert ask_as_handset(client, path, body).code == "BODY_INVALID"
     assert ask_as_handset(client, path, body, "text/plain").status == 415
-    assert not (port.merchants.questions or port.merchants.declined or port.merchants.announced)
+    desk = port.merchants
+    assert [desk.questions, desk.declined, desk.announced] == [[], [], []]
 
 
 def test_a_header_that_comes_twice_is_refused(client):
