@@ -20,12 +20,14 @@ from harambee.gateways.http import (
     governance,
     history,
     holds,
+    merchants,
     metrics,
     names,
     network,
     orders,
     oversight,
     pay_outs,
+    payment_requests,
 )
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, not_found
@@ -43,6 +45,8 @@ Handler = Callable[[Port, Request], Awaitable[Answer]]
 Route = dict[str, Handler]
 
 PATH_BYTES_MAX: Final = 256
+NO_CONTENT: Final = 204
+"""The status of an answer that has no body, and so says neither its length nor its type."""
 ANY: Final = "*"
 """A segment of a route that captures whatever stands there."""
 
@@ -93,6 +97,17 @@ class HttpGateway:
             ("v1", "profiles"): {"POST": names.keep},
             ("v1", "names"): {"POST": names.check},
             ("v1", "enrolment"): {"GET": accounts.enrolment},
+            ("v1", "requests"): {"POST": merchants.ask},
+            ("v1", "requests", "query"): {"POST": payment_requests.pending},
+            ("v1", "requests", "declines"): {"POST": payment_requests.decline},
+            ("v1", "requests", ANY): {"GET": merchants.request_named},
+            ("v1", "bills"): {"POST": payment_requests.announce},
+            ("v1", "merchants", ANY): {"GET": merchants.merchant},
+            ("v1", "merchants", ANY, "events"): {"GET": merchants.events},
+            ("v1", "merchants", ANY, "payments"): {"GET": merchants.payments},
+            ("v1", "merchants", ANY, "webhook"): {"PUT": merchants.webhook},
+            ("v1", "merchants", ANY, "refunds"): {"POST": merchants.refund},
+            ("v1", "merchants", ANY, "pay-outs"): {"POST": merchants.pay_out},
             ("v1", "network"): {"GET": self._network},
             ("v1", "tariffs"): {"GET": governance.tariffs},
             ("v1", "tariffs", ANY): {"GET": governance.tariff},
@@ -190,12 +205,10 @@ def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
 
 
 async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", str(len(answer.body)).encode()),
-        *_STANDING_HEADERS,
-        *answer.headers,
-    ]
+    headers = [*_STANDING_HEADERS, *answer.headers]
+    if answer.status != NO_CONTENT:
+        headers.append((b"content-type", answer.content_type))
+        headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body if with_body else b""})
 
