@@ -16,6 +16,7 @@ import numpy.typing as npt
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER_BYTES
 from harambee.ledger.side_tables import Attestation, Hold, KeyRequest, Reversal, SlotKey
+from harambee.merchants.port import MerchantsPort
 from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace
 from harambee.oversight.trust_line import TrustLine
@@ -417,6 +418,10 @@ class Port(Protocol):
     @property
     def history(self) -> HistoryPort:
         """What it tells those who compute the ledger themselves."""
+
+    @property
+    def merchants(self) -> MerchantsPort:
+        """What it offers to the doors of merchants' software."""
 
     def receipt(self, order_id: bytes) -> bytes:
         """This super-agent's 64-byte signature that the order is final; the caller has checked that it is."""
