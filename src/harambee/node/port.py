@@ -423,10 +423,6 @@ class Port(Protocol):
     def history(self) -> HistoryPort:
         """What it tells those who compute the ledger themselves."""
 
-    @property
-    def merchants(self) -> MerchantsPort:
-        """What it offers to the doors of merchants' software."""
-
     def receipt(self, order_id: bytes) -> bytes:
         """This super-agent's 64-byte signature that the order is final; the caller has checked that it is."""
 
