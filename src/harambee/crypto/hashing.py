@@ -35,10 +35,16 @@ TAG_PROFILE: Final = b"hrb1:profile\0\0\0\0"  # an account's key signs who its o
 TAG_NAME_CHECK: Final = b"hrb1:name-check\0"  # an account's key signs whose name it asks for
 TAG_DAY_CLOSE: Final = b"hrb1:day-close\0\0"  # a super-agent signs what a day made everybody owe
 TAG_APPROVAL: Final = b"hrb1:approval\0\0\0"  # an operator approves, at one super-agent
-TAG_REQUEST: Final = b"hrb1:request\0\0\0\0"  # a super-agent took a merchant's request for a payment
-TAG_REQUESTS_QUESTION: Final = b"hrb1:requests?\0\0"  # an account's key asks what it is asked to pay
+TAG_REQUEST: Final = (
+    b"hrb1:request\0\0\0\0"  # a super-agent took a merchant's request for a payment
+)
+TAG_REQUESTS_QUESTION: Final = (
+    b"hrb1:requests?\0\0"  # an account's key asks what it is asked to pay
+)
 TAG_DECLINE: Final = b"hrb1:decline\0\0\0\0"  # an account's key declines a request
-TAG_ANNOUNCEMENT: Final = b"hrb1:announce\0\0\0"  # an account's key says what it is about to pay for
+TAG_ANNOUNCEMENT: Final = (
+    b"hrb1:announce\0\0\0"  # an account's key says what it is about to pay for
+)
 
 TAGS: Final = (
     TAG_ORDER,
