@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from conftest import OWNER, PAYER, SHOP
+from tests.handset.conftest import OWNER, PAYER, SHOP, make_genesis
 
 from harambee.crypto.keys import public_of
 from harambee.handset import announcing
@@ -18,6 +18,7 @@ HONEST = "honest honest honest honest"
 
 
 def biller(stage):
+    stage.truth.genesis = make_genesis(tariff=2)
     stage.truth.accounts[SHOP] = AccountView(SHOP, bytes(32), AccountKind.BUSINESS, 0, 0)
     return stage
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from conftest import KEYS, OWNER, PAYEE, PAYER, SHOP
+from tests.handset.conftest import KEYS, OWNER, PAYEE, PAYER, SHOP, make_genesis
 
 from harambee.crypto.keys import public_of
 from harambee.crypto.signatures import sign
@@ -66,6 +66,7 @@ def signed(stage, said, signer=None):
 
 def staged(scene, *asked, words=HONEST):
     stage = scene(words)
+    stage.truth.genesis = make_genesis(tariff=2)
     stage.truth.accounts[BILLER] = AccountView(
         BILLER, bytes(32), AccountKind.BUSINESS, 0, 0, FeeMode.SHARED
     )
