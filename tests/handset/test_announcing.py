@@ -34,7 +34,12 @@ def test_the_biller_hears_the_account_before_anything_is_signed(scene):
     ((index, signed),) = stage.truth.announced
     said = read_announcement(signed)
     assert index == 0
-    assert (said.payer, said.payee, said.amount_cents, said.account) == (PAYER, SHOP, 50_00, "INV-7")
+    assert (said.payer, said.payee, said.amount_cents, said.account) == (
+        PAYER,
+        SHOP,
+        50_00,
+        "INV-7",
+    )
     assert is_announced_by(signed, stage.truth.genesis.network, public_of(OWNER))
 
 
@@ -49,7 +54,9 @@ def test_a_biller_that_refuses_is_not_paid_and_says_why(scene):
         pay(stage, account="INV-7")
 
 
-@pytest.mark.parametrize("words", [HONEST, "dead honest honest dead", "foreign honest honest honest"])
+@pytest.mark.parametrize(
+    "words", [HONEST, "dead honest honest dead", "foreign honest honest honest"]
+)
 def test_doors_without_such_a_service_stop_nobody(scene, words):
     stage = biller(scene(words))
     assert pay(stage, account="INV-7").status is PaymentStatus.FINAL

@@ -342,19 +342,21 @@ def test_it_waits_for_what_is_asked_later_and_declines_what_is_refused(scene):
 def test_while_another_program_pays_it_tries_again_until_the_request_has_expired(scene):
     stage = staged(scene, TILL)
 
-    def tell_late(answer):
-        stage.now_ms = TILL.expires_ms
-
     async def run():
         stage.truth.asked = asyncio.Event()
         stage.truth.asked.set()
         watcher = Watcher(stage, 2)
-        record = watcher.answering.tell
-        watcher.answering.tell = lambda answer: (record(answer), tell_late(answer))
+        record, first = watcher.answering.tell, asyncio.Event()
+
+        def tell(answer):
+            stage.now_ms = TILL.expires_ms
+            record(answer)
+            first.set()
+
+        watcher.answering.tell = tell
         with stage.handset().wallet.locked():
             watching = asyncio.create_task(watcher.run())
-            while not watcher.told:
-                await asyncio.sleep(0)
+            await first.wait()
         return await watching, [one.sentence for one in watcher.told]
 
     told, sentences = asyncio.run(run())
