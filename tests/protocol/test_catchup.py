@@ -64,7 +64,9 @@ def test_large_blocks_are_asked_for_by_the_room_that_they_take():
     ranges = asked(behind(4, size=size), np.zeros(4, np.int64), SECOND, 4)
     assert 0.9 * AT_ONCE_BYTES < blocks_in(ranges) * size < 1.1 * AT_ONCE_BYTES
     first = asked(behind(4, size=0), np.zeros(4, np.int64), SECOND, 4)
-    assert [part.last for _, part in first] == [RANGE_BLOCKS_MAX] * 4, "nothing bounds what has no size"
+    assert [part.last for _, part in first] == [RANGE_BLOCKS_MAX] * 4, (
+        "nothing bounds what has no size"
+    )
 
 
 def test_before_a_block_has_come_it_is_taken_to_be_large():
