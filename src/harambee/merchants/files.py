@@ -212,27 +212,31 @@ def _read(file: Path, kind: type[Document]) -> Document | None:
     """Return a private JSON file's content as `kind`; None where there is no such file."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _refuse_unsafe(file, os.fstat(descriptor))
+            with os.fdopen(descriptor, "rb", closefd=False) as opened:
+                content = opened.read(FILE_BYTES_MAX + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise MerchantFilesError(f"Cannot read {file}: {error.strerror}.") from error
-    with os.fdopen(descriptor, "rb") as opened:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise MerchantFilesError(f"{file} is not a plain file.")
-        if status.st_mode & ANYONE_ELSE:
-            raise MerchantFilesError(f"{file} can be read by others: chmod 600 it first.")
-        if status.st_size > FILE_BYTES_MAX:
-            raise MerchantFilesError(f"{file} has more than {FILE_BYTES_MAX:,} bytes.")
-        try:
-            content = opened.read(FILE_BYTES_MAX + 1)
-        except OSError as error:
-            raise MerchantFilesError(f"Cannot read {file}: {error.strerror}.") from error
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # from None: the text of the error could quote a secret.
         raise MerchantFilesError(f"{file} is not as such a file must be.") from None
+
+
+def _refuse_unsafe(file: Path, status: os.stat_result) -> None:
+    """Raise MerchantFilesError if the open file is not plain, not its owner's alone, or too large."""
+    if not stat.S_ISREG(status.st_mode):
+        raise MerchantFilesError(f"{file} is not a plain file.")
+    if status.st_mode & ANYONE_ELSE:
+        raise MerchantFilesError(f"{file} can be read by others: chmod 600 it first.")
+    if status.st_size > FILE_BYTES_MAX:
+        raise MerchantFilesError(f"{file} has more than {FILE_BYTES_MAX:,} bytes.")
 
 
 def _write(file: Path, document: object) -> None:
