@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Meta
 
 from harambee.gateways.http.problems import ProblemError, bad_request
 
@@ -123,6 +124,17 @@ def hexadecimal(value: object, name: str, length: int) -> bytes:
     if not isinstance(value, str) or len(value) != 2 * length or not _HEX.fullmatch(value):
         raise bad_request("HEX_INVALID", f"{name} must be {2 * length} hexadecimal digits.")
     return bytes.fromhex(value)
+
+
+def number_field(maximum: int) -> Meta:
+    """Return what the description says of a field that may be left out, else `whole` reads it."""
+    return Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0, "maximum": maximum})
+
+
+def hex_field(length: int, *, or_null: bool = False) -> Meta:
+    """Return what the description says of a field that `hexadecimal` reads."""
+    kind = ["string", "null"] if or_null else "string"
+    return Meta(extra_json_schema={"type": kind, "pattern": f"^[0-9a-fA-F]{{{2 * length}}}$"})
 
 
 async def read_request(scope: Scope, receive: Receive, captured: tuple[str, ...]) -> Request:
