@@ -61,6 +61,8 @@ class Ledger:
     profile_status: ProfileStatus = ProfileStatus.KEPT
     lies: dict[int, Any] = field(default_factory=dict)
     """What super-agents make of a true close before they sign it, by index."""
+    merchant_routes: dict[str, Any] = field(default_factory=dict)
+    """What doors answer at a path, by the body: (status, content)."""
     days_on: int = 0
     """How many days the super-agents' clocks are ahead of the handset's."""
 
@@ -255,6 +257,24 @@ class Desk:
         return self.ledger.lies.get(("trust", self.port.index), lambda true: true)(line)
 
 
+class MerchantRoutes:
+    """A gateway that besides tells what merchants ask, and takes what customers say to it."""
+
+    def __init__(self, gateway, ledger):
+        self.gateway, self.ledger = gateway, ledger
+
+    async def __call__(self, scope, receive, send):
+        answer = self.ledger.merchant_routes.get(scope.get("path"))
+        if answer is None:
+            await self.gateway(scope, receive, send)
+            return
+        body = (await receive())["body"]
+        status, document = answer(body)
+        head = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": document})
+
+
 def free_ports(count):
     """The first of so many free ports in a row."""
     places = 10_000 // count
@@ -293,7 +313,7 @@ class Served:
         tasks = []
         for index, address in enumerate(self.network.addresses):
             configuration = uvicorn.Config(
-                HttpGateway(LedgerPort(self.ledger, index), "test"),
+                MerchantRoutes(HttpGateway(LedgerPort(self.ledger, index), "test"), self.ledger),
                 port=int(address.http.rpartition(":")[2]),
                 log_level="warning",
                 ws="none",

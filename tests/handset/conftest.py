@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
-from harambee.crypto.keys import verify
+from harambee.crypto.keys import public_of, verify
 from harambee.crypto.signatures import from_seed, sign
 from harambee.handset.doors import (
     AccountView,
     DoorError,
+    DoorProblemError,
     EnrolmentView,
     FinalOrder,
     HoldPage,
@@ -25,6 +26,7 @@ from harambee.handset.doors import (
 from harambee.handset.handset import Handset
 from harambee.handset.holds import HoldState, HoldView, slot_named
 from harambee.handset.orders import OrderBody, order_id
+from harambee.handset.payment_requests import is_question_of
 from harambee.handset.receipts import Receipt, Refusal
 from harambee.handset.wallet import Wallet
 from harambee.ledger.house_rules import AUTHORISATION_BIT
@@ -84,6 +86,14 @@ class Truth:
     ends: dict[Any, Any] = field(default_factory=dict)
     """(payer, sequence) of a hold -> what ended it, and the hold as it is told since."""
     reversals: dict[Any, Any] = field(default_factory=dict)
+    requests: list[Any] = field(default_factory=list)
+    """What doors tell whoever asks what merchants want, checked by nobody."""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is a request."""
+    declines: list[Any] = field(default_factory=list)
+    announced: list[Any] = field(default_factory=list)
+    verdict: Any = None
+    """What billers say; None where doors have no such service."""
 
     def __post_init__(self):
         for number, kind in (
@@ -271,6 +281,21 @@ class FakeDoor:
             return None
         name = order_id(self.truth.genesis.network, order)
         return FinalOrder(order[:64], self.receipt(name))
+
+    async def requests(self, question, wait_ms=0):
+        assert is_question_of(question, self.truth.genesis.network, public_of(OWNER))
+        if wait_ms:
+            await self.truth.asked.wait()
+        return list(self.truth.requests)
+
+    async def decline(self, signed):
+        self.truth.declines.append((self.index, signed))
+
+    async def announce(self, signed):
+        self.truth.announced.append((self.index, signed))
+        if self.truth.verdict is None:
+            raise DoorProblemError(404, "NOT_FOUND", "There is nothing here.")
+        return self.truth.verdict
 
     async def tariffs(self):
         return tuple(

@@ -41,6 +41,8 @@ SYSTEM = {
     4: AccountKind.EXCISE,
 }
 
+OPEN_ONLY_TO_THEIR_OWNER = {"sandbox.json", "merchants.json", "initiators.json"}
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -115,7 +117,11 @@ def test_demo_accounts_have_keys_numbers_and_a_warning(made):
     aliases = {alias.alias: alias.account for alias in made.genesis.document.aliases}
     key = made.directory_key()
     assert demo["customer-1"].msisdn == "+254700000001"
-    assert sum(person.kind == AccountKind.CUSTOMER for person in demo.values()) == 20
+    customers = [name for name, one in demo.items() if one.kind == AccountKind.CUSTOMER]
+    assert customers == [f"customer-{n + 1}" for n in range(20)] + [
+        "customer-sandbox",
+        "customer-sandbox-2",
+    ]
     agents = {name for name, one in demo.items() if one.kind == AccountKind.AGENT}
     assert agents == {f"agent-{n + 1}" for n in range(20)} | {"head-office-1", "operator-1"}
     assert {"bank-1", "bank-2", "till-1", "paybill-1", "airtime-1", "pochi-1"} < demo.keys()
@@ -138,7 +144,11 @@ def test_demo_accounts_have_keys_numbers_and_a_warning(made):
 def test_every_secret_is_its_owners_alone(made):
     files = [file for file in made.folder.rglob("*") if file.is_file()]
     secret = [file for file in files if file.suffix in {".key", ".seeds"}]
-    assert len(secret) == 1 + 4 * (5 + 2) + 42 + 8
+    sandbox = 12 + 2 + 12  # its merchants, its customers, and the merchants' keys at their home
+    assert len(secret) == 1 + 4 * (5 + 2) + 42 + 8 + sandbox
+    beside = [file for file in files if file.name in OPEN_ONLY_TO_THEIR_OWNER]
+    assert len(beside) == 1 + 4 + 1
+    secret += beside
     assert {stat.S_IMODE(file.stat().st_mode) for file in secret} == {0o600}
     for file in set(files) - set(secret):
         assert b"PRIVATE" not in file.read_bytes()

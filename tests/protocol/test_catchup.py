@@ -6,6 +6,7 @@ from harambee.protocol.catchup import (
     ANSWER_NS_MAX,
     ANSWERS_MAX,
     AT_ONCE,
+    AT_ONCE_BYTES,
     RANGE_BLOCKS_MAX,
     RANGE_BLOCKS_MIN,
     CatchUp,
@@ -15,9 +16,19 @@ N = 100
 SECOND = 1_000_000_000
 
 
-def behind(members=N, blocks=10_000):
-    """One who holds nothing, and whose peers all hold so many blocks of everybody."""
+SMALL = 250
+
+
+def behind(members=N, blocks=10_000, size=SMALL):
+    """One who holds nothing, whose peers hold so many blocks of everybody, and who has seen their size."""
     catch_up = CatchUp(members, 0)
+    catch_up.holds(1, 1, 1)
+    heads = np.zeros(members, np.int64)
+    asked(catch_up, heads, 0, members)
+    for _ in range(200):
+        catch_up.hears(1, 1, 1, size, 0)
+    heads[1] = 1
+    asked(catch_up, heads, 0, members)
     for peer in range(1, members):
         catch_up.holds_all(peer, np.arange(members), np.full(members, blocks))
     return catch_up
@@ -48,6 +59,23 @@ def test_of_four_as_much_as_ever():
     assert [part.last for _, part in ranges] == [RANGE_BLOCKS_MAX] * 4
 
 
+def test_large_blocks_are_asked_for_by_the_room_that_they_take():
+    size = 26_000
+    ranges = asked(behind(4, size=size), np.zeros(4, np.int64), SECOND, 4)
+    assert 0.9 * AT_ONCE_BYTES < blocks_in(ranges) * size < 1.1 * AT_ONCE_BYTES
+    first = asked(behind(4, size=0), np.zeros(4, np.int64), SECOND, 4)
+    assert [part.last for _, part in first] == [RANGE_BLOCKS_MAX] * 4, (
+        "nothing bounds what has no size"
+    )
+
+
+def test_before_a_block_has_come_it_is_taken_to_be_large():
+    catch_up = CatchUp(4, 0)
+    catch_up.holds(1, 1, 10_000)
+    (only,) = asked(catch_up, np.zeros(4, np.int64), SECOND, 4)
+    assert blocks_in([only]) < RANGE_BLOCKS_MAX // 2
+
+
 def test_what_has_come_makes_room_for_what_is_next():
     catch_up, heads = behind(), np.zeros(N, np.int64)
     first = asked(catch_up, heads, SECOND)
@@ -67,10 +95,10 @@ def test_whoever_is_silent_is_passed_over_and_whoever_sends_is_waited_for():
     first = {part.author: peer for peer, part in asked(catch_up, heads, SECOND)}
     late = SECOND + ANSWER_NS_MAX - 1
     sending = first[7]
-    catch_up.hears(sending, 7, 1, late)
+    catch_up.hears(sending, 7, 1, SMALL, late)
     others = next(peer for author, peer in first.items() if peer != sending)
-    catch_up.hears(others, 7, 1, late)  # it was not asked for that
-    catch_up.hears(sending, 7, 9_999, late)
+    catch_up.hears(others, 7, 1, SMALL, late)  # it was not asked for that
+    catch_up.hears(sending, 7, 9_999, SMALL, late)
     again = asked(catch_up, heads, SECOND + ANSWER_NS_MAX)
     whose = {part.author for _, part in again}
     assert 7 not in whose
@@ -84,7 +112,7 @@ def test_whoever_sends_for_ever_and_never_that_is_passed_over_too():
     for step in range(1, 2 * ANSWERS_MAX):
         for peer in range(1, N):
             for author in first:
-                catch_up.hears(peer, author, 1, SECOND + step * ANSWER_NS_MAX)
+                catch_up.hears(peer, author, 1, SMALL, SECOND + step * ANSWER_NS_MAX)
         again = asked(catch_up, heads, SECOND + step * ANSWER_NS_MAX + 1)
         if again:
             break

@@ -43,6 +43,8 @@ NAME_WAIT_MS: Final = 8_000
 HOLDS_ON_A_PAGE: Final = 500
 SHOWN_MAX: Final = 256
 """Characters of a name that fit a screen."""
+BILL_WAIT_MS: Final = 9_000
+"""A door asks the biller, whose software may take eight seconds to answer."""
 
 T = TypeVar("T")
 
@@ -234,6 +236,23 @@ class NameView(msgspec.Struct, frozen=True):
     number: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A merchant's request for a payment as a door tells it: the document as it was signed, unchecked."""
+
+    document: bytes
+    super_agent: int
+    signature: bytes
+
+
+class BillVerdict(msgspec.Struct, frozen=True):
+    """What a biller says of a bill before it is paid."""
+
+    accepted: bool
+    code: str = ""
+    sentence: str = ""
+
+
 class Line(msgspec.Struct, frozen=True):
     """One line of a statement, as one door tells it."""
 
@@ -335,6 +354,15 @@ class Door(Protocol):
 
     async def keep_profile(self, signed: bytes) -> None:
         """Bring a signed profile to those who hold it."""
+
+    async def requests(self, question: bytes, wait_ms: int = 0) -> list[SignedRequest]:
+        """Return what merchants ask of the account that signed the question; may wait for something."""
+
+    async def decline(self, signed: bytes) -> None:
+        """Bring a signed decline of a request."""
+
+    async def announce(self, signed: bytes) -> BillVerdict:
+        """Return what the biller says of a bill that is about to be paid."""
 
     async def tariffs(self) -> tuple[TariffRow, ...]:
         """Return every version of the tariff."""
@@ -523,6 +551,16 @@ class _FinalSlot(msgspec.Struct):
 
 class _Kept(msgspec.Struct):
     version: int
+
+
+class _Request(msgspec.Struct):
+    document: str
+    super_agent: int
+    signature: str
+
+
+class _Requests(msgspec.Struct):
+    requests: list[_Request]
 
 
 class _Enrolment(msgspec.Struct):
@@ -796,6 +834,34 @@ class HttpDoor:
         """Bring a signed profile to those who hold it."""
         body = {"profile": signed.hex()}
         await self._ask("POST", "/v1/profiles", _Kept, body, NAME_WAIT_MS)
+
+    async def requests(self, question: bytes, wait_ms: int = 0) -> list[SignedRequest]:
+        """Return what merchants ask of the account that signed the question; may wait for something."""
+        path = f"/v1/requests/query?wait_ms={wait_ms}"
+        answer = await self._send("POST", path, question, OCTETS, wait_ms)
+        try:
+            return [
+                SignedRequest(row.document.encode(), row.super_agent, bytes.fromhex(row.signature))
+                for row in msgspec.json.decode(answer, type=_Requests).requests
+            ]
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise self._nonsense() from error
+
+    async def decline(self, signed: bytes) -> None:
+        """Bring a signed decline of a request."""
+        await self._send("POST", "/v1/requests/declines", signed, OCTETS)
+
+    async def announce(self, signed: bytes) -> BillVerdict:
+        """Return what the biller says of a bill that is about to be paid."""
+        answer = await self._send("POST", "/v1/bills", signed, OCTETS, BILL_WAIT_MS)
+        try:
+            verdict = msgspec.json.decode(answer, type=BillVerdict)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise self._nonsense() from error
+        said = verdict.code + verdict.sentence
+        if len(said) > SHOWN_MAX or not said.isprintable():
+            raise self._nonsense()
+        return verdict
 
     async def tariffs(self) -> tuple[TariffRow, ...]:
         """Return every version of the tariff."""

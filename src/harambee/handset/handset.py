@@ -22,6 +22,7 @@ import msgspec
 
 from harambee.crypto.keys import OwnerKey, PublicKey, public_of
 from harambee.handset.agreement import DisagreementError
+from harambee.handset.announcing import verdict_on
 from harambee.handset.believing import (
     ROUND_PAUSE_S,
     ROUNDS,
@@ -200,8 +201,10 @@ class Handset:
     ) -> Payment:
         """Pay an account number, a telephone number or a short code.
 
-        Without `kind`, the only one there is. `account` is that of a bill at the biller, and
-        `airtime_for` the number to be topped up if it is not the payer's own.
+        Without `kind`, the only one there is. `account` is that of a bill at the biller, or what the
+        customer of a till writes, and `airtime_for` the number to be topped up if it is not the payer's
+        own. A merchant is told the account before, because the order has only a hash of it; HandsetError
+        if she says that she does not take the payment.
 
         A payment that was left open by an earlier run is brought to its end first. If it was the
         same payment, that is the answer, and nothing more is paid.
@@ -224,7 +227,16 @@ class Handset:
                 ):
                     return replace(earlier, resumed=True)
                 self._demand_decided(earlier)
+            if account is not None:
+                await self._announce(payee, amount_cents, account)
             return await self._pay(payee, amount_cents, kind, reference)
+
+    async def _announce(self, payee: int, amount_cents: int, account: str) -> None:
+        verdict = await verdict_on(
+            self.genesis, self.doors, self.wallet, payee, amount_cents, account
+        )
+        if verdict is not None and not verdict.accepted:
+            raise HandsetError(verdict.sentence or "The biller does not take this payment.")
 
     async def sign_next(self, make: Callable[[AccountView, int], Awaitable[OrderBody]]) -> Payment:
         """Sign, keep and send the order that `make` returns for the own account and its next slot.
@@ -471,7 +483,7 @@ class Handset:
         if account is not None and airtime_for is not None:
             raise HandsetError("A payment is a bill with an account or airtime, not both.")
         implied = kind
-        if account is not None:
+        if account is not None and kind is not OrderKind.BUY_GOODS:
             implied = OrderKind.PAY_BILL
         elif airtime_for is not None:
             implied = OrderKind.AIRTIME

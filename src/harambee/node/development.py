@@ -308,12 +308,16 @@ def demo_accounts(
     people = []
     for i in range(agents_per_region * regions):
         name, msisdn = f"agent-{i + 1}", f"+{AGENT_TELEPHONES + i + 1}"
-        agent = _open(openings, i % regions, name, msisdn, AccountKind.AGENT, AGENT_CENTS)
+        agent = open_demo_account(
+            openings, i % regions, name, msisdn, AccountKind.AGENT, AGENT_CENTS
+        )
         people.append(agent._replace(short_code=f"agent:{AGENT_CODES + i + 1}"))
     for i in range(customers):
         name, msisdn = f"customer-{i + 1}", f"+{CUSTOMER_TELEPHONES + i + 1}"
         people.append(
-            _open(openings, i % regions, name, msisdn, AccountKind.CUSTOMER, CUSTOMER_CENTS)
+            open_demo_account(
+                openings, i % regions, name, msisdn, AccountKind.CUSTOMER, CUSTOMER_CENTS
+            )
         )
     return people
 
@@ -330,16 +334,16 @@ def demo_businesses(
     region = region_of(shop.account)
     business, agent = AccountKind.BUSINESS, AccountKind.AGENT
     bills = [
-        _open(openings, region, f"paybill-{i + 1}", "", business, BUSINESS_CENTS, mode)._replace(
-            short_code=f"paybill:{PAYBILL_CODES + i + 1}"
-        )
+        open_demo_account(
+            openings, region, f"paybill-{i + 1}", "", business, BUSINESS_CENTS, mode
+        )._replace(short_code=f"paybill:{PAYBILL_CODES + i + 1}")
         for i, mode in enumerate(FeeMode)
     ]
-    till = _open(openings, region, "till-1", "", AccountKind.MERCHANT, BUSINESS_CENTS)
-    airtime = _open(openings, region, "airtime-1", "", business, 0)
-    pochi = _open(openings, region, "pochi-1", "", AccountKind.POCHI, POCHI_CENTS)
-    office = _open(openings, region, "head-office-1", "", agent, AGENT_CENTS)
-    operator = _open(openings, region, "operator-1", "", agent, AGENT_CENTS)
+    till = open_demo_account(openings, region, "till-1", "", AccountKind.MERCHANT, BUSINESS_CENTS)
+    airtime = open_demo_account(openings, region, "airtime-1", "", business, 0)
+    pochi = open_demo_account(openings, region, "pochi-1", "", AccountKind.POCHI, POCHI_CENTS)
+    office = open_demo_account(openings, region, "head-office-1", "", agent, AGENT_CENTS)
+    operator = open_demo_account(openings, region, "operator-1", "", agent, AGENT_CENTS)
     return [
         till._replace(short_code=f"till:{TILL_CODES + 1}"),
         *bills,
@@ -362,7 +366,7 @@ def demo_places(count: int) -> list[Place]:
     ]
 
 
-def _open(
+def open_demo_account(
     openings: Openings,
     region: int,
     name: str,

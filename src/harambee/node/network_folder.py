@@ -11,7 +11,9 @@
     certificates/NAME.crt   every super-agent's TLS certificate; the genesis pins the keys
     super-agents/NAME/      node.toml, signing.key, enrolment.key, treasury.key, profile.key, tls.key,
                             tls.crt, agents.csv, and the profiles of the demo accounts
+    super-agents/NAME/merchants.json and more    FOR DEVELOPMENT ONLY: the merchants of sandbox.json
     super-agents/NAME/operators/WHO.key    FOR DEVELOPMENT ONLY: the keys of its operators
+    sandbox.json            FOR DEVELOPMENT ONLY: what software that asks for payments is configured with
     keys/                   FOR DEVELOPMENT ONLY: demo.json and the demo accounts' keys
     population.bin, .seeds  FOR DEVELOPMENT ONLY: a crowd's accounts, and the seeds of their keys
 
@@ -63,6 +65,7 @@ from harambee.ledger.records import (
     account_number,
     region_of,
 )
+from harambee.merchants.files import MerchantFilesError
 from harambee.money.tariff import NEWEST_VERSION, TariffError, shipped_tariff
 from harambee.node.account_files import AccountFile, Tell
 from harambee.node.agent_places import HEADER
@@ -92,6 +95,8 @@ from harambee.node.development import (
 from harambee.node.directory import KEY_BYTES, alias_of
 from harambee.node.moving_in import Incumbent, judge
 from harambee.node.profile_store import ProfileStoreError, write_sealing_key
+from harambee.node.sandbox import FILE as SANDBOX_FILE
+from harambee.node.sandbox import sandbox_accounts, write_sandbox
 from harambee.node.tls import TlsError, create_certificate, key_digest
 from harambee.protocol.genesis import (
     FORMAT,
@@ -147,6 +152,10 @@ treasury_key = "treasury.key"
 tls_key = "tls.key"
 tls_certificate = "tls.crt"
 journal = "journal"
+
+# What merchants ask for and are told (docs/merchants.md); callbacks may go to this machine itself.
+merchants = "merchants"
+callbacks_private = true
 
 # The state of the ledger, made and signed so often (docs/checkpoints.md); 0 for never.
 checkpoints = "checkpoints"
@@ -368,6 +377,7 @@ def create_network(
         openings = Openings(regions, dormant_each)
         treasuries = treasuries * regions_each
         people: list[DemoAccount] = []
+        parties: list[DemoAccount] = []
         aliases_count, aliases_digest = 0, ""
         if incumbent is not None:
             issuers, bankers, numbers = _move_in(openings, incumbent, trust_banks, treasuries)
@@ -375,6 +385,8 @@ def create_network(
         else:
             people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
             people = _with_businesses(openings, people)
+            parties = _open_sandbox(openings, people)
+            people += parties
             crowd = population or _nobody()
             residents = settle(crowd, openings)
             _open_floats(openings, treasuries)
@@ -384,6 +396,8 @@ def create_network(
         _open_system(openings, enrolments * regions_each, treasuries)
         _write_demo(unfinished / "keys", people + bankers)
         _write_places(unfinished, names, people)
+        if parties:
+            write_sandbox(unfinished, names, parties)
         count, openings_digest = _write_openings(unfinished / "openings.bin", openings)
         document = GenesisDocument(
             format=FORMAT,
@@ -411,7 +425,7 @@ def create_network(
         _write_addresses(unfinished / "addresses.json", addresses)
         write_demo_profiles(unfinished / "super-agents", Genesis(document, b""), people + bankers)
         unfinished.rename(folder)
-    except (ValueError, KeyFileError, ProfileStoreError) as error:
+    except (ValueError, KeyFileError, ProfileStoreError, MerchantFilesError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise NetworkFolderError(str(error)) from error
     except OSError as error:
@@ -474,6 +488,10 @@ def load_network(folder: Path) -> NetworkFolder:
     secret = [folder / "directory.key", folder / "population.seeds"]
     secret += folder.glob("super-agents/*/*.key")
     secret += folder.glob("super-agents/*/operators/*.key")
+    secret += folder.glob("super-agents/*/merchant-keys/*.key")
+    secret += folder.glob("super-agents/*/merchants.json")
+    secret += folder.glob("super-agents/*/initiators.json")
+    secret.append(folder / SANDBOX_FILE)
     secret += folder.glob("keys/*.key")
     for file in secret:
         if file.exists():
@@ -722,6 +740,13 @@ def _with_businesses(openings: Openings, people: list[DemoAccount]) -> list[Demo
     (office,) = {one.head_office for one in businesses} - {0}
     joined = people[shop]._replace(head_office=office)
     return [*people[:shop], joined, *people[shop + 1 :], *businesses]
+
+
+def _open_sandbox(openings: Openings, people: list[DemoAccount]) -> list[DemoAccount]:
+    """Return the parties of the sandbox, of the first super-agent, where there are demo customers."""
+    if not any(one.kind is AccountKind.CUSTOMER for one in people):
+        return []
+    return sandbox_accounts(openings, 0)
 
 
 def _write_places(folder: Path, names: list[str], people: list[DemoAccount]) -> None:

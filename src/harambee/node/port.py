@@ -416,12 +416,12 @@ class Port(Protocol):
         """What it tells those who watch over the network."""
 
     @property
-    def history(self) -> HistoryPort:
-        """What it tells those who compute the ledger themselves."""
-
-    @property
     def merchants(self) -> MerchantsPort:
         """What it offers to the doors of merchants' software."""
+
+    @property
+    def history(self) -> HistoryPort:
+        """What it tells those who compute the ledger themselves."""
 
     def receipt(self, order_id: bytes) -> bytes:
         """This super-agent's 64-byte signature that the order is final; the caller has checked that it is."""

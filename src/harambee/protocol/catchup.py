@@ -23,8 +23,14 @@ ANSWERS_MAX: Final = 5
 RANGE_BLOCKS_MAX: Final = 512
 RANGE_BLOCKS_MIN: Final = 16
 AT_ONCE: Final = 4_096
-"""So many blocks are on the way at most, of all authors together. What waits here to be read would otherwise
-seem not to have come, and be asked for again."""
+AT_ONCE_BYTES: Final = 4 << 20
+"""So many blocks, and about so many bytes of them, are on the way at most, of all authors together: what can
+be read within a second or two. What waits here to be read would otherwise seem not to have come, and be
+asked for again."""
+BLOCK_BYTES_FIRST: Final = 32 << 10
+"""How large a block is taken to be before one has come."""
+MEAN_OF: Final = 16
+"""Of so many blocks lately, the mean size says how many to ask for."""
 
 
 @dataclass(slots=True)
@@ -52,17 +58,20 @@ class CatchUp:
     _turn: int = 0
     _heard: dict[int, int] = field(default_factory=dict)
     """When a block last came from a peer that it was asked for."""
+    _block_bytes: int = BLOCK_BYTES_FIRST
+    """The mean size of blocks that were asked for and came lately."""
 
     def __post_init__(self) -> None:
         """Nothing is known yet."""
         self.held_by = np.zeros((self.members, self.members), np.int64)
         self.incarnations = [0] * self.members
 
-    def hears(self, peer: int, author: int, height: int, now: int) -> None:
-        """A block came from `peer`: if it was asked for it, it is answering all that it was asked for."""
+    def hears(self, peer: int, author: int, height: int, size: int, now: int) -> None:
+        """A block of `size` bytes came from `peer`: if it was asked for, it is answering all that was."""
         asked = self._asked.get(author)
         if asked is not None and asked.peer == peer and asked.first <= height <= asked.last:
             self._heard[peer] = now
+            self._block_bytes += (size - self._block_bytes) // MEAN_OF
 
     def holds(self, peer: int, author: int, height: int) -> None:
         """`peer` is known to hold the author's chain up to `height`."""
@@ -180,7 +189,7 @@ class CatchUp:
             )
             for author in asked
         )
-        left = AT_ONCE - under_way
+        left = min(AT_ONCE, AT_ONCE_BYTES // max(1, self._block_bytes)) - under_way
         if left < RANGE_BLOCKS_MIN:
             return 0
         each = left // max(1, len(lacking) - len(asked))

@@ -521,7 +521,7 @@ class Replica(Fold):
         if isinstance(seen, Malformed) or seen.epoch != self.committee.epoch:
             self.counters.malformed += 1
             return
-        self.catch_up.hears(message.peer, seen.author, seen.height, now)
+        self.catch_up.hears(message.peer, seen.author, seen.height, len(message.data), now)
         if not self._is_news(seen, message.peer):
             return
         free = self._is_held_by_enough(seen)

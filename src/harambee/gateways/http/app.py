@@ -9,6 +9,8 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from harambee.gateways.daraja.app import DarajaGateway, serves
+from harambee.gateways.daraja.calls import Simulator
 from harambee.gateways.http.answers import Answer
 from harambee.gateways.http.operation import Handler, Operation
 from harambee.gateways.http.operations import operations
@@ -39,10 +41,15 @@ _STANDING_HEADERS: Final = (
 
 
 class HttpGateway:
-    """One super-agent's HTTP door: `HttpGateway(port, version)` is an ASGI application."""
+    """One super-agent's HTTP door: `HttpGateway(port, version)` is an ASGI application.
 
-    def __init__(self, port: Port, version: str) -> None:
+    Daraja's paths are served by a gateway of their own, whose errors are Daraja's; `simulator` pays there
+    as customers of a development network would.
+    """
+
+    def __init__(self, port: Port, version: str, simulator: Simulator | None = None) -> None:
         self._port = port
+        self._daraja = DarajaGateway(port, simulator)
         self._routes = _routes(operations(version))
         """Exact paths first; then paths with captured segments, by their shape."""
 
@@ -73,6 +80,8 @@ class HttpGateway:
         await _send(answer, send, with_body=scope["method"] != "HEAD")
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        if serves(scope["path"]):
+            return await self._daraja.answer(scope, receive)
         handler, captured = self._handler(scope["path"], scope["method"])
         request = await read_request(scope, receive, captured)
         return await handler(self._port, request)

@@ -103,7 +103,6 @@ class Operation:
 
 ALWAYS: Final = (
     "QUERY_INVALID",
-    "HEADER_INVALID",
     "RESOURCE_UNKNOWN",
     "METHOD_UNKNOWN",
     "BODY_TOO_SLOW",

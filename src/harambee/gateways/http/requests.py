@@ -147,9 +147,9 @@ async def read_request(scope: Scope, receive: Receive, captured: tuple[str, ...]
         elif name == b"content-length" and value.isdigit():
             length = int(value[:20])
         elif (known := name.decode("latin-1")) in HEADERS_READ:
-            if known in headers:
-                raise bad_request("HEADER_INVALID", f"The header {known} was sent twice.")
-            headers[known] = value.decode("latin-1").strip()
+            # One that comes twice is one with a comma in it, as RFC 9110 has it.
+            before = f"{headers[known]}, " if known in headers else ""
+            headers[known] = before + value.decode("latin-1").strip()
     query = _read_query(scope.get("query_string", b""))
     if length > BODY_BYTES_MAX:
         raise _too_large()

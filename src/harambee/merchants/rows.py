@@ -1,0 +1,142 @@
+"""What a super-agent keeps of merchants, as it lies in the store and travels between super-agents.
+
+MessagePack, each with all its names; a row of a later version that has more is refused, not guessed at.
+"""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from harambee.handset.payment_requests import PaymentRequest, RequestError, read_request
+from harambee.merchants.port import (
+    Event,
+    EventKind,
+    Instruction,
+    Merchant,
+    PaymentFacts,
+    RequestState,
+    RequestView,
+    Result,
+)
+
+T = TypeVar("T")
+
+ROW_BYTES_MAX: Final = 16 << 10
+
+
+class RowError(ValueError):
+    """These bytes are no such row; the message is one sentence."""
+
+
+class MerchantRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A till or a paybill; the row of the higher version is the newer one, and only its home makes one."""
+
+    version: int
+    merchant: Merchant
+
+
+class RequestRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request, what its merchant is told by, and how it stands."""
+
+    document: bytes
+    super_agent: int
+    signature: bytes
+    msisdn: str
+    consumer_key: str
+    callback_url: str = ""
+    form: str = ""
+    extra: dict[str, str] = {}
+    state: RequestState = RequestState.WAITING
+    reason: int = 0
+    payment: PaymentFacts | None = None
+
+    def request(self) -> PaymentRequest:
+        """Return what the document says; RowError if it says nothing."""
+        try:
+            return read_request(self.document)
+        except RequestError as error:
+            raise RowError(str(error)) from error
+
+    def view(self, identity: bytes, request: PaymentRequest) -> RequestView:
+        """Return it as gateways see it."""
+        return RequestView(
+            id=identity,
+            name=request.name,
+            short_code=request.short_code,
+            payee=request.payee,
+            payer=request.payer,
+            msisdn=self.msisdn,
+            amount_cents=request.amount_cents,
+            account=request.account,
+            text=request.text,
+            made_ms=request.made_ms,
+            expires_ms=request.expires_ms,
+            state=self.state,
+            reason=self.reason,
+            payment=self.payment,
+            extra=self.extra,
+        )
+
+
+class EventRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event without its cursor, which is its place in the store. One of the three facts is there."""
+
+    id: str
+    kind: EventKind
+    short_code: str
+    made_ms: int
+    request: RequestView | None = None
+    payment: PaymentFacts | None = None
+    result: Result | None = None
+
+    def event(self, cursor: int) -> Event:
+        """Return the event."""
+        facts = self.request or self.payment or self.result
+        assert facts is not None, "an event has facts"
+        return Event(self.id, cursor, self.kind, self.short_code, self.made_ms, facts)
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event that has yet to reach an address."""
+
+    cursor: int
+    url: str
+    form: str
+
+
+class BillRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a payer said that she was about to pay for."""
+
+    account: str
+    time_ms: int
+    msisdn: str | None = None
+    third_party_id: str = ""
+
+
+class InstructionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An instruction at its merchant's home, and how far it has come."""
+
+    instruction: Instruction
+    told_ms: int
+    order: bytes = b""
+    """128 bytes, durable before they left; empty while nothing is signed."""
+    cancel: bytes = b""
+    """The order that burns the slot of one that was refused."""
+    outcome: int = 0
+    """Why it was refused, where there is a cancel."""
+    done: bool = False
+
+
+def write_row(row: msgspec.Struct) -> bytes:
+    """Return a row's bytes."""
+    return msgspec.msgpack.encode(row)
+
+
+def read_row(content: bytes, kind: type[T]) -> T:
+    """Return the row of `kind` in these bytes; RowError if there is none."""
+    if len(content) > ROW_BYTES_MAX:
+        raise RowError(f"A row has at most {ROW_BYTES_MAX} bytes.")
+    try:
+        return msgspec.msgpack.decode(content, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise RowError(f"This is no {kind.__name__}.") from error

@@ -1,0 +1,138 @@
+"""Whom developers of payment software know from the incumbent's sandbox, in a development network.
+
+Software that was written for that sandbox has its short codes, passkey, telephone numbers and initiator
+in its settings and tests. A development network has the same ones, so it need not be changed to be tried.
+None of these values is a secret of anybody's: they are printed in public documentation, or here.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from harambee.crypto.durable_files import replace_file
+from harambee.crypto.signatures import KeyPair
+from harambee.ledger.records import AccountKind, region_of
+from harambee.merchants.files import TOKEN_KEY_BYTES, MerchantFiles
+from harambee.merchants.port import App, Merchant, Trade
+from harambee.node.development import (
+    BUSINESS_CENTS,
+    REMARK,
+    DemoAccount,
+    Openings,
+    open_demo_account,
+)
+
+FILE: Final = "sandbox.json"
+CONSUMER_KEY: Final = "harambee-development-consumer-key"
+CONSUMER_SECRET: Final = "harambee-development-consumer-secret"  # noqa: S105 - public, as the head says
+PASSKEY: Final = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
+INITIATORS: Final = ("testapi", "testinitiator")
+INITIATOR_PASSWORD: Final = "Safaricom999!*!"  # noqa: S105 - likewise
+SHORT_CODE: Final = "174379"
+"""The one that every example asks for money with: a paybill and a till."""
+PAYBILLS: Final = (
+    SHORT_CODE,
+    "600000",
+    "600426",
+    "600584",
+    "600978",
+    "600981",
+    "600983",
+    "600996",
+    "600999",
+    "601426",
+)
+TILLS: Final = (SHORT_CODE, "600988")
+CUSTOMERS: Final = {
+    "customer-sandbox": "+254708374149",
+    "customer-sandbox-2": "+254722000000",
+}
+CUSTOMER_CENTS: Final = 250_000_00
+
+
+def sandbox_accounts(openings: Openings, region: int) -> list[DemoAccount]:
+    """Open these parties in the region and return them, customers last."""
+    merchants = [
+        open_demo_account(openings, region, f"{trade}-{code}", "", kind, BUSINESS_CENTS)._replace(
+            short_code=f"{trade}:{code}"
+        )
+        for trade, kind, codes in (
+            (Trade.PAYBILL, AccountKind.BUSINESS, PAYBILLS),
+            (Trade.TILL, AccountKind.MERCHANT, TILLS),
+        )
+        for code in codes
+    ]
+    customers = [
+        open_demo_account(openings, region, name, msisdn, AccountKind.CUSTOMER, CUSTOMER_CENTS)
+        for name, msisdn in CUSTOMERS.items()
+    ]
+    return merchants + customers
+
+
+def write_sandbox(folder: Path, names: Sequence[str], parties: Sequence[DemoAccount]) -> None:
+    """Write what each super-agent's desk must know, and beside it what a developer must; OSError.
+
+    `names` are the super-agents' in the committee's order. MerchantFilesError as its files raise it.
+    """
+    merchants = tuple(_merchants_of(parties, len(names)))
+    app = App(
+        CONSUMER_KEY,
+        tuple(dict.fromkeys(one.short_code for one in merchants)),
+        secrets.token_bytes(TOKEN_KEY_BYTES),
+        hashlib.sha256(CONSUMER_SECRET.encode()).digest(),
+    )
+    keys = {one.short_code: one.keypair for one in parties if one.short_code}
+    for index, name in enumerate(names):
+        own = {
+            f"{one.trade}:{one.short_code}": keys[f"{one.trade}:{one.short_code}"]
+            for one in merchants
+            if one.home == index
+        }
+        files = MerchantFiles(
+            (app,),
+            merchants,
+            {key: keypair for key, keypair in own.items() if isinstance(keypair, KeyPair)},
+            dict.fromkeys(INITIATORS, INITIATOR_PASSWORD) if own else {},
+        )
+        files.write(folder / "super-agents" / name)
+    text = json.dumps(_document(merchants, parties), indent=2)
+    replace_file(folder / FILE, text.encode() + b"\n")
+
+
+def _merchants_of(parties: Sequence[DemoAccount], super_agents: int) -> list[Merchant]:
+    found = []
+    for one in parties:
+        trade, _, code = one.short_code.partition(":")
+        if code:
+            home = region_of(one.account) % super_agents
+            name = one.name.replace("-", " ").title()
+            found.append(Merchant(code, Trade(trade), one.account, name, home, PASSKEY))
+    return found
+
+
+def _document(merchants: Sequence[Merchant], parties: Sequence[DemoAccount]) -> dict[str, object]:
+    return {
+        "purpose": REMARK,
+        "consumer_key": CONSUMER_KEY,
+        "consumer_secret": CONSUMER_SECRET,
+        "passkey": PASSKEY,
+        "initiators": list(INITIATORS),
+        "initiator_password": INITIATOR_PASSWORD,
+        "short_codes": [
+            {
+                "short_code": one.short_code,
+                "trade": str(one.trade),
+                "account": one.account,
+                "name": one.name,
+            }
+            for one in merchants
+        ],
+        "customers": [
+            {"name": one.name, "telephone": one.msisdn, "account": one.account}
+            for one in parties
+            if one.msisdn
+        ],
+    }
