@@ -385,6 +385,7 @@ def _of_merchants() -> tuple[Operation, ...]:
             payment_requests.pending,
             payment_requests.PendingDocument,
             _OF_SIGNED,
+            (_WAIT,),
             bodies=(Octets("76 bytes: account u32, time u64 in microseconds, signature 64."),),
         ),
         Operation(
