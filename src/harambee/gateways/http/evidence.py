@@ -38,7 +38,7 @@ async def listed(port: Port, request: Request) -> Answer:
 
 
 async def file(port: Port, request: Request) -> Answer:
-    """GET /v1/evidence/{super-agent}: the file that convicts it."""
+    """GET /v1/evidence/{super_agent}: the file that convicts it."""
     culprit = request.captured_number(0, "super_agent")
     content = (await port.evidence()).get(culprit)
     if content is None:

@@ -32,7 +32,7 @@ from harambee.gateways.http.merchant_documents import (
     payment_document,
     request_document,
 )
-from harambee.gateways.http.problems import ProblemError, bad_request, not_found
+from harambee.gateways.http.problems import STATUS_OF, ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import Request
 from harambee.gateways.http.webhooks import FORM, secret_text
 from harambee.handset.numbers import canonical_number
@@ -61,24 +61,9 @@ RESERVED_NAMES: Final = frozenset({"query", "declines"})
 
 CHALLENGE: Final = 'Basic realm="harambee", charset="UTF-8"'
 
-STATUS: Final = {
-    Reason.MERCHANT_UNKNOWN: 404,
-    Reason.PAYER_UNKNOWN: 404,
-    Reason.PAYEE_UNKNOWN: 404,
-    Reason.AMOUNT_INVALID: 400,
-    Reason.NAME_TAKEN: 409,
-    Reason.PAYER_BUSY: 429,
-    Reason.CREDENTIAL_WRONG: 403,
-    Reason.INITIATOR_UNKNOWN: 403,
-    Reason.NOT_FOUND: 404,
-    Reason.SIGNATURE_INVALID: 403,
-    Reason.TOO_LATE: 409,
-    Reason.BUSY: 503,
-    Reason.UNAVAILABLE: 503,
-    Reason.INVALID: 400,
-}
-"""HTTP status of what a merchant or a customer cannot have; the problem's code is the reason's name."""
-assert set(STATUS) == set(Reason)
+assert {reason.name for reason in Reason} <= STATUS_OF.keys(), (
+    "a problem's code is the reason's name"
+)
 
 _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?", re.ASCII)
 _SHORT_CODE: Final = re.compile(r"[0-9]{5,7}", re.ASCII)
@@ -92,7 +77,8 @@ def problems() -> Iterator[None]:
     try:
         yield
     except MerchantsError as error:
-        raise ProblemError(STATUS[error.reason], error.reason.name, error.sentence) from error
+        code = error.reason.name
+        raise ProblemError(STATUS_OF[code], code, error.sentence) from error
 
 
 async def ask(port: Port, request: Request) -> Answer:

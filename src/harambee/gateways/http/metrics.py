@@ -121,7 +121,7 @@ _PEERS: Final = (
 
 
 async def metrics(port: Port, request: Request) -> Answer:
-    """Return every metric of this super-agent."""
+    """GET /metrics: every metric of this super-agent."""
     del request
     return Answer(render(port.status()).encode(), CONTENT_TYPE)
 

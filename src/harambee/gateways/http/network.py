@@ -83,6 +83,18 @@ def network_document(port: Port, version: str) -> NetworkDocument:
     )
 
 
+class NetworkDesk:
+    """Answers GET /v1/network with the version of this software."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    async def network(self, port: Port, request: Request) -> Answer:
+        """GET /v1/network: who the super-agents are, how many make a quorum, and the first tariffs."""
+        del request
+        return json_answer(network_document(port, self._version))
+
+
 class DigestDesk:
     """Answers GET /v1/digest: however many ask at once, the ledger is hashed once for all."""
 
@@ -90,7 +102,7 @@ class DigestDesk:
         self._running: asyncio.Task[dict[str, Any]] | None = None
 
     async def digest(self, port: Port, request: Request) -> Answer:
-        """Return the digest over every byte of every account, and where in time it was taken."""
+        """GET /v1/digest: the digest over every byte of every account, and where in time it was taken."""
         del request
         if self._running is None or self._running.done():
             self._running = asyncio.ensure_future(port.digest())
