@@ -50,6 +50,14 @@ CUSTOMERS: Final = {
     "customer-sandbox": "+254708374149",
     "customer-sandbox-2": "+254722000000",
 }
+PARTIES: Final = frozenset(
+    {
+        *CUSTOMERS,
+        *(f"{Trade.PAYBILL}-{code}" for code in PAYBILLS),
+        *(f"{Trade.TILL}-{code}" for code in TILLS),
+    }
+)
+"""Their names among the demo's people."""
 CUSTOMER_CENTS: Final = 250_000_00
 
 
@@ -72,11 +80,15 @@ def sandbox_accounts(openings: Openings, region: int) -> list[DemoAccount]:
     return merchants + customers
 
 
-def write_sandbox(folder: Path, names: Sequence[str], parties: Sequence[DemoAccount]) -> None:
+def write_sandbox(folder: Path, names: Sequence[str], people: Sequence[DemoAccount]) -> None:
     """Write what each super-agent's desk must know, and beside it what a developer must; OSError.
 
-    `names` are the super-agents' in the committee's order. MerchantFilesError as its files raise it.
+    Nothing is written where none of `people` are the sandbox's. `names` are the super-agents' in the
+    committee's order. MerchantFilesError as its files raise it.
     """
+    parties = [one for one in people if one.name in PARTIES]
+    if not parties:
+        return
     merchants = tuple(_merchants_of(parties, len(names)))
     app = App(
         CONSUMER_KEY,
