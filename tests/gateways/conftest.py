@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.gateways.fake_merchants import FakeMerchants
 
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import from_seed, sign
@@ -74,6 +75,7 @@ class FakePort:
     )
 
     def __post_init__(self):
+        self.merchants = FakeMerchants(self.genesis.network)
         for number in (PAYER, PAYEE):
             record = np.zeros(1, ACCOUNT)
             record["key"] = number
@@ -258,22 +260,23 @@ class Client:
         self.port = port
         self.application = HttpGateway(port, "1.2.3")
 
-    async def ask(self, method, path, body=b"", content_type=None, query=b"", chunks=None):
+    async def ask(self, method, path, body=b"", content_type=None, query=b"", chunks=None, sent=()):
         if not isinstance(body, bytes):
             body, content_type = json.dumps(body).encode(), content_type or "application/json"
-        headers = [(b"content-type", content_type.encode())] if content_type else []
+        headers = [(name.encode(), value.encode()) for name, value in sent]
+        headers += [(b"content-type", content_type.encode())] if content_type else []
         pieces = [body] if chunks is None else list(chunks)
         incoming = [
             {"type": "http.request", "body": piece, "more_body": place < len(pieces) - 1}
             for place, piece in enumerate(pieces)
         ]
-        sent = []
+        answered = []
 
         async def receive():
             return incoming.pop(0) if incoming else {"type": "http.disconnect"}
 
         async def send(message):
-            sent.append(message)
+            answered.append(message)
 
         scope = {
             "type": "http",
@@ -283,7 +286,7 @@ class Client:
             "headers": headers,
         }
         await self.application(scope, receive, send)
-        start, end = sent
+        start, end = answered
         headers_back = {name.decode(): value.decode() for name, value in start["headers"]}
         return Reply(start["status"], headers_back, end["body"])
 

@@ -18,11 +18,11 @@ from harambee.handset.name_checks import Question, sign_question
 from harambee.handset.profiles import Profile, sign_profile
 from harambee.ledger.records import ACCOUNT, AccountKind, Status, account_flags, account_number
 from harambee.node.errands import Errand
-from harambee.node.holders import co_holders, holders
 from harambee.node.names import CLOCK_US_MAX, NameDesk, read_answer, write_answer
 from harambee.node.port import NameAnswer, NameStatus, ProfileStatus
 from harambee.node.profile_store import ProfileStore
 from harambee.protocol.committee import Committee, Member
+from harambee.protocol.holders import co_holders, holders
 from harambee.texts.languages import Language
 from harambee.texts.parties import Party
 

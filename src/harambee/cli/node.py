@@ -12,6 +12,7 @@ from harambee.cli.terminal import one_sentence
 
 if TYPE_CHECKING:
     from harambee.gateways.http.app import HttpGateway
+    from harambee.merchants.port import Bodies
     from harambee.node.config import NodeConfig
     from harambee.node.port import Port
 
@@ -58,11 +59,19 @@ def make_gateway(port: "Port") -> "HttpGateway":
     return HttpGateway(port, __version__)
 
 
+def make_bodies() -> "Bodies":
+    """Return what makes the callbacks of all forms."""
+    from harambee.gateways.daraja.bodies import CallbackBodies
+    from harambee.gateways.http import webhooks
+
+    return CallbackBodies({webhooks.FORM: webhooks.body})
+
+
 async def _serve(configs: "list[NodeConfig]") -> None:
     """Serve until a signal comes; the node then ends its journal in order."""
     from harambee.node.runner import serve_nodes
 
-    serving = asyncio.ensure_future(serve_nodes(configs, gateway=make_gateway))
+    serving = asyncio.ensure_future(serve_nodes(configs, make_gateway, make_bodies()))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)

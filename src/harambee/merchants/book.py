@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from harambee.merchants.ground import Ground, GroundError, Matter
 from harambee.merchants.port import App, Merchant, Trade
 from harambee.merchants.post import join_items
@@ -46,6 +49,8 @@ class Book:
         self._by_account: dict[int, Merchant] = {}
         self._apps: dict[str, App] = {}
         self._telling: set[asyncio.Task[None]] = set()
+        self.accounts: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+        """The accounts of the merchants whose ring this super-agent is in, ascending."""
 
     async def load(self, merchants: Iterable[Merchant], apps: Iterable[App]) -> None:
         """Begin with what the store has, and what the super-agent's files add to it."""
@@ -71,15 +76,6 @@ class Book:
     def of_account(self, account: int) -> Merchant | None:
         """Return the merchant whose account this is."""
         return self._by_account.get(account)
-
-    def accounts(self) -> set[int]:
-        """Return the accounts of the merchants whose ring this super-agent is in."""
-        committee, index = self._ground.genesis.committee, self._ground.index
-        return {
-            account
-            for account, merchant in self._by_account.items()
-            if index in ring(committee, merchant)
-        }
 
     async def change(self, merchant: Merchant, **fields: object) -> Merchant:
         """At its home: change what is known of a merchant, and tell everybody."""
@@ -134,7 +130,12 @@ class Book:
 
     def _take(self, row: MerchantRow) -> None:
         self._rows[key_of(row.merchant)] = row
-        self._by_account[row.merchant.account] = row.merchant
+        account = row.merchant.account
+        if account not in self._by_account and self._ground.index in ring(
+            self._ground.genesis.committee, row.merchant
+        ):
+            self.accounts = np.union1d(self.accounts, np.array([account], np.uint32))
+        self._by_account[account] = row.merchant
 
     def _tell(self, peer: int, rows: list[MerchantRow]) -> None:
         task = asyncio.create_task(self._bring(peer, rows))

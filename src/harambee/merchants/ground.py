@@ -80,9 +80,6 @@ class Ground(Protocol):
     async def final(self, payer: int, sequence: int, wait_ms: int) -> tuple[bool, bytes | None]:
         """Whether a slot is decided, and the 128 bytes that are final in it, if any are."""
 
-    async def reversed_cents(self, payer: int, sequence: int) -> int | None:
-        """How much of a payment came back already; None where no such payment is final."""
-
     async def name_of(self, account: int) -> str | None:
         """The name that others may see of an account whose profile lies here."""
 

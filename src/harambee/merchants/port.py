@@ -330,8 +330,11 @@ class MerchantsPort(Protocol):
     async def request(self, name: str) -> RequestView | None:
         """A request by its name; None where none of that name is known here or at the payee's holders."""
 
-    async def pending(self, question: bytes) -> list[SignedRequest]:
-        """What waits for a customer's answer; the question is signed by her key."""
+    async def pending(self, question: bytes, wait_ms: int = 0) -> list[SignedRequest]:
+        """What waits for a customer's answer; the question is signed by her key.
+
+        Where nothing waits, something is waited for, at most `wait_ms`.
+        """
 
     async def decline(self, signed: bytes) -> None:
         """A customer does not pay; signed by her key."""

@@ -7,6 +7,7 @@ known to w super-agents, and what is final is in the ledger. Every value is seal
 | table | key | value |
 |---|---|---|
 | `meta` | `format`, `network`, `author` | the folder belongs to this one |
+| `meta` | `read` | u64 statement entries, u64 blocks: what becomes final is followed from there |
 | `merchants` | trade ":" short code | MerchantRow |
 | `requests` | id 32 | RequestRow |
 | `waiting` | id 32 | nothing: these requests have not ended |
@@ -76,6 +77,8 @@ _CURSOR: Final = struct.Struct(">Q")
 _DELIVERY: Final = struct.Struct(">QB")
 _BILL: Final = struct.Struct(">I32s")
 _FORMAT: Final = struct.Struct("<I")
+_READ: Final = struct.Struct(">QQ")
+_READ_KEY: Final = b"read"
 _AAD_TAG: Final = b"hrb1:merchants\0\0"
 assert len(_AAD_TAG) == 16
 
@@ -255,6 +258,12 @@ class MerchantStore:
         found = [self._get("instructions", key, InstructionRow) for key in keys]
         return sorted((row for row in found if row is not None), key=lambda row: row.told_ms)
 
+    def read_up_to(self) -> tuple[int, int] | None:
+        """Return how far what became final was followed: entries, and blocks of the journal then."""
+        with self._reading("meta") as transaction:
+            found = transaction.get(_READ_KEY)
+        return None if found is None else _READ.unpack(found)
+
     # -- inside -----------------------------------------------------------------------------------
 
     @contextmanager
@@ -300,6 +309,10 @@ class Changes:
         self._transaction = transaction
         self._tables = tables
         self._seal = seal
+
+    def note_read(self, entries: int, blocks: int) -> None:
+        """What became final was followed so far."""
+        self._mark("meta", _READ_KEY, _READ.pack(entries, blocks))
 
     def put_merchant(self, key: str, row: MerchantRow) -> None:
         """Keep a merchant."""

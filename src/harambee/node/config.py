@@ -95,6 +95,8 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     texts_brand: Brand = "Harambee"
     operators: dict[str, str] = {}
     governance: Text = "governance"
+    merchants: Text = "merchants"
+    callbacks_private: bool = False
     checkpoints: Text = "checkpoints"
     checkpoint_minutes: CheckpointMinutes = 10
 
@@ -150,6 +152,10 @@ class NodeConfig:
     """Who may approve what is governed, two at least or nobody: name -> Ed25519 public key."""
     governance: Path = Path("governance")
     """The folder of proposals and approvals."""
+    merchants: Path = Path("merchants")
+    """The folder of what is kept of merchants, their requests and callbacks."""
+    callbacks_private: bool = False
+    """Whether callbacks may go to addresses inside a network, as on a development machine."""
     checkpoints: Path = Path("checkpoints")
     """The folder of checkpoints."""
     checkpoint_minutes: float = 10
@@ -208,6 +214,8 @@ def read_config(file: Path) -> NodeConfig:
         texts_brand=document.texts_brand,
         operators=_operators(file, document.operators),
         governance=folder / document.governance,
+        merchants=folder / document.merchants,
+        callbacks_private=document.callbacks_private,
         checkpoints=folder / document.checkpoints,
         checkpoint_minutes=document.checkpoint_minutes,
     )

@@ -10,9 +10,9 @@ from typing import Final
 
 from harambee.handset.profiles import Profile, sign_profile
 from harambee.node.development import DemoAccount
-from harambee.node.holders import co_holders, holders
 from harambee.node.profile_store import ProfileStore, open_vault
 from harambee.protocol.genesis import Genesis
+from harambee.protocol.holders import co_holders, holders
 
 FIRST_VERSION: Final = 1
 

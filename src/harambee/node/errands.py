@@ -22,7 +22,7 @@ from harambee.node.links import FrameError, FrameType
 from harambee.protocol.limits import SECOND_NS, Allowance, Rate
 
 ASKED_BYTES_MAX: Final = 192 << 10
-ANSWER_BYTES_MAX: Final = 4 << 10
+ANSWER_BYTES_MAX: Final = 64 << 10
 SERVED_AT_ONCE_MAX: Final = 64
 """Errands of one peer under way here."""
 WAITING_MAX: Final = 4_096
@@ -50,6 +50,8 @@ class Errand(IntEnum):
     """Of a super-agent that holds profiles with the one that asks: it has lost them, perhaps."""
     KEEP_PROFILE = 5
     """Of a holder, by another holder: here is a profile that you should hold too."""
+    MERCHANTS = 6
+    """What the desks for merchants say to each other (`harambee.merchants.ground.Matter`)."""
 
 
 class ErrandError(Exception):

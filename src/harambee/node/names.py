@@ -43,10 +43,10 @@ from harambee.ledger.records import (
     key_of,
 )
 from harambee.node.errands import Errand, ErrandError, Errands
-from harambee.node.holders import co_holders, holders
 from harambee.node.port import NameAnswer, NameStatus, ProfileStatus, UnavailableError
 from harambee.node.profile_store import Counted, Kept, ProfileStore, ProfileStoreError
 from harambee.protocol.committee import Committee
+from harambee.protocol.holders import co_holders, holders
 from harambee.texts.parties import Party, masked_telephone
 
 CLOCK_US_MAX: Final = 300_000_000
@@ -116,6 +116,8 @@ class NameDesk:
     checks_daily: int
     """How many questions a day may stay without a payment to the payee."""
     now_us: Callable[[], int] = lambda: time.time_ns() // 1_000
+    serve_merchants: Callable[[int, bytes], Awaitable[bytes]] | None = None
+    """Answers what other super-agents ask for merchants."""
     retry_s: float = RETRY_S
     ask_back_every_s: float = ASK_BACK_EVERY_S
     errands: Errands = field(init=False)
@@ -459,8 +461,10 @@ class NameDesk:
 
     async def _serve(self, peer: int, what: Errand, content: bytes) -> bytes:
         """Answer a peer; what goes wrong here is "unavailable" there."""
-        serve: Callable[[int, bytes], Awaitable[bytes]]
+        serve: Callable[[int, bytes], Awaitable[bytes]] | None
         match what:
+            case Errand.MERCHANTS:
+                serve, failed = self.serve_merchants, b""
             case Errand.TAKE_PROFILE:
                 serve, failed = self._serve_owner, bytes([ProfileStatus.UNAVAILABLE])
             case Errand.KEEP_PROFILE:
@@ -471,6 +475,8 @@ class NameDesk:
                 serve, failed = self._serve_tell, write_answer(_UNAVAILABLE)
             case Errand.SEND_PROFILES:
                 serve, failed = self._serve_lost, bytes([ProfileStatus.UNAVAILABLE])
+        if serve is None:
+            return failed
         try:
             return await serve(peer, content)
         except (ProfileStoreError, UnavailableError) as error:

@@ -155,6 +155,10 @@ tls_key = "tls.key"
 tls_certificate = "tls.crt"
 journal = "journal"
 
+# What merchants ask for and are told (docs/merchants.md); callbacks may go to this machine itself.
+merchants = "merchants"
+callbacks_private = true
+
 # The state of the ledger, made and signed so often (docs/checkpoints.md); 0 for never.
 checkpoints = "checkpoints"
 checkpoint_minutes = {checkpoint_minutes}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER_BYTES
 from harambee.ledger.side_tables import Attestation, Hold, KeyRequest, Reversal, SlotKey
+from harambee.merchants.port import MerchantsPort
 from harambee.money.tariff import Tariff
 from harambee.node.agent_places import AgentPlace
 from harambee.oversight.trust_line import TrustLine
@@ -413,6 +414,10 @@ class Port(Protocol):
     @property
     def oversight(self) -> OversightPort:
         """What it tells those who watch over the network."""
+
+    @property
+    def merchants(self) -> MerchantsPort:
+        """What it offers to the doors of merchants' software."""
 
     @property
     def history(self) -> HistoryPort:

@@ -9,10 +9,19 @@ import logging
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import uvicorn
 
+from harambee.merchants.credentials import Credentials, CredentialsError
+from harambee.merchants.desk import MerchantsDesk
+from harambee.merchants.files import MerchantFiles, MerchantFilesError
+from harambee.merchants.ground import GroundError, Matter
+from harambee.merchants.port import Bodies
+from harambee.merchants.store import MerchantStore, MerchantStoreError
 from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.config import NodeConfig
 from harambee.node.courier import Courier, Style
@@ -21,6 +30,8 @@ from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.merchant_ground import MerchantGround
+from harambee.node.merchant_watch import MerchantWatch
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
 from harambee.node.outbox import Outbox
@@ -108,8 +119,12 @@ class NodeError(Exception):
     """A super-agent cannot run, or not go on; the message is one sentence."""
 
 
-async def serve_nodes(configs: Sequence[NodeConfig], gateway: Callable[[Port], Asgi]) -> None:
+async def serve_nodes(
+    configs: Sequence[NodeConfig], gateway: Callable[[Port], Asgi], bodies: Bodies
+) -> None:
     """Run these super-agents until cancelled; `gateway` makes the ASGI application of each.
+
+    `bodies` makes what merchants' software is sent.
 
     NodeError when one of them cannot start or fails; all of them are stopped then.
     """
@@ -121,7 +136,8 @@ async def serve_nodes(configs: Sequence[NodeConfig], gateway: Callable[[Port], A
     )
     async with contextlib.AsyncExitStack() as running:
         agents = [
-            await running.enter_async_context(_running(config, gateway)) for config in configs
+            await running.enter_async_context(_running(config, gateway, bodies))
+            for config in configs
         ]
         await asyncio.wait([agent.failed for agent in agents], return_when=asyncio.FIRST_COMPLETED)
         for agent in agents:
@@ -131,7 +147,7 @@ async def serve_nodes(configs: Sequence[NodeConfig], gateway: Callable[[Port], A
 
 @contextlib.asynccontextmanager
 async def _running(
-    config: NodeConfig, gateway: Callable[[Port], Asgi]
+    config: NodeConfig, gateway: Callable[[Port], Asgi], bodies: Bodies
 ) -> AsyncIterator["SuperAgent"]:
     try:
         files = load_node(config)
@@ -143,7 +159,8 @@ async def _running(
         raise NodeError(str(error)) from error
     with journal, _open_profiles(files) as profiles:
         try:
-            agent = SuperAgent(files, journal, profiles)
+            merchants = _open_merchants(files)
+            agent = SuperAgent(files, journal, profiles, merchants, bodies)
         except TlsError as error:
             raise NodeError(str(error)) from error
         try:
@@ -166,10 +183,44 @@ def _open_profiles(files: NodeFiles) -> ProfileStore:
         raise NodeError(str(error)) from error
 
 
+def _open_merchants(files: NodeFiles) -> "_Merchants":
+    config = files.config
+    try:
+        vault = open_vault(config.profile_key, config.profiles)
+        return _Merchants(
+            MerchantStore.open(config.merchants, files.genesis.network, files.index, vault),
+            Credentials.open(config.merchants, config.name),
+            MerchantFiles.load(config.file.parent),
+        )
+    except (
+        ProfileStoreError,
+        MerchantStoreError,
+        CredentialsError,
+        MerchantFilesError,
+    ) as error:
+        raise NodeError(str(error).rstrip(".")) from error
+
+
+@dataclass(frozen=True)
+class _Merchants:
+    """What lies here of merchants."""
+
+    store: MerchantStore
+    credentials: Credentials
+    files: MerchantFiles
+
+
 class SuperAgent:
     """One super-agent that runs."""
 
-    def __init__(self, files: NodeFiles, journal: Journal, profiles: ProfileStore) -> None:
+    def __init__(
+        self,
+        files: NodeFiles,
+        journal: Journal,
+        profiles: ProfileStore,
+        merchants: _Merchants,
+        bodies: Bodies,
+    ) -> None:
         """Make its parts; nothing runs yet. TlsError if its certificates are no good."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Raises NodeError when this super-agent cannot go on."""
@@ -202,6 +253,18 @@ class SuperAgent:
         self._checkpoints = self.service.checkpoints = CheckpointDesk(
             files, journal, self.service, self._send_frame
         )
+        ground = MerchantGround(self.service, self._names, self._links, files.signing)
+        self._merchant_files = merchants.files
+        self._merchants = self.service.merchants = MerchantsDesk(
+            ground,
+            merchants.store,
+            merchants.credentials,
+            bodies,
+            private_too=files.config.callbacks_private,
+        )
+        self._names.serve_merchants = self._serve_merchants
+        self._watch = MerchantWatch(self.service, self._merchants, lambda: journal.count)
+        self._watch_task: asyncio.Task[None] | None = None
         self._pages = PageServer(
             self._checkpoints.store, self._links.send, self._links.outgoing_bytes, self._members
         )
@@ -233,6 +296,9 @@ class SuperAgent:
             self._courier_task = asyncio.create_task(self._courier.run())
         self._names.start()
         self._governance.start()
+        told = self._merchant_files
+        await self._merchants.start(told.apps, told.merchants, told.keys, told.initiators)
+        self._watch_task = asyncio.create_task(self._watch.run())
         configuration = uvicorn.Config(
             gateway(self.service),
             # h11 bounds what a stranger may send as a head; httptools does not.
@@ -277,9 +343,11 @@ class SuperAgent:
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task
-        if self._courier_task is not None:
-            self._courier_task.cancel()
-            await asyncio.gather(self._courier_task, return_exceptions=True)
+        for task in (self._courier_task, self._watch_task):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        await self._merchants.stop()
         await self._treasury.stop()
         await self._governance.stop()
         await self._oversight.stop()
@@ -332,6 +400,7 @@ class SuperAgent:
             self._links.pause_reading(peer)  # who hangs up and comes back has not rested
         self._engine.tell(PeerUp(peer))
         self._names.link_up(peer)
+        self._merchants.link_up(peer)
         self._checkpoints.link_up(peer)
 
     def _on_down(self, peer: int) -> None:
@@ -339,6 +408,16 @@ class SuperAgent:
         self._pages.lost(peer)
         self._engine.tell(PeerDown(peer))
         self._names.errands.lost(peer)
+
+    async def _serve_merchants(self, peer: int, content: bytes) -> bytes:
+        """Answer another super-agent's question for merchants; nothing where it is none, or not now."""
+        if not content or content[0] not in {matter.value for matter in Matter}:
+            return b""
+        try:
+            return await self._merchants.serve(peer, Matter(content[0]), content[1:])
+        except (GroundError, MerchantStoreError) as error:
+            log.warning("what others ask for merchants cannot be told: %s", error)
+            return b""
 
     # -- what goes out ----------------------------------------------------------------------------
 
@@ -356,17 +435,11 @@ class SuperAgent:
                     answer.set_exception(error)
         for outgoing in turn.effects.send:
             self._send(outgoing)
-        for orders in turn.effects.settled:
-            self._tickets.settled(orders)
-            self._treasury.note_final(orders)
-            self.service.note_final(orders)
-            self._governance.note_final(orders)
+        self._tell_settled(turn.effects.settled)
         self._governance.seen(turn.effects.proposed)
         for refused in turn.effects.refused:
             self._tickets.refused(refused)
         self._tickets.skipped(turn.effects.skipped)
-        if self._courier is not None and turn.effects.settled:
-            self._courier.wake(sum(map(len, turn.effects.settled)))
         self.service.inbox_orders -= turn.taken_orders
         for peer, count in turn.taken_bytes.items():
             self._waiting_bytes[peer] -= count
@@ -378,6 +451,19 @@ class SuperAgent:
             self._let_rest(peer)
         if self._engine.failure is not None and not self.failed.done():
             self.failed.set_exception(_in_a_sentence(self._files, self._engine.failure))
+
+    def _tell_settled(self, settled: Sequence[npt.NDArray[np.void]]) -> None:
+        """Orders became final: an ORDER array for each block that made some so."""
+        if not settled:
+            return
+        for orders in settled:
+            self._tickets.settled(orders)
+            self._treasury.note_final(orders)
+            self.service.note_final(orders)
+            self._governance.note_final(orders)
+        self._watch.wake()
+        if self._courier is not None:
+            self._courier.wake(sum(map(len, settled)))
 
     def _let_rest(self, peer: int) -> None:
         """Read nothing more of a peer for a while that sends too much that brings nothing."""

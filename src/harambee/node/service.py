@@ -33,6 +33,7 @@ from harambee.ledger.records import (
 from harambee.ledger.rules import Order, Payment, credits_of, named_slot, sides_of
 from harambee.ledger.shares import other_side, shares_of
 from harambee.ledger.side_tables import TARIFF_SUBJECT, SlotKey
+from harambee.merchants.desk import MerchantsDesk
 from harambee.money.tariff import Tariff
 from harambee.node import hold_facts
 from harambee.node.agent_places import AgentPlace, AgentPlaces
@@ -115,6 +116,7 @@ class Service:
     oversight: OversightDesk
     history: HistoryDesk
     checkpoints: CheckpointDesk
+    merchants: MerchantsDesk
     """Whoever makes the service gives it its desks."""
 
     def __init__(

@@ -67,7 +67,7 @@ class CatchUp:
         self.incarnations = [0] * self.members
 
     def hears(self, peer: int, author: int, height: int, size: int, now: int) -> None:
-        """A block of `size` bytes came from `peer`: if it was asked for it, it is answering all it was asked."""
+        """A block of `size` bytes came from `peer`: if it was asked for, it is answering all that was."""
         asked = self._asked.get(author)
         if asked is not None and asked.peer == peer and asked.first <= height <= asked.last:
             self._heard[peer] = now

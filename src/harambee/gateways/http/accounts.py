@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from harambee.gateways.http.answers import Answer, json_answer, octets_answer
-from harambee.gateways.http.orders import order_document
+from harambee.gateways.http.answers import Answer, Hex, json_answer, octets_answer
+from harambee.gateways.http.orders import OrderShown, order_document
 from harambee.gateways.http.problems import ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import Request, hexadecimal
 from harambee.handset.numbers import canonical_number
@@ -55,6 +55,74 @@ class RegistrationDocument(msgspec.Struct, forbid_unknown_fields=True):
     msisdn: str | None = None
 
 
+class AccountDocument(msgspec.Struct):
+    """An account's record, spelled out."""
+
+    account: int
+    key: Hex
+    kind: str
+    status: str
+    tier: int
+    fee_mode: str
+    head_office: int | None
+    key_type: str
+    key_y_is_odd: bool
+    balance_cents: int
+    debited_cents: int
+    credited_cents: int
+    held_cents: int
+    frozen_cents: int
+    available_cents: int
+    next_sequence: int
+    spent_today_cents: int
+    day: int
+
+
+class LineDocument(msgspec.Struct):
+    """One final order as it moved an account; `change_cents` has the charge and what was earned inside it."""
+
+    entry: int
+    time_ms: int
+    super_agent: str
+    change_cents: int
+    balance_cents: int
+    other: int | None
+    charge_cents: int
+    commission_cents: int
+    order: OrderShown
+
+
+class StatementDocument(msgspec.Struct):
+    """A page of a statement, newest first; `next_before` is the `before` of the next page."""
+
+    account: int
+    lines: list[LineDocument]
+    next_before: int | None
+
+
+class NumberDocument(msgspec.Struct):
+    """The account that a telephone number or a short code names, its key, and the keyed hash."""
+
+    account: int
+    key: Hex
+    alias: Hex
+
+
+class EnrolmentDocument(msgspec.Struct):
+    """What the next new account must put into its enrolment order."""
+
+    enrolment_account: int
+    sequence: int
+    account: int
+    day: int
+
+
+class AccountMade(msgspec.Struct):
+    """The number of a new account."""
+
+    account: int
+
+
 def _named(names: Any, code: int) -> str:
     """Return the name of a code in the record, or the number if this version has no name for it."""
     return names(code).name.lower() if code in iter(names) else str(code)
@@ -73,26 +141,26 @@ async def account(port: Port, request: Request) -> Answer:
     record = await _account(port, number)
     flags = int(record["flags"])
     return json_answer(
-        {
-            "account": number,
-            "key": record["key"].tobytes().hex(),
-            "kind": _named(AccountKind, flags & KIND_MASK),
-            "status": _named(Status, flags >> STATUS_SHIFT & STATUS_MASK),
-            "tier": flags >> TIER_SHIFT & TIER_MASK,
-            "fee_mode": _named(FeeMode, flags >> FEE_MODE_SHIFT & FEE_MODE_MASK),
-            "head_office": int(record["head_office"]) or None,
-            "key_type": _named(KeyType, flags >> KEY_TYPE_SHIFT & KEY_TYPE_MASK),
-            "key_y_is_odd": flags & P256_SIGN_BIT != 0,
-            "balance_cents": int(record["balance"]),
-            "debited_cents": int(record["debited"]),
-            "credited_cents": int(record["credited"]),
-            "held_cents": int(record["held"]),
-            "frozen_cents": int(record["frozen"]),
-            "available_cents": int(record["balance"]) - int(record["held"]) - int(record["frozen"]),
-            "next_sequence": int(record["next_sequence"]),
-            "spent_today_cents": int(record["spent_today"]),
-            "day": int(record["day"]),
-        }
+        AccountDocument(
+            account=number,
+            key=record["key"].tobytes().hex(),
+            kind=_named(AccountKind, flags & KIND_MASK),
+            status=_named(Status, flags >> STATUS_SHIFT & STATUS_MASK),
+            tier=flags >> TIER_SHIFT & TIER_MASK,
+            fee_mode=_named(FeeMode, flags >> FEE_MODE_SHIFT & FEE_MODE_MASK),
+            head_office=int(record["head_office"]) or None,
+            key_type=_named(KeyType, flags >> KEY_TYPE_SHIFT & KEY_TYPE_MASK),
+            key_y_is_odd=flags & P256_SIGN_BIT != 0,
+            balance_cents=int(record["balance"]),
+            debited_cents=int(record["debited"]),
+            credited_cents=int(record["credited"]),
+            held_cents=int(record["held"]),
+            frozen_cents=int(record["frozen"]),
+            available_cents=int(record["balance"]) - int(record["held"]) - int(record["frozen"]),
+            next_sequence=int(record["next_sequence"]),
+            spent_today_cents=int(record["spent_today"]),
+            day=int(record["day"]),
+        )
     )
 
 
@@ -115,21 +183,21 @@ async def statement(port: Port, request: Request) -> Answer:
     lines = await port.statement(number, limit, before)
     members = port.genesis.committee.members
     entries = [
-        {
-            "entry": line.entry,
-            "time_ms": line.time_ms,
-            "super_agent": members[line.author].name,
-            "change_cents": line.change_cents,
-            "balance_cents": line.balance_cents,
-            "other": line.other,
-            "charge_cents": line.charge_cents,
-            "commission_cents": line.commission_cents,
-            "order": order_document(port, line.order),
-        }
+        LineDocument(
+            entry=line.entry,
+            time_ms=line.time_ms,
+            super_agent=members[line.author].name,
+            change_cents=line.change_cents,
+            balance_cents=line.balance_cents,
+            other=line.other,
+            charge_cents=line.charge_cents,
+            commission_cents=line.commission_cents,
+            order=order_document(port, line.order),
+        )
         for line in lines
     ]
     following = lines[-1].entry if len(lines) == limit else None
-    return json_answer({"account": number, "lines": entries, "next_before": following})
+    return json_answer(StatementDocument(number, entries, following))
 
 
 def _telephone(text: str) -> str:
@@ -156,9 +224,7 @@ async def directory(port: Port, request: Request) -> Answer:
         raise not_found("NUMBER_UNKNOWN", "No account is registered under this number.")
     record = await _account(port, number)
     # The hash of a number that nobody has is told to nobody: it would name who cannot even object.
-    return json_answer(
-        {"account": number, "key": record["key"].tobytes().hex(), "alias": alias.hex()}
-    )
+    return json_answer(NumberDocument(number, record["key"].tobytes().hex(), alias.hex()))
 
 
 async def enrolment(port: Port, request: Request) -> Answer:
@@ -166,9 +232,7 @@ async def enrolment(port: Port, request: Request) -> Answer:
     del request
     payer, sequence = await port.next_enrolment()
     number = account_number(region_of(payer), sequence)
-    return json_answer(
-        {"enrolment_account": payer, "sequence": sequence, "account": number, "day": port.today()}
-    )
+    return json_answer(EnrolmentDocument(payer, sequence, number, port.today()))
 
 
 async def register(port: Port, request: Request) -> Answer:
@@ -182,4 +246,4 @@ async def register(port: Port, request: Request) -> Answer:
         number = await port.enrol(body, possession, msisdn, wait_ms)
     except EnrolmentError as error:
         raise ProblemError(409, "ENROLMENT_REFUSED", str(error)) from error
-    return json_answer({"account": number}, 201)
+    return json_answer(AccountMade(number), 201)

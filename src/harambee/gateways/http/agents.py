@@ -5,8 +5,9 @@ told only of agents who agreed to that (`node.agent_places`).
 """
 
 import time
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import numpy as np
 
 from harambee.gateways.http.answers import Answer, json_answer
@@ -29,6 +30,67 @@ SOURCES_LOOKED_AT: Final = 500
 _WITH_FLOAT: Final = frozenset({AccountKind.AGENT, AccountKind.FLOAT})
 
 
+class ShopRow(msgspec.Struct):
+    """An agent under a head office, and his float."""
+
+    account: int
+    float_cents: int
+
+
+class ShopsDocument(msgspec.Struct):
+    """The agents under a head office, ascending; `next_after` is the `after` of the next page."""
+
+    account: int
+    shops: list[ShopRow]
+    next_after: int | None
+
+
+class FloatDocument(msgspec.Struct):
+    """What an agent's float is, and how long it lasts at the usual rate."""
+
+    account: int
+    float_cents: int
+    low: bool
+    lasts_until_ms: int | None
+    needed_today_cents: int
+    top_up_cents: int
+    sentence: str
+
+
+class PlaceDocument(msgspec.Struct):
+    """Where a shop is, in degrees."""
+
+    account: int
+    latitude: float
+    longitude: float
+    sells_float: bool
+
+
+class OwnFloat(msgspec.Struct):
+    """A float of the super-agent's own, and what it can sell."""
+
+    account: int
+    surplus_cents: int
+
+
+class SellerRow(msgspec.Struct):
+    """An agent who sells float, and how far away he is if both places are known."""
+
+    account: int
+    surplus_cents: int
+    latitude: float
+    longitude: float
+    distance_m: int | None
+
+
+class FloatSourcesDocument(msgspec.Struct):
+    """Who sells float at this super-agent."""
+
+    super_agent: str
+    floats: list[OwnFloat]
+    agents: list[SellerRow]
+
+
 async def shops(port: Port, request: Request) -> Answer:
     """GET /v1/accounts/{number}/shops: the agents under a head office, and what each has.
 
@@ -43,11 +105,11 @@ async def shops(port: Port, request: Request) -> Answer:
     page = found[found > after][:limit]
     records = await port.accounts(page)
     rows = [
-        {"account": account, "float_cents": cents}
+        ShopRow(account, cents)
         for account, cents in zip(page.tolist(), records["balance"].tolist(), strict=True)
     ]
-    following = rows[-1]["account"] if len(page) < int((found > after).sum()) else None
-    return json_answer({"account": number, "shops": rows, "next_after": following})
+    following = rows[-1].account if len(page) < int((found > after).sum()) else None
+    return json_answer(ShopsDocument(number, rows, following))
 
 
 async def float_outlook(port: Port, request: Request) -> Answer:
@@ -64,15 +126,15 @@ async def float_outlook(port: Port, request: Request) -> Answer:
     flows = flows_of(lines, AccountKind(kind))
     found = outlook(flows, int(account["balance"][0]), now_ms)
     return json_answer(
-        {
-            "account": number,
-            "float_cents": found.balance_cents,
-            "low": found.is_low,
-            "lasts_until_ms": found.lasts_until_ms,
-            "needed_today_cents": found.needed_today_cents,
-            "top_up_cents": found.top_up_cents,
-            "sentence": sentence(found, now_ms),
-        }
+        FloatDocument(
+            account=number,
+            float_cents=found.balance_cents,
+            low=found.is_low,
+            lasts_until_ms=found.lasts_until_ms,
+            needed_today_cents=found.needed_today_cents,
+            top_up_cents=found.top_up_cents,
+            sentence=sentence(found, now_ms),
+        )
     )
 
 
@@ -83,12 +145,12 @@ async def place(port: Port, request: Request) -> Answer:
     if row is None:
         raise not_found("PLACE_UNKNOWN", "This super-agent does not know where this agent is.")
     return json_answer(
-        {
-            "account": number,
-            "latitude": row.place.latitude,
-            "longitude": row.place.longitude,
-            "sells_float": row.sells_above_cents is not None,
-        }
+        PlaceDocument(
+            account=number,
+            latitude=row.place.latitude,
+            longitude=row.place.longitude,
+            sells_float=row.sells_above_cents is not None,
+        )
     )
 
 
@@ -103,14 +165,14 @@ async def float_sources(port: Port, request: Request) -> Answer:
     own = np.array([account_number(region, POSITION_FLOAT) for region in regions], np.uint32)
     balances = (await port.accounts(own))["balance"].tolist()
     return json_answer(
-        {
-            "super_agent": port.genesis.committee.members[port.index].name,
-            "floats": [
-                {"account": account, "surplus_cents": max(0, cents)}
+        FloatSourcesDocument(
+            super_agent=port.genesis.committee.members[port.index].name,
+            floats=[
+                OwnFloat(account, max(0, cents))
                 for account, cents in zip(own.tolist(), balances, strict=True)
             ],
-            "agents": await _sellers(port, here, limit),
-        }
+            agents=await _sellers(port, here, limit),
+        )
     )
 
 
@@ -124,7 +186,7 @@ def _here(request: Request) -> Place | None:
         raise bad_request("PLACE_INVALID", str(error)) from error
 
 
-async def _sellers(port: Port, here: Place | None, limit: int) -> list[dict[str, Any]]:
+async def _sellers(port: Port, here: Place | None, limit: int) -> list[SellerRow]:
     """Return the agents who have something to sell, nearest first, or who has most."""
     sellers = [row for row in port.agent_places().values() if row.sells_above_cents is not None]
     away = {row.account: distance_m(here, row.place) for row in sellers} if here else {}
@@ -139,13 +201,13 @@ async def _sellers(port: Port, here: Place | None, limit: int) -> list[dict[str,
     if here is None:
         found.sort(key=lambda row: -surplus[row.account])
     return [
-        {
-            "account": row.account,
-            "surplus_cents": surplus[row.account],
-            "latitude": row.place.latitude,
-            "longitude": row.place.longitude,
-            "distance_m": away.get(row.account),
-        }
+        SellerRow(
+            account=row.account,
+            surplus_cents=surplus[row.account],
+            latitude=row.place.latitude,
+            longitude=row.place.longitude,
+            distance_m=away.get(row.account),
+        )
         for row in found[:limit]
     ]
 

@@ -1,13 +1,21 @@
 """What a handler returns: a value, sent in one piece."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 JSON: Final = b"application/json"
 OCTETS: Final = b"application/octet-stream"
 TEXT: Final = b"text/plain; charset=utf-8"
+
+Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$", description="Bytes in hexadecimal.")]
+
+
+def one_of(*names: str) -> Meta:
+    """Return what says of a text in the description that it is one of these."""
+    return Meta(extra_json_schema={"enum": sorted(names)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +41,8 @@ def octets_answer(body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) ->
 def text_answer(text: str) -> Answer:
     """Return a line of plain text."""
     return Answer(text.encode(), TEXT)
+
+
+def no_content() -> Answer:
+    """Return an answer that has nothing to say but that it is done."""
+    return Answer(b"", status=204)

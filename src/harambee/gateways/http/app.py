@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
 
+from harambee.gateways.daraja.app import DarajaGateway, serves
+from harambee.gateways.daraja.calls import Simulator
 from harambee.gateways.http import (
     accounts,
     agents,
@@ -20,12 +22,14 @@ from harambee.gateways.http import (
     governance,
     history,
     holds,
+    merchants,
     metrics,
     names,
     network,
     orders,
     oversight,
     pay_outs,
+    payment_requests,
 )
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, not_found
@@ -43,6 +47,8 @@ Handler = Callable[[Port, Request], Awaitable[Answer]]
 Route = dict[str, Handler]
 
 PATH_BYTES_MAX: Final = 256
+NO_CONTENT: Final = 204
+"""The status of an answer that has no body, and so says neither its length nor its type."""
 ANY: Final = "*"
 """A segment of a route that captures whatever stands there."""
 
@@ -55,10 +61,15 @@ _STANDING_HEADERS: Final = (
 
 
 class HttpGateway:
-    """One super-agent's HTTP door: `HttpGateway(port, version)` is an ASGI application."""
+    """One super-agent's HTTP door: `HttpGateway(port, version)` is an ASGI application.
 
-    def __init__(self, port: Port, version: str) -> None:
+    Daraja's paths are served by a gateway of their own, whose errors are Daraja's; `simulator` pays there
+    as customers of a development network would.
+    """
+
+    def __init__(self, port: Port, version: str, simulator: Simulator | None = None) -> None:
         self._port = port
+        self._daraja = DarajaGateway(port, simulator)
         self._version = version
         self._page = _status_page()
         self._routes = self._table()
@@ -93,6 +104,17 @@ class HttpGateway:
             ("v1", "profiles"): {"POST": names.keep},
             ("v1", "names"): {"POST": names.check},
             ("v1", "enrolment"): {"GET": accounts.enrolment},
+            ("v1", "requests"): {"POST": merchants.ask},
+            ("v1", "requests", "query"): {"POST": payment_requests.pending},
+            ("v1", "requests", "declines"): {"POST": payment_requests.decline},
+            ("v1", "requests", ANY): {"GET": merchants.request_named},
+            ("v1", "bills"): {"POST": payment_requests.announce},
+            ("v1", "merchants", ANY): {"GET": merchants.merchant},
+            ("v1", "merchants", ANY, "events"): {"GET": merchants.events},
+            ("v1", "merchants", ANY, "payments"): {"GET": merchants.payments},
+            ("v1", "merchants", ANY, "webhook"): {"PUT": merchants.webhook},
+            ("v1", "merchants", ANY, "refunds"): {"POST": merchants.refund},
+            ("v1", "merchants", ANY, "pay-outs"): {"POST": merchants.pay_out},
             ("v1", "network"): {"GET": self._network},
             ("v1", "tariffs"): {"GET": governance.tariffs},
             ("v1", "tariffs", ANY): {"GET": governance.tariff},
@@ -148,6 +170,8 @@ class HttpGateway:
         await _send(answer, send, with_body=scope["method"] != "HEAD")
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        if serves(scope["path"]):
+            return await self._daraja.answer(scope, receive)
         handler, captured = self._handler(scope["path"], scope["method"])
         request = await read_request(scope, receive, captured)
         return await handler(self._port, request)
@@ -190,12 +214,10 @@ def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
 
 
 async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", str(len(answer.body)).encode()),
-        *_STANDING_HEADERS,
-        *answer.headers,
-    ]
+    headers = [*_STANDING_HEADERS, *answer.headers]
+    if answer.status != NO_CONTENT:
+        headers.append((b"content-type", answer.content_type))
+        headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body if with_body else b""})
 

@@ -1,11 +1,27 @@
 """Evidence against super-agents, as anyone may fetch and check it."""
 
+import msgspec
+
 from harambee.gateways.http.answers import Answer, json_answer, octets_answer
 from harambee.gateways.http.problems import not_found
 from harambee.gateways.http.requests import Request
 from harambee.node.port import Port
 from harambee.protocol.evidence import read_evidence
 from harambee.protocol.malformed import Malformed
+
+
+class EvidenceRow(msgspec.Struct):
+    """A super-agent that has signed what no honest one signs."""
+
+    super_agent: int
+    name: str
+    why: str
+
+
+class EvidenceDocument(msgspec.Struct):
+    """Whom this super-agent has convicted."""
+
+    evidence: list[EvidenceRow]
 
 
 async def listed(port: Port, request: Request) -> Answer:
@@ -17,8 +33,8 @@ async def listed(port: Port, request: Request) -> Answer:
         found = read_evidence(content, port.genesis.network, committee)
         if not isinstance(found, Malformed):
             name = committee.members[culprit].name
-            items.append({"super_agent": culprit, "name": name, "why": found.why})
-    return json_answer({"evidence": items})
+            items.append(EvidenceRow(culprit, name, found.why))
+    return json_answer(EvidenceDocument(items))
 
 
 async def file(port: Port, request: Request) -> Answer:

@@ -4,12 +4,17 @@ Anybody may look: what is governed stands in the ledger, which everybody holds. 
 signs: an operator of this super-agent, or a proposer who brings a whole signed order.
 """
 
-from typing import Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
-from harambee.gateways.http.answers import JSON, Answer, json_answer
-from harambee.gateways.http.orders import OrderDocument, order_bytes, order_document
+from harambee.gateways.http.answers import JSON, Answer, Hex, json_answer, one_of
+from harambee.gateways.http.orders import (
+    OrderDocument,
+    OrderShown,
+    order_bytes,
+    order_document,
+)
 from harambee.gateways.http.problems import ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import U16_MAX, Request, hexadecimal, whole_text
 from harambee.handset.governed_words import day_shown, in_words
@@ -69,11 +74,93 @@ class ProposalDocument(msgspec.Struct, forbid_unknown_fields=True):
     approval: ApprovalDocument | None = None
 
 
+class ProposalShown(msgspec.Struct):
+    """A proposal as this super-agent sees it."""
+
+    id: Hex
+    what: str
+    order: OrderShown
+    subject: int
+    proposed_by: str
+    seen_ms: int
+    dies_after: str
+    state: Annotated[str, one_of("waiting", *STATE_SENTENCES)]
+    sentence: str
+    outcome: str | None
+    approved_by: list[str]
+    voted: list[str]
+    votes_needed: int
+
+
+class ProposalsDocument(msgspec.Struct):
+    """What is proposed, and was lately; the newest first."""
+
+    proposals: list[ProposalShown]
+
+
+class ProposalWhole(ProposalShown):
+    """A proposal with everything that an operator needs to judge it."""
+
+    bytes: Hex
+    possession: Hex | None
+    document: str | None
+
+
+class KeyRequestShown(msgspec.Struct):
+    """A new key that waits to take over, and the day from which it may."""
+
+    slot: int
+    key: Hex
+    options: int
+    first_day: int
+
+
+class AttestationShown(msgspec.Struct):
+    """What a bank attests that it holds in trust."""
+
+    slot: int
+    cents: int
+    day: int
+
+
+class GovernedDocument(msgspec.Struct):
+    """What of an account is governed."""
+
+    account: int
+    enrolment_account: int
+    next_slot: int
+    key_request: KeyRequestShown | None
+    attestation: AttestationShown | None
+    limit_cents: int | None
+
+
+class TariffSlotDocument(msgspec.Struct):
+    """The next governance slot of the tariff."""
+
+    next_slot: int
+
+
+class TariffRow(msgspec.Struct):
+    """A version of the tariff, its first day, and the digest of its document."""
+
+    version: int
+    first_day: int
+    first_date: str
+    digest: Hex
+
+
+class TariffsDocument(msgspec.Struct):
+    """Every version of the tariff, ascending."""
+
+    tariffs: list[TariffRow]
+    today: int
+
+
 async def listed(port: Port, request: Request) -> Answer:
     """GET /v1/governance/proposals: what is open, and what ended lately; the newest first."""
     limit = request.number("limit", SHOWN_DEFAULT, SHOWN_MAX)
     found = (await port.proposals())[:limit]
-    return json_answer({"proposals": [_document(port, view) for view in found]})
+    return json_answer(ProposalsDocument([_document(port, view) for view in found]))
 
 
 async def one(port: Port, request: Request) -> Answer:
@@ -83,11 +170,13 @@ async def one(port: Port, request: Request) -> Answer:
         view = await port.proposal(name)
     except GovernanceError as error:
         raise _problem(error) from error
-    document = _document(port, view)
-    document["bytes"] = view.order.hex()
-    document["possession"] = None if view.possession is None else view.possession.hex()
-    document["document"] = None if view.content is None else view.content.decode("ascii", "replace")
-    return json_answer(document)
+    whole = ProposalWhole(
+        **msgspec.structs.asdict(_document(port, view)),
+        bytes=view.order.hex(),
+        possession=None if view.possession is None else view.possession.hex(),
+        document=None if view.content is None else view.content.decode("ascii", "replace"),
+    )
+    return json_answer(whole)
 
 
 async def propose(port: Port, request: Request) -> Answer:
@@ -135,45 +224,45 @@ async def governed(port: Port, request: Request) -> Answer:
         raise not_found("ACCOUNT_UNKNOWN", "There is no account of this number.")
     wanted, attested = found.key_request, found.attestation
     return json_answer(
-        {
-            "account": number,
-            "enrolment_account": account_number(region_of(number), POSITION_ENROLMENT),
-            "next_slot": found.next_slot,
-            "key_request": None
+        GovernedDocument(
+            account=number,
+            enrolment_account=account_number(region_of(number), POSITION_ENROLMENT),
+            next_slot=found.next_slot,
+            key_request=None
             if wanted is None
-            else {
-                "slot": wanted.sequence,
-                "key": wanted.key.hex(),
-                "options": wanted.options,
-                "first_day": wanted.day + port.genesis.key_days,
-            },
-            "attestation": None
+            else KeyRequestShown(
+                slot=wanted.sequence,
+                key=wanted.key.hex(),
+                options=wanted.options,
+                first_day=wanted.day + port.genesis.key_days,
+            ),
+            attestation=None
             if attested is None
-            else {"slot": attested.sequence, "cents": attested.cents, "day": attested.day},
-            "limit_cents": found.limit_cents,
-        }
+            else AttestationShown(attested.sequence, attested.cents, attested.day),
+            limit_cents=found.limit_cents,
+        )
     )
 
 
 async def governed_tariff(port: Port, request: Request) -> Answer:
     """GET /v1/governance/tariff: where the next proposal of a tariff has its place."""
     del request
-    return json_answer({"next_slot": await port.tariff_slot()})
+    return json_answer(TariffSlotDocument(await port.tariff_slot()))
 
 
 async def tariffs(port: Port, request: Request) -> Answer:
     """GET /v1/tariffs: every version, its first day, and the digest of its document."""
     del request
     rows = [
-        {
-            "version": tariff.version,
-            "first_day": first,
-            "first_date": day_shown(first),
-            "digest": document_digest(tariff.to_bytes()).hex(),
-        }
+        TariffRow(
+            version=tariff.version,
+            first_day=first,
+            first_date=day_shown(first),
+            digest=document_digest(tariff.to_bytes()).hex(),
+        )
         for first, tariff in await port.tariffs()
     ]
-    return json_answer({"tariffs": rows, "today": port.today()})
+    return json_answer(TariffsDocument(rows, port.today()))
 
 
 async def tariff(port: Port, request: Request) -> Answer:
@@ -210,7 +299,7 @@ def _problem(error: GovernanceError) -> ProblemError:
     return ProblemError(_STATUS.get(error.code, 409), error.code, str(error))
 
 
-def _document(port: Port, view: ProposalView) -> dict[str, Any]:
+def _document(port: Port, view: ProposalView) -> ProposalShown:
     members = port.genesis.committee.members
     body = OrderBody.from_bytes(view.order)
     sentence = STATE_SENTENCES.get(view.state)
@@ -222,21 +311,21 @@ def _document(port: Port, view: ProposalView) -> dict[str, Any]:
             if waits or view.outcome is None
             else f"It would break a rule now: {SENTENCES[view.outcome]}"
         )
-    return {
-        "id": view.id.hex(),
-        "what": in_words(body),
-        "order": order_document(port, view.order),
-        "subject": body.payee,
-        "proposed_by": proposer_name(port, body.payer),
-        "seen_ms": view.seen_ms,
-        "dies_after": day_shown(view.dies_after),
-        "state": view.state,
-        "sentence": sentence,
-        "outcome": None if view.outcome is None else view.outcome.name,
-        "approved_by": list(view.approvals),
-        "voted": [members[index].name for index in view.carried],
-        "votes_needed": port.genesis.committee.q,
-    }
+    return ProposalShown(
+        id=view.id.hex(),
+        what=in_words(body),
+        order=order_document(port, view.order),
+        subject=body.payee,
+        proposed_by=proposer_name(port, body.payer),
+        seen_ms=view.seen_ms,
+        dies_after=day_shown(view.dies_after),
+        state=view.state,
+        sentence=sentence,
+        outcome=None if view.outcome is None else view.outcome.name,
+        approved_by=list(view.approvals),
+        voted=[members[index].name for index in view.carried],
+        votes_needed=port.genesis.committee.q,
+    )
 
 
 def proposer_name(port: Port, account: int) -> str:

@@ -5,9 +5,10 @@ Whatever is answered here is checked by who asked. Records are as docs/wire.md h
 
 from typing import Final
 
+import msgspec
 import numpy as np
 
-from harambee.gateways.http.answers import Answer, json_answer, octets_answer
+from harambee.gateways.http.answers import Answer, Hex, json_answer, octets_answer
 from harambee.gateways.http.problems import ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import U16_MAX, U32_MAX, Request, hexadecimal, whole_text
 from harambee.ledger.pages import PAGE_LEAF, Section
@@ -23,6 +24,43 @@ BLOCKS_MAX: Final = 4_096
 DIGEST_BYTES: Final = 32
 
 
+class WordDocument(msgspec.Struct):
+    """A super-agent's signature of a checkpoint."""
+
+    super_agent: int
+    signature: Hex
+
+
+class CheckpointRow(msgspec.Struct):
+    """A checkpoint's document, and who has signed it."""
+
+    digest: Hex
+    number: int
+    document: Hex
+    words: list[WordDocument]
+
+
+class CheckpointsDocument(msgspec.Struct):
+    """The checkpoints that lie here, oldest first."""
+
+    checkpoints: list[CheckpointRow]
+
+
+class HeadRow(msgspec.Struct):
+    """The newest block of a branch."""
+
+    author: int
+    incarnation: int
+    height: int
+    digest: Hex
+
+
+class HeadsDocument(msgspec.Struct):
+    """The newest block of each author, then those of other branches."""
+
+    heads: list[HeadRow]
+
+
 def _unknown() -> ProblemError:
     return not_found(
         "CHECKPOINT_UNKNOWN", "This super-agent has no such checkpoint, or page of it."
@@ -34,20 +72,17 @@ async def checkpoints(port: Port, request: Request) -> Answer:
     del request
     found = await port.history.checkpoints()
     return json_answer(
-        {
-            "checkpoints": [
-                {
-                    "digest": checkpoint.digest.hex(),
-                    "number": checkpoint.number,
-                    "document": checkpoint.to_bytes().hex(),
-                    "words": [
-                        {"super_agent": word.signer, "signature": word.signature.hex()}
-                        for word in words
-                    ],
-                }
+        CheckpointsDocument(
+            [
+                CheckpointRow(
+                    digest=checkpoint.digest.hex(),
+                    number=checkpoint.number,
+                    document=checkpoint.to_bytes().hex(),
+                    words=[WordDocument(word.signer, word.signature.hex()) for word in words],
+                )
                 for checkpoint, words in found
             ]
-        }
+        )
     )
 
 
@@ -91,17 +126,17 @@ async def heads(port: Port, request: Request) -> Answer:
     del request
     found = await port.history.heads()
     return json_answer(
-        {
-            "heads": [
-                {
-                    "author": int(row["author"]),
-                    "incarnation": int(row["incarnation"]),
-                    "height": int(row["height"]),
-                    "digest": row["digest"].tobytes().hex(),
-                }
+        HeadsDocument(
+            [
+                HeadRow(
+                    author=int(row["author"]),
+                    incarnation=int(row["incarnation"]),
+                    height=int(row["height"]),
+                    digest=row["digest"].tobytes().hex(),
+                )
                 for row in found
             ]
-        }
+        )
     )
 
 

@@ -3,12 +3,20 @@
 All of it is as public as an account's balance and statement are.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
-from harambee.gateways.http.answers import Answer, json_answer
-from harambee.gateways.http.orders import order_document, receipt_document, slot_answer
+from harambee.gateways.http.answers import Answer, json_answer, one_of
+from harambee.gateways.http.orders import (
+    OrderShown,
+    ReceiptDocument,
+    order_document,
+    receipt_document,
+    slot_answer,
+)
 from harambee.gateways.http.problems import not_found
 from harambee.gateways.http.requests import U32_MAX, U64_MAX, Request, hexadecimal
 from harambee.handset.orders import order_id
@@ -22,6 +30,62 @@ from harambee.node.port import HoldFacts, Port
 
 HOLDS_DEFAULT: Final = 50
 HOLDS_MAX: Final = 500
+
+
+class TermsDocument(msgspec.Struct):
+    """What a hold says; from `free_day` on either side may end it alone."""
+
+    payer: int
+    sequence: int
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    tariff: int
+    day: int
+    days: int
+    free_day: int
+    movement: str
+    fee_mode: str
+    authorisation: bool
+    receipt_code: str
+
+
+class OpenHoldRow(TermsDocument):
+    """An open hold; `slot` is which of its own slots its end will be in."""
+
+    slot: int
+
+
+class OpenHoldsDocument(msgspec.Struct):
+    """Open holds of an account, ascending; `next_after` is the `after` of the next page."""
+
+    account: int
+    holds: list[OpenHoldRow]
+    next_after: int | None
+
+
+class HoldDocument(TermsDocument):
+    """A hold, and how it stands with it; `slot` is which of its own slots its end will be in."""
+
+    state: Annotated[str, one_of("held", "released", "voided")]
+    slot: int | None
+    released_cents: int
+    ended_by: int | None
+    order: OrderShown
+    ending: OrderShown | None
+    receipt: ReceiptDocument | UnsetType = UNSET
+
+
+class ReversalDocument(msgspec.Struct):
+    """A payment, and what became of the wish to have it back."""
+
+    payer: int
+    sequence: int
+    asked_cents: int
+    refunded_cents: int
+    refused: bool
+    disputed: bool
+    order: OrderShown
 
 
 def _terms_document(port: Port, payer: int, sequence: int, terms: Hold) -> dict[str, Any]:
@@ -81,13 +145,15 @@ async def hold(port: Port, request: Request) -> Answer:
     if facts is None:
         raise not_found("HOLD_UNKNOWN", "No hold is final in this slot.")
     order = np.frombuffer(facts.order, ORDER)[0]
-    document = _terms_document(port, payer, sequence, _terms_of(order)) | _fate(facts)
-    document["order"] = order_document(port, facts.order)
-    document["ending"] = None
+    document = HoldDocument(
+        **_terms_document(port, payer, sequence, _terms_of(order)),
+        **_fate(facts),
+        order=order_document(port, facts.order),
+        ending=None,
+    )
     if facts.ending is not None:
-        document["ending"] = order_document(port, facts.ending)
-        name = order_id(port.genesis.network, facts.ending)
-        document["receipt"] = receipt_document(port, name)
+        document.ending = order_document(port, facts.ending)
+        document.receipt = receipt_document(port, order_id(port.genesis.network, facts.ending))
     return json_answer(document)
 
 
@@ -118,14 +184,16 @@ async def open_holds(port: Port, request: Request) -> Answer:
         after = joined >> 32, joined & U32_MAX
     found = await port.holds(number, limit, after)
     rows = [
-        _terms_document(port, row.payer, row.sequence, row.terms)
-        | {"slot": row.terms.next_sequence}
+        OpenHoldRow(
+            **_terms_document(port, row.payer, row.sequence, row.terms),
+            slot=row.terms.next_sequence,
+        )
         for row in found
     ]
     following = (
         found[-1].payer << 32 | found[-1].sequence if found and len(found) == limit else None
     )
-    return json_answer({"account": number, "holds": rows, "next_after": following})
+    return json_answer(OpenHoldsDocument(number, rows, following))
 
 
 async def reversal(port: Port, request: Request) -> Answer:
@@ -137,13 +205,13 @@ async def reversal(port: Port, request: Request) -> Answer:
         raise not_found("PAYMENT_UNKNOWN", "No payment that could be given back is final here.")
     state = facts.state
     return json_answer(
-        {
-            "payer": payer,
-            "sequence": sequence,
-            "asked_cents": state.asked_cents,
-            "refunded_cents": state.refunded_cents,
-            "refused": state.is_refused,
-            "disputed": state.is_disputed,
-            "order": order_document(port, facts.order),
-        }
+        ReversalDocument(
+            payer=payer,
+            sequence=sequence,
+            asked_cents=state.asked_cents,
+            refunded_cents=state.refunded_cents,
+            refused=state.is_refused,
+            disputed=state.is_disputed,
+            order=order_document(port, facts.order),
+        )
     )

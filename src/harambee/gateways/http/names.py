@@ -90,6 +90,20 @@ _REFUSED_NAMES: Final = {
 }
 
 
+class NameDocument(msgspec.Struct):
+    """A payee's name and number, both masked."""
+
+    name: str | None
+    number: str | None
+
+
+class ProfileKept(msgspec.Struct):
+    """The profile that is kept."""
+
+    account: int
+    version: int
+
+
 class ProfileBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /v1/profiles: a profile and its owner's signature, in hexadecimal."""
 
@@ -117,7 +131,7 @@ async def keep(port: Port, request: Request) -> Answer:
     status = await port.keep_profile(signed)
     if status in _REFUSED_PROFILES:
         raise ProblemError(*_REFUSED_PROFILES[status])
-    return json_answer({"account": profile.account, "version": profile.version}, 201)
+    return json_answer(ProfileKept(profile.account, profile.version), 201)
 
 
 async def check(port: Port, request: Request) -> Answer:
@@ -126,7 +140,7 @@ async def check(port: Port, request: Request) -> Answer:
     answer = await port.check_name(question)
     if answer.status in _REFUSED_NAMES:
         raise ProblemError(*_REFUSED_NAMES[answer.status])
-    return json_answer({"name": answer.name, "number": answer.number})
+    return json_answer(NameDocument(answer.name, answer.number))
 
 
 assert set(_REFUSED_NAMES) | {NameStatus.KNOWN} == set(NameStatus)

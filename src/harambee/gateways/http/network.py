@@ -3,38 +3,84 @@
 import asyncio
 from typing import Any
 
-from harambee.gateways.http.answers import Answer, json_answer, text_answer
+import msgspec
+
+from harambee.gateways.http.answers import Answer, Hex, json_answer, text_answer
 from harambee.gateways.http.problems import ProblemError
 from harambee.gateways.http.requests import Request
 from harambee.node.port import Port
 
 
-def network_document(port: Port, version: str) -> dict[str, Any]:
+class MemberRow(msgspec.Struct):
+    """A super-agent, and the key by which it signs."""
+
+    index: int
+    name: str
+    key: Hex
+
+
+class CommitteeDocument(msgspec.Struct):
+    """Who the super-agents are, and how many make a quorum."""
+
+    n: int
+    f: int
+    q: int
+    w: int
+    members: list[MemberRow]
+
+
+class NetworkDocument(msgspec.Struct):
+    """The network, and which of its super-agents answers."""
+
+    network: Hex
+    name: str
+    development: bool
+    epoch: int
+    regions: int
+    committee: CommitteeDocument
+    tariffs: list[dict[str, Any]]
+    super_agent: int
+    name_of_super_agent: str
+    today: int
+    software_version: str
+
+
+class DigestDocument(msgspec.Struct):
+    """A digest over every byte of every account, and where in time it was taken."""
+
+    digest: Hex
+    total_cents: int
+    entries: int
+    heads: list[int]
+    accounts: int
+
+
+def network_document(port: Port, version: str) -> NetworkDocument:
     """Return who the super-agents are, how many make a quorum, and which tariffs are in force."""
     genesis = port.genesis
     committee = genesis.committee
-    return {
-        "network": genesis.network.hex(),
-        "name": genesis.document.name,
-        "development": genesis.document.development,
-        "epoch": committee.epoch,
-        "regions": genesis.regions,
-        "committee": {
-            "n": committee.n,
-            "f": committee.f,
-            "q": committee.q,
-            "w": committee.w,
-            "members": [
-                {"index": index, "name": member.name, "key": member.key.hex()}
+    return NetworkDocument(
+        network=genesis.network.hex(),
+        name=genesis.document.name,
+        development=genesis.document.development,
+        epoch=committee.epoch,
+        regions=genesis.regions,
+        committee=CommitteeDocument(
+            n=committee.n,
+            f=committee.f,
+            q=committee.q,
+            w=committee.w,
+            members=[
+                MemberRow(index, member.name, member.key.hex())
                 for index, member in enumerate(committee.members)
             ],
-        },
-        "tariffs": genesis.document.tariffs,
-        "super_agent": port.index,
-        "name_of_super_agent": committee.members[port.index].name,
-        "today": port.today(),
-        "software_version": version,
-    }
+        ),
+        tariffs=genesis.document.tariffs,
+        super_agent=port.index,
+        name_of_super_agent=committee.members[port.index].name,
+        today=port.today(),
+        software_version=version,
+    )
 
 
 class DigestDesk:

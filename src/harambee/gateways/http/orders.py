@@ -6,14 +6,22 @@ handsets.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, Meta, UnsetType
 
 from harambee.gateways.http import pay_outs
-from harambee.gateways.http.answers import OCTETS, Answer, json_answer, octets_answer
+from harambee.gateways.http.answers import (
+    OCTETS,
+    Answer,
+    Hex,
+    json_answer,
+    octets_answer,
+    one_of,
+)
 from harambee.gateways.http.problems import ProblemError, bad_request
 from harambee.gateways.http.requests import (
     U16_MAX,
@@ -50,30 +58,131 @@ STATE_SENTENCES: Final = {
 }
 
 
+def _number(maximum: int) -> Meta:
+    """Return the description of a field that `whole` reads, which has the better sentences."""
+    return Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0, "maximum": maximum})
+
+
+def _digits(length: int) -> Meta:
+    """Return the description of a field that `hexadecimal` reads."""
+    pattern = f"^[0-9a-fA-F]{{{2 * length}}}$"
+    return Meta(extra_json_schema={"type": ["string", "null"], "pattern": pattern})
+
+
+U16 = Annotated[object, _number(U16_MAX)]
+U32 = Annotated[object, _number(U32_MAX)]
+U64 = Annotated[object, _number(U64_MAX)]
+
+
 class OrderDocument(msgspec.Struct, forbid_unknown_fields=True):
     """One order in JSON: its bytes in hexadecimal, or its fields by name."""
 
-    bytes: object = None
-    payer: object = None
-    payee: object = None
-    amount_cents: object = 0
-    fee_cents: object = 0
-    sequence: object = None
-    kind: object = None
-    tariff: object = 0
-    day: object = None
-    options: object = "00" * 3
-    reference: object = None
-    signature: object = None
-    network: object = None
-    possession: object = None
-    payees: object = None
+    bytes: Annotated[object, _digits(ORDER_BYTES)] = None
+    payer: U32 = None
+    payee: U32 = None
+    amount_cents: U64 = 0
+    fee_cents: U32 = 0
+    sequence: U32 = None
+    kind: Annotated[object, Meta(extra_json_schema={"enum": [*_KIND_NAMES.values(), None]})] = None
+    tariff: U16 = 0
+    day: U16 = None
+    options: Annotated[object, _digits(3)] = "00" * 3
+    reference: Annotated[object, _digits(32)] = None
+    signature: Annotated[object, _digits(64)] = None
+    network: Annotated[object, _digits(32)] = None
+    possession: Annotated[object, _digits(64)] = None
+    payees: Annotated[
+        object,
+        Meta(
+            extra_json_schema={
+                "type": ["array", "null"],
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "payee": {"type": "integer", "minimum": 0, "maximum": U32_MAX},
+                        "amount_cents": {"type": "integer", "minimum": 0, "maximum": U64_MAX},
+                    },
+                    "required": ["payee", "amount_cents"],
+                    "additionalProperties": False,
+                },
+                "minItems": 1,
+            }
+        ),
+    ] = None
 
 
 class OrdersDocument(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /v1/orders."""
 
     orders: list[OrderDocument]
+
+
+class HoldSlot(msgspec.Struct):
+    """The slot of a hold."""
+
+    payer: int
+    sequence: int
+
+
+class OrderShown(msgspec.Struct):
+    """An order spelled out; `hold` is there where it ends one."""
+
+    id: Hex
+    payer: int
+    payee: int
+    amount_cents: int
+    fee_cents: int
+    sequence: int
+    kind: str
+    tariff: int
+    day: int
+    options: Hex
+    reference: Hex
+    receipt_code: str
+    hold: HoldSlot | UnsetType = UNSET
+
+
+class ReceiptDocument(msgspec.Struct):
+    """A super-agent's signed word that an order is final."""
+
+    super_agent: int
+    outcome: int
+    signature: Hex
+
+
+class RefusalDocument(msgspec.Struct):
+    """A super-agent's signed word that it refused an order on that day."""
+
+    super_agent: int
+    outcome: int
+    day: int
+    signature: Hex
+
+
+class FateDocument(msgspec.Struct):
+    """What became of one order: a receipt where it is final, a refusal where a rule refused it."""
+
+    id: Hex
+    state: Annotated[str, one_of(*(state.name.lower() for state in State))]
+    outcome: str
+    sentence: str
+    receipt_code: str
+    receipt: ReceiptDocument | UnsetType = UNSET
+    refusal: RefusalDocument | UnsetType = UNSET
+
+
+class FatesDocument(msgspec.Struct):
+    """What became of the orders, in the order in which they came."""
+
+    orders: list[FateDocument]
+
+
+class SlotDocument(msgspec.Struct):
+    """What is final in a slot, signed for; "other" where it is not the order that was asked for."""
+
+    state: Annotated[str, one_of("other", *(state.name.lower() for state in State))]
+    order: OrderShown | UnsetType = UNSET
+    receipt: ReceiptDocument | UnsetType = UNSET
 
 
 async def submit(port: Port, request: Request) -> Answer:
@@ -123,7 +232,7 @@ async def _submit_json(port: Port, request: Request) -> Answer:
             await asyncio.sleep(0)
         state, outcome = State(submission.states[index]), Outcome(submission.outcomes[index])
         fates.append(_fate(port, row, state, outcome))
-    return json_answer({"orders": fates})
+    return json_answer(FatesDocument(fates))
 
 
 def order_bytes(document: OrderDocument, network: bytes, table: bytes | None = None) -> bytes:
@@ -164,61 +273,56 @@ def _kind_code(name: object) -> int:
     return int(kind)
 
 
-def order_document(port: Port, order: bytes) -> dict[str, Any]:
+def order_document(port: Port, order: bytes) -> OrderShown:
     """Return an order spelled out, with its id and its receipt code, and the hold that it ends if it does."""
     row = np.frombuffer(order, ORDER)[0]
     kind = int(row["kind"])
-    document = {
-        "id": order_id(port.genesis.network, order).hex(),
-        "payer": int(row["payer"]),
-        "payee": int(row["payee"]),
-        "amount_cents": int(row["amount"]),
-        "fee_cents": int(row["fee"]),
-        "sequence": int(row["sequence"]),
-        "kind": _KIND_NAMES.get(kind, str(kind)),
-        "tariff": int(row["tariff"]),
-        "day": int(row["day"]),
-        "options": row["options"].tobytes().hex(),
-        "reference": row["reference"].tobytes().hex(),
-        "receipt_code": code_of(order, port.genesis.regions),
-    }
+    document = OrderShown(
+        id=order_id(port.genesis.network, order).hex(),
+        payer=int(row["payer"]),
+        payee=int(row["payee"]),
+        amount_cents=int(row["amount"]),
+        fee_cents=int(row["fee"]),
+        sequence=int(row["sequence"]),
+        kind=_KIND_NAMES.get(kind, str(kind)),
+        tariff=int(row["tariff"]),
+        day=int(row["day"]),
+        options=row["options"].tobytes().hex(),
+        reference=row["reference"].tobytes().hex(),
+        receipt_code=code_of(order, port.genesis.regions),
+    )
     if kind in ENDINGS:
-        payer, sequence = named_slot(Order.of(row))
-        document["hold"] = {"payer": payer, "sequence": sequence}
+        document.hold = HoldSlot(*named_slot(Order.of(row)))
     return document
 
 
-def _fate(port: Port, order: bytes, state: State, outcome: Outcome) -> dict[str, Any]:
+def _fate(port: Port, order: bytes, state: State, outcome: Outcome) -> FateDocument:
     name = order_id(port.genesis.network, order)
     code = code_of(order, port.genesis.regions)
     refused = state is State.REFUSED
-    fate: dict[str, Any] = {
-        "id": name.hex(),
-        "state": state.name.lower(),
-        "outcome": outcome.name,
-        "sentence": SENTENCES[outcome] if refused else STATE_SENTENCES[state],
-        "receipt_code": code,
-    }
+    fate = FateDocument(
+        id=name.hex(),
+        state=state.name.lower(),
+        outcome=outcome.name,
+        sentence=SENTENCES[outcome] if refused else STATE_SENTENCES[state],
+        receipt_code=code,
+    )
     if state is State.FINAL:
-        fate["receipt"] = receipt_document(port, name)
+        fate.receipt = receipt_document(port, name)
     elif refused:
         day = port.today()
-        fate["refusal"] = {
-            "super_agent": port.index,
-            "outcome": int(outcome),
-            "day": day,
-            "signature": port.refusal(name, int(outcome), day).hex(),
-        }
+        fate.refusal = RefusalDocument(
+            super_agent=port.index,
+            outcome=int(outcome),
+            day=day,
+            signature=port.refusal(name, int(outcome), day).hex(),
+        )
     return fate
 
 
-def receipt_document(port: Port, name: bytes) -> dict[str, Any]:
+def receipt_document(port: Port, name: bytes) -> ReceiptDocument:
     """Return this super-agent's signed word that the order of that id is final."""
-    return {
-        "super_agent": port.index,
-        "outcome": int(Outcome.ACCEPTED),
-        "signature": port.receipt(name).hex(),
-    }
+    return ReceiptDocument(port.index, int(Outcome.ACCEPTED), port.receipt(name).hex())
 
 
 async def slot(port: Port, request: Request) -> Answer:
@@ -233,14 +337,12 @@ async def slot(port: Port, request: Request) -> Answer:
 def slot_answer(port: Port, found: Slot, wanted_id: bytes | None) -> Answer:
     """Return what is final in a slot, signed for, unless it is another order than the one wanted."""
     if found.order is None:
-        return json_answer({"state": found.state.name.lower()})
+        return json_answer(SlotDocument(found.state.name.lower()))
     document = order_document(port, found.order)
     name = order_id(port.genesis.network, found.order)
     if wanted_id not in (None, name):
-        return json_answer({"state": "other", "order": document})
-    return json_answer(
-        {"state": "final", "order": document, "receipt": receipt_document(port, name)}
-    )
+        return json_answer(SlotDocument("other", document))
+    return json_answer(SlotDocument("final", document, receipt_document(port, name)))
 
 
 async def slots(port: Port, request: Request) -> Answer:

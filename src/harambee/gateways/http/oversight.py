@@ -1,8 +1,10 @@
 """What regulators, banks and anybody may see of the whole: days closed, their orders, the trust line."""
 
-from typing import Any, Final
+from typing import Final
 
-from harambee.gateways.http.answers import Answer, json_answer, octets_answer
+import msgspec
+
+from harambee.gateways.http.answers import Answer, Hex, json_answer, octets_answer
 from harambee.gateways.http.problems import not_found
 from harambee.gateways.http.requests import U16_MAX, Request, whole_text
 from harambee.node.port import Port
@@ -12,6 +14,37 @@ ROWS_MAX: Final = 16_384
 """Entries that one page looks at: 2.3 MB of rows."""
 DAYS_AHEAD: Final = 1
 """Voters accept orders of tomorrow, for clocks differ."""
+
+
+class CloseDocument(msgspec.Struct):
+    """A day's close; without a signature while the day may still change."""
+
+    super_agent: int
+    day: int
+    document: Hex
+    signature: Hex | None
+
+
+class BankRow(msgspec.Struct):
+    """A trust bank, and what it owes."""
+
+    account: int
+    name: str | None
+    owed_cents: int
+    limit_cents: int
+    share_basis_points: int
+    within_limit: bool
+    alarm: bool
+
+
+class TrustDocument(msgspec.Struct):
+    """E-money in circulation, and what each bank owes."""
+
+    super_agent: int
+    circulation_cents: int
+    owed_cents: int
+    holds: bool
+    banks: list[BankRow]
 
 
 def _day(port: Port, request: Request) -> int:
@@ -27,12 +60,12 @@ async def close(port: Port, request: Request) -> Answer:
     day = _day(port, request)
     found = await port.oversight.close(day)
     return json_answer(
-        {
-            "super_agent": port.index,
-            "day": day,
-            "document": found.document.hex(),
-            "signature": None if found.signature is None else found.signature.hex(),
-        }
+        CloseDocument(
+            super_agent=port.index,
+            day=day,
+            document=found.document.hex(),
+            signature=None if found.signature is None else found.signature.hex(),
+        )
     )
 
 
@@ -64,24 +97,24 @@ async def trust(port: Port, request: Request) -> Answer:
     del request
     line = await port.oversight.trust()
     names = {issuer.account: issuer.name for issuer in port.genesis.document.issuers}
-    banks: list[dict[str, Any]] = [
-        {
-            "account": bank.account,
-            "name": names.get(bank.account),
-            "owed_cents": bank.owed_cents,
-            "limit_cents": bank.limit_cents,
-            "share_basis_points": bank.share_basis_points,
-            "within_limit": bank.is_within_limit,
-            "alarm": bank.is_concentrated,
-        }
+    banks = [
+        BankRow(
+            account=bank.account,
+            name=names.get(bank.account),
+            owed_cents=bank.owed_cents,
+            limit_cents=bank.limit_cents,
+            share_basis_points=bank.share_basis_points,
+            within_limit=bank.is_within_limit,
+            alarm=bank.is_concentrated,
+        )
         for bank in line.banks
     ]
     return json_answer(
-        {
-            "super_agent": port.index,
-            "circulation_cents": line.circulation_cents,
-            "owed_cents": line.owed_cents,
-            "holds": line.holds,
-            "banks": banks,
-        }
+        TrustDocument(
+            super_agent=port.index,
+            circulation_cents=line.circulation_cents,
+            owed_cents=line.owed_cents,
+            holds=line.holds,
+            banks=banks,
+        )
     )

@@ -4,8 +4,9 @@ In JSON an order of POST /v1/orders has its `payees` beside its other fields; pr
 send the order's bytes and the table's, one after the other, to POST /v1/pay-outs.
 """
 
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import numpy as np
 
 from harambee.gateways.http.answers import Answer, json_answer, octets_answer
@@ -19,6 +20,21 @@ from harambee.node.port import Port
 _FIELDS: Final = frozenset({"payee", "amount_cents"})
 _KIND_AT: Final = 24
 _REFERENCE: Final = slice(BODY_BYTES - 32, BODY_BYTES)
+
+
+class PayeeRow(msgspec.Struct):
+    """Somebody who was paid, and how much."""
+
+    payee: int
+    amount_cents: int
+
+
+class PayeesDocument(msgspec.Struct):
+    """Whom a bulk pay-out has paid, ascending."""
+
+    payer: int
+    sequence: int
+    payees: list[PayeeRow]
 
 
 def table_bytes(value: object) -> bytes:
@@ -72,7 +88,5 @@ async def payees(port: Port, request: Request) -> Answer:
     table = await port.payees(payer, sequence)
     if table is None:
         raise not_found("PAY_OUT_UNKNOWN", "No bulk pay-out is final in this slot.")
-    rows: list[dict[str, Any]] = [
-        {"payee": payee, "amount_cents": cents} for payee, cents in table.tolist()
-    ]
-    return json_answer({"payer": payer, "sequence": sequence, "payees": rows})
+    rows = [PayeeRow(payee, cents) for payee, cents in table.tolist()]
+    return json_answer(PayeesDocument(payer, sequence, rows))

@@ -16,13 +16,23 @@ PROBLEM_JSON: Final = b"application/problem+json"
 class ProblemError(Exception):
     """A request that cannot be served; carries the HTTP status, a stable code and a sentence."""
 
-    def __init__(self, status: int, code: str, sentence: str, *, allow: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        sentence: str,
+        *,
+        allow: str | None = None,
+        challenge: str | None = None,
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.code = code
         self.sentence = sentence
         self.allow = allow
         """The methods that the resource does have, for 405."""
+        self.challenge = challenge
+        """How to say who asks, for 401."""
 
     def answer(self) -> Answer:
         """Return the problem document."""
@@ -33,7 +43,8 @@ class ProblemError(Exception):
             "code": self.code,
             "detail": self.sentence,
         }
-        headers = ((b"allow", self.allow.encode()),) if self.allow else ()
+        said = ((b"allow", self.allow), (b"www-authenticate", self.challenge))
+        headers = tuple((name, value.encode()) for name, value in said if value is not None)
         return Answer(msgspec.json.encode(document), PROBLEM_JSON, self.status, headers)
 
 

@@ -6,8 +6,8 @@ and reads no more than its limit.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -25,6 +25,8 @@ BODY_BYTES_MAX: Final = 2 << 20
 BODY_SECONDS_MAX: Final = 20
 QUERY_BYTES_MAX: Final = 1024
 QUERY_FIELDS_MAX: Final = 8
+HEADERS_READ: Final = frozenset({"authorization", "idempotency-key"})
+"""Besides content-type and content-length; what no handler reads is not kept."""
 WAIT_MS_MAX: Final = 30_000
 U16_MAX: Final = (1 << 16) - 1
 U32_MAX: Final = (1 << 32) - 1
@@ -48,6 +50,13 @@ class Request:
     content_type: str
     """Lower case, without parameters; empty if none was sent."""
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of HEADERS_READ that were sent; the names are lower case."""
+
+    def header(self, name: str) -> str:
+        """Return a header of HEADERS_READ, empty if it was not sent."""
+        assert name in HEADERS_READ, "what is not read cannot be asked for"
+        return self.headers.get(name, "")
 
     def number(self, name: str, default: int, maximum: int) -> int:
         """Return a whole number of the query, `default` where it is absent, at most `maximum`."""
@@ -75,6 +84,13 @@ class Request:
             ) from error
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise bad_request("BODY_NOT_JSON", "The body is not JSON that can be read.") from error
+
+    def octets(self) -> bytes:
+        """Return the body of a resource that reads bytes."""
+        if self.content_type not in ("application/octet-stream", ""):
+            sentence = "This resource reads application/octet-stream."
+            raise ProblemError(415, "CONTENT_TYPE_UNKNOWN", sentence)
+        return self.body
 
     def records(self, width: int, records_max: int) -> int:
         """Return how many records of `width` bytes the body holds; ProblemError if it is not so."""
@@ -112,11 +128,16 @@ def hexadecimal(value: object, name: str, length: int) -> bytes:
 async def read_request(scope: Scope, receive: Receive, captured: tuple[str, ...]) -> Request:
     """Read the rest of a request within the limits; ProblemError beyond them."""
     content_type, length = "", 0
+    headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         if name == b"content-type":
             content_type = value.decode("latin-1").partition(";")[0].strip().lower()
         elif name == b"content-length" and value.isdigit():
             length = int(value[:20])
+        elif (known := name.decode("latin-1")) in HEADERS_READ:
+            if known in headers:
+                raise bad_request("HEADER_INVALID", f"The header {known} was sent twice.")
+            headers[known] = value.decode("latin-1").strip()
     query = _read_query(scope.get("query_string", b""))
     if length > BODY_BYTES_MAX:
         raise _too_large()
@@ -125,7 +146,7 @@ async def read_request(scope: Scope, receive: Receive, captured: tuple[str, ...]
             body = await _read_body(receive)
     except TimeoutError as error:
         raise ProblemError(408, "BODY_TOO_SLOW", "The body took too long to arrive.") from error
-    return Request(captured, query, content_type, body)
+    return Request(captured, query, content_type, body, headers)
 
 
 def _read_query(query_string: bytes) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Daraja: the interface that merchants' software speaks with M-PESA, over the merchants' port."""

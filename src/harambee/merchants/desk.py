@@ -1,0 +1,583 @@
+"""The desk for merchants of one super-agent: everything behind `MerchantsPort`, put together."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from harambee.crypto.signatures import KeyPair
+from harambee.handset.orders import NO_REFERENCE, OrderBody, OrderError, bill_reference
+from harambee.handset.payment_requests import (
+    Announcement,
+    RequestError,
+    is_announced_by,
+    read_announcement,
+)
+from harambee.handset.receipt_code import code_of
+from harambee.ledger.records import key_of as account_key
+from harambee.merchants.book import Book, key_of, ring
+from harambee.merchants.credentials import Credentials
+from harambee.merchants.ground import Ground, GroundError, Matter
+from harambee.merchants.instructions import InstructionDesk
+from harambee.merchants.port import (
+    App,
+    Ask,
+    Bodies,
+    Event,
+    EventKind,
+    Instruction,
+    Merchant,
+    MerchantsError,
+    PaymentFacts,
+    Reason,
+    RequestView,
+    Result,
+    SignedRequest,
+    Trade,
+    Urls,
+    Verdict,
+)
+from harambee.merchants.post import Carry, Post, PostError, split_items
+from harambee.merchants.requests import CLOCK_US_MAX, Kept, RequestDesk
+from harambee.merchants.rows import (
+    BillRow,
+    EventRow,
+    InstructionRow,
+    RowError,
+    read_row,
+    write_row,
+)
+from harambee.merchants.store import Changes, MerchantStore
+from harambee.merchants.teller import QUESTION_S, Faults, Teller
+
+NOTES_S: Final = 5.0
+KEEP_S: Final = 3.0
+ARRANGE_S: Final = 5.0
+EVENTS_MAX: Final = 500
+WEBHOOK_SECRET_BYTES: Final = 24
+
+_Take = Callable[[bytes], Awaitable[int]]
+
+log: Final = logging.getLogger(__name__)
+
+
+class _Arrangement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a merchant's home is to keep of it."""
+
+    consumer_key: str
+    short_code: str
+    urls: Urls | None = None
+    webhook: str | None = None
+
+
+class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a payer said, handed to those who record what happens to the merchant."""
+
+    payer: int
+    reference: bytes
+    bill: BillRow
+
+
+class MerchantsDesk:
+    """Implements `MerchantsPort`. Belongs to the event loop's thread."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        store: MerchantStore,
+        credentials: Credentials,
+        bodies: Bodies,
+        *,
+        private_too: bool,
+    ) -> None:
+        self._ground = ground
+        self._store = store
+        self._credentials = credentials
+        self._bodies = bodies
+        self._book = Book(ground, store)
+        self._keep = Post(self._carry(Matter.KEEP_REQUESTS, KEEP_S))
+        self._notes = Post(self._carry(Matter.NOTES, NOTES_S))
+        self._teller = Teller(
+            ground, store, self._book, self._notes, bodies, private_too=private_too
+        )
+        self._requests = RequestDesk(ground, store, self._book, self._keep, self._request_ended)
+        self._instructions = InstructionDesk(
+            ground, store, self._book, credentials, self._instruction_ended
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._followed = asyncio.Event()
+        """Set once this super-agent has read what became final while it was away."""
+
+    async def start(
+        self,
+        apps: Iterable[App],
+        merchants: Iterable[Merchant],
+        keys: Mapping[str, KeyPair],
+        initiators: Mapping[str, str],
+    ) -> None:
+        """Go on where it stopped, with what the super-agent's files say of merchants."""
+        await self._book.load(merchants, apps)
+        self._requests.load()
+        self._teller.load()
+        self._instructions.load(keys, initiators)
+        self._spawn(self._teller.run())
+        self._spawn(self._expire())
+
+    async def stop(self) -> None:
+        """End; what is not done is gone on with after the next start."""
+        await self._instructions.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._book.stop()
+        await self._keep.stop()
+        await self._notes.stop()
+        await self._store.close()
+
+    def facts(self) -> dict[str, int]:
+        """Return counts for the status page and metrics."""
+        asked = {f"requests_{name}": count for name, count in self._requests.counts.items()}
+        told = {f"callbacks_{name}": count for name, count in self._teller.counts.items()}
+        return {
+            **asked,
+            "requests_waiting": self._requests.waiting,
+            **told,
+            "callbacks_waiting": self._teller.waiting,
+            "instructions_waiting": self._instructions.waiting,
+        }
+
+    @property
+    def faults(self) -> Faults:
+        """What a development network does to callbacks."""
+        return self._teller.faults
+
+    def link_up(self, peer: int) -> None:
+        """A super-agent can be reached again."""
+        self._book.link_up(peer)
+        self._teller.link_up(peer)
+        self._spawn(self._requests.link_up(peer))
+
+    # -- what becomes final -----------------------------------------------------------------------
+
+    def accounts(self) -> npt.NDArray[np.uint32]:
+        """Return the accounts, (k,) ascending, whose payments are to be told to `take_final`."""
+        asked = np.fromiter(self._requests.payees(), np.uint32)
+        return np.union1d(self._book.accounts, asked)
+
+    def read_up_to(self) -> tuple[int, int] | None:
+        """Return entries and blocks as `note_read` had them last; None at the very first start."""
+        return self._store.read_up_to()
+
+    async def note_read(self, entries: int, blocks: int) -> None:
+        """So many entries, of a journal of so many blocks, have been told to `take_final`."""
+        await self._store.write(lambda changes: changes.note_read(entries, blocks))
+
+    def followed(self) -> None:
+        """Everything that was final when this super-agent began to follow has been told."""
+        self._followed.set()
+
+    async def take_final(self, order: bytes, time_ms: int) -> None:
+        """An order that pays one of `accounts` is final; the same one may be told again."""
+        try:
+            body = OrderBody.from_bytes(order)
+        except OrderError:
+            return  # of a kind that this version does not know
+        merchant = self._book.of_account(body.payee)
+        if merchant is None or not body.amount_cents:
+            return
+        facts = PaymentFacts(
+            receipt_code=code_of(order, self._ground.genesis.regions),
+            order=order,
+            short_code=merchant.short_code,
+            payer=body.payer,
+            amount_cents=body.amount_cents,
+            time_ms=time_ms,
+        )
+        bill = await asyncio.to_thread(
+            self._store.bill, body.payer, _bill_key(body.payee, body.reference)
+        )
+        if bill is not None:
+            facts = replace(facts, account=bill.account, msisdn=bill.msisdn)
+        kept = await self._requests.take_payment(body, facts)
+        if kept is not None and kept.row.payment is not None:
+            facts = kept.row.payment
+        if self._ground.index not in ring(self._ground.genesis.committee, merchant):
+            return
+        row = EventRow(
+            id=f"pay_{body.payer}_{body.sequence}",
+            kind=EventKind.PAYMENT_RECEIVED,
+            short_code=key_of(merchant),
+            made_ms=time_ms,
+            payment=await self._with_balance(facts, merchant),
+        )
+        urls = merchant.urls
+        url, form = (urls.confirmation, urls.form) if urls is not None else ("", "")
+        await self._teller.tell(merchant, row, facts.receipt_code, url, form)
+
+    async def _with_balance(self, facts: PaymentFacts, merchant: Merchant) -> PaymentFacts:
+        record = await self._ground.account(merchant.account)
+        balance = None if record is None else int(record["balance"][0])
+        name = facts.payer_name or await self._ground.name_of(facts.payer)
+        return replace(facts, balance_cents=balance, payer_name=name)
+
+    async def _request_ended(self, kept: Kept) -> None:
+        merchant = self._book.of_account(kept.request.payee)
+        if merchant is None:
+            return
+        if self._ground.index not in ring(self._ground.genesis.committee, merchant):
+            return
+        view = kept.view
+        payment = view.payment
+        if payment is not None:
+            payment = await self._with_balance(payment, merchant)
+        row = EventRow(
+            id=f"req_{kept.id.hex()[:32]}_{view.state}",
+            kind=EventKind.REQUEST_ENDED,
+            short_code=key_of(merchant),
+            made_ms=self._ground.now_ms(),
+            request=replace(view, payment=payment),
+        )
+        await self._teller.tell(merchant, row, "", kept.row.callback_url, kept.row.form)
+
+    async def _instruction_ended(
+        self, merchant: Merchant, row: InstructionRow, result: Result
+    ) -> None:
+        instruction = row.instruction
+        digest = hashlib.sha256(f"{key_of(merchant)}\0{instruction.name}".encode()).hexdigest()
+        event = EventRow(
+            id=f"ins_{digest[:32]}",
+            kind=EventKind.INSTRUCTION_ENDED,
+            short_code=key_of(merchant),
+            made_ms=result.ended_ms,
+            result=result,
+        )
+        code = result.receipt_code if row.order else ""
+        await self._teller.tell(merchant, event, code, instruction.result_url, instruction.form)
+
+    async def _expire(self) -> None:
+        await self._followed.wait()
+        while True:
+            pause_s = 1.0
+            try:
+                if self._ground.ready() is None:
+                    pause_s = await self._requests.expire()
+            except GroundError:
+                pause_s = 1.0
+            except Exception:
+                log.exception("requests could not be ended")
+            await asyncio.sleep(pause_s)
+
+    # -- the port ---------------------------------------------------------------------------------
+
+    async def app(self, consumer_key: str) -> App | None:
+        """Return a merchant's software, by its key."""
+        return self._book.app(consumer_key)
+
+    async def merchant(self, short_code: str) -> Merchant | None:
+        """Return a till or a paybill, by its digits or as "till:174379"."""
+        return self._book.find(short_code)
+
+    async def ask_payment(self, ask: Ask) -> RequestView:
+        """Ask a customer; MerchantsError."""
+        return await self._requests.ask(ask)
+
+    async def request(self, name: str) -> RequestView | None:
+        """Return a request by its name."""
+        return await self._requests.named(name)
+
+    async def pending(self, question: bytes, wait_ms: int = 0) -> list[SignedRequest]:
+        """Return what waits for a customer's answer; waits for it at most `wait_ms`."""
+        return await self._requests.pending(question, wait_ms)
+
+    async def decline(self, signed: bytes) -> None:
+        """A customer does not pay; MerchantsError."""
+        await self._requests.decline(signed)
+
+    async def announce(self, signed: bytes) -> Verdict:
+        """Return what a biller says of a bill that somebody is about to pay; MerchantsError."""
+        said = await self._announced(signed)
+        merchant = self._book.of_account(said.payee)
+        if merchant is None:
+            return Verdict(accepted=True)
+        members = ring(self._ground.genesis.committee, merchant)
+        for member in members:
+            if member == self._ground.index:
+                return await self._judge_bill(said, merchant)
+            if not self._ground.is_linked(member):
+                continue
+            try:
+                content = await self._ground.ask(member, Matter.BILL, signed, QUESTION_S + 1)
+                return msgspec.msgpack.decode(content, type=Verdict)
+            except (GroundError, msgspec.DecodeError):
+                continue
+        raise MerchantsError(
+            Reason.UNAVAILABLE, "Nobody who speaks for this biller can be reached."
+        )
+
+    async def instruct(self, instruction: Instruction) -> None:
+        """Keep an instruction durably at the merchant's home; MerchantsError."""
+        await self._instructions.instruct(instruction)
+
+    async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
+        """Keep where payments are confirmed and validated; MerchantsError."""
+        await self._arrange(_Arrangement(consumer_key, short_code, urls=urls))
+
+    async def set_webhook(self, consumer_key: str, short_code: str, url: str) -> bytes:
+        """Keep where our own events go; returns the secret that signs them; MerchantsError."""
+        return await self._arrange(_Arrangement(consumer_key, short_code, webhook=url))
+
+    async def events(self, short_code: str, after: int, limit: int) -> list[Event]:
+        """Return events of a merchant behind a cursor of this super-agent's, oldest first."""
+        merchant = self._known(short_code)
+        rows = await asyncio.to_thread(
+            self._store.events, key_of(merchant), after, min(limit, EVENTS_MAX)
+        )
+        return [row.event(cursor) for cursor, row in rows]
+
+    async def payments(
+        self, short_code: str, since_ms: int, until_ms: int, offset: int, limit: int
+    ) -> list[PaymentFacts]:
+        """Return payments to a merchant in a time, oldest first."""
+        merchant = self._known(short_code)
+        return await asyncio.to_thread(
+            self._payments, key_of(merchant), (since_ms, until_ms), offset, min(limit, EVENTS_MAX)
+        )
+
+    def certificate(self) -> bytes:
+        """Return this super-agent's X.509 certificate (PEM)."""
+        return self._credentials.certificate
+
+    def _payments(
+        self, key: str, span_ms: tuple[int, int], offset: int, limit: int
+    ) -> list[PaymentFacts]:
+        found: list[PaymentFacts] = []
+        after = 0
+        while len(found) < limit:
+            rows = self._store.events(key, after, EVENTS_MAX)
+            for after, row in rows:
+                if row.payment is None or not span_ms[0] <= row.payment.time_ms <= span_ms[1]:
+                    continue
+                if offset:
+                    offset -= 1
+                elif len(found) < limit:
+                    found.append(replace(row.payment, sequence=after))
+            if len(rows) < EVENTS_MAX:
+                break
+        return found
+
+    def _known(self, short_code: str) -> Merchant:
+        merchant = self._book.find(short_code)
+        if merchant is None:
+            raise MerchantsError(
+                Reason.MERCHANT_UNKNOWN, "There is no merchant of this short code."
+            )
+        return merchant
+
+    async def _arrange(self, wanted: _Arrangement) -> bytes:
+        merchant = self._known(wanted.short_code)
+        if merchant.home == self._ground.index:
+            return await self._arrange_here(merchant, wanted)
+        content = msgspec.msgpack.encode(wanted)
+        try:
+            answer = await self._ground.ask(merchant.home, Matter.ARRANGE, content, ARRANGE_S)
+        except GroundError as error:
+            name = self._ground.genesis.committee.members[merchant.home].name
+            sentence = (
+                f"What is known of this merchant is changed at {name}, which cannot be reached now."
+            )
+            raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
+        if answer[:1] != b"\1":
+            raise MerchantsError(Reason.INVALID, "This merchant's home refuses that.")
+        return answer[1:]
+
+    async def _arrange_here(self, merchant: Merchant, wanted: _Arrangement) -> bytes:
+        app = self._book.app(wanted.consumer_key)
+        if app is None or merchant.short_code not in app.short_codes:
+            raise MerchantsError(Reason.INVALID, "This software does not act for this merchant.")
+        if wanted.urls is not None:
+            merchant = await self._book.change(merchant, urls=wanted.urls)
+        if wanted.webhook is not None:
+            secret = merchant.webhook_secret or secrets.token_bytes(WEBHOOK_SECRET_BYTES)
+            merchant = await self._book.change(
+                merchant, webhook=wanted.webhook, webhook_secret=secret
+            )
+        return merchant.webhook_secret
+
+    # -- bills ------------------------------------------------------------------------------------
+
+    async def _announced(self, signed: bytes) -> Announcement:
+        """Return what a payer announces; MerchantsError unless she signed it, just now."""
+        try:
+            said = read_announcement(signed)
+            record = await self._ground.account(said.payer)
+        except RequestError as error:
+            raise MerchantsError(Reason.INVALID, str(error)) from error
+        except GroundError as error:
+            raise MerchantsError(Reason.UNAVAILABLE, str(error)) from error
+        network = self._ground.genesis.network
+        if record is None or not is_announced_by(signed, network, account_key(record)):
+            sentence = "The announcement is not signed by this account."
+            raise MerchantsError(Reason.SIGNATURE_INVALID, sentence)
+        if abs(said.time_us - self._ground.now_ms() * 1_000) > CLOCK_US_MAX:
+            raise MerchantsError(Reason.SIGNATURE_INVALID, "The clock of this handset is wrong.")
+        return said
+
+    async def _judge_bill(self, said: Announcement, merchant: Merchant) -> Verdict:
+        """Ask the biller, and keep what the payer says until she has paid."""
+        msisdn = await self._own_number(said)
+        verdict = Verdict(accepted=True)
+        urls = merchant.urls
+        if urls is not None and urls.validation:
+            payment = PaymentFacts(
+                receipt_code="",
+                order=b"",
+                short_code=merchant.short_code,
+                payer=said.payer,
+                amount_cents=said.amount_cents,
+                time_ms=self._ground.now_ms(),
+                account=said.account,
+                msisdn=msisdn,
+                payer_name=await self._ground.name_of(said.payer),
+            )
+            headers, content = self._bodies.question(payment, merchant)
+            answer = await self._teller.post(urls.validation, headers, content, QUESTION_S)
+            if answer is None:
+                sentence = "" if urls.accept_unanswered else "The biller does not answer."
+                verdict = Verdict(accepted=urls.accept_unanswered, sentence=sentence)
+            else:
+                verdict = self._bodies.verdict(*answer)
+        if verdict.accepted:
+            bill = BillRow(said.account, self._ground.now_ms(), msisdn, verdict.third_party_id)
+            note = _Note(
+                said.payer, _bill_key(merchant.account, _reference_of(merchant, said.account)), bill
+            )
+            await self._keep_bill(note)
+            for peer in ring(self._ground.genesis.committee, merchant):
+                if peer != self._ground.index:
+                    self._spawn(self._hand_on(peer, b"B" + write_row(note)))
+        return verdict
+
+    async def _own_number(self, said: Announcement) -> str | None:
+        """Return the number that a payer says is hers, if it is."""
+        if said.msisdn is None:
+            return None
+        with contextlib.suppress(GroundError, ValueError):
+            if await self._ground.number(said.msisdn) == said.payer:
+                return said.msisdn
+        return None
+
+    async def _keep_bill(self, note: _Note) -> None:
+        def change(changes: Changes) -> None:
+            changes.put_bill(note.payer, note.reference, note.bill)
+
+        await self._store.write(change)
+
+    async def _hand_on(self, peer: int, item: bytes) -> None:
+        # The others of the ring go on where this one dies; without the note they know less of a payment.
+        with contextlib.suppress(PostError):
+            await self._notes.bring(peer, item)
+
+    # -- other super-agents -----------------------------------------------------------------------
+
+    async def serve(self, peer: int, matter: Matter, content: bytes) -> bytes:
+        """Answer another super-agent; nothing where there is no answer."""
+        match matter:
+            case Matter.KEEP_REQUESTS:
+                return await self._each(content, self._requests.keep)
+            case Matter.NOTES:
+                return await self._each(content, self._take_note)
+            case Matter.KEEP_MERCHANTS:
+                return await self._each(content, lambda item: self._book.keep(peer, item))
+            case Matter.PENDING:
+                return await self._requests.told_pending(content)
+            case Matter.FIND:
+                return await self._requests.told(content.decode("utf-8", "replace"))
+            case Matter.INSTRUCT:
+                return await self._instructions.told(content)
+            case Matter.BILL:
+                return await self._serve_bill(content)
+            case Matter.ARRANGE:
+                return await self._serve_arrangement(content)
+
+    async def _each(self, batch: bytes, take: _Take) -> bytes:
+        try:
+            items = split_items(batch)
+        except ValueError:
+            return b""
+        return bytes(await asyncio.gather(*(take(item) for item in items)))
+
+    async def _take_note(self, item: bytes) -> int:
+        kind, content = item[:1], item[1:]
+        match kind:
+            case b"D":
+                return int(await self._requests.take_decline(content))
+            case b"T":
+                await self._teller.take_told(content.decode("ascii", "replace"))
+                return 1
+            case b"Q":
+                return await self._teller.who_tells(content.decode("ascii", "replace"))
+            case b"B":
+                try:
+                    await self._keep_bill(read_row(content, _Note))
+                except RowError:
+                    return 0
+                return 1
+            case _:
+                return 0
+
+    async def _serve_bill(self, content: bytes) -> bytes:
+        try:
+            said = await self._announced(content)
+        except MerchantsError as error:
+            return msgspec.msgpack.encode(Verdict(accepted=False, sentence=error.sentence))
+        merchant = self._book.of_account(said.payee)
+        if merchant is None:
+            return b""
+        return msgspec.msgpack.encode(await self._judge_bill(said, merchant))
+
+    async def _serve_arrangement(self, content: bytes) -> bytes:
+        try:
+            wanted = read_row(content, _Arrangement)
+        except RowError:
+            return b"\0"
+        merchant = self._book.find(wanted.short_code)
+        if merchant is None or merchant.home != self._ground.index:
+            return b"\0"
+        try:
+            return b"\1" + await self._arrange_here(merchant, wanted)
+        except MerchantsError:
+            return b"\0"
+
+    def _carry(self, matter: Matter, patience_s: float) -> Carry:
+        async def carry(peer: int, batch: bytes) -> bytes:
+            try:
+                return await self._ground.ask(peer, matter, batch, patience_s)
+            except GroundError as error:
+                raise PostError(str(error)) from error
+
+        return carry
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _reference_of(merchant: Merchant, account: str) -> bytes:
+    """Return the reference that an order will have by which somebody pays what she announced."""
+    if merchant.trade is Trade.PAYBILL and account.strip():
+        return bill_reference(merchant.account, account)
+    return NO_REFERENCE
+
+
+def _bill_key(payee: int, reference: bytes) -> bytes:
+    """Return where an announcement lies: an order at a till has no reference of its own."""
+    return hashlib.sha256(payee.to_bytes(4, "little") + reference).digest()
