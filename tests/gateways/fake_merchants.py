@@ -133,7 +133,7 @@ class FakeMerchants:
         self._check()
         return self.asked[name][1] if name in self.asked else None
 
-    async def pending(self, question):
+    async def pending(self, question, wait_ms=0):
         self._check()
         self.questions.append(question)
         rows = []

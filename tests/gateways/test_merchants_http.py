@@ -335,7 +335,7 @@ def test_a_handset_sees_what_waits_and_declines(client, port):
     ask(client, "POST", "/v1/requests", ASK | {"name": "order-7"})
     reply = ask_as_handset(client, "/v1/requests/query", QUESTION)
     (waiting,) = reply.document["requests"]
-    assert json.loads(bytes.fromhex(waiting["document"]))["name"] == "order-7"
+    assert json.loads(waiting["document"])["name"] == "order-7"
     assert (waiting["super_agent"], bytes.fromhex(waiting["signature"])) == (1, b"s" * 64)
     assert port.merchants.questions == [QUESTION]
     done = ask_as_handset(client, "/v1/requests/declines", DECLINE)

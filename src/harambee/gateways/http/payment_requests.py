@@ -26,7 +26,7 @@ class SignedRequestDocument(msgspec.Struct):
     id: str
     """32 bytes in hexadecimal: the reference of the order that pays it."""
     document: str
-    """Its JSON, byte for byte, in hexadecimal."""
+    """Its JSON, byte for byte as it was signed."""
     super_agent: int
     signature: str
 
@@ -54,14 +54,14 @@ async def pending(port: Port, request: Request) -> Answer:
     except RequestError as error:
         raise bad_request("BODY_INVALID", str(error)) from error
     with problems():
-        found = await port.merchants.pending(question)
+        found = await port.merchants.pending(question, request.wait_ms())
     network = port.genesis.network
     return json_answer(
         PendingDocument(
             [
                 SignedRequestDocument(
                     request_id(network, signed.document).hex(),
-                    signed.document.hex(),
+                    signed.document.decode(),
                     signed.super_agent,
                     signed.signature.hex(),
                 )
