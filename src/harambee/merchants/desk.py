@@ -201,9 +201,7 @@ class MerchantsDesk:
             amount_cents=body.amount_cents,
             time_ms=time_ms,
         )
-        bill = await asyncio.to_thread(
-            self._store.bill, body.payer, _bill_key(body.payee, body.reference)
-        )
+        bill = self._store.bill(body.payer, _bill_key(body.payee, body.reference))
         if bill is not None:
             facts = replace(facts, account=bill.account, msisdn=bill.msisdn)
         kept = await self._requests.take_payment(body, facts)
@@ -337,9 +335,7 @@ class MerchantsDesk:
     async def events(self, short_code: str, after: int, limit: int) -> list[Event]:
         """Return events of a merchant behind a cursor of this super-agent's, oldest first."""
         merchant = self._known(short_code)
-        rows = await asyncio.to_thread(
-            self._store.events, key_of(merchant), after, min(limit, EVENTS_MAX)
-        )
+        rows = self._store.events(key_of(merchant), after, min(limit, EVENTS_MAX))
         return [row.event(cursor) for cursor, row in rows]
 
     async def payments(

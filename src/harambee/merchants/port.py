@@ -132,6 +132,8 @@ class Ask:
     callback_url: str = ""
     form: str = ""
     """How the callback's body looks; `Delivery.form`."""
+    fresh: bool = False
+    """Whether the gateway made the name up just now, so that nobody can have asked under it before."""
     lasts_ms: int = 60_000
     extra: Mapping[str, str] = field(default_factory=dict)
     """What the gateway wants to see again in `RequestView.extra`; some hundred bytes."""
