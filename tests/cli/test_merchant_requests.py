@@ -28,13 +28,13 @@ TEXT = "Ksh100.00 to Till 1 (174379), INV-7, Tea"
 
 
 class Merchant:
-    """A till that asks customer-1, through every door of a served network."""
+    """A till that asks one customer, through every door of a served network."""
 
-    def __init__(self, served):
+    def __init__(self, served, customer="customer-1"):
         self.served, self.genesis = served, served.network.genesis
         people = {person.name: person.account for person in served.network.demo()}
         self.payer, self.payee, self.biller = (
-            people[name] for name in ("customer-1", "till-1", "paybill-1")
+            people[name] for name in (customer, "till-1", "paybill-1")
         )
         self.key = key_of(served.ledger.accounts[self.payer][0])
         self.rows, self.declines, self.announced = [], [], []

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from harambee.cli.sandbox_handsets import SandboxHandsets, sandbox_lines
 from harambee.cli.terminal import (
     FailureError,
     network_option,
@@ -61,29 +62,52 @@ LOG_TAIL_LINES: Final = 5
     type=click.IntRange(0, 30),
     help="For how many days a new key can be refused, when the network is made; default 0.",
 )
+@click.option(
+    "--no-sandbox",
+    is_flag=True,
+    help="Do not answer for the sandbox's customers; nobody pays what they are asked then.",
+)
 @network_option
-def up(super_agents: int | None, processes: int | None, key_days: int | None, folder: Path) -> None:
+def up(
+    super_agents: int | None,
+    processes: int | None,
+    key_days: int | None,
+    no_sandbox: bool,
+    folder: Path,
+) -> None:
     """Start a network of super-agents on this machine; Ctrl-C stops it.
 
-    Any of them serves any handset. Started again, the network goes on where it was.
+    Any of them serves any handset. Started again, the network goes on where it was. The customers whom
+    developers of payment software know from the incumbent's sandbox are there, and pay what they are
+    asked by themselves.
 
     \b
     Examples:
       harambee up
       harambee up --super-agents 7 --network ./seven
       harambee up --super-agents 40 --processes 2 --network ./forty
+      harambee up --no-sandbox
     """  # noqa: D301 - click's sign for lines to keep
     network = _open(folder, super_agents, key_days)
     _refuse_taken_ports(network)
     with ExitStack() as leave:
         children = start(network, processes or len(network.names))
         leave.callback(children.stop)
+        handsets = SandboxHandsets(folder)
+        leave.callback(handsets.stop)
         stop = threading.Event()
-        leave.enter_context(_signals(stop.set, children.kill))
+
+        def kill() -> None:
+            handsets.kill()
+            children.kill()
+
+        leave.enter_context(_signals(stop.set, kill))
         if _wait_ready(network, children, stop):
             _join_head_offices(network, folder)
-            _greet(network, folder)
-            _watch(network, children, stop)
+            if not no_sandbox:
+                handsets.start()
+            _greet(network, folder, answered=not no_sandbox)
+            _watch(network, children, handsets, stop)
         click.echo("\nStopping ...")
     click.echo("Stopped. `harambee up` goes on where this ended.")
 
@@ -322,7 +346,7 @@ def _join_head_offices(network: "NetworkFolder", folder: Path) -> None:
                 click.echo(f"{shop.name} could not join its head office: {error}")
 
 
-def _greet(network: "NetworkFolder", folder: Path) -> None:
+def _greet(network: "NetworkFolder", folder: Path, *, answered: bool) -> None:
     """Say where everyone listens, and what can be tried where there are demo accounts."""
     count = len(network.names)
     committee = network.genesis.committee
@@ -338,6 +362,8 @@ def _greet(network: "NetworkFolder", folder: Path) -> None:
     people = [person for person in network.demo() if person.msisdn or person.short_code]
     if people:
         _show_demo(network, folder, people)
+    for line in sandbox_lines(folder, network.addresses[0].http, answered=answered):
+        click.echo(line)
     click.echo("\nCtrl-C stops it.")
 
 
@@ -366,7 +392,10 @@ def _show_demo(network: "NetworkFolder", folder: Path, people: "Sequence[DemoAcc
         click.echo(f"  {program()} agent {DEMO_PARTIES[0]}{words}")
 
 
-def _watch(network: "NetworkFolder", children: Children, stop: threading.Event) -> None:
-    """Return when a signal comes; say so when a super-agent dies."""
+def _watch(
+    network: "NetworkFolder", children: Children, handsets: SandboxHandsets, stop: threading.Event
+) -> None:
+    """Return when a signal comes; say so when a super-agent dies, and bring the sandbox's handsets back."""
     while not stop.wait(POLL_S):
         _mourn(network, children)
+        handsets.tend()

@@ -31,6 +31,8 @@ WAIT_MS: Final = 10_000
 """How long a door may wait for a request before it answers."""
 PAUSE_S: Final = 0.1
 """Between two looks at a door that says nothing new at once."""
+FAILED_PAUSE_S_MAX: Final = 2.0
+"""After doors that fail one after the other; the first time it is PAUSE_S, and each time twice as long."""
 RETRY_S: Final = 1.0
 QUEUED_MAX: Final = 16
 """With so many to pay, doors are not asked for more."""
@@ -84,16 +86,20 @@ class Answering:
 
     async def _listen(self) -> None:
         """Stay at one door while it answers, and go to another when it does not."""
+        pause_s = PAUSE_S
         while True:
             door = self._doors.popleft()
             try:
                 await check_network(door, self.handset.genesis)
                 while True:
                     await self._room.wait()
-                    if not await self._take_from(door):
+                    has_new = await self._take_from(door)
+                    pause_s = PAUSE_S
+                    if not has_new:
                         await asyncio.sleep(PAUSE_S)
             except (DoorError, HandsetError):
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, FAILED_PAUSE_S_MAX)
             finally:
                 self._doors.append(door)
 

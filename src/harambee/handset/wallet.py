@@ -2,7 +2,8 @@
 
 A wallet is a folder of its owner alone: `owner.key`, `wallet.json` (account and network) and
 `state.json` (the next sequence that is known to be free, and the pending orders); `pay-outs/` has
-the bulk pay-outs that are final, by the name under which they paid. The state is
+the bulk pay-outs that are final, by the name under which they paid, and `requests/` which requests of
+merchants were answered (`answered.py`). The state is
 written aside, made durable and renamed **before** a signed order first leaves: after a crash the
 next run finds the same bytes and sends those, and never signs a second payment in an open slot.
 """

@@ -43,6 +43,7 @@ from harambee.node.network_folder import (
     create_network,
     load_network,
 )
+from harambee.node.sandbox import PARTIES as SANDBOX_PARTIES
 from harambee.traffic.generator import Door
 from harambee.traffic.parties import Parties, parties_of
 from harambee.traffic.processes import Leaving
@@ -328,12 +329,14 @@ def _demo_residents(folder: NetworkFolder) -> Residents:
     """The demo's customers and agents, as a small crowd.
 
     Those of a head office are left out: the crowd's withdrawals name none. So are those who changed to a
-    key of another type than Ed25519: the crowd's orders are signed in one batch.
+    key of another type than Ed25519: the crowd's orders are signed in one batch. So are the customers of
+    the sandbox: handsets of theirs may be paying, and an account has one order in flight.
     """
     people = [
         person
         for person in folder.demo()
         if isinstance(person.keypair, KeyPair)
+        and person.name not in SANDBOX_PARTIES
         and (
             person.kind is AccountKind.CUSTOMER
             or (person.kind is AccountKind.AGENT and not person.head_office)

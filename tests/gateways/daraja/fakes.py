@@ -65,7 +65,9 @@ class FakeMerchants:
         return self.apps.get(consumer_key)
 
     async def merchant(self, short_code):
-        return self.merchants.get(short_code)
+        trade, colon, digits = short_code.rpartition(":")
+        found = self.merchants.get(digits)
+        return None if found is None or (colon and found.trade != trade) else found
 
     async def ask_payment(self, ask):
         self._fail()
@@ -75,7 +77,7 @@ class FakeMerchants:
         view = RequestView(
             id=hashlib.sha256(ask.name.encode()).digest(),
             name=ask.name,
-            short_code=ask.short_code,
+            short_code=ask.short_code.rpartition(":")[2],
             payee=40,
             payer=50,
             msisdn=ask.msisdn,
@@ -212,13 +214,14 @@ class Door:
     def token(self, key=KEY, secret=SECRET):
         return self.oauth(key, secret).document["access_token"]
 
-    def post(self, path, document, token=None):
-        """Make a call, with a fresh token unless one is given."""
+    def post(self, path, document, token=None, more=()):
+        """Make a call, with a fresh token unless one is given, and `more` headers."""
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         bearer = self.token() if token is None else token
         headers = [
             (b"content-type", b"application/json"),
             (b"authorization", f"Bearer {bearer}".encode()),
+            *more,
         ]
         return self.send("POST", path, body, headers=headers)
 

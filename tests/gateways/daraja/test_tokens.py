@@ -147,10 +147,10 @@ def test_no_call_goes_without_a_token(door, path):
     assert (status, message) == (int(code[:3]), "Invalid Access Token")
 
 
-def test_two_authorizations_are_none(door):
+def test_two_authorizations_are_no_request(door):
     header = (b"authorization", f"Bearer {door.token()}".encode())
     reply = door.send("POST", QR, b"{}", headers=[header, header])
-    assert reply.error == (404, "404.001.03", "Invalid Access Token")
+    assert reply.error == (400, "400.002.05", "Invalid Request Payload")
 
 
 def test_an_altered_token_is_nobodys(door):

@@ -136,6 +136,9 @@ async def _instruct(
 ) -> dict[str, Any]:
     fields = call.fields
     name = fields.text("OriginatorConversationID", NAME_CHARACTERS_MAX, least=0)
+    # Under a name of its own an instruction that comes again is a duplicate, for its conversation is another.
+    # One without a name, but marked by the client, is the same again, and paid once.
+    seed = b"" if name else call.sent_again_as
     for occasion in ("Occasion", "Occassion"):
         fields.text(occasion, TEXT_MAX, least=0)
     told = {
@@ -148,9 +151,8 @@ async def _instruct(
         short_code=short_code,
         initiator=fields.text(initiator, NAME_CHARACTERS_MAX),
         credential=fields.text("SecurityCredential", CREDENTIAL_CHARACTERS_MAX),
-        name=name or originator_conversation_id(),
-        # Never the same twice: an instruction that is sent again is another one, and refused as a duplicate.
-        conversation=conversation_id(call.now_ms),
+        name=name or originator_conversation_id(seed),
+        conversation=conversation_id(call.now_ms, seed),
         form=form,
         result_url=fields.url("ResultURL"),
         amount_cents=amount_cents,

@@ -26,7 +26,7 @@ BODY_BYTES_MAX: Final = 2 << 20
 BODY_SECONDS_MAX: Final = 20
 QUERY_BYTES_MAX: Final = 1024
 QUERY_FIELDS_MAX: Final = 8
-HEADERS_READ: Final = frozenset({"authorization", "idempotency-key"})
+HEADERS_READ: Final = frozenset({"authorization", "idempotency-key", "x-idempotency-key"})
 """Besides content-type and content-length; what no handler reads is not kept."""
 WAIT_MS_MAX: Final = 30_000
 U16_MAX: Final = (1 << 16) - 1
