@@ -6,7 +6,9 @@ the answer is a 4xx and never a 5xx, and nothing of what he sent is logged.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
 from typing import Final
 
 from harambee.gateways.daraja.app import DarajaGateway, serves
@@ -14,6 +16,7 @@ from harambee.gateways.daraja.calls import Simulator
 from harambee.gateways.http.answers import Answer
 from harambee.gateways.http.operation import Handler, Operation
 from harambee.gateways.http.operations import operations
+from harambee.gateways.http.pages import Pages
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
     ClientGoneError,
@@ -27,8 +30,9 @@ from harambee.node.port import Port, UnavailableError
 Route = dict[str, Handler]
 
 PATH_BYTES_MAX: Final = 256
-NO_CONTENT: Final = 204
-"""The status of an answer that has no body, and so says neither its length nor its type."""
+WITHOUT_CONTENT: Final = frozenset({204, 304})
+"""The statuses of answers that have no body, and so say neither its length nor its type."""
+NO_PAGES: Final[Mapping[str, Traversable]] = MappingProxyType({})
 ANY: Final = "*"
 """A segment of a route that captures whatever stands there."""
 
@@ -47,8 +51,16 @@ class HttpGateway:
     as customers of a development network would.
     """
 
-    def __init__(self, port: Port, version: str, simulator: Simulator | None = None) -> None:
+    def __init__(
+        self,
+        port: Port,
+        version: str,
+        simulator: Simulator | None = None,
+        pages: Mapping[str, Traversable] = NO_PAGES,
+    ) -> None:
+        """`pages` are folders of files that are served, each under its name."""
         self._port = port
+        self._pages = Pages(pages)
         self._daraja = DarajaGateway(port, simulator)
         self._routes = _routes(operations(version))
         """Exact paths first; then paths with captured segments, by their shape."""
@@ -82,6 +94,8 @@ class HttpGateway:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         if serves(scope["path"]):
             return await self._daraja.answer(scope, receive)
+        if self._pages.serves(scope["path"]):
+            return self._pages.answer(scope["path"], scope["method"], scope["headers"])
         handler, captured = self._handler(scope["path"], scope["method"])
         request = await read_request(scope, receive, captured)
         return await handler(self._port, request)
@@ -125,8 +139,9 @@ def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
 
 
 async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
-    headers = [*_STANDING_HEADERS, *answer.headers]
-    if answer.status != NO_CONTENT:
+    own = {name for name, _ in answer.headers}
+    headers = [*(one for one in _STANDING_HEADERS if one[0] not in own), *answer.headers]
+    if answer.status not in WITHOUT_CONTENT:
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
