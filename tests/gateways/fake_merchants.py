@@ -40,7 +40,7 @@ class FakeMerchants:
             KEY: App(KEY, (TILL,), b"t" * 32, hashlib.sha256(SECRET.encode()).digest()),
         }
         self.merchants = {
-            TILL: Merchant(TILL, Trade.TILL, 40, "Duka One", 1, "passkey"),
+            TILL: Merchant(TILL, Trade.TILL, 40, "Duka One", 3, "passkey"),
             OTHER_TILL: Merchant(OTHER_TILL, Trade.TILL, 41, "Duka Two", 2, "passkey"),
         }
         self.asked: dict[str, tuple[Ask, RequestView]] = {}
