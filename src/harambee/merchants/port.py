@@ -344,6 +344,9 @@ class MerchantsPort(Protocol):
     async def announce(self, signed: bytes) -> Verdict:
         """A customer is about to pay a bill: what does the biller say? Signed by her key."""
 
+    async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
+        """What a biller says of a payment that the customer of this number might make."""
+
     async def instruct(self, instruction: Instruction) -> None:
         """Keep an instruction durably at the merchant's home; what comes of it is an event.
 
