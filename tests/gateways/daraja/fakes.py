@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from harambee.gateways.daraja.app import DarajaGateway
@@ -117,6 +118,9 @@ class FakeMerchants:
         inside = [row for row in self.received if since_ms <= row.time_ms <= until_ms]
         return inside[offset : offset + limit]
 
+    def certificate(self):
+        return b"-----BEGIN CERTIFICATE-----\n"
+
     def _fail(self):
         if self.fails is not None:
             raise self.fails
@@ -144,9 +148,18 @@ def fake_merchants():
     )
 
 
+def development_genesis():
+    members = [SimpleNamespace(name="amani")]
+    return SimpleNamespace(
+        document=SimpleNamespace(development=True), committee=SimpleNamespace(members=members)
+    )
+
+
 @dataclass
 class FakePort:
     merchants: FakeMerchants = field(default_factory=fake_merchants)
+    index: int = 0
+    genesis: Any = field(default_factory=development_genesis)
 
 
 @dataclass
