@@ -58,7 +58,7 @@ class FakeMerchants:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     urls: dict[str, Urls] = field(default_factory=dict)
     received: list[PaymentFacts] = field(default_factory=list)
-    verdict: Verdict = Verdict(accepted=True)
+    verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
     fails: Exception | None = None
     """What every method raises that could."""
