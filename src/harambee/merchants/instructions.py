@@ -156,7 +156,7 @@ class InstructionDesk:
         if key not in self._keys:
             sentence = "This super-agent has not got this merchant's key."
             raise MerchantsError(Reason.UNAVAILABLE, sentence)
-        known = await asyncio.to_thread(self._store.instruction, key, instruction.name)
+        known = self._store.instruction(key, instruction.name)
         waiting = self._queues.get(key, deque())
         known = known or next(
             (row for row in waiting if row.instruction.name == instruction.name), None
@@ -340,12 +340,12 @@ class InstructionDesk:
             return self._result(instruction, Outcome.ACCEPTED, None, "", balance_cents=balance)
         key = key_of(merchant)
         code = instruction.subject
-        event = await asyncio.to_thread(self._store.event_of_code, key, code)
+        event = self._store.event_of_code(key, code)
         if event is None:
-            told = await asyncio.to_thread(self._store.instruction, key, code)
+            told = self._store.instruction(key, code)
             if told is not None and told.order and told.done and not told.outcome:
                 code = code_of(told.order, self._ground.genesis.regions)
-                event = await asyncio.to_thread(self._store.event_of_code, key, code)
+                event = self._store.event_of_code(key, code)
         if event is None:
             raise _RefusedError(Reason.NOT_FOUND, None, "There is no such transaction.")
         return self._status(merchant, instruction, event, balance)
@@ -398,7 +398,7 @@ class InstructionDesk:
         )
 
     async def _payment(self, merchant: Merchant, receipt_code: str) -> PaymentFacts:
-        event = await asyncio.to_thread(self._store.event_of_code, key_of(merchant), receipt_code)
+        event = self._store.event_of_code(key_of(merchant), receipt_code)
         payment = None if event is None else event.payment
         if payment is None and event is not None and event.request is not None:
             payment = event.request.payment
