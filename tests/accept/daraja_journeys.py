@@ -152,6 +152,9 @@ def mpesa_wrapper(settings):
     items = {item["Name"]: item["Value"] for item in callback["CallbackMetadata"]["Item"]}
     receipt = items["MpesaReceiptNumber"]
 
+    simulated = client.simulate_transaction(phone_number=settings.phone, amount=9, bill_ref="INV-4")
+    assert simulated.response_code == "0"
+
     def result_of(name, call, **named):
         client.config["result_url"] = settings.place(name)
         answer = call(**named)

@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.accept.quiet_network import get
 from tests.accept.test_up_and_pay import HARAMBEE, document_of, harambee, processes_of, up
 
 from harambee.node.network_folder import load_network
@@ -162,8 +163,10 @@ def entrance(urls, port=0, tls=None):
         started.set()
         await ending.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        pouring = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in pouring:
             task.cancel()
+        await asyncio.gather(*pouring, return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
@@ -179,11 +182,8 @@ def entrance(urls, port=0, tls=None):
 def settings(network, receiver, base_url, place):
     """What a merchant's software is configured with, from the file for developers."""
     known = json.loads((network.folder / "sandbox.json").read_text())
-    home = network.folder / "super-agents" / network.names[0]
-    pem = (home / "merchants" / "credentials.pem").read_bytes()
     certificate = place / "home.cer"
-    found = x509.load_pem_x509_certificates(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
-    certificate.write_bytes(found[0].public_bytes(serialization.Encoding.PEM))
+    certificate.write_bytes(certificate_of(network))
     return {
         "base_url": base_url,
         "callbacks": receiver.address,
@@ -197,6 +197,16 @@ def settings(network, receiver, base_url, place):
         "biller": BILLER,
         "phone": PHONE,
     }
+
+
+def certificate_of(network):
+    """The certificate of the merchant's home, at which the others point."""
+    path = f"/mpesa/credentials/v1/certificate?ShortCode={SHORT_CODE}"
+    answers = {address.name: get(address.http, path) for address in network.addresses}
+    [home] = [name for name, answer in answers.items() if answer.status == 200]
+    for name, answer in answers.items():
+        assert name == home or answer.document["errorMessage"].endswith(home)
+    return answers[home].body
 
 
 def run_journey(client, configured, before=(), **environment):
@@ -234,6 +244,15 @@ def test_a_payment_that_nobody_asked_for_is_validated_and_confirmed(network, rec
     for document in (question, *confirmations):
         assert (document["TransAmount"], document["BillRefNumber"]) == ("50.00", "INV-9")
         assert document["BusinessShortCode"] == SHORT_CODE
+
+
+def test_a_simulated_payment_is_confirmed(receiver):
+    """The second client has made it up."""
+    [confirmation] = receiver.told(
+        "v3-confirmation", lambda document: document["BillRefNumber"] == "INV-4"
+    )
+    assert confirmation["TransAmount"] == "9.00"
+    assert confirmation["MSISDN"] == PHONE
 
 
 def test_a_client_that_knows_one_host_only(network, receiver, tmp_path):

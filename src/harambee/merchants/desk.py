@@ -337,9 +337,9 @@ class MerchantsDesk:
         )
         return await self._judge_bill(said, merchant)
 
-    async def instruct(self, instruction: Instruction) -> None:
-        """Keep an instruction durably at the merchant's home; MerchantsError."""
-        await self._instructions.instruct(instruction)
+    async def instruct(self, instruction: Instruction) -> bool:
+        """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
+        return await self._instructions.instruct(instruction)
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
         """Keep where payments are confirmed and validated; MerchantsError."""

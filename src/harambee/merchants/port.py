@@ -347,10 +347,11 @@ class MerchantsPort(Protocol):
     async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
         """What a biller says of a payment that the customer of this number might make."""
 
-    async def instruct(self, instruction: Instruction) -> None:
+    async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; what comes of it is an event.
 
-        NAME_TAKEN where the name is that of another one; the same one again changes nothing.
+        NAME_TAKEN where the name is that of another one; the same one again changes nothing. Returns
+        whether it is new.
         """
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
