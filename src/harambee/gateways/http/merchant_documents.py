@@ -333,11 +333,12 @@ def result_document(result: Result) -> ResultDocument:
 
 def event_document(event: Event) -> EventDocument:
     """Return an event as answers and webhooks tell it."""
-    head = event.id, event.cursor, event.short_code, event.made_ms
+    head, made_ms = (event.id, event.cursor), event.made_ms
     match event.facts:
         case RequestView() as view:
-            return RequestEnded(*head, request_document(view))
-        case PaymentFacts() as payment:
-            return PaymentReceived(*head, payment_document(payment))
+            return RequestEnded(*head, view.short_code, made_ms, request_document(view))
+        case PaymentFacts() as paid:
+            return PaymentReceived(*head, paid.short_code, made_ms, payment_document(paid))
         case Result() as result:
-            return InstructionEnded(*head, result_document(result))
+            told = result.instruction.short_code
+            return InstructionEnded(*head, told, made_ms, result_document(result))
