@@ -320,9 +320,26 @@ class MerchantsDesk:
             Reason.UNAVAILABLE, "Nobody who speaks for this biller can be reached."
         )
 
-    async def instruct(self, instruction: Instruction) -> None:
-        """Keep an instruction durably at the merchant's home; MerchantsError."""
-        await self._instructions.instruct(instruction)
+    async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
+        """Return what a biller says of a payment that a customer might make; MerchantsError."""
+        merchant = self._known(short_code)
+        payer = await self._ground.number(msisdn)
+        if payer is None:
+            sentence = "No account is registered under the customer's number."
+            raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
+        said = Announcement(
+            payer=payer,
+            payee=merchant.account,
+            amount_cents=amount_cents,
+            account=account,
+            time_us=self._ground.now_ms() * 1_000,
+            msisdn=msisdn,
+        )
+        return await self._judge_bill(said, merchant)
+
+    async def instruct(self, instruction: Instruction) -> bool:
+        """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
+        return await self._instructions.instruct(instruction)
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
         """Keep where payments are confirmed and validated; MerchantsError."""

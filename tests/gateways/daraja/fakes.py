@@ -22,6 +22,7 @@ from harambee.merchants.port import (
     RequestView,
     Trade,
     Urls,
+    Verdict,
 )
 
 KEY, SECRET = "key-of-a-shop", "secret-of-a-shop"
@@ -29,6 +30,7 @@ OTHER_KEY, OTHER_SECRET = "key-of-another", "secret-of-another"
 PASSKEY = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
 PAYBILL, TILL, FOREIGN = "174379", "600988", "600000"
 PHONE = "254708374149"
+ACCEPTED = Verdict(accepted=True)
 NOON_MS = 1_574_683_275_000
 """25 November 2019, 15:01:15 in Nairobi."""
 
@@ -58,6 +60,7 @@ class FakeMerchants:
     urls: dict[str, Urls] = field(default_factory=dict)
     received: list[PaymentFacts] = field(default_factory=list)
     asked_for: list[Any] = field(default_factory=list)
+    verdict: Verdict = ACCEPTED
     fails: Exception | None = None
     """What every method raises that could."""
 
@@ -106,8 +109,17 @@ class FakeMerchants:
     async def instruct(self, instruction):
         self._fail()
         kept = self.instructions.setdefault(instruction.name, instruction)
-        if kept != instruction:
+        if (kept.deed, kept.amount_cents, kept.payee) != (
+            instruction.deed,
+            instruction.amount_cents,
+            instruction.payee,
+        ):
             raise MerchantsError(Reason.NAME_TAKEN, "Another instruction has this name.")
+        return kept is instruction
+
+    async def judge(self, short_code, msisdn, amount_cents, account):
+        self.asked_for.append((short_code, msisdn, amount_cents, account))
+        return self.verdict
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._fail()
@@ -148,18 +160,16 @@ def fake_merchants():
     )
 
 
-def development_genesis():
-    members = [SimpleNamespace(name="amani")]
-    return SimpleNamespace(
-        document=SimpleNamespace(development=True), committee=SimpleNamespace(members=members)
-    )
+def small_genesis():
+    """All that this gateway asks of a genesis: who is in the committee."""
+    return SimpleNamespace(committee=SimpleNamespace(members=[SimpleNamespace(name="amani")]))
 
 
 @dataclass
 class FakePort:
     merchants: FakeMerchants = field(default_factory=fake_merchants)
     index: int = 0
-    genesis: Any = field(default_factory=development_genesis)
+    genesis: Any = field(default_factory=small_genesis)
 
 
 @dataclass

@@ -7,7 +7,7 @@ the initiator's credential is right is seen only there, as result 2001, as it is
 from typing import Any, Final
 
 from harambee.gateways.daraja.calls import Call
-from harambee.gateways.daraja.errors import invalid
+from harambee.gateways.daraja.errors import DUPLICATE, DarajaError, invalid
 from harambee.gateways.daraja.fields import CREDENTIAL_CHARACTERS_MAX
 from harambee.gateways.daraja.identifiers import conversation_id, originator_conversation_id
 from harambee.handset.payment_requests import ACCOUNT_MAX, TEXT_MAX
@@ -136,8 +136,8 @@ async def _instruct(
 ) -> dict[str, Any]:
     fields = call.fields
     name = fields.text("OriginatorConversationID", NAME_CHARACTERS_MAX, least=0)
-    # Under a name of its own an instruction that comes again is a duplicate, for its conversation is another.
-    # One without a name, but marked by the client, is the same again, and paid once.
+    # Under a name of its own an instruction that comes again is a duplicate, as with M-PESA. One without a
+    # name, but marked by the client, is answered as the first time.
     seed = b"" if name else call.sent_again_as
     for occasion in ("Occasion", "Occassion"):
         fields.text(occasion, TEXT_MAX, least=0)
@@ -161,7 +161,9 @@ async def _instruct(
         remarks=fields.text("Remarks", TEXT_MAX, least=0),
         extra={key: value for key, value in told.items() if value},
     )
-    await call.port.instruct(instruction)
+    is_new = await call.port.instruct(instruction)
+    if name and not is_new:
+        raise DarajaError(*DUPLICATE)
     return {
         "ConversationID": instruction.conversation,
         "OriginatorConversationID": instruction.name,
