@@ -168,9 +168,11 @@ class FakeMerchants:
 
     async def instruct(self, instruction):
         self._check()
+        is_new = instruction.name not in self.instructions
         known = self.instructions.setdefault(instruction.name, instruction)
         if known != instruction:
             raise MerchantsError(Reason.NAME_TAKEN, "Another instruction has this name.")
+        return is_new
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._check()

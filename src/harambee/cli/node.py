@@ -54,11 +54,10 @@ def node(files: tuple[Path, ...]) -> None:
 def make_gateway(port: "Port") -> "HttpGateway":
     """Return the HTTP gateway of one super-agent."""
     from harambee import __version__
-    from harambee.gateways.daraja.simulation import AskedPayments
+    from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
-    # Nobody simulates payments where money is real.
-    simulator = AskedPayments(port.merchants) if port.genesis.document.development else None
+    simulator = AskingSimulator(port) if port.genesis.document.development else None
     return HttpGateway(port, __version__, simulator)
 
 

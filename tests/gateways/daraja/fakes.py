@@ -30,7 +30,6 @@ OTHER_KEY, OTHER_SECRET = "key-of-another", "secret-of-another"
 PASSKEY = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
 PAYBILL, TILL, FOREIGN = "174379", "600988", "600000"
 PHONE = "254708374149"
-ACCEPTED = Verdict(accepted=True)
 NOON_MS = 1_574_683_275_000
 """25 November 2019, 15:01:15 in Nairobi."""
 
@@ -59,8 +58,8 @@ class FakeMerchants:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     urls: dict[str, Urls] = field(default_factory=dict)
     received: list[PaymentFacts] = field(default_factory=list)
+    verdict: Verdict = Verdict(accepted=True)
     asked_for: list[Any] = field(default_factory=list)
-    verdict: Verdict = ACCEPTED
     fails: Exception | None = None
     """What every method raises that could."""
 
@@ -108,17 +107,16 @@ class FakeMerchants:
 
     async def instruct(self, instruction):
         self._fail()
+        is_new = instruction.name not in self.instructions
         kept = self.instructions.setdefault(instruction.name, instruction)
-        if (kept.deed, kept.amount_cents, kept.payee) != (
-            instruction.deed,
-            instruction.amount_cents,
-            instruction.payee,
+        if replace(kept, conversation="", extra={}) != replace(
+            instruction, conversation="", extra={}
         ):
             raise MerchantsError(Reason.NAME_TAKEN, "Another instruction has this name.")
-        return kept is instruction
+        return is_new
 
     async def judge(self, short_code, msisdn, amount_cents, account):
-        self.asked_for.append((short_code, msisdn, amount_cents, account))
+        self._fail()
         return self.verdict
 
     async def set_urls(self, consumer_key, short_code, urls):
@@ -160,16 +158,18 @@ def fake_merchants():
     )
 
 
-def small_genesis():
-    """All that this gateway asks of a genesis: who is in the committee."""
-    return SimpleNamespace(committee=SimpleNamespace(members=[SimpleNamespace(name="amani")]))
+def development_genesis():
+    members = [SimpleNamespace(name="amani")]
+    return SimpleNamespace(
+        document=SimpleNamespace(development=True), committee=SimpleNamespace(members=members)
+    )
 
 
 @dataclass
 class FakePort:
     merchants: FakeMerchants = field(default_factory=fake_merchants)
     index: int = 0
-    genesis: Any = field(default_factory=small_genesis)
+    genesis: Any = field(default_factory=development_genesis)
 
 
 @dataclass

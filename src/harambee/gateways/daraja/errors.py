@@ -49,15 +49,12 @@ def internal(message: str = "Internal Server Error") -> DarajaError:
     return DarajaError(500, "500.003.1001", message)
 
 
-DUPLICATE: Final = (500, "500.002.1001", "Duplicate OriginatorConversationID.")
-"""HTTP status, code and message where an instruction's name has been used."""
-
 _REFUSALS: Final[dict[Reason, tuple[int, str, str]]] = {
     Reason.MERCHANT_UNKNOWN: (500, "500.001.1001", "Merchant does not exist"),
     Reason.PAYER_UNKNOWN: (400, "400.002.02", "Bad Request - Invalid PhoneNumber"),
     Reason.PAYEE_UNKNOWN: (400, "400.002.02", "Bad Request - Invalid PartyB"),
     Reason.AMOUNT_INVALID: (400, "400.002.02", "Bad Request - Invalid Amount"),
-    Reason.NAME_TAKEN: DUPLICATE,
+    Reason.NAME_TAKEN: (500, "500.002.1001", "Duplicate OriginatorConversationID."),
     Reason.PAYER_BUSY: (500, "500.001.1001", LOCKED),
     Reason.CREDENTIAL_WRONG: (400, "400.002.02", "Bad Request - Invalid SecurityCredential"),
     Reason.INITIATOR_UNKNOWN: (400, "400.002.02", "Bad Request - Invalid Initiator"),
