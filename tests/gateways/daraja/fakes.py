@@ -30,7 +30,6 @@ OTHER_KEY, OTHER_SECRET = "key-of-another", "secret-of-another"
 PASSKEY = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
 PAYBILL, TILL, FOREIGN = "174379", "600988", "600000"
 PHONE = "254708374149"
-ACCEPTED = Verdict(accepted=True)
 NOON_MS = 1_574_683_275_000
 """25 November 2019, 15:01:15 in Nairobi."""
 
@@ -59,7 +58,7 @@ class FakeMerchants:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     urls: dict[str, Urls] = field(default_factory=dict)
     received: list[PaymentFacts] = field(default_factory=list)
-    verdict: Verdict = ACCEPTED
+    verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
     fails: Exception | None = None
     """What every method raises that could."""
