@@ -60,7 +60,7 @@ COMMANDS: Final = {
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
     "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
-    "reference": ("reference", "Print what the documentation says of metrics, from the code."),
+    "reference": ("reference", "Print pages of the documentation that are written from the code."),
     "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }
 

@@ -2,7 +2,20 @@
 
 import click
 
-WHAT = ("metrics",)
+WHAT = ("configuration", "metrics")
+
+CONFIGURATION = """\
+# node.toml
+
+What `harambee node --config node.toml` reads: one flat table. Paths are relative to the file. This page is
+written from the code by `harambee reference configuration`; a test keeps it so. A field that is not known, is
+missing or wrong is refused in one sentence that names file and field.
+
+`env:NAME` says that a key is not in a file but in the environment's variable NAME: the 64 hexadecimal digits
+of its seed (of the directory key: of the key), which is the field `seed` of a key file. Such a key is in no
+backup. Whoever may read the process's environment has it.
+
+"""
 
 METRICS = """\
 # Metrics
@@ -38,6 +51,11 @@ def reference(what: str) -> None:
 def page(what: str) -> str:
     """Return a page, one of `WHAT`."""
     from harambee.gateways.http import metrics
+    from harambee.node import config_reference
 
-    assert what == "metrics"
-    return METRICS + "\n".join(metrics.reference()).rstrip("\n") + "\n"
+    assert what in WHAT
+    if what == "metrics":
+        head, lines = METRICS, list(metrics.reference())
+    else:
+        head, lines = CONFIGURATION, list(config_reference.reference())
+    return head + "\n".join(lines).rstrip("\n") + "\n"
