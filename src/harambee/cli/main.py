@@ -61,6 +61,7 @@ COMMANDS: Final = {
     "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
     "openapi": ("openapi", "Print what the HTTP door offers, for programs that write clients."),
+    "reference": ("reference", "Print pages of the documentation that are written from the code."),
     "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }
 
