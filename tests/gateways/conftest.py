@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.gateways.description import VERSION, breaches_at
 from tests.gateways.fake_merchants import FakeMerchants
 
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
@@ -266,7 +267,9 @@ class Client:
 
     def __init__(self, port):
         self.port = port
-        self.application = HttpGateway(port, "1.2.3")
+        self.application = HttpGateway(port, VERSION)
+        self.lies = False
+        """Whether the port says what no super-agent says."""
 
     async def ask(self, method, path, body=b"", content_type=None, query=b"", chunks=None, sent=()):
         if not isinstance(body, bytes):
@@ -296,7 +299,11 @@ class Client:
         await self.application(scope, receive, send)
         start, end = answered
         headers_back = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Reply(start["status"], headers_back, end["body"])
+        reply = Reply(start["status"], headers_back, end["body"])
+        # Whatever a test is about, no answer is other than the description says.
+        if method != "HEAD" and not self.lies:
+            assert breaches_at(method, path, reply) == []
+        return reply
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ COMMANDS: Final = {
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
     "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
+    "openapi": ("openapi", "Print what the HTTP door offers, for programs that write clients."),
     "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }
 

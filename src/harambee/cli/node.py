@@ -56,9 +56,10 @@ def make_gateway(port: "Port") -> "HttpGateway":
     from importlib.resources import files
 
     from harambee import __version__
+    from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
-    return HttpGateway(port, __version__, pages={"wallet": files("harambee.wallet")})
+    return HttpGateway(port, __version__, simulator, {"wallet": files("harambee.wallet")})
 
 
 def make_bodies() -> "Bodies":

@@ -3,6 +3,7 @@
 The same documents are answers and the bodies of webhooks, so whoever reads one reads the other.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -131,6 +132,8 @@ class MerchantDocument(msgspec.Struct):
     """Index of the super-agent where its key lies."""
     webhook: str
     """Where events go; empty: nowhere."""
+    recorded_at: list[int]
+    """Indices of the super-agents that record what happens to it: they have its events and payments."""
 
 
 class PaymentDocument(msgspec.Struct):
@@ -240,7 +243,7 @@ class PaymentsDocument(msgspec.Struct):
     next_offset: int | None
 
 
-def merchant_document(merchant: Merchant) -> MerchantDocument:
+def merchant_document(merchant: Merchant, recorded_at: Sequence[int]) -> MerchantDocument:
     """Return what its own software may see of a merchant; no secret is in it."""
     return MerchantDocument(
         merchant.short_code,
@@ -249,6 +252,7 @@ def merchant_document(merchant: Merchant) -> MerchantDocument:
         merchant.name,
         merchant.home,
         merchant.webhook,
+        list(recorded_at),
     )
 
 
