@@ -53,12 +53,13 @@ def node(files: tuple[Path, ...]) -> None:
 
 def make_gateway(port: "Port") -> "HttpGateway":
     """Return the HTTP gateway of one super-agent."""
+    from importlib.resources import files
+
     from harambee import __version__
     from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
-    simulator = AskingSimulator(port) if port.genesis.document.development else None
-    return HttpGateway(port, __version__, simulator)
+    return HttpGateway(port, __version__, simulator, {"wallet": files("harambee.wallet")})
 
 
 def make_bodies() -> "Bodies":
