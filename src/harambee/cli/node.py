@@ -53,10 +53,13 @@ def node(files: tuple[Path, ...]) -> None:
 
 def make_gateway(port: "Port") -> "HttpGateway":
     """Return the HTTP gateway of one super-agent."""
+    from importlib.resources import files
+
     from harambee import __version__
     from harambee.gateways.http.app import HttpGateway
 
-    return HttpGateway(port, __version__)
+    pages = {name: files(f"harambee.{name}") for name in ("console",)}
+    return HttpGateway(port, __version__, pages=pages)
 
 
 def make_bodies() -> "Bodies":
