@@ -11,6 +11,7 @@ from tests.gateways.fake_merchants import FakeMerchants
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import from_seed, sign
 from harambee.gateways.http.app import HttpGateway
+from harambee.handset.network_file import DoorAddress
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
 from harambee.ledger.records import PAYEE as PAYEE_ROW
@@ -82,6 +83,13 @@ class FakePort:
             record["balance"] = 1000
             record["flags"] = account_flags(AccountKind.CUSTOMER)
             self.accounts_held[number] = record
+
+    @property
+    def doors(self):
+        return tuple(
+            DoorAddress(member.name, f"http://127.0.0.1:{8401 + index}")
+            for index, member in enumerate(self.genesis.committee.members)
+        )
 
     def today(self):
         return TODAY

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harambee.node.config import NodeConfig
     from harambee.node.port import Port
 
+PAGES: Final = ("console", "wallet")
+"""Packages whose files are served, each under its name."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while another one waits for it; seconds.
 
@@ -58,7 +60,7 @@ def make_gateway(port: "Port") -> "HttpGateway":
     from harambee import __version__
     from harambee.gateways.http.app import HttpGateway
 
-    pages = {name: files(f"harambee.{name}") for name in ("console",)}
+    pages = {name: files(f"harambee.{name}") for name in PAGES}
     return HttpGateway(port, __version__, pages=pages)
 
 

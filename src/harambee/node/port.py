@@ -4,7 +4,7 @@ Gateways translate; they hold no rule and reach no replica. Every method answers
 of the ledger and only with what is durable here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harambee.handset.network_file import DoorAddress
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER_BYTES
 from harambee.ledger.side_tables import Attestation, Hold, KeyRequest, Reversal, SlotKey
@@ -320,6 +321,10 @@ class Port(Protocol):
     @property
     def index(self) -> int:
         """This super-agent's index in the committee."""
+
+    @property
+    def doors(self) -> Sequence[DoorAddress]:
+        """Where each super-agent serves handsets, in the committee's order, as this one is told."""
 
     def today(self) -> int:
         """The day number that this super-agent would put into an order now."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import sign
+from harambee.handset.network_file import DoorAddress
 from harambee.ledger.kinds import ENDINGS, HOUSE, MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import PayeeTable
@@ -174,6 +175,11 @@ class Service:
     def index(self) -> int:
         """This super-agent's index in the committee."""
         return self._files.index
+
+    @property
+    def doors(self) -> tuple[DoorAddress, ...]:
+        """Where each super-agent serves handsets, in the committee's order."""
+        return tuple(DoorAddress(at.name, at.http) for at in self._files.addresses)
 
     def today(self) -> int:
         """Return the day number that this super-agent would put into an order now."""

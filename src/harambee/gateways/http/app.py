@@ -8,6 +8,7 @@ the answer is a 4xx and never a 5xx, and nothing of what he sent is logged.
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,7 @@ from harambee.gateways.daraja.calls import Simulator
 from harambee.gateways.http.answers import Answer, Stream
 from harambee.gateways.http.operation import Handler, Operation
 from harambee.gateways.http.operations import operations
+from harambee.gateways.http.origins import ALLOWED, is_open, preflight
 from harambee.gateways.http.pages import Pages
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
@@ -92,6 +94,8 @@ class HttpGateway:
             _log.exception("a request could not be answered")
             sentence = "This super-agent made a mistake; another will take the request."
             answer = ProblemError(500, "INTERNAL", sentence).answer()
+        if is_open(scope["path"]):
+            answer = replace(answer, headers=(*answer.headers, ALLOWED))
         with_body = scope["method"] != "HEAD"
         if isinstance(answer, Stream):
             await _send_stream(answer, receive, send, with_body=with_body)
@@ -103,6 +107,8 @@ class HttpGateway:
             return await self._daraja.answer(scope, receive)
         if self._pages.serves(scope["path"]):
             return self._pages.answer(scope["path"], scope["method"], scope["headers"])
+        if scope["method"] == "OPTIONS" and is_open(scope["path"]):
+            return preflight(tuple(self._route(scope["path"])[0]))
         handler, captured = self._handler(scope["path"], scope["method"])
         request = await read_request(scope, receive, captured)
         return await handler(self._port, request)

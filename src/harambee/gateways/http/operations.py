@@ -109,6 +109,7 @@ def _of_operators(version: str, description: Description) -> tuple[Operation, ..
         ),
         Operation("GET", "/v1/openapi.json", description.document, _JSON_OBJECT),
         Operation("GET", "/v1/network", about.network, network.NetworkDocument),
+        Operation("GET", "/v1/genesis", network.genesis, _JSON_OBJECT),
         Operation("GET", "/v1/digest", digests.digest, network.DigestDocument),
         Operation("GET", "/v1/status", network.status, _JSON_OBJECT),
         Operation("GET", "/v1/live", live.LiveDesk().live, events, ("BUSY",)),
