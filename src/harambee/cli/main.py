@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
     "receipt": ("receipt", "Show the proof that a payment is final."),
+    "qr": ("qr", "Write the QR code of a till, a bill or a telephone, or read one."),
     "verify": ("verify", "Check such a proof, without any network."),
     "texts": ("texts", "Show what was texted to customers."),
     "agent": ("agent", "Show an agent's float, cash, commission and book."),
