@@ -59,6 +59,7 @@ def make_gateway(port: "Port") -> "HttpGateway":
     from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
+    simulator = AskingSimulator(port) if port.genesis.document.development else None
     return HttpGateway(port, __version__, simulator, {"wallet": files("harambee.wallet")})
 
 
