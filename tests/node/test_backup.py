@@ -161,9 +161,9 @@ def test_with_keys_it_is_a_whole_super_agent_on_a_new_machine(home, tmp_path):
     for path in MERCHANT_FILES:
         assert (new / path).read_bytes() == path.encode()
         assert (new / path).stat().st_mode & 0o777 == 0o600
-    with lmdb.open(str(new / "merchants"), max_dbs=32, readonly=True) as merchants:
-        with merchants.begin() as kept:
-            assert kept.get(b"1") == b"sealed"
+    folder = str(new / "merchants")
+    with lmdb.open(folder, max_dbs=32, readonly=True) as merchants, merchants.begin() as kept:
+        assert kept.get(b"1") == b"sealed"
 
 
 def test_a_key_of_the_environment_is_in_no_backup_and_not_missed(home, tmp_path):
