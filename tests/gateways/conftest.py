@@ -12,6 +12,7 @@ from tests.gateways.fake_merchants import FakeMerchants
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import from_seed, sign
 from harambee.gateways.http.app import HttpGateway
+from harambee.handset.network_file import DoorAddress
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
 from harambee.ledger.records import PAYEE as PAYEE_ROW
@@ -83,6 +84,13 @@ class FakePort:
             record["balance"] = 1000
             record["flags"] = account_flags(AccountKind.CUSTOMER)
             self.accounts_held[number] = record
+
+    @property
+    def doors(self):
+        return tuple(
+            DoorAddress(member.name, f"http://127.0.0.1:{8401 + index}")
+            for index, member in enumerate(self.genesis.committee.members)
+        )
 
     def today(self):
         return TODAY
@@ -222,6 +230,9 @@ class FakePort:
             "finals_per_second": 2.5,
             "latency_ms_p50": None,
             "latency_ms_p99": 90.0,
+            "latency": {"up_to": [(0.1, 2), (1.0, 3)], "count": 3, "sum_s": 0.4},
+            "commits": None,
+            "requests_taken": 5,
             "height": 8,
             "queued": 0,
             "open_slots": 0,

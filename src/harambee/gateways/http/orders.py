@@ -264,6 +264,11 @@ def _kind_code(name: object) -> int:
     return int(kind)
 
 
+def kind_name(kind: int) -> str:
+    """Return what a kind of order is called; its code where it is none."""
+    return _KIND_NAMES.get(kind, str(kind))
+
+
 def order_document(port: Port, order: bytes) -> OrderShown:
     """Return an order spelled out, with its id and its receipt code, and the hold that it ends if it does."""
     row = np.frombuffer(order, ORDER)[0]
@@ -275,7 +280,7 @@ def order_document(port: Port, order: bytes) -> OrderShown:
         amount_cents=int(row["amount"]),
         fee_cents=int(row["fee"]),
         sequence=int(row["sequence"]),
-        kind=_KIND_NAMES.get(kind, str(kind)),
+        kind=kind_name(kind),
         tariff=int(row["tariff"]),
         day=int(row["day"]),
         options=row["options"].tobytes().hex(),
