@@ -29,7 +29,8 @@ CHECKS = (
     "unsupported_method",
     "ignored_auth",
 )
-EXAMPLES = 25
+EXAMPLES = 6
+WORKERS = 4
 ASKED_S = 900
 
 
@@ -63,6 +64,7 @@ def test_no_answer_is_other_than_described_and_none_our_fault(network, tmp_path)
             f"--checks={','.join(CHECKS)}",
             "--phases=coverage,fuzzing",
             f"--max-examples={EXAMPLES}",
+            f"--workers={WORKERS}",
             "--generation-deterministic",
             "--continue-on-failure",
             "--no-shrink",
