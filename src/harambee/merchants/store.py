@@ -198,7 +198,7 @@ class MerchantStore:
         """Return what each change answers, or _Failed: one that cannot be made spoils no other."""
         try:
             return self._made(changes)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever made the change gets it, and nobody else
             if len(changes) > 1:
                 return [result for change in changes for result in self._commit([change])]
             if isinstance(error, (lmdb.Error, OSError)):
@@ -314,7 +314,9 @@ class MerchantStore:
             with self._closing, self._environment.begin(db=self._tables[table]) as transaction:
                 yield transaction
         except lmdb.Error as error:
-            raise MerchantStoreError(f"what is kept of merchants cannot be read: {error}") from error
+            raise MerchantStoreError(
+                f"what is kept of merchants cannot be read: {error}"
+            ) from error
 
     def _looked_up(self, table: str, key: bytes) -> bytes | None:
         if not 0 < len(key) <= KEY_BYTES_MAX:
@@ -480,13 +482,13 @@ class Changes:
             count += 1
         return count
 
-    def _forget(
-        self, table: str, key: bytes, time_ms: int, named: list[tuple[str, bytes]]
-    ) -> None:
+    def _forget(self, table: str, key: bytes, time_ms: int, named: list[tuple[str, bytes]]) -> None:
         """Forget a row and whatever is named after it, unless it has become something newer."""
         found = self._transaction.get(key, db=self._tables[table])
         waits = self._transaction.get(key, db=self._tables["waiting"]) is not None
-        is_newer = table == "bills" and found is not None and _CURSOR.unpack_from(found)[0] > time_ms
+        is_newer = (
+            table == "bills" and found is not None and _CURSOR.unpack_from(found)[0] > time_ms
+        )
         if found is None or waits or is_newer:
             return
         if table == "events":
