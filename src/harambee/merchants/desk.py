@@ -75,6 +75,8 @@ BILL_OF_TILL_MS: Final = 600_000
 SENTENCE_MAX: Final = 256
 CODE_MAX: Final = 32
 FORM_MAX: Final = 64
+LOOK_S: Final = 1.0
+"""Between two looks for requests that have ended, and for who is down."""
 FORGET_S: Final = 5.0
 """Between two looks for what may be forgotten."""
 
@@ -295,13 +297,13 @@ class MerchantsDesk:
     async def _expire(self) -> None:
         await self._followed.wait()
         while True:
-            pause_s = 1.0
+            pause_s = LOOK_S
             try:
                 self._requests.look_who_is_down()
                 if self._ground.ready() is None:
-                    pause_s = await self._requests.expire()
-            except GroundError:
-                pause_s = 1.0
+                    pause_s = min(LOOK_S, await self._requests.expire())
+            except GroundError as error:
+                log.debug("requests are ended later: %s", error)
             except MerchantStoreError as error:
                 log.warning("requests are ended later: %s", error)
             except Exception:

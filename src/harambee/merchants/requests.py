@@ -22,7 +22,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, zip_longest
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -762,8 +762,10 @@ class RequestDesk:
         if task is None:
             if kept.row.state is not RequestState.WAITING:
                 return True  # it has ended, durably
+            # It takes its room at once: what comes together with it is bounded, too.
+            self._count_taker(kept, 1)
             task = self._keeping[kept.id] = self._spawn(self._make_durable(kept))
-            task.add_done_callback(lambda _: self._keeping.pop(kept.id, None))
+            task.add_done_callback(lambda _: self._is_kept(kept))
         return await asyncio.shield(task)
 
     async def _make_durable(self, kept: Kept) -> bool:
@@ -787,6 +789,10 @@ class RequestDesk:
                 await self._end(kept, RequestState.PAID, payment=known)
         return True
 
+    def _is_kept(self, kept: Kept) -> None:
+        del self._keeping[kept.id]
+        self._count_taker(kept, -1)
+
     def _wait_for(self, kept: Kept) -> None:
         self._remember(kept)
         if kept.id in self._waiting:
@@ -809,16 +815,13 @@ class RequestDesk:
         self._count(kept, -1)
 
     def _count(self, kept: Kept, by: int) -> None:
-        payer, payee, taker = kept.request.payer, kept.request.payee, kept.row.super_agent
-        counters: tuple[tuple[Counter[Any], object], ...] = (
-            (self._of_payee, payee),
-            (self._of_taker, taker),
-            (self._of_pair, (payer, taker)),
-        )
-        for counter, key in counters:
-            counter[key] += by
-            if not counter[key]:
-                del counter[key]
+        self._count_taker(kept, by)
+        _add_to(self._of_payee, kept.request.payee, by)
+
+    def _count_taker(self, kept: Kept, by: int) -> None:
+        taker = kept.row.super_agent
+        _add_to(self._of_taker, taker, by)
+        _add_to(self._of_pair, (kept.request.payer, taker), by)
 
     def _remember(self, kept: Kept) -> None:
         self._remembered[kept.id] = kept
@@ -920,6 +923,15 @@ class RequestDesk:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+K = TypeVar("K")
+
+
+def _add_to(counter: Counter[K], key: K, by: int) -> None:
+    counter[key] += by
+    if not counter[key]:
+        del counter[key]
 
 
 _CERTAINTY: Final = (

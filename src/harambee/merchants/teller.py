@@ -47,6 +47,8 @@ DOWN_S: Final = 3.0
 """A super-agent that cannot be reached for so long does not deliver."""
 DOUBT_S: Final = (10.0, 60.0, 300.0)
 """How old an event is when who does not deliver it asks who should; and then between two questions."""
+LOOK_S: Final = 1.0
+"""Between two looks for who is down."""
 UNANSWERED_MAX: Final = 3
 """So often who should deliver may leave a question unanswered until another takes over."""
 UNANSWERED_S: Final = 5.0
@@ -307,7 +309,7 @@ class Teller:
             self._busy[waiting.key] += 1
             await self._room.acquire()
             self._spawn(self._attempt(waiting))
-        until = min(self._due[0][0] - loop.time(), 1.0) if self._due else 1.0
+        until = min(self._due[0][0] - loop.time(), LOOK_S) if self._due else LOOK_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until)):
                 await self._news.wait()
@@ -326,10 +328,11 @@ class Teller:
                 if waiting.due_s is not None and waiting.tries == 0:
                     self._schedule(waiting, 0.0)
 
-    def _first_alive(self, merchant: Merchant) -> int:
-        """Who of a merchant's ring is to deliver now."""
+    def _before(self, merchant: Merchant) -> list[int]:
+        """Who of a merchant's ring is to deliver rather than this super-agent; nobody where it is to."""
         members = ring(self._ground.genesis.committee, merchant)
-        return next(one for one in members if one == self._ground.index or one not in self._gone)
+        place = members.index(self._ground.index) if self._ground.index in members else len(members)
+        return [one for one in members[:place] if one not in self._gone]
 
     async def _attempt(self, waiting: _Waiting) -> None:
         """Bring an event to an address once, and decide when to go on with it."""
@@ -373,8 +376,8 @@ class Teller:
             return None
         if (quiet_s := self._quiet_s(merchant)) > 0:
             return quiet_s
-        first = self._first_alive(merchant)
-        if first != self._ground.index and not await self._takes_over(waiting, first):
+        before = self._before(merchant)
+        if before and not await self._takes_over(waiting, before):
             return max(0.05, waiting.ask_s - asyncio.get_running_loop().time())
         if waiting.is_old and await self._was_told(waiting, merchant):
             return None
@@ -419,22 +422,23 @@ class Teller:
             return await self._notes.bring(peer, b"Q" + event_id.encode())
         return None
 
-    async def _takes_over(self, waiting: _Waiting, first: int) -> bool:
-        """Whether to tell what `first` should tell: it knows nothing of it, or does not answer."""
+    async def _takes_over(self, waiting: _Waiting, before: list[int]) -> bool:
+        """Whether to tell what others should tell: they know nothing of it, or do not answer."""
         now_s = asyncio.get_running_loop().time()
         if now_s < waiting.ask_s:
             return False
-        answer = await self._asked(first, waiting.event_id)
-        if answer is None:
-            waiting.unanswered += 1
-            waiting.ask_s = now_s + UNANSWERED_S
-            return waiting.unanswered >= UNANSWERED_MAX
-        waiting.unanswered = 0
-        waiting.doubts += 1
-        waiting.ask_s = now_s + DOUBT_S[min(waiting.doubts, len(DOUBT_S) - 1)]
-        if answer == TOLD:
+        answers = await asyncio.gather(*(self._asked(peer, waiting.event_id) for peer in before))
+        if TOLD in answers:
             await self._note_told(waiting.event_id)
-        return answer == UNKNOWN
+            return False
+        if MINE in answers or None not in answers:
+            waiting.unanswered = 0
+            waiting.doubts += 1
+            waiting.ask_s = now_s + DOUBT_S[min(waiting.doubts, len(DOUBT_S) - 1)]
+            return MINE not in answers
+        waiting.unanswered += 1
+        waiting.ask_s = now_s + UNANSWERED_S
+        return waiting.unanswered >= UNANSWERED_MAX
 
     async def _send(self, event: Event, waiting: _Waiting, merchant: Merchant) -> bool:
         # A merchant that has moved its webhook means what waits for it, too; without one it wants none.
