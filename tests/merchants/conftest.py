@@ -20,8 +20,6 @@ def short_seconds(monkeypatch):
     monkeypatch.setattr(teller, "LOOK_S", 0.02)
     monkeypatch.setattr(desk, "LOOK_S", 0.03)
     monkeypatch.setattr(instructions, "RETRY_S", 0.02)
-    monkeypatch.setattr(requests, "KEEP_S", 0.3)
-    monkeypatch.setattr(requests, "FIND_S", 0.3)
     monkeypatch.setattr(requests, "LOOK_S", 0.05)
 
 

@@ -397,8 +397,9 @@ class InstructionDesk:
             cancel = sign_order(
                 self._keys[key_of(merchant)], network, cancel_of(body, self._ground.today())
             )
-            queue[0] = msgspec.structs.replace(row, cancel=cancel, outcome=int(outcome))
-            await self._keep(merchant, queue[0])
+            burning = msgspec.structs.replace(row, cancel=cancel, outcome=int(outcome))
+            await self._keep(merchant, burning)
+            queue[0] = burning
 
     async def _decided(
         self, merchant: Merchant, row: InstructionRow, final: bytes | None

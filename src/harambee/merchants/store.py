@@ -470,15 +470,16 @@ class Changes:
         What waits is never past, but an event whose addresses could not be reached is.
         """
         place = self._transaction.cursor(db=self._tables["past"])
+        place.first()
         count = 0
-        more = place.first()
-        while more and count < FORGOTTEN_AT_ONCE:
-            time_ms, table = _PAST.unpack_from(place.key())
+        # Behind the last one a cursor has an empty key.
+        while count < FORGOTTEN_AT_ONCE and (mark := bytes(place.key())):
+            time_ms, table = _PAST.unpack_from(mark)
             if time_ms >= before_ms:
                 break
             named = msgspec.msgpack.decode(place.value(), type=list[tuple[str, bytes]])
-            self._forget(TABLES[table], bytes(place.key()[_PAST.size :]), time_ms, named)
-            more = place.delete()
+            self._forget(TABLES[table], mark[_PAST.size :], time_ms, named)
+            place.delete()
             count += 1
         return count
 
@@ -502,10 +503,10 @@ class Changes:
     def _end_deliveries(self, cursor: bytes) -> list[tuple[int, int]]:
         ended: list[tuple[int, int]] = []
         place = self._transaction.cursor(db=self._tables["deliveries"])
-        more = place.set_range(cursor)
-        while more and place.key().startswith(cursor):
+        place.set_range(cursor)
+        while bytes(place.key()).startswith(cursor):
             ended.append(_DELIVERY.unpack(place.key()))
-            more = place.delete()
+            place.delete()
         return ended
 
     def _is_past(
