@@ -28,13 +28,13 @@ TEXT = "Ksh100.00 to Till 1 (174379), INV-7, Tea"
 
 
 class Merchant:
-    """A till that asks customer-1, through every door of a served network."""
+    """A till that asks one customer, through every door of a served network."""
 
-    def __init__(self, served):
+    def __init__(self, served, customer="customer-1"):
         self.served, self.genesis = served, served.network.genesis
         people = {person.name: person.account for person in served.network.demo()}
         self.payer, self.payee, self.biller = (
-            people[name] for name in ("customer-1", "till-1", "paybill-1")
+            people[name] for name in (customer, "till-1", "paybill-1")
         )
         self.key = key_of(served.ledger.accounts[self.payer][0])
         self.rows, self.declines, self.announced = [], [], []
@@ -176,6 +176,7 @@ def test_a_bill_is_announced_and_a_biller_may_refuse_it(served, merchant):
     assert served.run(*words).exit_code == 0
     (said,) = merchant.announced
     assert (said.payee, said.amount_cents, said.account) == (merchant.biller, 100_00, "INV-7")
+    assert said.msisdn == "+254700000001", "the payer's own, as far as this machine knows it"
     merchant.verdict = BillVerdict(False, "C2B00012", "There is no account INV-8.")
     refused = served.run(*words[:-1], "INV-8")
     assert (refused.exit_code, refused.stderr) == (1, "There is no account INV-8.\n")

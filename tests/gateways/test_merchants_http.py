@@ -18,7 +18,7 @@ from tests.gateways.fake_merchants import (
 from tests.gateways.test_http import JSON_VALUES
 
 from harambee.crypto.signatures import from_seed
-from harambee.gateways.http.merchants import STATUS
+from harambee.gateways.http.problems import STATUS_OF
 from harambee.handset.payment_requests import (
     Announcement,
     Decline,
@@ -242,7 +242,7 @@ def test_what_is_no_request_is_refused_and_its_number_not_repeated(client, port,
 def test_every_reason_is_a_problem_of_its_own(client, port, reason):
     port.merchants.refuses = reason
     reply = ask(client, "POST", "/v1/requests", ASK)
-    assert (reply.status, reply.code) == (STATUS[reason], reason.name)
+    assert (reply.status, reply.code) == (STATUS_OF[reason.name], reason.name)
     assert reply.document["detail"] == "It cannot be done."
     assert ask_as_handset(client, "/v1/requests/query", QUESTION).code == reason.name
     assert ask_as_handset(client, "/v1/requests/declines", DECLINE).code == reason.name
@@ -257,8 +257,9 @@ def test_the_merchant_is_told_without_its_secrets(client, port):
         "trade": "till",
         "account": 40,
         "name": "Duka One",
-        "home": 1,
+        "home": 3,
         "webhook": "https://duka.example/hook",
+        "recorded_at": [3, 0, 1],
     }
     del port.merchants.merchants[TILL]
     assert ask(client, "GET", f"/v1/merchants/{TILL}").code == "MERCHANT_UNKNOWN"
@@ -291,6 +292,14 @@ def test_events_come_behind_a_cursor(client, port):
     assert [event["cursor"] for event in rest["events"]] == [4]
     nothing = ask(client, "GET", path, query=b"after=4").document
     assert nothing == {"events": [], "next_after": 4}
+
+
+@pytest.mark.parametrize("what", ["events", "payments"])
+def test_who_records_nothing_of_a_merchant_says_who_does(client, port, what):
+    port.index = 2
+    reply = ask(client, "GET", f"/v1/merchants/{TILL}/{what}")
+    assert (reply.status, reply.code) == (421, "RECORDED_ELSEWHERE")
+    assert "agent-3, agent-0, agent-1" in reply.document["detail"]
 
 
 def test_payments_turn_their_pages(client, port):
@@ -371,10 +380,10 @@ def test_what_a_handset_cannot_have_signed_is_not_asked(client, port, path, body
     assert [desk.questions, desk.declined, desk.announced] == [[], [], []]
 
 
-def test_a_header_that_comes_twice_is_refused(client):
+def test_two_authorizations_are_none(client):
     twice = [("authorization", basic()), ("authorization", basic(secret="another"))]
     reply = asyncio.run(client.ask("GET", f"/v1/merchants/{TILL}", sent=twice))
-    assert (reply.status, reply.code) == (400, "HEADER_INVALID")
+    assert (reply.status, reply.code) == (401, "UNAUTHORIZED")
 
 
 FIELDS = st.dictionaries(

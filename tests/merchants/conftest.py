@@ -15,7 +15,7 @@ def short_seconds(monkeypatch):
     monkeypatch.setattr(post, "PAUSE_S", 0.001)
     monkeypatch.setattr(teller, "DOWN_S", 0.08)
     monkeypatch.setattr(teller, "RETRY_S", (0.02, 0.04))
-    monkeypatch.setattr(teller, "DOUBT_S", (0.3, 0.3, 0.3))
+    monkeypatch.setattr(teller, "DOUBT_S", (0.2, 0.1, 0.1))
     monkeypatch.setattr(teller, "UNANSWERED_S", 0.05)
     monkeypatch.setattr(teller, "LOOK_S", 0.02)
     monkeypatch.setattr(desk, "LOOK_S", 0.03)

@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.merchants.town import KEY, TILL, Merchant, Trade, until
+from tests.merchants.town import KEY, TILL, until
 
 from harambee.ledger.records import account_number
 from harambee.merchants.ground import Matter
-from harambee.merchants.port import MerchantsError, Reason, Urls
+from harambee.merchants.port import Merchant, MerchantsError, Reason, Trade, Urls
 from harambee.merchants.post import join_items
 from harambee.merchants.rows import MerchantRow, write_row
 

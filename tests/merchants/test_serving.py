@@ -1,6 +1,7 @@
 """Whatever another super-agent sends is answered, and leaves a desk as it was."""
 
 import asyncio
+import contextlib
 import logging
 
 import msgspec
@@ -140,10 +141,8 @@ def test_what_is_too_long_or_too_deep_is_no_row(kind):
 @given(st.binary(max_size=700))
 def test_what_customers_sign_is_read_or_refused(content):
     for read in (read_request, read_decline, read_requests_question, read_announcement):
-        try:
-            read(content)
-        except RequestError as error:
-            assert str(error)
+        with contextlib.suppress(RequestError):
+            assert read(content) is not None
 
 
 @given(st.text(max_size=50), st.integers(-1, 1 << 70))

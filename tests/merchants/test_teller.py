@@ -17,7 +17,7 @@ async def declined(town, name="request-1", door=0):
     """Let something be asked for and declined; returns the event's id."""
     view = await town.ask(door, name)
     await town.desks[door].decline(town.decline(view.id))
-    return f"req_{view.id.hex()[:32]}_declined"
+    return f"req_{view.id.hex()[:32]}_unpaid"
 
 
 async def all_quiet(town):
@@ -128,9 +128,10 @@ def test_a_home_that_knows_nothing_of_an_event_is_asked_and_replaced(play):
 def test_what_was_told_before_it_happened_here_is_not_told_again(play):
     async def scenario(town, receiver):
         view = await town.ask(0)
-        event = f"req_{view.id.hex()[:32]}_declined"
+        event = f"req_{view.id.hex()[:32]}_unpaid"
         note = join_items([b"T" + event.encode()])
         assert await town.desks[1].serve(2, Matter.NOTES, note) == b"\1"
+        # It may be declined there before it has come there: that is what early means.
         await town.desks[1].decline(town.decline(view.id))
         await until(lambda: town.events(1) == [event])
         assert town.desks[1]._teller.waiting == 0
@@ -144,7 +145,7 @@ def test_who_does_not_record_a_merchant_cannot_say_that_it_was_told(play):
         receiver.refuses = lambda said: True
         event = await declined(town)
         early = await town.ask(0, "request-2")
-        other = f"req_{early.id.hex()[:32]}_declined"
+        other = f"req_{early.id.hex()[:32]}_unpaid"
         for name in (event, other):
             await town.desks[1].serve(0, Matter.NOTES, join_items([b"T" + name.encode()]))
         await town.desks[0].decline(town.decline(early.id))

@@ -6,6 +6,9 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from aiohttp import web
@@ -39,18 +42,13 @@ TILL, PAYBILL = "174379", "600000"
 KEY = "key-1"
 CUSTOMER, OTHER = "+254712345678", "+254712345679"
 PASSWORD = "a long password"
-CREDENTIALS = None
 
 
+@cache
 def credentials():
     """Return one key for all: making it takes longer than a test should."""
-    global CREDENTIALS
-    if CREDENTIALS is None:
-        import tempfile
-        from pathlib import Path
-
-        CREDENTIALS = Credentials.open(Path(tempfile.mkdtemp()), "agent")
-    return CREDENTIALS
+    with TemporaryDirectory() as folder:
+        return Credentials.open(Path(folder), "agent")
 
 
 def make_genesis(n):

@@ -8,6 +8,7 @@ import uvloop
 from tests.node.test_journal_formats import make_network
 from tests.node.test_runner import nothing, running
 
+from harambee.cli.node import make_bodies
 from harambee.node.journal import Journal
 from harambee.node.runner import NodeError, serve_nodes
 
@@ -41,4 +42,4 @@ def test_it_starts_and_reads_orders_from_its_archive(network):
 def test_without_its_archive_it_says_what_it_lacks(network):
     shutil.rmtree(network.node("amani").journal / "archive")
     with pytest.raises(NodeError, match=r"amani cannot start: block 0 of the journal .* was moved"):
-        uvloop.run(serve_nodes([network.node("amani")], lambda _port: nothing))
+        uvloop.run(serve_nodes([network.node("amani")], lambda _port: nothing, make_bodies()))

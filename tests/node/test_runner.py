@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import uvloop
 
+from harambee.cli.node import make_bodies
 from harambee.crypto.hashing import TAG_RECEIPT, signed_prefix
 from harambee.crypto.signatures import from_seed, verify
 from harambee.handset.orders import OrderBody, order_id, sign_order, sign_possession, today
@@ -57,7 +58,7 @@ async def running(folder):
         return nothing
 
     configs = [read_config(folder.node_file(name)) for name in folder.names]
-    serving = asyncio.ensure_future(serve_nodes(configs, gateway))
+    serving = asyncio.ensure_future(serve_nodes(configs, gateway, make_bodies()))
     try:
         async with asyncio.timeout(60):
             while len(ports) < len(configs) or any(port.ready() for port in ports):
@@ -277,7 +278,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path):
         async with asyncio.timeout(20):
             server = await asyncio.start_server(lambda *_: None, *config.listen_http)
             async with server:
-                await serve_nodes([config], lambda _port: nothing)
+                await serve_nodes([config], lambda _port: nothing, make_bodies())
 
     with pytest.raises(NodeError, match="cannot listen on"):
         uvloop.run(start_twice())

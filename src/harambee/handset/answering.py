@@ -21,6 +21,7 @@ from harambee.handset.requesting import (
     EndedError,
     approve,
     checked,
+    finish_earlier,
     now_ms,
     question_of,
 )
@@ -31,6 +32,8 @@ WAIT_MS: Final = 10_000
 """How long a door may wait for a request before it answers."""
 PAUSE_S: Final = 0.1
 """Between two looks at a door that says nothing new at once."""
+FAILED_PAUSE_S_MAX: Final = 2.0
+"""After doors that fail one after the other; the first time it is PAUSE_S, and each time twice as long."""
 RETRY_S: Final = 1.0
 QUEUED_MAX: Final = 16
 """With so many to pay, doors are not asked for more."""
@@ -72,7 +75,7 @@ class Answering:
     async def run(self) -> None:
         """Listen and pay for ever; what an earlier run left open is brought to its end first."""
         try:
-            await self.handset.resume()
+            await finish_earlier(self.handset)
         except (HandsetError, WalletError):
             await asyncio.sleep(RETRY_S)  # the first payment tries again, and says why if it fails
         self._doors.extend(self.handset.doors)
@@ -84,16 +87,20 @@ class Answering:
 
     async def _listen(self) -> None:
         """Stay at one door while it answers, and go to another when it does not."""
+        pause_s = PAUSE_S
         while True:
             door = self._doors.popleft()
             try:
                 await check_network(door, self.handset.genesis)
                 while True:
                     await self._room.wait()
-                    if not await self._take_from(door):
+                    has_new = await self._take_from(door)
+                    pause_s = PAUSE_S
+                    if not has_new:
                         await asyncio.sleep(PAUSE_S)
             except (DoorError, HandsetError):
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, FAILED_PAUSE_S_MAX)
             finally:
                 self._doors.append(door)
 

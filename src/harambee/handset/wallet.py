@@ -2,7 +2,8 @@
 
 A wallet is a folder of its owner alone: `owner.key`, `wallet.json` (account and network) and
 `state.json` (the next sequence that is known to be free, and the pending orders); `pay-outs/` has
-the bulk pay-outs that are final, by the name under which they paid. The state is
+the bulk pay-outs that are final, by the name under which they paid, and `requests/` which requests of
+merchants were answered (`answered.py`). The state is
 written aside, made durable and renamed **before** a signed order first leaves: after a crash the
 next run finds the same bytes and sends those, and never signs a second payment in an open slot.
 """
@@ -12,7 +13,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -100,6 +101,8 @@ class Wallet:
     keypair: OwnerKey
     key_file: Path | None = None
     """Where its key lies, if that is not `owner.key` in the folder."""
+    telephone: str | None = field(default=None, repr=False)
+    """In the form +254712345678, where it is known here: billers are told it."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:

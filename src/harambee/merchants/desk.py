@@ -224,9 +224,7 @@ class MerchantsDesk:
             amount_cents=body.amount_cents,
             time_ms=time_ms,
         )
-        bill = await asyncio.to_thread(
-            self._store.bill, body.payer, _bill_key(body.payee, body.reference)
-        )
+        bill = self._store.bill(body.payer, _bill_key(body.payee, body.reference))
         # Nothing but time ties what was said at a till to one payment of several.
         if bill is not None and (
             any(body.reference) or abs(time_ms - bill.time_ms) <= BILL_OF_TILL_MS
@@ -269,7 +267,7 @@ class MerchantsDesk:
         if payment is not None:
             payment = await self._with_balance(payment, merchant)
         row = EventRow(
-            id=f"req_{kept.id.hex()[:32]}_{view.state}",
+            id=f"req_{kept.id.hex()[:32]}_{'paid' if payment else 'unpaid'}",
             kind=EventKind.REQUEST_ENDED,
             short_code=key_of(merchant),
             made_ms=self._ground.now_ms(),
@@ -369,9 +367,27 @@ class MerchantsDesk:
             Reason.UNAVAILABLE, "Nobody who speaks for this biller can be reached."
         )
 
-    async def instruct(self, instruction: Instruction) -> None:
-        """Keep an instruction durably at the merchant's home; MerchantsError."""
-        await self._whole(self._instructions.instruct(instruction))
+    async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
+        """Return what a biller says of a payment that a customer might make; MerchantsError."""
+        merchant = self._known(short_code)
+        with _in_words():
+            payer = await self._ground.number(msisdn)
+            if payer is None:
+                sentence = "No account is registered under the customer's number."
+                raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
+            said = Announcement(
+                payer=payer,
+                payee=merchant.account,
+                amount_cents=amount_cents,
+                account=account,
+                time_us=self._ground.now_ms() * 1_000,
+                msisdn=msisdn,
+            )
+            return await self._verdict(said, merchant)
+
+    async def instruct(self, instruction: Instruction) -> bool:
+        """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
+        return await self._whole(self._instructions.instruct(instruction))
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
         """Keep where payments are confirmed and validated; MerchantsError."""
@@ -499,6 +515,17 @@ class MerchantsDesk:
         return await asyncio.shield(judging)
 
     async def _judge_anew(self, signed: bytes, said: Announcement, merchant: Merchant) -> Verdict:
+        verdict = await self._verdict(said, merchant)
+        if verdict.accepted:
+            note = _Note(signed, verdict.third_party_id)
+            await self._keep_bill(note, said, merchant)
+            for peer in ring(self._ground.genesis.committee, merchant):
+                if peer != self._ground.index:
+                    self._spawn(self._hand_on(peer, b"B" + write_row(note)))
+        return verdict
+
+    async def _verdict(self, said: Announcement, merchant: Merchant) -> Verdict:
+        """Ask the biller, if it has said where."""
         verdict = Verdict(accepted=True)
         urls = merchant.urls
         if urls is not None and urls.validation:
@@ -520,12 +547,6 @@ class MerchantsDesk:
                 verdict = Verdict(accepted=urls.accept_unanswered, sentence=sentence)
             else:
                 verdict = _bounded(self._bodies.verdict(*answer))
-        if verdict.accepted:
-            note = _Note(signed, verdict.third_party_id)
-            await self._keep_bill(note, said, merchant)
-            for peer in ring(self._ground.genesis.committee, merchant):
-                if peer != self._ground.index:
-                    self._spawn(self._hand_on(peer, b"B" + write_row(note)))
         return verdict
 
     async def _own_number(self, said: Announcement) -> str | None:
@@ -613,12 +634,12 @@ class MerchantsDesk:
             case b"P":
                 return await self._requests.has_pending(content)
             case b"N":
-                return await self._requests.knows(text)
+                return self._requests.knows(text)
             case b"T":
                 await self._teller.take_told(peer, text)
                 return 1
             case b"Q":
-                return await self._teller.who_tells(text)
+                return self._teller.who_tells(text)
             case b"B":
                 return await self._take_bill(peer, content)
             case _:

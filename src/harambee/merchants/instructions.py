@@ -83,8 +83,9 @@ Ended = Callable[[Merchant, InstructionRow, Result], Awaitable[None]]
 """Told of every result, before the instruction is noted as done: so it is told at least once."""
 
 
-_TAKEN: Final = b"\1"
-"""An answer: it is durable at the home."""
+_NEW: Final = b"new"
+_KNOWN: Final = b"known"
+"""Answers: it is durable at the home, since now or before."""
 
 
 class _RefusedError(Exception):
@@ -148,8 +149,11 @@ class InstructionDesk:
 
     # -- taking them ------------------------------------------------------------------------------
 
-    async def instruct(self, instruction: Instruction) -> None:
-        """Keep an instruction at its merchant's home, which may be elsewhere; MerchantsError."""
+    async def instruct(self, instruction: Instruction) -> bool:
+        """Keep an instruction at its merchant's home, which may be elsewhere; MerchantsError.
+
+        Returns whether it is new.
+        """
         merchant = self._book.find(instruction.short_code)
         if merchant is None:
             raise MerchantsError(
@@ -160,8 +164,7 @@ class InstructionDesk:
         except RowError as error:
             raise MerchantsError(Reason.INVALID, str(error)) from error
         if merchant.home == self._ground.index:
-            await self._take(merchant, instruction)
-            return
+            return await self._take(merchant, instruction)
         try:
             answer = await self._ground.ask(merchant.home, Matter.INSTRUCT, content, TELL_S)
         except GroundError as error:
@@ -169,6 +172,7 @@ class InstructionDesk:
             sentence = f"This merchant's key lies at {name}, which cannot be reached now."
             raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
         _raise_told(answer)
+        return answer == _NEW
 
     async def told(self, content: bytes) -> bytes:
         """Take an instruction by way of another super-agent; answers as `_raise_told` reads."""
@@ -181,15 +185,14 @@ class InstructionDesk:
             sentence = "This super-agent has not got this merchant's key."
             return _tell(MerchantsError(Reason.MERCHANT_UNKNOWN, sentence))
         try:
-            await self._take(merchant, instruction)
+            return _NEW if await self._take(merchant, instruction) else _KNOWN
         except MerchantsError as error:
             return _tell(error)
         except MerchantStoreError:
             sentence = "This merchant's home cannot keep that now."
             return _tell(MerchantsError(Reason.UNAVAILABLE, sentence))
-        return _TAKEN
 
-    async def _take(self, merchant: Merchant, instruction: Instruction) -> None:
+    async def _take(self, merchant: Merchant, instruction: Instruction) -> bool:
         key, name = key_of(merchant), instruction.name
         if key not in self._keys:
             sentence = "This super-agent has not got this merchant's key."
@@ -200,25 +203,26 @@ class InstructionDesk:
             await asyncio.wait([under_way])
         taking = self._taking[key, name] = asyncio.get_running_loop().create_future()
         try:
-            await self._take_once(merchant, instruction)
+            return await self._take_once(merchant, instruction)
         finally:
             del self._taking[key, name]
             taking.set_result(None)
 
-    async def _take_once(self, merchant: Merchant, instruction: Instruction) -> None:
+    async def _take_once(self, merchant: Merchant, instruction: Instruction) -> bool:
         key = key_of(merchant)
-        known = await asyncio.to_thread(self._store.instruction, key, instruction.name)
+        known = self._store.instruction(key, instruction.name)
         if known is not None:
             if _essence(known.instruction) != _essence(instruction):
                 sentence = "Another instruction has this name."
                 raise MerchantsError(Reason.NAME_TAKEN, sentence)
-            return
+            return False
         if len(self._queues.get(key, ())) >= WAITING_MAX or self._guesses(key, instruction):
             sentence = "Too many instructions of this merchant wait already."
             raise MerchantsError(Reason.BUSY, sentence)
         row = InstructionRow(instruction, self._ground.now_ms())
         await self._keep(merchant, row)
         self._enqueue(merchant, row)
+        return True
 
     def _guesses(self, key: str, instruction: Instruction) -> bool:
         """Whether a credential is wrong, as many others of this merchant's were just now."""
@@ -432,12 +436,12 @@ class InstructionDesk:
             return self._result(instruction, Outcome.ACCEPTED, None, "", balance_cents=balance)
         key = key_of(merchant)
         code = instruction.subject
-        event = await asyncio.to_thread(self._store.event_of_code, key, code)
+        event = self._store.event_of_code(key, code)
         if event is None:
-            told = await asyncio.to_thread(self._store.instruction, key, code)
+            told = self._store.instruction(key, code)
             if told is not None and told.order and told.done and not told.outcome:
                 code = code_of(told.order, self._ground.genesis.regions)
-                event = await asyncio.to_thread(self._store.event_of_code, key, code)
+                event = self._store.event_of_code(key, code)
         if event is None:
             raise _RefusedError(Reason.NOT_FOUND, None, "There is no such transaction.")
         return self._status(merchant, instruction, event, balance)
@@ -452,7 +456,7 @@ class InstructionDesk:
         payment = event.payment or (event.request.payment if event.request else None)
         if payment is not None:
             kind = OrderBody.from_bytes(payment.order).kind
-            payer = payment.msisdn or str(payment.payer)
+            payer = (payment.msisdn or str(payment.payer)).removeprefix("+")
             return self._result(
                 instruction,
                 Outcome.ACCEPTED,
@@ -490,7 +494,7 @@ class InstructionDesk:
         )
 
     async def _payment(self, merchant: Merchant, receipt_code: str) -> PaymentFacts:
-        event = await asyncio.to_thread(self._store.event_of_code, key_of(merchant), receipt_code)
+        event = self._store.event_of_code(key_of(merchant), receipt_code)
         payment = None if event is None else event.payment
         if payment is None and event is not None and event.request is not None:
             payment = event.request.payment
@@ -528,8 +532,8 @@ def _tell(error: MerchantsError) -> bytes:
 
 
 def _raise_told(answer: bytes) -> None:
-    """Raise what another super-agent's answer says, unless it says that it has the instruction."""
-    if answer == _TAKEN:
+    """Raise what another super-agent's answer says, unless it has taken the instruction."""
+    if answer in (_NEW, _KNOWN):
         return
     reason, _, sentence = answer.decode("utf-8", "replace").partition("\n")
     if reason not in {each.value for each in Reason}:

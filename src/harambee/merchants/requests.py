@@ -88,6 +88,8 @@ LOOK_S: Final = 0.5
 """Between two looks for the requests of a customer whose holders are others."""
 ENDED_REMEMBERED: Final = 65_536
 WAIT_MS_MAX: Final = 10_000
+EARLY_MAX: Final = 4_096
+"""Declines of what has not come here yet."""
 PUSHED_AT_ONCE: Final = 256
 ANSWER_BYTES_MAX: Final = 48 << 10
 """Of requests that one super-agent tells another at once."""
@@ -157,6 +159,8 @@ class RequestDesk:
         """By payer and taker."""
         self._expiries: list[tuple[int, bytes]] = []
         self._remembered: OrderedDict[bytes, Kept] = OrderedDict()
+        self._early_declines: OrderedDict[tuple[bytes, int], bytes] = OrderedDict()
+        """By request and payer: declines, not checked, of requests that have not come here yet."""
         self._taking: dict[str, asyncio.Future[None]] = {}
         self._keeping: dict[bytes, asyncio.Task[bool]] = {}
         """What is being made durable."""
@@ -215,7 +219,7 @@ class RequestDesk:
         if payer is None:
             sentence = "No account is registered under the customer's number."
             raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
-        known = await self._asked_before(ask, payer, merchant)
+        known = None if ask.fresh else await self._asked_before(ask, payer, merchant)
         if known is not None:
             await self._make_sure(known, ask, merchant)
             return known.view
@@ -246,7 +250,7 @@ class RequestDesk:
             return (before, words) == (asked, (ask.account, ask.text))
 
         taken = MerchantsError(Reason.NAME_TAKEN, "Something else was asked for under this name.")
-        known = await self._named_here(ask.name)
+        known = self._named_here(ask.name)
         if known is not None and not known.row.withdrawn:
             if not is_same(known):
                 raise taken
@@ -407,7 +411,7 @@ class RequestDesk:
 
     async def named(self, name: str) -> RequestView | None:
         """Return the request of a name: as it is here, or at somebody who keeps it."""
-        kept = await self._named_here(name)
+        kept = self._named_here(name)
         if kept is not None and not kept.row.withdrawn and not self._may_be_stale(kept):
             return kept.view
         peers = range(self._ground.genesis.committee.n)
@@ -425,8 +429,8 @@ class RequestDesk:
         )
         return kept.row.state is RequestState.EXPIRED and not records
 
-    async def _named_here(self, name: str) -> Kept | None:
-        identity = await asyncio.to_thread(self._store.named, name)
+    def _named_here(self, name: str) -> Kept | None:
+        identity = self._store.named(name)
         return None if identity is None else self._find(identity)
 
     # -- from customers ---------------------------------------------------------------------------
@@ -443,7 +447,8 @@ class RequestDesk:
                 news.clear()
                 found = self._pending_here(payer)
                 led_to = self._led_to(payer)
-                for row in await self._pending_elsewhere(signed, payer, led_to):
+                # What others have besides is told once these have been answered.
+                for row in [] if found else await self._pending_elsewhere(signed, payer, led_to):
                     found.setdefault(row.document, row)
                 left_s = until_s - loop.time()
                 if found or left_s <= 0:
@@ -558,7 +563,13 @@ class RequestDesk:
         except RequestError:
             return False
         kept = self._find(said.request)
-        if kept is None or not await self._is_declined(kept, signed):
+        if kept is None:
+            # She may be quicker than its taker; it is looked at when the request is here.
+            self._early_declines.setdefault((said.request, said.account), signed)
+            if len(self._early_declines) > EARLY_MAX:
+                self._early_declines.popitem(last=False)
+            return False
+        if not await self._is_declined(kept, signed):
             return False
         await self._end(kept, RequestState.DECLINED, reason=said.reason, decline=signed)
         return kept.row.state is RequestState.DECLINED
@@ -634,7 +645,7 @@ class RequestDesk:
 
     async def told(self, name: str) -> bytes:
         """Answer another super-agent's question for the request of a name."""
-        identity = await asyncio.to_thread(self._store.named, name)
+        identity = self._store.named(name)
         kept = None if identity is None else self._find(identity)
         return b"" if kept is None else write_row(kept.row)
 
@@ -787,6 +798,9 @@ class RequestDesk:
             if pays(order, kept):
                 known = replace(facts, account=kept.request.account, msisdn=kept.row.msisdn)
                 await self._end(kept, RequestState.PAID, payment=known)
+        decline = self._early_declines.pop((kept.id, kept.request.payer), None)
+        if decline is not None:
+            await self.take_decline(decline)
         return True
 
     def _is_kept(self, kept: Kept) -> None:
@@ -840,9 +854,9 @@ class RequestDesk:
             self._remember(found)
         return found
 
-    async def knows(self, name: str) -> int:
+    def knows(self, name: str) -> int:
         """Answer another super-agent whether a request of this name is kept here; 1 where one is."""
-        return int(await asyncio.to_thread(self._store.named, name) is not None)
+        return int(self._store.named(name) is not None)
 
     async def _find_elsewhere(self, name: str, peers: list[int]) -> list[Kept]:
         """Return what others keep under a name, each with who says so; one state for each document.

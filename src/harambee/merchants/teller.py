@@ -45,8 +45,10 @@ QUESTION_S: Final = 8.0
 """As long as a biller may take to say whether it accepts a payment."""
 DOWN_S: Final = 3.0
 """A super-agent that cannot be reached for so long does not deliver."""
-DOUBT_S: Final = (10.0, 60.0, 300.0)
+DOUBT_S: Final = (30.0, 30.0, 60.0, 300.0)
 """How old an event is when who does not deliver it asks who should; and then between two questions."""
+UNKNOWN_TIMES: Final = 2
+"""Who should tell an event, and knows nothing of it when asked so often, will not: it may merely be late."""
 LOOK_S: Final = 1.0
 """Between two looks for who is down."""
 UNANSWERED_MAX: Final = 3
@@ -104,6 +106,8 @@ class _Waiting:
     due_s: float | None = None
     tries: int = 0
     doubts: int = 0
+    unknown: int = 0
+    """How often in a row they knew nothing of it."""
     unanswered: int = 0
     under_way: bool = False
     is_sent: bool = False
@@ -254,11 +258,11 @@ class Teller:
             del self._early[peer][event_id]
         return bool(told)
 
-    async def who_tells(self, event_id: str) -> int:
+    def who_tells(self, event_id: str) -> int:
         """Answer another super-agent that is in doubt: MINE, TOLD, or UNKNOWN."""
-        if await asyncio.to_thread(self._store.is_told, event_id):
+        if self._store.is_told(event_id):
             return TOLD
-        return MINE if await asyncio.to_thread(self._store.happened, event_id) else UNKNOWN
+        return MINE if self._store.happened(event_id) else UNKNOWN
 
     def link_up(self, peer: int) -> None:
         """A super-agent can be reached again: it may have told what waits here."""
@@ -381,7 +385,7 @@ class Teller:
             return max(0.05, waiting.ask_s - asyncio.get_running_loop().time())
         if waiting.is_old and await self._was_told(waiting, merchant):
             return None
-        event_row = await asyncio.to_thread(self._store.event, waiting.row.cursor)
+        event_row = self._store.event(waiting.row.cursor)
         if event_row is None or waiting.place not in self._waiting:
             await self._end(waiting, None)
             return None
@@ -435,7 +439,8 @@ class Teller:
             waiting.unanswered = 0
             waiting.doubts += 1
             waiting.ask_s = now_s + DOUBT_S[min(waiting.doubts, len(DOUBT_S) - 1)]
-            return MINE not in answers
+            waiting.unknown = 0 if MINE in answers else waiting.unknown + 1
+            return waiting.unknown >= UNKNOWN_TIMES
         waiting.unanswered += 1
         waiting.ask_s = now_s + UNANSWERED_S
         return waiting.unanswered >= UNANSWERED_MAX

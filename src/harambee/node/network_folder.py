@@ -40,11 +40,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.key_places import EnvironmentKey, KeyPlace, read_key, read_variable
 from harambee.crypto.keyfiles import (
     ANYONE_ELSE,
     KeyFileError,
     StoredKey,
-    read_key_file,
     read_owner_key_file,
     read_seeds,
     write_key_file,
@@ -121,6 +121,8 @@ KIND_DEMO: Final = "development"
 KIND_OPERATOR: Final = "operator"
 OPERATORS: Final = ("first", "second")
 """Who approves at each super-agent of a development network."""
+SANDBOX_HOME: Final = 0
+"""The region in which the parties of the sandbox are: the first super-agent's."""
 REGIONS_MAX: Final = 1 << REGION_BITS
 ALIASES_FILE: Final = "aliases.bin"
 """Beside the file of openings; a network without such a file has all its aliases in the genesis."""
@@ -377,16 +379,12 @@ def create_network(
         openings = Openings(regions, dormant_each)
         treasuries = treasuries * regions_each
         people: list[DemoAccount] = []
-        parties: list[DemoAccount] = []
         aliases_count, aliases_digest = 0, ""
         if incumbent is not None:
             issuers, bankers, numbers = _move_in(openings, incumbent, trust_banks, treasuries)
             aliases_count, aliases_digest = _write_moved(unfinished, incumbent, numbers)
         else:
-            people = demo_accounts(openings, super_agents, customers, agents_per_super_agent)
-            people = _with_businesses(openings, people)
-            parties = _open_sandbox(openings, people)
-            people += parties
+            people = _open_demo(openings, super_agents, customers, agents_per_super_agent)
             crowd = population or _nobody()
             residents = settle(crowd, openings)
             _open_floats(openings, treasuries)
@@ -396,8 +394,7 @@ def create_network(
         _open_system(openings, enrolments * regions_each, treasuries)
         _write_demo(unfinished / "keys", people + bankers)
         _write_places(unfinished, names, people)
-        if parties:
-            write_sandbox(unfinished, names, parties)
+        write_sandbox(unfinished, names, people)
         count, openings_digest = _write_openings(unfinished / "openings.bin", openings)
         document = GenesisDocument(
             format=FORMAT,
@@ -558,8 +555,13 @@ def read_addresses(file: Path, genesis: Genesis) -> tuple[MemberAddress, ...]:
         raise NetworkFolderError(f"{file} is not a list of addresses: {error}") from error
 
 
-def read_directory_key(file: Path) -> bytes:
-    """Return the 32 bytes of a directory key's file; NetworkFolderError if it is none or open."""
+def read_directory_key(file: KeyPlace) -> bytes:
+    """Return the 32 bytes of a directory key; NetworkFolderError if it is none, or its file is open."""
+    if isinstance(file, EnvironmentKey):
+        try:
+            return read_variable(file)
+        except KeyFileError as error:
+            raise NetworkFolderError(str(error)) from error
     content = _read(file)
     _refuse_open(file)
     try:
@@ -727,6 +729,15 @@ def _open_system(openings: Openings, enrolments: list[KeyPair], treasuries: list
             openings.add_one(account_number(region, position), treasury.public, 0, kind)
 
 
+def _open_demo(
+    openings: Openings, super_agents: int, customers: int, agents_each: int
+) -> list[DemoAccount]:
+    """Open everybody whom a demonstration has; the parties of the sandbox are the last."""
+    people = demo_accounts(openings, super_agents, customers, agents_each)
+    people = _with_businesses(openings, people)
+    return [*people, *sandbox_accounts(openings, SANDBOX_HOME)] if customers else people
+
+
 def _with_businesses(openings: Openings, people: list[DemoAccount]) -> list[DemoAccount]:
     """Return the demo's people with shops and businesses, if there is an agent and a customer.
 
@@ -740,13 +751,6 @@ def _with_businesses(openings: Openings, people: list[DemoAccount]) -> list[Demo
     (office,) = {one.head_office for one in businesses} - {0}
     joined = people[shop]._replace(head_office=office)
     return [*people[:shop], joined, *people[shop + 1 :], *businesses]
-
-
-def _open_sandbox(openings: Openings, people: list[DemoAccount]) -> list[DemoAccount]:
-    """Return the parties of the sandbox, of the first super-agent, where there are demo customers."""
-    if not any(one.kind is AccountKind.CUSTOMER for one in people):
-        return []
-    return sandbox_accounts(openings, 0)
 
 
 def _write_places(folder: Path, names: list[str], people: list[DemoAccount]) -> None:
@@ -905,10 +909,10 @@ def _mapped(file: Path) -> memoryview:
         raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _read_key(file: Path, kind: str) -> KeyPair:
+def _read_key(place: KeyPlace, kind: str) -> KeyPair:
     """Return a key of this kind."""
     try:
-        return read_key_file(file, kind).keypair
+        return read_key(place, kind)
     except KeyFileError as error:
         raise NetworkFolderError(str(error)) from error
 

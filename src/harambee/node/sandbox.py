@@ -6,11 +6,12 @@ None of these values is a secret of anybody's: they are printed in public docume
 """
 
 import hashlib
-import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from harambee.crypto.durable_files import replace_file
 from harambee.crypto.signatures import KeyPair
@@ -50,7 +51,45 @@ CUSTOMERS: Final = {
     "customer-sandbox": "+254708374149",
     "customer-sandbox-2": "+254722000000",
 }
+PARTIES: Final = frozenset(
+    {
+        *CUSTOMERS,
+        *(f"{Trade.PAYBILL}-{code}" for code in PAYBILLS),
+        *(f"{Trade.TILL}-{code}" for code in TILLS),
+    }
+)
+"""Their names among the demo's people."""
 CUSTOMER_CENTS: Final = 250_000_00
+
+
+class SandboxMerchant(msgspec.Struct, frozen=True):
+    """A short code that can be asked for, and whose account it is."""
+
+    short_code: str
+    trade: str
+    account: int
+    name: str
+
+
+class SandboxCustomer(msgspec.Struct, frozen=True):
+    """A customer who can be asked."""
+
+    name: str
+    telephone: str
+    account: int
+
+
+class Sandbox(msgspec.Struct, frozen=True):
+    """What a developer configures her software with."""
+
+    purpose: str
+    consumer_key: str
+    consumer_secret: str
+    passkey: str
+    initiators: list[str]
+    initiator_password: str
+    short_codes: list[SandboxMerchant]
+    customers: list[SandboxCustomer]
 
 
 def sandbox_accounts(openings: Openings, region: int) -> list[DemoAccount]:
@@ -72,11 +111,15 @@ def sandbox_accounts(openings: Openings, region: int) -> list[DemoAccount]:
     return merchants + customers
 
 
-def write_sandbox(folder: Path, names: Sequence[str], parties: Sequence[DemoAccount]) -> None:
+def write_sandbox(folder: Path, names: Sequence[str], people: Sequence[DemoAccount]) -> None:
     """Write what each super-agent's desk must know, and beside it what a developer must; OSError.
 
-    `names` are the super-agents' in the committee's order. MerchantFilesError as its files raise it.
+    Nothing is written where none of `people` are the sandbox's. `names` are the super-agents' in the
+    committee's order. MerchantFilesError as its files raise it.
     """
+    parties = [one for one in people if one.name in PARTIES]
+    if not parties:
+        return
     merchants = tuple(_merchants_of(parties, len(names)))
     app = App(
         CONSUMER_KEY,
@@ -98,8 +141,8 @@ def write_sandbox(folder: Path, names: Sequence[str], parties: Sequence[DemoAcco
             dict.fromkeys(INITIATORS, INITIATOR_PASSWORD) if own else {},
         )
         files.write(folder / "super-agents" / name)
-    text = json.dumps(_document(merchants, parties), indent=2)
-    replace_file(folder / FILE, text.encode() + b"\n")
+    content = msgspec.json.encode(_sandbox_of(merchants, parties))
+    replace_file(folder / FILE, msgspec.json.format(content, indent=2) + b"\n")
 
 
 def _merchants_of(parties: Sequence[DemoAccount], super_agents: int) -> list[Merchant]:
@@ -113,26 +156,27 @@ def _merchants_of(parties: Sequence[DemoAccount], super_agents: int) -> list[Mer
     return found
 
 
-def _document(merchants: Sequence[Merchant], parties: Sequence[DemoAccount]) -> dict[str, object]:
-    return {
-        "purpose": REMARK,
-        "consumer_key": CONSUMER_KEY,
-        "consumer_secret": CONSUMER_SECRET,
-        "passkey": PASSKEY,
-        "initiators": list(INITIATORS),
-        "initiator_password": INITIATOR_PASSWORD,
-        "short_codes": [
-            {
-                "short_code": one.short_code,
-                "trade": str(one.trade),
-                "account": one.account,
-                "name": one.name,
-            }
+def read_sandbox(folder: Path) -> Sandbox | None:
+    """Return what a network's folder says of its sandbox; None where it has none, or none to be read."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Sandbox)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _sandbox_of(merchants: Sequence[Merchant], parties: Sequence[DemoAccount]) -> Sandbox:
+    return Sandbox(
+        purpose=REMARK,
+        consumer_key=CONSUMER_KEY,
+        consumer_secret=CONSUMER_SECRET,
+        passkey=PASSKEY,
+        initiators=list(INITIATORS),
+        initiator_password=INITIATOR_PASSWORD,
+        short_codes=[
+            SandboxMerchant(one.short_code, str(one.trade), one.account, one.name)
             for one in merchants
         ],
-        "customers": [
-            {"name": one.name, "telephone": one.msisdn, "account": one.account}
-            for one in parties
-            if one.msisdn
+        customers=[
+            SandboxCustomer(one.name, one.msisdn, one.account) for one in parties if one.msisdn
         ],
-    }
+    )

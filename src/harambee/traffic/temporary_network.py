@@ -43,6 +43,7 @@ from harambee.node.network_folder import (
     create_network,
     load_network,
 )
+from harambee.node.sandbox import PARTIES as SANDBOX_PARTIES
 from harambee.traffic.generator import Door
 from harambee.traffic.parties import Parties, parties_of
 from harambee.traffic.processes import Leaving
@@ -133,9 +134,10 @@ class TemporaryNetwork(Leaving):
     def __init__(
         self,
         super_agents: int,
-        population: Population,
+        population: Population | None,
         command: Command | None = None,
         *,
+        customers: int = 0,
         regions_each: int = 1,
         pay_commissions: bool = False,
         dormant_each: int = 0,
@@ -143,14 +145,16 @@ class TemporaryNetwork(Leaving):
         checkpoint_minutes: float = CHECKPOINT_MINUTES,
         only: int | None = None,
     ) -> None:
-        """Without `pay_commissions` nothing moves but the load: what is offered is what is counted.
+        """`customers` have telephone numbers and names; a `population` has not, and is large.
+
+        Without `pay_commissions` nothing moves but the load: what is offered is what is counted.
 
         With `only`, an index, that super-agent alone is started: whoever plays the others waits for it.
         """
         self._pay_commissions = pay_commissions
         self._pace_ms, self._only = pace_ms, only
         self._checkpoint_minutes = checkpoint_minutes
-        self._population = population
+        self._population, self._customers = population, customers
         self._super_agents = super_agents
         self._regions_each, self._dormant_each = regions_each, dormant_each
         self._command = command or _node_command
@@ -234,7 +238,7 @@ class TemporaryNetwork(Leaving):
                 folder,
                 super_agents=self._super_agents,
                 name="temporary",
-                customers=0,
+                customers=self._customers,
                 agents_per_super_agent=0,
                 population=self._population,
                 regions_each=self._regions_each,
@@ -328,12 +332,14 @@ def _demo_residents(folder: NetworkFolder) -> Residents:
     """The demo's customers and agents, as a small crowd.
 
     Those of a head office are left out: the crowd's withdrawals name none. So are those who changed to a
-    key of another type than Ed25519: the crowd's orders are signed in one batch.
+    key of another type than Ed25519: the crowd's orders are signed in one batch. So are the customers of
+    the sandbox: handsets of theirs may be paying, and an account has one order in flight.
     """
     people = [
         person
         for person in folder.demo()
         if isinstance(person.keypair, KeyPair)
+        and person.name not in SANDBOX_PARTIES
         and (
             person.kind is AccountKind.CUSTOMER
             or (person.kind is AccountKind.AGENT and not person.head_office)

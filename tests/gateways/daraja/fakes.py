@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from harambee.gateways.daraja.app import DarajaGateway
@@ -21,6 +22,7 @@ from harambee.merchants.port import (
     RequestView,
     Trade,
     Urls,
+    Verdict,
 )
 
 KEY, SECRET = "key-of-a-shop", "secret-of-a-shop"
@@ -56,6 +58,7 @@ class FakeMerchants:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     urls: dict[str, Urls] = field(default_factory=dict)
     received: list[PaymentFacts] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
     fails: Exception | None = None
     """What every method raises that could."""
@@ -65,7 +68,9 @@ class FakeMerchants:
         return self.apps.get(consumer_key)
 
     async def merchant(self, short_code):
-        return self.merchants.get(short_code)
+        trade, colon, digits = short_code.rpartition(":")
+        found = self.merchants.get(digits)
+        return None if found is None or (colon and found.trade != trade) else found
 
     async def ask_payment(self, ask):
         self._fail()
@@ -75,7 +80,7 @@ class FakeMerchants:
         view = RequestView(
             id=hashlib.sha256(ask.name.encode()).digest(),
             name=ask.name,
-            short_code=ask.short_code,
+            short_code=ask.short_code.rpartition(":")[2],
             payee=40,
             payer=50,
             msisdn=ask.msisdn,
@@ -102,9 +107,17 @@ class FakeMerchants:
 
     async def instruct(self, instruction):
         self._fail()
+        is_new = instruction.name not in self.instructions
         kept = self.instructions.setdefault(instruction.name, instruction)
-        if kept != instruction:
+        if replace(kept, conversation="", extra={}) != replace(
+            instruction, conversation="", extra={}
+        ):
             raise MerchantsError(Reason.NAME_TAKEN, "Another instruction has this name.")
+        return is_new
+
+    async def judge(self, short_code, msisdn, amount_cents, account):
+        self._fail()
+        return self.verdict
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._fail()
@@ -114,6 +127,9 @@ class FakeMerchants:
         self.asked_for.append((short_code, since_ms, until_ms, offset, limit))
         inside = [row for row in self.received if since_ms <= row.time_ms <= until_ms]
         return inside[offset : offset + limit]
+
+    def certificate(self):
+        return b"-----BEGIN CERTIFICATE-----\n"
 
     def _fail(self):
         if self.fails is not None:
@@ -142,9 +158,18 @@ def fake_merchants():
     )
 
 
+def development_genesis():
+    members = [SimpleNamespace(name="amani")]
+    return SimpleNamespace(
+        document=SimpleNamespace(development=True), committee=SimpleNamespace(members=members)
+    )
+
+
 @dataclass
 class FakePort:
     merchants: FakeMerchants = field(default_factory=fake_merchants)
+    index: int = 0
+    genesis: Any = field(default_factory=development_genesis)
 
 
 @dataclass
@@ -212,13 +237,14 @@ class Door:
     def token(self, key=KEY, secret=SECRET):
         return self.oauth(key, secret).document["access_token"]
 
-    def post(self, path, document, token=None):
-        """Make a call, with a fresh token unless one is given."""
+    def post(self, path, document, token=None, more=()):
+        """Make a call, with a fresh token unless one is given, and `more` headers."""
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         bearer = self.token() if token is None else token
         headers = [
             (b"content-type", b"application/json"),
             (b"authorization", f"Bearer {bearer}".encode()),
+            *more,
         ]
         return self.send("POST", path, body, headers=headers)
 

@@ -205,6 +205,38 @@ def test_a_name_is_used_once_even_for_the_same(door, merchants, again):
     assert merchants.instructions["one-payment"].amount_cents == 1_000
 
 
+def marked(mark):
+    return [(b"x-idempotency-key", mark)]
+
+
+def test_what_a_client_marks_and_sends_again_is_done_once(door, merchants):
+    call = call_of(B2C, OriginatorConversationID=None)
+    token = door.token()
+    first, again = (door.post(B2C, call, token, marked(b"mark")) for _ in range(2))
+    assert first.status == 200
+    assert first.document == again.document
+    assert len(merchants.instructions) == 1
+
+
+@pytest.mark.parametrize(
+    ("mark", "changes", "later_ms"),
+    [(b"other", {}, 0), (b"mark", {"Amount": 20}, 0), (b"mark", {}, 86_400_000), (b"", {}, 0)],
+)
+def test_another_mark_or_call_or_day_is_another_payment(door, merchants, mark, changes, later_ms):
+    call = call_of(B2C, OriginatorConversationID=None)
+    assert door.post(B2C, call, more=marked(b"mark")).status == 200
+    door.now_ms += later_ms
+    assert door.post(B2C, call | changes, more=marked(mark)).status == 200
+    assert len(merchants.instructions) == 2
+
+
+def test_a_name_counts_more_than_a_mark(door, merchants):
+    assert door.post(B2C, call_of(B2C), more=marked(b"mark")).status == 200
+    error = door.post(B2C, call_of(B2C), more=marked(b"mark")).error
+    assert error == (500, "500.002.1001", "Duplicate OriginatorConversationID.")
+    assert len(merchants.instructions) == 1
+
+
 def test_a_transaction_is_asked_for_by_its_conversation_too(door, merchants):
     path = "/mpesa/transactionstatus/v1/query"
     call = call_of(path, TransactionID="", OriginalConversationID="one-payment")

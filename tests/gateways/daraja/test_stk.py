@@ -160,6 +160,11 @@ def test_an_app_asks_for_its_own_short_codes_only(door):
 
 def test_a_head_office_asks_for_its_till(door, merchants):
     pushed(door, PartyB=TILL, TransactionType="CustomerBuyGoodsOnline")
+    assert merchants.asks[0].short_code == f"till:{TILL}"
+
+
+def test_a_till_is_paid_by_clients_that_know_bills_only(door, merchants):
+    pushed(door, PartyB=TILL)
     assert merchants.asks[0].short_code == TILL
 
 

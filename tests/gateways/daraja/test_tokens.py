@@ -171,6 +171,21 @@ def test_a_door_remembers_so_many_apps_and_no_more():
     assert len(desk._newest) == APPS_REMEMBERED
 
 
+def test_the_certificate_is_told_to_anybody_at_the_merchants_home(door):
+    path = "/mpesa/credentials/v1/certificate"
+    reply = door.send("GET", path, query=f"ShortCode={PAYBILL}".encode())
+    assert (reply.status, reply.body) == (200, b"-----BEGIN CERTIFICATE-----\n")
+    door.port.index = 3
+    sentence = "This merchant's certificate is at the super-agent amani"
+    error = door.send("GET", path, query=f"ShortCode={PAYBILL}".encode()).error
+    assert error == (404, "404.001.01", sentence)
+    error = door.send("GET", path, query=b"ShortCode=999999").error
+    assert error == (404, "404.001.01", "Resource not found")
+    error = door.send("GET", path, query=b"ShortCode=x").error
+    assert error == (400, "400.002.02", "Bad Request - Invalid ShortCode")
+    assert door.send("POST", path).error == (405, "405.001", "Method Not Allowed")
+
+
 @pytest.mark.parametrize(
     ("header", "token"),
     [("Bearer abc", "abc"), ("bearer  abc ", "abc"), ("Basic abc", ""), ("", ""), ("Bearer", "")],

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from harambee.crypto.hashing import digest
 from harambee.gateways.daraja import c2b, instructions, pull, qr, stk
 from harambee.gateways.daraja.calls import Call, Simulator
 from harambee.gateways.daraja.errors import DarajaError, internal, refusal, unreadable
-from harambee.gateways.daraja.fields import read_fields
+from harambee.gateways.daraja.fields import Fields, read_fields
+from harambee.gateways.daraja.identifiers import local
 from harambee.gateways.daraja.tokens import LIFETIME_S, TokenDesk, app_with_secret, bearer
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError
@@ -31,6 +33,10 @@ PREFIXES: Final = (
     "/v1/billmanager-invoice",
     "/v1/ussdpush",
 )
+CERTIFICATE_PATH: Final = "/mpesa/credentials/v1/certificate"
+"""Not of M-PESA, whose certificate is on its website: here each super-agent has one."""
+PEM: Final = b"application/x-pem-file"
+SENT_AGAIN_MARK: Final = "x-idempotency-key"
 TOKEN_PATH: Final = "/oauth/v1/generate"  # noqa: S105 - an address, no secret
 
 _log: Final = logging.getLogger(__name__)
@@ -117,50 +123,74 @@ class DarajaGateway:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         path, method = scope["path"], scope["method"]
-        authorization = _authorization(scope)
         if path == TOKEN_PATH:
             _require(method, "GET")
-            return await self._token(await read_request(scope, receive, ()), authorization)
+            return await self._token(await read_request(scope, receive, ()))
+        if path == CERTIFICATE_PATH:
+            _require(method, "GET")
+            return await self._certificate(await read_request(scope, receive, ()))
         route = ROUTES.get(path)
         if route is None:
             raise DarajaError(404, "404.001.01", "Resource not found")
         _require(method, "POST")
         handler, wrong_token = route
         request = await read_request(scope, receive, ())
-        app = await self._app(authorization, wrong_token)
+        app = await self._app(request, wrong_token)
+        now_ms = self._clock_ms()
         call = Call(
             self._port.merchants,
             app,
             read_fields(request.body),
-            self._clock_ms(),
+            now_ms,
             self._simulator,
+            _sent_again_as(app, request, now_ms),
         )
         return json_answer(await handler(call))
 
-    async def _token(self, request: Request, authorization: str) -> Answer:
+    async def _token(self, request: Request) -> Answer:
         if request.query.get("grant_type") != "client_credentials":
             raise DarajaError(400, "400.008.02", "Invalid grant type passed")
-        app = await app_with_secret(self._port.merchants, authorization)
+        app = await app_with_secret(self._port.merchants, request.header("authorization"))
         if app is None:
             raise DarajaError(400, "400.008.01", "Invalid Authentication passed")
         token = self._tokens.issue(app, self._clock_ms())
         # Text, as the interface has always had it; clients make a number of it.
         return json_answer({"access_token": token, "expires_in": str(LIFETIME_S)})
 
-    async def _app(self, authorization: str, wrong: _Refusal) -> App:
-        token = bearer(authorization)
+    async def _certificate(self, request: Request) -> Answer:
+        """GET /mpesa/credentials/v1/certificate?ShortCode=: for it a merchant's credentials are encrypted."""
+        short_code = Fields(dict(request.query)).short_code("ShortCode")
+        merchant = await self._port.merchants.merchant(short_code)
+        if merchant is None:
+            raise DarajaError(404, "404.001.01", "Resource not found")
+        if merchant.home != self._port.index:
+            # Another's certificate would make every credential a wrong one, and nobody would see why.
+            home = self._port.genesis.committee.members[merchant.home].name
+            sentence = f"This merchant's certificate is at the super-agent {home}"
+            raise DarajaError(404, "404.001.01", sentence)
+        return Answer(self._port.merchants.certificate(), PEM)
+
+    async def _app(self, request: Request, wrong: _Refusal) -> App:
+        token = bearer(request.header("authorization"))
         app = await self._tokens.app_of(self._port.merchants, token, self._clock_ms())
         if app is None:
             raise DarajaError(wrong.status, wrong.code, "Invalid Access Token")
         return app
 
 
+def _sent_again_as(app: App, request: Request, now_ms: int) -> bytes:
+    """Return what is the same for one marked call, however often it is sent in a day; else nothing.
+
+    Clients make the mark from what they send, so that next month's wages would have that of this month's.
+    """
+    mark = request.header(SENT_AGAIN_MARK)
+    if not mark:
+        return b""
+    day = f"{local(now_ms):%Y%m%d}"
+    parts = (app.consumer_key.encode(), mark.encode(), day.encode(), request.body)
+    return digest(b"harambee daraja again", *(digest(part) for part in parts))
+
+
 def _require(method: str, wanted: str) -> None:
     if method != wanted:
         raise DarajaError(405, "405.001", "Method Not Allowed")
-
-
-def _authorization(scope: Scope) -> str:
-    """Return the Authorization header; empty where there is none, or more than one."""
-    found = [value for name, value in scope["headers"] if name == b"authorization"]
-    return found[0].decode("latin-1") if len(found) == 1 else ""

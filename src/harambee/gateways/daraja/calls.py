@@ -24,6 +24,8 @@ class Call:
     fields: Fields
     now_ms: int
     simulator: Simulator | None
+    sent_again_as: bytes = b""
+    """Where the client marks what it sends again: the same 32 bytes each time, on the same day."""
 
     def own_short_code(self, name: str) -> str:
         """Return the digits of a merchant for whom the app may act."""

@@ -22,14 +22,18 @@ def checkout_request_id(now_ms: int) -> str:
     return f"ws_CO_{local(now_ms):%d%m%Y%H%M%S}{_digits(12)}"
 
 
-def conversation_id(now_ms: int) -> str:
-    """Return a name for a conversation, as "AG_20240706_20106e9209f64bebd05b"."""
-    return f"AG_{local(now_ms):%Y%m%d}_{secrets.token_hex(10)}"
+def conversation_id(now_ms: int, seed: bytes = b"") -> str:
+    """Return a name for a conversation, as "AG_20240706_20106e9209f64bebd05b".
+
+    The same of 32 bytes of `seed` on one day, and of chance without.
+    """
+    return f"AG_{local(now_ms):%Y%m%d}_{(seed or secrets.token_bytes(32))[:10].hex()}"
 
 
-def originator_conversation_id() -> str:
-    """Return the name of an instruction whose sender gave it none."""
-    return f"{secrets.token_hex(2)}-{secrets.token_hex(2)}-{secrets.token_hex(12)}"
+def originator_conversation_id(seed: bytes = b"") -> str:
+    """Return the name of an instruction whose sender gave it none: of 32 bytes of `seed`, or of chance."""
+    digits = (seed or secrets.token_bytes(32))[10:26].hex()
+    return f"{digits[:4]}-{digits[4:8]}-{digits[8:]}"
 
 
 def _digits(count: int) -> str:

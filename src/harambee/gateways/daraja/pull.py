@@ -85,8 +85,8 @@ def _row(payment: PaymentFacts, merchant: Merchant) -> dict[str, Any]:
 async def organisation(call: Call) -> dict[str, Any]:
     """POST /sfcverify/v1/query/info: the name of a short code."""
     trade = _TRADES[call.fields.choice("IdentifierType", _TRADES)]
-    merchant = await call.port.merchant(call.fields.short_code("Identifier"))
-    if merchant is None or merchant.trade is not trade:
+    merchant = await call.port.merchant(f"{trade}:{call.fields.short_code('Identifier')}")
+    if merchant is None:
         raise DarajaError(404, "404.001.01", "Resource not found")
     return {
         "ConversationID": conversation_id(call.now_ms),

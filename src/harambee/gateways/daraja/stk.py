@@ -15,12 +15,13 @@ from harambee.gateways.daraja.errors import DarajaError, invalid
 from harambee.gateways.daraja.identifiers import checkout_request_id, request_id
 from harambee.gateways.daraja.result_codes import ending_of
 from harambee.handset.payment_requests import ACCOUNT_MAX, TEXT_MAX
-from harambee.merchants.port import NAME_CHARACTERS_MAX, Ask, Merchant, RequestState
+from harambee.merchants.port import NAME_CHARACTERS_MAX, Ask, Merchant, RequestState, Trade
 
 FORM: Final = "daraja.stk"
 MERCHANT_REQUEST: Final = "MerchantRequestID"
 """Kept with the request, so that the callback and the query tell it again."""
-_TYPES: Final = ("CustomerPayBillOnline", "CustomerBuyGoodsOnline")
+_GOODS: Final = "CustomerBuyGoodsOnline"
+_TYPES: Final = ("CustomerPayBillOnline", _GOODS)
 _TIMESTAMP: Final = re.compile(r"[0-9]{14}", re.ASCII)
 _ACCEPTED: Final = "Success. Request accepted for processing"
 
@@ -30,8 +31,7 @@ async def push(call: Call) -> dict[str, Any]:
     fields = call.fields
     short_code = fields.short_code("BusinessShortCode")
     payee = fields.short_code("PartyB")
-    # Which of the two it is, the merchant's own registration says; clients often write the first for both.
-    fields.choice("TransactionType", _TYPES)
+    transaction = fields.choice("TransactionType", _TYPES)
     amount_cents = fields.amount_cents()
     payer = fields.msisdn("PartyA")
     if fields.msisdn("PhoneNumber") != payer:
@@ -46,10 +46,11 @@ async def push(call: Call) -> dict[str, Any]:
     view = await call.port.ask_payment(
         Ask(
             consumer_key=call.app.consumer_key,
-            short_code=payee,
+            short_code=await _payee(call, payee, transaction),
             msisdn=payer,
             amount_cents=amount_cents,
             name=checkout_request_id(call.now_ms),
+            fresh=True,
             account=account,
             text=text,
             callback_url=callback_url,
@@ -64,6 +65,18 @@ async def push(call: Call) -> dict[str, Any]:
         "ResponseDescription": _ACCEPTED,
         "CustomerMessage": _ACCEPTED,
     }
+
+
+async def _payee(call: Call, short_code: str, transaction: str) -> str:
+    """Return who is paid, as the port knows him.
+
+    What the digits are, the merchant's registration says: clients often write CustomerPayBillOnline for all.
+    Where they are a till and a paybill, goods are bought at the till.
+    """
+    till = f"{Trade.TILL}:{short_code}"
+    if transaction == _GOODS and await call.port.merchant(till) is not None:
+        return till
+    return short_code
 
 
 async def query(call: Call) -> dict[str, Any]:

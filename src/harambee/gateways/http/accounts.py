@@ -3,7 +3,7 @@
 Telephone numbers come in bodies only, never in addresses, so that no access log can hold one.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from harambee.gateways.http.answers import Answer, Hex, json_answer, octets_answer
 from harambee.gateways.http.orders import OrderShown, order_document
 from harambee.gateways.http.problems import ProblemError, bad_request, not_found
-from harambee.gateways.http.requests import Request, hexadecimal
+from harambee.gateways.http.requests import Request, hex_field, hexadecimal
 from harambee.handset.numbers import canonical_number
 from harambee.handset.telephone import TelephoneError, telephone
 from harambee.ledger.records import (
@@ -50,8 +50,8 @@ class DirectoryDocument(msgspec.Struct, forbid_unknown_fields=True):
 class RegistrationDocument(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /v1/accounts: the enrolment that the new key has signed."""
 
-    order_body: object
-    possession: object
+    order_body: Annotated[object, hex_field(BODY_BYTES)]
+    possession: Annotated[object, hex_field(64)]
     msisdn: str | None = None
 
 
@@ -136,7 +136,7 @@ async def _account(port: Port, number: int) -> Any:
 
 
 async def account(port: Port, request: Request) -> Answer:
-    """GET /v1/accounts/{number}."""
+    """GET /v1/accounts/{number}: an account's record, spelled out."""
     number = request.captured_number(0, "the account number")
     record = await _account(port, number)
     flags = int(record["flags"])
@@ -172,7 +172,7 @@ async def query(port: Port, request: Request) -> Answer:
 
 
 async def statement(port: Port, request: Request) -> Answer:
-    """GET /v1/accounts/{number}/statement: newest first; `next_before` turns the page.
+    """GET /v1/accounts/{number}/statement: what moved an account, newest first.
 
     `change_cents` has the charge that the account bore, and what it earned, inside it.
     """

@@ -5,50 +5,39 @@ cannot be served gets a problem document (RFC 9457) with one sentence; whatever 
 the answer is a 4xx and never a 5xx, and nothing of what he sent is logged.
 """
 
-import base64
-import hashlib
+import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
 from typing import Final
 
 from harambee.gateways.daraja.app import DarajaGateway, serves
 from harambee.gateways.daraja.calls import Simulator
-from harambee.gateways.http import (
-    accounts,
-    agents,
-    evidence,
-    governance,
-    history,
-    holds,
-    merchants,
-    metrics,
-    names,
-    network,
-    orders,
-    oversight,
-    pay_outs,
-    payment_requests,
-)
-from harambee.gateways.http.answers import Answer, json_answer
+from harambee.gateways.http.answers import Answer, Stream
+from harambee.gateways.http.operation import Handler, Operation
+from harambee.gateways.http.operations import operations
+from harambee.gateways.http.origins import ALLOWED, is_open, preflight
+from harambee.gateways.http.pages import Pages
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
     ClientGoneError,
     Receive,
-    Request,
     Scope,
     Send,
     read_request,
 )
 from harambee.node.port import Port, UnavailableError
 
-Handler = Callable[[Port, Request], Awaitable[Answer]]
 Route = dict[str, Handler]
 
 PATH_BYTES_MAX: Final = 256
-NO_CONTENT: Final = 204
-"""The status of an answer that has no body, and so says neither its length nor its type."""
+SLOW_S: Final = 10
+"""A listener that takes nothing for so long is let go."""
+WITHOUT_CONTENT: Final = frozenset({204, 304})
+"""The statuses of answers that have no body, and so say neither its length nor its type."""
+NO_PAGES: Final[Mapping[str, Traversable]] = MappingProxyType({})
 ANY: Final = "*"
 """A segment of a route that captures whatever stands there."""
 
@@ -67,81 +56,19 @@ class HttpGateway:
     as customers of a development network would.
     """
 
-    def __init__(self, port: Port, version: str, simulator: Simulator | None = None) -> None:
+    def __init__(
+        self,
+        port: Port,
+        version: str,
+        simulator: Simulator | None = None,
+        pages: Mapping[str, Traversable] = NO_PAGES,
+    ) -> None:
+        """`pages` are folders of files that are served, each under its name."""
         self._port = port
+        self._pages = Pages(pages)
         self._daraja = DarajaGateway(port, simulator)
-        self._version = version
-        self._page = _status_page()
-        self._routes = self._table()
+        self._routes = _routes(operations(version))
         """Exact paths first; then paths with captured segments, by their shape."""
-
-    def _table(self) -> dict[tuple[str, ...], Route]:
-        desk = network.DigestDesk()
-        return {
-            ("",): {"GET": self._status_page},
-            ("livez",): {"GET": network.live},
-            ("readyz",): {"GET": network.ready},
-            ("metrics",): {"GET": metrics.metrics},
-            ("v1", "orders"): {"POST": orders.submit},
-            ("v1", "orders", ANY, ANY): {"GET": orders.slot},
-            ("v1", "orders", ANY, ANY, "payees"): {"GET": pay_outs.payees},
-            ("v1", "holds", ANY, ANY): {"GET": holds.hold},
-            ("v1", "holds", ANY, ANY, "ending"): {"GET": holds.ending},
-            ("v1", "reversals", ANY, ANY): {"GET": holds.reversal},
-            ("v1", "pay-outs"): {"POST": pay_outs.submit},
-            ("v1", "slots"): {"POST": orders.slots},
-            ("v1", "finals"): {"GET": orders.finals},
-            ("v1", "accounts"): {"POST": accounts.register},
-            ("v1", "accounts", "query"): {"POST": accounts.query},
-            ("v1", "accounts", ANY): {"GET": accounts.account},
-            ("v1", "accounts", ANY, "statement"): {"GET": accounts.statement},
-            ("v1", "accounts", ANY, "holds"): {"GET": holds.open_holds},
-            ("v1", "accounts", ANY, "shops"): {"GET": agents.shops},
-            ("v1", "accounts", ANY, "float"): {"GET": agents.float_outlook},
-            ("v1", "agents", ANY): {"GET": agents.place},
-            ("v1", "float-sources"): {"GET": agents.float_sources},
-            ("v1", "directory"): {"POST": accounts.directory},
-            ("v1", "profiles"): {"POST": names.keep},
-            ("v1", "names"): {"POST": names.check},
-            ("v1", "enrolment"): {"GET": accounts.enrolment},
-            ("v1", "requests"): {"POST": merchants.ask},
-            ("v1", "requests", "query"): {"POST": payment_requests.pending},
-            ("v1", "requests", "declines"): {"POST": payment_requests.decline},
-            ("v1", "requests", ANY): {"GET": merchants.request_named},
-            ("v1", "bills"): {"POST": payment_requests.announce},
-            ("v1", "merchants", ANY): {"GET": merchants.merchant},
-            ("v1", "merchants", ANY, "events"): {"GET": merchants.events},
-            ("v1", "merchants", ANY, "payments"): {"GET": merchants.payments},
-            ("v1", "merchants", ANY, "webhook"): {"PUT": merchants.webhook},
-            ("v1", "merchants", ANY, "refunds"): {"POST": merchants.refund},
-            ("v1", "merchants", ANY, "pay-outs"): {"POST": merchants.pay_out},
-            ("v1", "network"): {"GET": self._network},
-            ("v1", "tariffs"): {"GET": governance.tariffs},
-            ("v1", "tariffs", ANY): {"GET": governance.tariff},
-            ("v1", "governance", "proposals"): {
-                "GET": governance.listed,
-                "POST": governance.propose,
-            },
-            ("v1", "governance", "proposals", ANY): {"GET": governance.one},
-            ("v1", "governance", "proposals", ANY, "approvals"): {"POST": governance.approve},
-            ("v1", "governance", "tariff"): {"GET": governance.governed_tariff},
-            ("v1", "governance", "accounts", ANY): {"GET": governance.governed},
-            ("v1", "digest"): {"GET": desk.digest},
-            ("v1", "checkpoints"): {"GET": history.checkpoints},
-            ("v1", "checkpoints", ANY, "index"): {"GET": history.index},
-            ("v1", "checkpoints", ANY, "pages", ANY, ANY): {"GET": history.page},
-            ("v1", "checkpoints", ANY, "accounts", ANY): {"GET": history.piece},
-            ("v1", "heads"): {"GET": history.heads},
-            ("v1", "blocks"): {"GET": history.blocks},
-            ("v1", "blocks", ANY, ANY, ANY, ANY): {"GET": history.block},
-            ("v1", "evidence"): {"GET": evidence.listed},
-            ("v1", "evidence", ANY): {"GET": evidence.file},
-            ("v1", "status"): {"GET": network.status},
-            ("v1", "trust"): {"GET": oversight.trust},
-            ("v1", "days", ANY, "close"): {"GET": oversight.close},
-            ("v1", "days", ANY, "flows"): {"GET": oversight.flows},
-            ("v1", "days", ANY, "orders"): {"GET": oversight.orders},
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -167,11 +94,21 @@ class HttpGateway:
             _log.exception("a request could not be answered")
             sentence = "This super-agent made a mistake; another will take the request."
             answer = ProblemError(500, "INTERNAL", sentence).answer()
-        await _send(answer, send, with_body=scope["method"] != "HEAD")
+        if is_open(scope["path"]):
+            answer = replace(answer, headers=(*answer.headers, ALLOWED))
+        with_body = scope["method"] != "HEAD"
+        if isinstance(answer, Stream):
+            await _send_stream(answer, receive, send, with_body=with_body)
+        else:
+            await _send(answer, send, with_body=with_body)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | Stream:
         if serves(scope["path"]):
             return await self._daraja.answer(scope, receive)
+        if self._pages.serves(scope["path"]):
+            return self._pages.answer(scope["path"], scope["method"], scope["headers"])
+        if scope["method"] == "OPTIONS" and is_open(scope["path"]):
+            return preflight(tuple(self._route(scope["path"])[0]))
         handler, captured = self._handler(scope["path"], scope["method"])
         request = await read_request(scope, receive, captured)
         return await handler(self._port, request)
@@ -195,13 +132,14 @@ class HttpGateway:
                     return route, tuple(s for s, p in zip(segments, shape, strict=True) if p == ANY)
         raise not_found("RESOURCE_UNKNOWN", "There is nothing under this address.")
 
-    async def _network(self, port: Port, request: Request) -> Answer:
-        del request
-        return json_answer(network.network_document(port, self._version))
 
-    async def _status_page(self, port: Port, request: Request) -> Answer:
-        del port, request
-        return self._page
+def _routes(table: Sequence[Operation]) -> dict[tuple[str, ...], Route]:
+    routes: dict[tuple[str, ...], Route] = {}
+    for operation in table:
+        segments = operation.path.removeprefix("/").split("/")
+        shape = tuple(ANY if segment.startswith("{") else segment for segment in segments)
+        routes.setdefault(shape, {})[operation.method] = operation.handler
+    return routes
 
 
 def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
@@ -213,9 +151,47 @@ def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
     )
 
 
+def _headers(answer: Answer | Stream) -> list[tuple[bytes, bytes]]:
+    own = {name for name, _ in answer.headers}
+    return [*(one for one in _STANDING_HEADERS if one[0] not in own), *answer.headers]
+
+
+async def _send_stream(stream: Stream, receive: Receive, send: Send, *, with_body: bool) -> None:
+    """Send what comes until the source ends, the client goes, or takes nothing for SLOW_S."""
+    headers = [*_headers(stream), (b"content-type", stream.content_type)]
+    pump = asyncio.ensure_future(_pump(stream, send, headers, with_body=with_body))
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (pump, gone):
+            task.cancel()
+        await asyncio.gather(pump, gone, return_exceptions=True)
+        stream.source.close()
+    # Who was slow gets the end when he has taken the rest, as with any other answer.
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _pump(
+    stream: Stream, send: Send, headers: list[tuple[bytes, bytes]], *, with_body: bool
+) -> None:
+    await send({"type": "http.response.start", "status": stream.status, "headers": headers})
+    while with_body and (piece := await stream.source.following()) is not None:
+        try:
+            async with asyncio.timeout(SLOW_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            return
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
-    headers = [*_STANDING_HEADERS, *answer.headers]
-    if answer.status != NO_CONTENT:
+    headers = _headers(answer)
+    if answer.status not in WITHOUT_CONTENT:
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -229,21 +205,3 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-def _status_page() -> Answer:
-    """Return the page, allowed its own script and style and nothing from elsewhere."""
-    page = files(__package__).joinpath("status_page.html").read_bytes()
-
-    def allowed(tag: bytes) -> str:
-        found = re.search(rb"<%s>(.*?)</%s>" % (tag, tag), page, re.DOTALL)
-        assert found is not None, "the page has one script and one style, both inside it"
-        return "'sha256-" + base64.b64encode(hashlib.sha256(found[1]).digest()).decode() + "'"
-
-    policy = (
-        f"default-src 'none'; connect-src 'self'; script-src {allowed(b'script')}; "
-        f"style-src {allowed(b'style')}; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    headers = ((b"content-security-policy", policy.encode()), (b"referrer-policy", b"no-referrer"))
-    return Answer(page, b"text/html; charset=utf-8", 200, headers)

@@ -7,6 +7,7 @@ signs: an operator of this super-agent, or a proposer who brings a whole signed 
 from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from harambee.gateways.http.answers import JSON, Answer, Hex, json_answer, one_of
 from harambee.gateways.http.orders import (
@@ -15,8 +16,14 @@ from harambee.gateways.http.orders import (
     order_bytes,
     order_document,
 )
-from harambee.gateways.http.problems import ProblemError, bad_request, not_found
-from harambee.gateways.http.requests import U16_MAX, Request, hexadecimal, whole_text
+from harambee.gateways.http.problems import STATUS_OF, ProblemError, bad_request, not_found
+from harambee.gateways.http.requests import (
+    U16_MAX,
+    Request,
+    hex_field,
+    hexadecimal,
+    whole_text,
+)
 from harambee.handset.governed_words import day_shown, in_words
 from harambee.handset.orders import OrderBody
 from harambee.ledger.kinds import GOVERNED
@@ -40,25 +47,35 @@ STATE_SENTENCES: Final = {
     "dead": "It was not final in its days; it has to be proposed again.",
     "replaced": "Another order, or none, became final in its place.",
 }
-_STATUS: Final = {
-    "PROPOSAL_UNKNOWN": 404,
-    "OPERATOR_UNKNOWN": 403,
-    "APPROVAL_INVALID": 403,
-    "APPROVAL_MISSING": 403,
-    "SIGNATURE_INVALID": 403,
-    "PROPOSER_WRONG": 403,
-    "NOT_GOVERNED": 400,
-    "CONTENT_MISSING": 400,
-    "PROPOSALS_FULL": 429,
-}
-"""HTTP status of a GovernanceError by its code; 409 for the others."""
+CODES: Final = (
+    "APPROVAL_INVALID",
+    "APPROVAL_MISSING",
+    "APPROVED_ALREADY",
+    "CONTENT_MISSING",
+    "NOT_GOVERNED",
+    "OPERATOR_UNKNOWN",
+    "PROPOSALS_FULL",
+    "PROPOSAL_ENDED",
+    "PROPOSAL_KNOWN",
+    "PROPOSAL_UNKNOWN",
+    "PROPOSER_WRONG",
+    "RULE_BROKEN",
+    "SIGNATURE_INVALID",
+)
+"""What a GovernanceError may say."""
+assert set(CODES) <= STATUS_OF.keys()
 
 
 class ApprovalDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /v1/governance/proposals/ID/approvals."""
+    """The body of POST /v1/governance/proposals/{proposal}/approvals."""
 
-    operator: object
-    signature: object
+    operator: Annotated[
+        object,
+        Meta(
+            extra_json_schema={"type": "string", "minLength": 1, "maxLength": OPERATOR_LENGTH_MAX}
+        ),
+    ]
+    signature: Annotated[object, hex_field(64)]
 
 
 class ProposalDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,7 +86,10 @@ class ProposalDocument(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     order: OrderDocument
-    document: object = None
+    document: Annotated[
+        object,
+        Meta(extra_json_schema={"type": ["string", "null"], "maxLength": TARIFF_BYTES_MAX}),
+    ] = None
     """A tariff in its canonical form, as a text."""
     approval: ApprovalDocument | None = None
 
@@ -164,7 +184,7 @@ async def listed(port: Port, request: Request) -> Answer:
 
 
 async def one(port: Port, request: Request) -> Answer:
-    """GET /v1/governance/proposals/ID: one of them, judged by the rules as they are now."""
+    """GET /v1/governance/proposals/{proposal}: one of them, judged by the rules as they are now."""
     name = hexadecimal(request.captured[0], "the proposal", 32)
     try:
         view = await port.proposal(name)
@@ -206,7 +226,7 @@ async def propose(port: Port, request: Request) -> Answer:
 
 
 async def approve(port: Port, request: Request) -> Answer:
-    """POST /v1/governance/proposals/ID/approvals: an operator approves."""
+    """POST /v1/governance/proposals/{proposal}/approvals: an operator approves."""
     name = hexadecimal(request.captured[0], "the proposal", 32)
     operator, signature = _approval(request.json(ApprovalDocument))
     try:
@@ -296,7 +316,7 @@ def _content(document: object) -> bytes | None:
 
 
 def _problem(error: GovernanceError) -> ProblemError:
-    return ProblemError(_STATUS.get(error.code, 409), error.code, str(error))
+    return ProblemError(STATUS_OF[error.code], error.code, str(error))
 
 
 def _document(port: Port, view: ProposalView) -> ProposalShown:

@@ -87,7 +87,7 @@ async def checkpoints(port: Port, request: Request) -> Answer:
 
 
 async def index(port: Port, request: Request) -> Answer:
-    """GET /v1/checkpoints/{digest}/index?after=&limit=: leaf 37 and length u32 of its pages."""
+    """GET /v1/checkpoints/{digest}/index: leaf 37 and length u32 of its pages."""
     digest = _digest(request)
     start = request.number("after", 0, U32_MAX)
     limit = max(1, request.number("limit", INDEX_ROWS_DEFAULT, INDEX_ROWS_MAX))
@@ -141,7 +141,7 @@ async def heads(port: Port, request: Request) -> Answer:
 
 
 async def blocks(port: Port, request: Request) -> Answer:
-    """GET /v1/blocks?author=&incarnation=&from=&to=: length u32 and block, from the first height on.
+    """GET /v1/blocks: length u32 and block, from the first height on.
 
     As many as one answer takes; it ends before the first that is not here.
     """

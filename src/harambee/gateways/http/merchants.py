@@ -32,17 +32,19 @@ from harambee.gateways.http.merchant_documents import (
     payment_document,
     request_document,
 )
-from harambee.gateways.http.problems import ProblemError, bad_request, not_found
+from harambee.gateways.http.problems import STATUS_OF, ProblemError, bad_request, not_found
 from harambee.gateways.http.requests import Request
 from harambee.gateways.http.webhooks import FORM, secret_text
 from harambee.handset.numbers import canonical_number
 from harambee.handset.telephone import TelephoneError, telephone
+from harambee.merchants.book import ring
 from harambee.merchants.port import (
     NAME_CHARACTERS_MAX,
     App,
     Ask,
     Deed,
     Instruction,
+    Merchant,
     MerchantsError,
     Reason,
 )
@@ -61,24 +63,9 @@ RESERVED_NAMES: Final = frozenset({"query", "declines"})
 
 CHALLENGE: Final = 'Basic realm="harambee", charset="UTF-8"'
 
-STATUS: Final = {
-    Reason.MERCHANT_UNKNOWN: 404,
-    Reason.PAYER_UNKNOWN: 404,
-    Reason.PAYEE_UNKNOWN: 404,
-    Reason.AMOUNT_INVALID: 400,
-    Reason.NAME_TAKEN: 409,
-    Reason.PAYER_BUSY: 429,
-    Reason.CREDENTIAL_WRONG: 403,
-    Reason.INITIATOR_UNKNOWN: 403,
-    Reason.NOT_FOUND: 404,
-    Reason.SIGNATURE_INVALID: 403,
-    Reason.TOO_LATE: 409,
-    Reason.BUSY: 503,
-    Reason.UNAVAILABLE: 503,
-    Reason.INVALID: 400,
-}
-"""HTTP status of what a merchant or a customer cannot have; the problem's code is the reason's name."""
-assert set(STATUS) == set(Reason)
+assert {reason.name for reason in Reason} <= STATUS_OF.keys(), (
+    "a problem's code is the reason's name"
+)
 
 _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,62}[\x21-\x7e])?", re.ASCII)
 _SHORT_CODE: Final = re.compile(r"[0-9]{5,7}", re.ASCII)
@@ -92,7 +79,8 @@ def problems() -> Iterator[None]:
     try:
         yield
     except MerchantsError as error:
-        raise ProblemError(STATUS[error.reason], error.reason.name, error.sentence) from error
+        code = error.reason.name
+        raise ProblemError(STATUS_OF[code], code, error.sentence) from error
 
 
 async def ask(port: Port, request: Request) -> Answer:
@@ -148,16 +136,14 @@ async def request_named(port: Port, request: Request) -> Answer:
 async def merchant(port: Port, request: Request) -> Answer:
     """GET /v1/merchants/{short_code}: the merchant, as its own software may see it."""
     _, short_code = await _own(port, request)
-    with problems():
-        found = await port.merchants.merchant(short_code)
-    if found is None:
-        raise not_found(Reason.MERCHANT_UNKNOWN.name, "There is no merchant of this short code.")
-    return json_answer(merchant_document(found))
+    found, members = await _recorded(port, short_code)
+    return json_answer(merchant_document(found, members))
 
 
 async def events(port: Port, request: Request) -> Answer:
     """GET /v1/merchants/{short_code}/events: what happened behind a cursor of this super-agent's."""
     _, short_code = await _own(port, request)
+    await _recorded_here(port, short_code)
     after = request.number("after", 0, CURSOR_MAX)
     limit = max(1, request.number("limit", EVENTS_DEFAULT, EVENTS_MAX))
     with problems():
@@ -169,6 +155,7 @@ async def events(port: Port, request: Request) -> Answer:
 async def payments(port: Port, request: Request) -> Answer:
     """GET /v1/merchants/{short_code}/payments: what the merchant was paid in a time, oldest first."""
     _, short_code = await _own(port, request)
+    await _recorded_here(port, short_code)
     since = request.number("since_ms", 0, CURSOR_MAX)
     until = request.number("until_ms", CURSOR_MAX, CURSOR_MAX)
     offset = request.number("offset", 0, OFFSET_MAX)
@@ -284,6 +271,28 @@ async def _own(port: Port, request: Request) -> tuple[App, str]:
         raise bad_request("SHORT_CODE_INVALID", "A short code is 5 to 7 digits.")
     _controls(app, short_code)
     return app, short_code
+
+
+async def _recorded(port: Port, short_code: str) -> tuple[Merchant, tuple[int, ...]]:
+    """Return a merchant and the super-agents that record what happens to it."""
+    with problems():
+        found = await port.merchants.merchant(short_code)
+    if found is None:
+        raise not_found(Reason.MERCHANT_UNKNOWN.name, "There is no merchant of this short code.")
+    return found, ring(port.genesis.committee, found)
+
+
+async def _recorded_here(port: Port, short_code: str) -> None:
+    """Check that this super-agent has a merchant's events: an empty list of others would be a lie."""
+    _, recorders = await _recorded(port, short_code)
+    if port.index not in recorders:
+        members = port.genesis.committee.members
+        names = ", ".join(members[index].name for index in recorders)
+        raise ProblemError(
+            421,
+            "RECORDED_ELSEWHERE",
+            f"What happens to this merchant is recorded at {names}: ask one of them.",
+        )
 
 
 def _name_of(app: App, name: str | None, key: str) -> tuple[str, bool]:

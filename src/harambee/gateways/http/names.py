@@ -3,13 +3,13 @@
 Both are signed by the account that they speak for, and both come in bodies only.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from harambee.gateways.http.answers import Answer, json_answer
 from harambee.gateways.http.problems import ProblemError, bad_request
-from harambee.gateways.http.requests import Request, hexadecimal
+from harambee.gateways.http.requests import Request, hex_field, hexadecimal
 from harambee.handset.name_checks import QUESTION_BYTES
 from harambee.handset.profiles import PROFILE_BYTES_MAX, ProfileError, read_profile
 from harambee.node.port import NameStatus, Port, ProfileStatus
@@ -113,7 +113,7 @@ class ProfileBody(msgspec.Struct, forbid_unknown_fields=True):
 class QuestionBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /v1/names: a question and the asker's signature, in hexadecimal."""
 
-    question: object
+    question: Annotated[object, hex_field(QUESTION_BYTES)]
 
 
 async def keep(port: Port, request: Request) -> Answer:
@@ -145,3 +145,5 @@ async def check(port: Port, request: Request) -> Answer:
 
 assert set(_REFUSED_NAMES) | {NameStatus.KNOWN} == set(NameStatus)
 assert set(_REFUSED_PROFILES) | {ProfileStatus.KEPT, ProfileStatus.SAME} == set(ProfileStatus)
+PROFILE_CODES: Final = tuple(code for _, code, _ in _REFUSED_PROFILES.values())
+NAME_CODES: Final = tuple(code for _, code, _ in _REFUSED_NAMES.values())

@@ -28,7 +28,9 @@ from harambee.gateways.http.requests import (
     U32_MAX,
     U64_MAX,
     Request,
+    hex_field,
     hexadecimal,
+    number_field,
     whole,
 )
 from harambee.handset.orders import order_id
@@ -58,26 +60,15 @@ STATE_SENTENCES: Final = {
 }
 
 
-def _number(maximum: int) -> Meta:
-    """Return the description of a field that `whole` reads, which has the better sentences."""
-    return Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0, "maximum": maximum})
-
-
-def _digits(length: int) -> Meta:
-    """Return the description of a field that `hexadecimal` reads."""
-    pattern = f"^[0-9a-fA-F]{{{2 * length}}}$"
-    return Meta(extra_json_schema={"type": ["string", "null"], "pattern": pattern})
-
-
-U16 = Annotated[object, _number(U16_MAX)]
-U32 = Annotated[object, _number(U32_MAX)]
-U64 = Annotated[object, _number(U64_MAX)]
+U16 = Annotated[object, number_field(U16_MAX)]
+U32 = Annotated[object, number_field(U32_MAX)]
+U64 = Annotated[object, number_field(U64_MAX)]
 
 
 class OrderDocument(msgspec.Struct, forbid_unknown_fields=True):
     """One order in JSON: its bytes in hexadecimal, or its fields by name."""
 
-    bytes: Annotated[object, _digits(ORDER_BYTES)] = None
+    bytes: Annotated[object, hex_field(ORDER_BYTES, or_null=True)] = None
     payer: U32 = None
     payee: U32 = None
     amount_cents: U64 = 0
@@ -86,11 +77,11 @@ class OrderDocument(msgspec.Struct, forbid_unknown_fields=True):
     kind: Annotated[object, Meta(extra_json_schema={"enum": [*_KIND_NAMES.values(), None]})] = None
     tariff: U16 = 0
     day: U16 = None
-    options: Annotated[object, _digits(3)] = "00" * 3
-    reference: Annotated[object, _digits(32)] = None
-    signature: Annotated[object, _digits(64)] = None
-    network: Annotated[object, _digits(32)] = None
-    possession: Annotated[object, _digits(64)] = None
+    options: Annotated[object, hex_field(3, or_null=True)] = "00" * 3
+    reference: Annotated[object, hex_field(32, or_null=True)] = None
+    signature: Annotated[object, hex_field(64, or_null=True)] = None
+    network: Annotated[object, hex_field(32, or_null=True)] = None
+    possession: Annotated[object, hex_field(64, or_null=True)] = None
     payees: Annotated[
         object,
         Meta(
@@ -273,6 +264,11 @@ def _kind_code(name: object) -> int:
     return int(kind)
 
 
+def kind_name(kind: int) -> str:
+    """Return what a kind of order is called; its code where it is none."""
+    return _KIND_NAMES.get(kind, str(kind))
+
+
 def order_document(port: Port, order: bytes) -> OrderShown:
     """Return an order spelled out, with its id and its receipt code, and the hold that it ends if it does."""
     row = np.frombuffer(order, ORDER)[0]
@@ -284,7 +280,7 @@ def order_document(port: Port, order: bytes) -> OrderShown:
         amount_cents=int(row["amount"]),
         fee_cents=int(row["fee"]),
         sequence=int(row["sequence"]),
-        kind=_KIND_NAMES.get(kind, str(kind)),
+        kind=kind_name(kind),
         tariff=int(row["tariff"]),
         day=int(row["day"]),
         options=row["options"].tobytes().hex(),
@@ -355,6 +351,6 @@ async def slots(port: Port, request: Request) -> Answer:
 async def finals(port: Port, request: Request) -> Answer:
     """GET /v1/finals: final orders in this super-agent's order of applying, from `after` on."""
     after = request.number("after", 0, (1 << 63) - 1)
-    limit = request.number("limit", ORDERS_MAX, FINALS_MAX)
+    limit = max(1, request.number("limit", ORDERS_MAX, FINALS_MAX))
     found, following = await port.finals(after, limit)
     return octets_answer(found.tobytes(), ((b"harambee-next", str(following).encode()),))

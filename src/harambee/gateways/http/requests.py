@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Meta
 
 from harambee.gateways.http.problems import ProblemError, bad_request
 
@@ -25,7 +26,7 @@ BODY_BYTES_MAX: Final = 2 << 20
 BODY_SECONDS_MAX: Final = 20
 QUERY_BYTES_MAX: Final = 1024
 QUERY_FIELDS_MAX: Final = 8
-HEADERS_READ: Final = frozenset({"authorization", "idempotency-key"})
+HEADERS_READ: Final = frozenset({"authorization", "idempotency-key", "x-idempotency-key"})
 """Besides content-type and content-length; what no handler reads is not kept."""
 WAIT_MS_MAX: Final = 30_000
 U16_MAX: Final = (1 << 16) - 1
@@ -125,6 +126,17 @@ def hexadecimal(value: object, name: str, length: int) -> bytes:
     return bytes.fromhex(value)
 
 
+def number_field(maximum: int) -> Meta:
+    """Return what the description says of a field that may be left out, else `whole` reads it."""
+    return Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0, "maximum": maximum})
+
+
+def hex_field(length: int, *, or_null: bool = False) -> Meta:
+    """Return what the description says of a field that `hexadecimal` reads."""
+    kind = ["string", "null"] if or_null else "string"
+    return Meta(extra_json_schema={"type": kind, "pattern": f"^[0-9a-fA-F]{{{2 * length}}}$"})
+
+
 async def read_request(scope: Scope, receive: Receive, captured: tuple[str, ...]) -> Request:
     """Read the rest of a request within the limits; ProblemError beyond them."""
     content_type, length = "", 0
@@ -135,9 +147,9 @@ async def read_request(scope: Scope, receive: Receive, captured: tuple[str, ...]
         elif name == b"content-length" and value.isdigit():
             length = int(value[:20])
         elif (known := name.decode("latin-1")) in HEADERS_READ:
-            if known in headers:
-                raise bad_request("HEADER_INVALID", f"The header {known} was sent twice.")
-            headers[known] = value.decode("latin-1").strip()
+            # One that comes twice is one with a comma in it, as RFC 9110 has it.
+            before = f"{headers[known]}, " if known in headers else ""
+            headers[known] = before + value.decode("latin-1").strip()
     query = _read_query(scope.get("query_string", b""))
     if length > BODY_BYTES_MAX:
         raise _too_large()
