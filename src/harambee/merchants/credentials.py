@@ -66,23 +66,21 @@ class Credentials:
 
     def holds(self, credential: str, password: str) -> bool:
         """Say whether a credential, Base64, is this password encrypted for the certificate."""
-        if len(credential) > CREDENTIAL_CHARACTERS_MAX:
-            return False
+        wanted = password.encode(errors="replace")
         try:
-            ciphertext = base64.b64decode(credential, validate=True)
-            plain = self._key.decrypt(ciphertext, padding.PKCS1v15())
+            ciphertext = base64.b64decode(credential[:CREDENTIAL_CHARACTERS_MAX], validate=True)
+            plain, is_plain = self._key.decrypt(ciphertext, padding.PKCS1v15()), True
         except (binascii.Error, ValueError):
-            return False
-        wanted = password.encode()
-        candidates = [plain]
+            plain, is_plain = b"", False
+        candidates = [plain, plain]
         if _TIME.fullmatch(plain[-14:]):
-            candidates.append(plain[:-14])
+            candidates[1] = plain[:-14]
         try:
             candidates.append(base64.b64decode(plain, validate=True))
         except (binascii.Error, ValueError):
             candidates.append(plain)
         same = [_is_same(candidate, wanted) for candidate in candidates]
-        return any(same)
+        return is_plain and any(same)
 
 
 def _is_same(candidate: bytes, wanted: bytes) -> bool:
