@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 ROOMY: Final = 31
 """Up to so many super-agents, a moment costs little enough for many of them."""
-MOMENTS: Final = ((CROWDED, 96), (ROOMY, 48), (100, 16))
+MOMENTS: Final = ((CROWDED, 96), (ROOMY, 48), (100, 8))
 """Up to so many super-agents, into about so many moments the day is cut; half of them lie in the outage."""
 BROUGHT_WITHIN_NS: Final = 20 * MS
 KILLED_AFTER_NS: Final = 40 * MS
