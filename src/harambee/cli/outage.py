@@ -189,7 +189,8 @@ def _sentences(figures: dict[str, Any]) -> list[str]:
         served = (
             f"With {figures['down']} down, more than the {figures['bears']} it bears, the network "
             f"halted: none of the {inside} orders brought meanwhile became final before it was over. "
-            "They waited, signed, and were paid then. Who waits at a counter may have walked away."
+            "They waited, signed, and were paid then: here at once, in a country as fast as its "
+            "capacity allows. Who stands at a counter may have walked away, as from the switch."
         )
     else:
         served = (
@@ -201,7 +202,7 @@ def _sentences(figures: dict[str, Any]) -> list[str]:
     came_of_it = (
         f"{offered} orders: {figures['final']} final, {figures['lost']} lost, "
         f"{figures['duplicated']} paid twice, {made} money made, {same} on every super-agent, "
-        f"{figures['back_after_seconds']} s after the restart."
+        f"{figures['back_after_ms']} ms after the restart."
     )
     simulated = (
         f"Simulated: {figures['super_agents']} replicas as they ship, for "
@@ -221,7 +222,7 @@ def _sentences(figures: dict[str, Any]) -> list[str]:
 
 
 def _reliability(rows: list[dict[str, Any]]) -> Any:
-    """A table: how long in a year the network halts, by its size and how often each is up."""
+    """Return the table of how long in a year the network halts, by its size and how often each is up."""
     from rich.table import Table
 
     from harambee.traffic.reliability import time_written
@@ -233,10 +234,11 @@ def _reliability(rows: list[dict[str, Any]]) -> Any:
         )
         for row in rows
     }
-    table = Table(title="How long in a year the network halts", title_style="bold")
+    title = "How long in a year the network halts, by how many super-agents it has"
+    table = Table(title=title, title_style="bold")
     table.add_column("each is up")
     for size in sizes:
-        table.add_column(f"{size} super-agents", justify="right")
+        table.add_column("1, a switch" if size == 1 else f"{size}", justify="right")
     for up in dict.fromkeys(row["availability_of_each"] for row in rows):
         table.add_row(up, *(found[up, size] for size in sizes))
     return table

@@ -103,7 +103,7 @@ class OutageLedger:
             "as_promised": self.as_promised,
             "latency_ms_p50": _share(latencies, 50),
             "latency_ms_p99": _share(latencies, 99),
-            "back_after_seconds": network.back_after_s,
+            "back_after_ms": network.back_after_ms,
             "moments": network.moments,
             "pace_ms": network.pace_ms,
             "simulated_seconds": network.simulated_s,

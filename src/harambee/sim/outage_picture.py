@@ -22,7 +22,7 @@ TENTHS: Final = 10
 WIDTH_PX: Final = 860
 HEIGHT_PX: Final = 640
 LEFT_PX: Final = 80
-RIGHT_PX: Final = 20
+RIGHT_PX: Final = 30
 PANELS: Final = ((70, 230), (370, 190))
 """The top and the height of each, in pixels."""
 TITLE_SIZE: Final = 17
@@ -168,8 +168,8 @@ def draw(ledger: OutageLedger, surface: Surface) -> None:
     settings = ledger.settings
     outage = settings.outage
     title = (
-        f"{clock(outage.starts)} to {clock(outage.ends)}: a switch in the middle is down; "
-        f"of {settings.super_agents} super-agents, {settings.down} are"
+        f"{clock(outage.starts)} to {clock(outage.ends)}: the switch in the middle down; "
+        f"{settings.down} of {settings.super_agents} super-agents down"
     )
     surface.words((LEFT_PX * TENTHS, 280), title, INK, TITLE_SIZE, "start")
     wanted = _each_minute(ledger)
@@ -253,7 +253,7 @@ def _legend(surface: Surface, ledger: OutageLedger) -> None:
     for colour, words in entries:
         surface.line([(x, y - 40), (x + 240, y - 40)], colour, 30)
         surface.words((x + 320, y), words, INK, WORDS_SIZE, "start")
-        x += 320 + len(words) * 68 + 200
+        x += 320 + len(words) * 62 + 220
 
 
 def _px(tenths: int) -> str:
