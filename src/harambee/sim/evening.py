@@ -288,7 +288,7 @@ class Evening:
         return machine.is_back and all(ledger.next_sequence(told.payer) for told in self._told)
 
     def _come_to_rest(self) -> None:
-        """Wait until all have been at rest for a while: what is applied is told to the auditor a turn later."""
+        """Wait until all have rested for a while: what is applied is told to the auditor a turn later."""
         self.world.calm_down()
         end, still = self.world.now + SETTLE_NS, 0
         while self.world.now < end and still < REST_STEPS:
