@@ -49,6 +49,7 @@ def test_nobody_or_everybody_comes_again(again, given_up):
     day = central_day(orders((10, 100, 7)), Outage(10, 11), again)
     assert day.given_up_cents == given_up
     assert day.delayed_cents == 100 - given_up
+    assert day.caught_up_at == (12 if again else 0)
 
 
 def test_a_minute_in_which_nobody_wants_to_pay_is_not_silent():
