@@ -22,6 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from harambee.crypto.durable_files import replace_file
 
+FILE: Final = "credentials.pem"
+"""The key and its certificate, in the folder of what is kept of merchants."""
 KEY_BITS: Final = 2_048
 """What clients' libraries are known to take; the ciphertext protects a password on its way, inside TLS."""
 CREDENTIAL_CHARACTERS_MAX: Final = 1_024
@@ -46,7 +48,7 @@ class Credentials:
     @classmethod
     def open(cls, folder: Path, name: str) -> "Credentials":
         """Read key and certificate in `folder`, or make them there for a super-agent of this name."""
-        file = folder / "credentials.pem"
+        file = folder / FILE
         try:
             if not file.exists():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
