@@ -185,6 +185,19 @@ def test_our_own_events_come_in_their_order_whatever_fails(play):
     play(own_form_only)
 
 
+def test_a_callback_in_the_form_of_a_webhook_goes_where_it_was_asked_for(play):
+    async def scenario(town, receiver):
+        await town.desks[0].set_webhook(KEY, TILL, f"{receiver.url}/hook")
+        view = await town.ask(0, callback_url=f"{receiver.url}/asked", form=teller.OURS)
+        await town.desks[0].decline(town.decline(view.id))
+        event = f"req_{view.id.hex()[:32]}_unpaid"
+        await until(lambda: receiver.accepted[event] == 2)
+        await all_quiet(town)
+        assert sorted(receiver.places) == ["/asked", "/hook"]
+
+    play(scenario)
+
+
 def test_a_webhook_that_has_moved_is_followed_and_one_that_was_ended_is_not_called(play):
     async def scenario(town, receiver):
         town.url = ""

@@ -93,6 +93,7 @@ class Receiver:
     def __init__(self):
         self.accepted = Counter()
         self.order = []
+        self.places = []
         self.seen = Counter()
         self.refuses = lambda said: False
         self.verdict = b'{"accepted": true}'
@@ -123,6 +124,7 @@ class Receiver:
             return web.Response(status=500)
         self.accepted[said["id"]] += 1
         self.order.append(said["id"])
+        self.places.append(request.path)
         return web.Response()
 
     async def _hang(self, request):

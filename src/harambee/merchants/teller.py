@@ -7,8 +7,8 @@ doubt asks it. Who comes late to an event, because it was away, asks the others 
 told. So an event reaches its address also when the super-agent dies that was about to send it, and
 normally once; it may come twice, always with the same id, where one dies between sending and saying so.
 
-Events of our own form reach a merchant in their order, one after the other. Callbacks of other forms
-stand each for itself, as in the software that they are made for. A merchant whose software hangs has a
+Events reach a merchant's webhook in their order, one after the other. Callbacks to addresses that were
+named for one thing stand each for itself, as in the software that they are made for. A merchant whose software hangs has a
 bounded share of what is under way.
 """
 
@@ -65,7 +65,9 @@ EVENT_ID_MAX: Final = 96
 TRIES_MIN: Final = 3
 """What is older than KEPT_MS is tried so often all the same: the clock may be wrong."""
 OURS: Final = "harambee.v1"
-"""The form whose events come in order."""
+"""The form of webhooks."""
+THE_WEBHOOK: Final = ""
+"""In the place of an address: the merchant's webhook, wherever that is when it is told."""
 
 _TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 """IPv6 addresses behind which an IPv4 address is called."""
@@ -149,7 +151,7 @@ class Teller:
         self._private_too = private_too
         self._waiting: dict[tuple[int, int], _Waiting] = {}
         self._lines: dict[str, deque[tuple[int, int]]] = {}
-        """Per merchant what of our own form goes to it, in order."""
+        """Per merchant what goes to its webhook, in order."""
         self._due: list[tuple[float, int, tuple[int, int]]] = []
         self._tickets = itertools.count()
         self._news = asyncio.Event()
@@ -179,11 +181,9 @@ class Teller:
         Who is told of the same event again makes that other change alone.
         """
         key, event_id = key_of(merchant), tiding.row.id
-        addresses = [
-            (address, form)
-            for address, form in ((tiding.url, tiding.form), (merchant.webhook, OURS))
-            if address
-        ]
+        addresses = [(tiding.url, tiding.form)] if tiding.url else []
+        if merchant.webhook:
+            addresses.append((THE_WEBHOOK, OURS))
         new = NewEvent(
             tiding.row,
             self._ground.now_ms(),
@@ -447,7 +447,7 @@ class Teller:
 
     async def _send(self, event: Event, waiting: _Waiting, merchant: Merchant) -> bool:
         # A merchant that has moved its webhook means what waits for it, too; without one it wants none.
-        url = merchant.webhook if waiting.row.form == OURS else waiting.row.url
+        url = waiting.row.url or merchant.webhook
         if not url:
             return True
         delivery = Delivery(event, url, waiting.row.form)
@@ -525,7 +525,7 @@ class Teller:
             is_old=is_old or age_s > DOWN_S,
         )
         self._waiting[place] = waiting
-        if row.form == OURS:
+        if row.url == THE_WEBHOOK:
             line = self._lines.setdefault(waiting.key, deque())
             line.append(place)
             if line[0] != place:
@@ -534,7 +534,7 @@ class Teller:
 
     def _drop(self, place: tuple[int, int]) -> None:
         waiting = self._waiting.pop(place, None)
-        if waiting is None or waiting.row.form != OURS:
+        if waiting is None or waiting.row.url != THE_WEBHOOK:
             return
         line = self._lines[waiting.key]
         was_first = line[0] == place
