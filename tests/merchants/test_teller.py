@@ -241,6 +241,37 @@ def test_a_merchant_whose_software_hangs_holds_up_nobody_else(play, monkeypatch)
     play(scenario)
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_there_is_no_room_for_waits_in_the_store_and_comes_in_order(
+    play, monkeypatch, restarts
+):
+    monkeypatch.setattr(teller, "HELD_OF_MERCHANT_MAX", 4)
+    monkeypatch.setattr(teller, "REFILL", 3)
+
+    async def scenario(town, receiver):
+        town.url = ""
+        await town.desks[1].set_webhook(KEY, TILL, f"{receiver.url}/hook")
+        await until(lambda: all(d._book.find(TILL).webhook for d in town.desks.values()))
+        receiver.refuses = lambda said: True
+        events = [await declined(town, f"request-{i}") for i in range(25)]
+        for desk in town.desks.values():
+            assert desk._teller.waiting <= 4
+        if restarts:
+            await town.stop(1)
+            await town.start(1)
+            assert town.desks[1]._teller.waiting <= 4
+        receiver.refuses = lambda said: False
+        await until(lambda: len(receiver.accepted) == 25)
+        await all_quiet(town)
+        assert receiver.order == events
+        for desk in town.desks.values():
+            assert not desk._teller._held
+            assert not desk._teller._beyond
+            assert not desk._teller._lines
+
+    play(scenario)
+
+
 def test_a_link_that_flaps_stops_no_delivery(play):
     async def scenario(town, receiver):
         event = await declined(town)

@@ -710,7 +710,7 @@ def _in_words() -> Iterator[None]:
     except GroundError as error:
         raise MerchantsError(Reason.UNAVAILABLE, str(error)) from error
     except MerchantStoreError as error:
-        log.warning("a merchant is told to come back later: %s", error)
+        log.debug("a merchant is told to come back later: %s", error)
         sentence = "This super-agent cannot read or write what it keeps of merchants now."
         raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
 

@@ -296,6 +296,35 @@ class MerchantStore:
             for cursor, number in (_DELIVERY.unpack(key),)
         ]
 
+    def deliveries_of(
+        self, key: str, cursor: int, limit: int
+    ) -> tuple[list[tuple[tuple[int, int], DeliveryRow]], int | None]:
+        """Return what has yet to be delivered to a merchant, from an event on, of so many events.
+
+        And the event behind those, if there is one.
+        """
+        prefix = _of(key, "")
+        with self._reading("of_merchant") as transaction:
+            place = transaction.cursor()
+            more = place.set_range(prefix + _CURSOR.pack(cursor))
+            cursors: list[bytes] = []
+            while more and len(cursors) <= limit and place.key().startswith(prefix):
+                cursors.append(bytes(place.key()[len(prefix) :]))
+                more = place.next()
+        beyond = _CURSOR.unpack(cursors.pop())[0] if len(cursors) > limit else None
+        found: list[tuple[bytes, bytes]] = []
+        with self._reading("deliveries") as transaction:
+            place = transaction.cursor()
+            for one in cursors:
+                more = place.set_range(one)
+                while more and place.key().startswith(one):
+                    found.append((bytes(place.key()), bytes(place.value())))
+                    more = place.next()
+        rows = [(_DELIVERY.unpack(at), at, value) for at, value in found]
+        return [
+            (place, self._opened("deliveries", at, value, DeliveryRow)) for place, at, value in rows
+        ], beyond
+
     def instruction(self, key: str, name: str) -> InstructionRow | None:
         """Return a merchant's instruction by its name."""
         return self._get("instructions", _of(key, name), InstructionRow)
