@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.gateways.description import VERSION, breaches_at
 from tests.gateways.fake_merchants import FakeMerchants
 
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
@@ -229,6 +230,9 @@ class FakePort:
             "finals_per_second": 2.5,
             "latency_ms_p50": None,
             "latency_ms_p99": 90.0,
+            "latency": {"up_to": [(0.1, 2), (1.0, 3)], "count": 3, "sum_s": 0.4},
+            "commits": None,
+            "requests_taken": 5,
             "height": 8,
             "queued": 0,
             "open_slots": 0,
@@ -266,7 +270,9 @@ class Client:
 
     def __init__(self, port):
         self.port = port
-        self.application = HttpGateway(port, "1.2.3")
+        self.application = HttpGateway(port, VERSION)
+        self.lies = False
+        """Whether the port says what no super-agent says."""
 
     async def ask(self, method, path, body=b"", content_type=None, query=b"", chunks=None, sent=()):
         if not isinstance(body, bytes):
@@ -296,7 +302,11 @@ class Client:
         await self.application(scope, receive, send)
         start, end = answered
         headers_back = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Reply(start["status"], headers_back, end["body"])
+        reply = Reply(start["status"], headers_back, end["body"])
+        # Whatever a test is about, no answer is other than the description says.
+        if method != "HEAD" and not self.lies:
+            assert breaches_at(method, path, reply) == []
+        return reply
 
 
 @pytest.fixture

@@ -145,6 +145,17 @@ def test_with_keys_it_is_a_whole_super_agent_on_a_new_machine(home, tmp_path):
     assert (new / "signing.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_of_the_environment_is_in_no_backup_and_not_missed(home, tmp_path):
+    config = home / "node.toml"
+    text = config.read_text(encoding="utf-8").replace('"signing.key"', '"env:AMANI_SIGNING"')
+    config.write_text(text, encoding="utf-8")
+    made(home, tmp_path / "backup", with_keys=True)
+    assert not (tmp_path / "backup" / "keys" / "signing.key").exists()
+    new = tmp_path / "elsewhere" / "super-agents" / "amani"
+    done = restore(tmp_path / "backup", new / "node.toml", Progress())
+    assert done.missing == []
+
+
 def test_a_journal_that_holds_more_is_never_replaced(home, tmp_path):
     made(home, tmp_path / "backup")
     with opened(home) as journal:

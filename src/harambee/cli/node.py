@@ -58,10 +58,12 @@ def make_gateway(port: "Port") -> "HttpGateway":
     from importlib.resources import files
 
     from harambee import __version__
+    from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
     pages = {name: files(f"harambee.{name}") for name in PAGES}
-    return HttpGateway(port, __version__, pages=pages)
+    simulator = AskingSimulator(port) if port.genesis.document.development else None
+    return HttpGateway(port, __version__, simulator, pages)
 
 
 def make_bodies() -> "Bodies":

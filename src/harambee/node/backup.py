@@ -241,8 +241,8 @@ class _Backup:
         for source in sorted(config.certificates.glob("*.crt")):
             yield source, f"{CERTIFICATES}/{source.name}", PUBLIC_MODE
         if with_keys:
-            for field_name, path in KEY_FILES.items():
-                yield getattr(config, field_name), path, PRIVATE_MODE
+            for source, path in _key_files(config):
+                yield source, path, PRIVATE_MODE
             older = older_key_file(config.profile_key)
             if older.exists():
                 yield older, OLDER_PROFILE_KEY, PRIVATE_MODE
@@ -261,6 +261,14 @@ class _Backup:
     def _kept(self, file: Path) -> KeptFile:
         path = file.relative_to(self._target).as_posix()
         return KeptFile(path, file.stat().st_size, digest_of_file(file, self._progress))
+
+
+def _key_files(config: NodeConfig) -> Iterator[tuple[Path, str]]:
+    """Yield (file, name in the backup) of each key that is in a file; one in the environment is in none."""
+    for field_name, path in KEY_FILES.items():
+        place = getattr(config, field_name)
+        if isinstance(place, Path):
+            yield place, path
 
 
 def link_archive(archive: Archive, target: Path, progress: Progress) -> None:
@@ -464,8 +472,7 @@ class _Restoration:
         ):
             self._put_checkpoint(name)
         replaced = None if is_same else self._put_journal()
-        keys = [getattr(config, field_name) for field_name in KEY_FILES]
-        missing = [key for key in keys if not key.exists()]
+        missing = [key for key, _ in _key_files(config) if not key.exists()]
         return Restored(manifest, not is_same, self.re_entering, replaced, self.left, missing)
 
     def _targets(self) -> Iterator[tuple[str, tuple[Path, int]]]:
@@ -474,8 +481,8 @@ class _Restoration:
         for field_name, path in PUBLIC_FILES.items():
             if getattr(config, field_name) is not None:
                 yield path, (getattr(config, field_name), PUBLIC_MODE)
-        for field_name, path in KEY_FILES.items():
-            yield path, (getattr(config, field_name), PRIVATE_MODE)
+        for target, path in _key_files(config):
+            yield path, (target, PRIVATE_MODE)
         yield OLDER_PROFILE_KEY, (older_key_file(config.profile_key), PRIVATE_MODE)
         yield f"{PROFILES}/{DATA_NAME}", (config.profiles / DATA_NAME, PRIVATE_MODE)
         for kept in self.manifest.files:

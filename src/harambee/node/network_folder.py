@@ -40,11 +40,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.key_places import EnvironmentKey, KeyPlace, read_key, read_variable
 from harambee.crypto.keyfiles import (
     ANYONE_ELSE,
     KeyFileError,
     StoredKey,
-    read_key_file,
     read_owner_key_file,
     read_seeds,
     write_key_file,
@@ -555,8 +555,13 @@ def read_addresses(file: Path, genesis: Genesis) -> tuple[MemberAddress, ...]:
         raise NetworkFolderError(f"{file} is not a list of addresses: {error}") from error
 
 
-def read_directory_key(file: Path) -> bytes:
-    """Return the 32 bytes of a directory key's file; NetworkFolderError if it is none or open."""
+def read_directory_key(file: KeyPlace) -> bytes:
+    """Return the 32 bytes of a directory key; NetworkFolderError if it is none, or its file is open."""
+    if isinstance(file, EnvironmentKey):
+        try:
+            return read_variable(file)
+        except KeyFileError as error:
+            raise NetworkFolderError(str(error)) from error
     content = _read(file)
     _refuse_open(file)
     try:
@@ -904,10 +909,10 @@ def _mapped(file: Path) -> memoryview:
         raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _read_key(file: Path, kind: str) -> KeyPair:
+def _read_key(place: KeyPlace, kind: str) -> KeyPair:
     """Return a key of this kind."""
     try:
-        return read_key_file(file, kind).keypair
+        return read_key(place, kind)
     except KeyFileError as error:
         raise NetworkFolderError(str(error)) from error
 

@@ -6,7 +6,6 @@ Everything that leaves goes through `_carry_out`, which an engine calls once its
 import asyncio
 import contextlib
 import logging
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.logs import begin_log
 from harambee.node.merchant_ground import MerchantGround
 from harambee.node.merchant_watch import MerchantWatch
 from harambee.node.names import NameDesk
@@ -128,11 +128,11 @@ async def serve_nodes(
 
     NodeError when one of them cannot start or fails; all of them are stopped then.
     """
-    logging.basicConfig(
-        level=min(logging.getLevelNamesMapping()[config.log_level.upper()] for config in configs),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
+    names, levels = [config.name for config in configs], logging.getLevelNamesMapping()
+    begin_log(
+        min((config.log_level for config in configs), key=lambda level: levels[level.upper()]),
+        "json" if any(config.log_format == "json" for config in configs) else "text",
+        names,
     )
     async with contextlib.AsyncExitStack() as running:
         agents = [

@@ -1,12 +1,10 @@
 """What one super-agent offers to its gateways: the port, over its engine, journal and links."""
 
 import asyncio
-import resource
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -48,6 +46,7 @@ from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalLacks
 from harambee.node.links import Links
+from harambee.node.machine import free_bytes, resident_bytes
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
 from harambee.node.order_path import OrderPaths
@@ -705,12 +704,14 @@ class Service:
             "index": self.index,
             "network": self.genesis.network.hex(),
             "ready": self.ready(),
+            "time_s": round(time.time(), 3),
             "uptime_s": round(time.monotonic() - self._began, 1),
             "final_total": facts.applied,
             "refused_total": self._refused,
             "finals_per_second": self._finals_per_second(facts.applied),
             "latency_ms_p50": p50,
             "latency_ms_p99": p99,
+            "latency": self._tickets.latencies.facts(),
             "height": facts.height,
             "queued": facts.queued + self.inbox_orders,
             "open_slots": facts.open_slots,
@@ -719,13 +720,16 @@ class Service:
             "total_cents": facts.total_cents,
             "signatures_checked": facts.signatures,
             "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
-            "rss_bytes": _rss_bytes(),
+            "commits": facts.commits,
+            "rss_bytes": resident_bytes(),
+            "disk_free_bytes": free_bytes(self._files.config.journal),
             **self.text_facts(),
             **self.names.facts(),
             **self.governance.facts(),
             **self._own_money(),
             **self.oversight.facts(),
             **self.checkpoints.facts(),
+            **self.merchants.facts(),
             "catching_up": self._engine.catching_up,
             "peers": self._peers(),
         }
@@ -941,9 +945,3 @@ def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:
         return 0.0, 0.0
     p50, p99 = np.percentile(np.array(latencies_ms), [50, 99]).round(1).tolist()
     return p50, p99
-
-
-def _rss_bytes() -> int:
-    """Return how much memory this process has now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()

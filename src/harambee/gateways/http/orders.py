@@ -351,6 +351,6 @@ async def slots(port: Port, request: Request) -> Answer:
 async def finals(port: Port, request: Request) -> Answer:
     """GET /v1/finals: final orders in this super-agent's order of applying, from `after` on."""
     after = request.number("after", 0, (1 << 63) - 1)
-    limit = request.number("limit", ORDERS_MAX, FINALS_MAX)
+    limit = max(1, request.number("limit", ORDERS_MAX, FINALS_MAX))
     found, following = await port.finals(after, limit)
     return octets_answer(found.tobytes(), ((b"harambee-next", str(following).encode()),))
