@@ -1,4 +1,4 @@
-"""A development network as `harambee up` runs it, with payments all the while, for whoever looks at its console."""
+"""A development network as `harambee up` runs it, with payments all the while, to look at its console."""
 
 import http.client
 import json
@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
+from tests.accept.browser import Page
 from tests.accept.quiet_network import Customer, QuietNetwork, quiet_population, until
 
 from harambee.node.network_folder import NetworkFolder, create_network
@@ -25,6 +26,7 @@ from harambee.traffic.temporary_network import (
 SERVE_S = 180
 STOP_S = 30
 PAYERS = 12
+SIZES = {"desktop": (1280, 900), "phone": (360, 760)}
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Payments:
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> "Payments":
+    def __enter__(self) -> Self:
         customers = [self.stage.quiet.customer() for _ in range(PAYERS)]
         for half in (customers[::2], customers[1::2]):
             self._threads.append(threading.Thread(target=self._pay, args=(half,)))
@@ -125,6 +127,13 @@ class Payments:
             else:
                 self.refused.append(fate)
             return
+
+
+def resized(page: Page, shape: str) -> None:
+    """Show a page as wide as a desk's screen, or a phone's."""
+    width, height = SIZES[shape]
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    page.call("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def _offer(url: str, order: bytes) -> dict[str, Any] | None:
