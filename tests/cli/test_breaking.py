@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.node.test_journal import HEAD_BYTES, block, open_
+from tests.node.test_journal import block, open_
 
 from harambee.cli.breaking import BEHIND_THE_END, Breaker, BreakingError, Buttons, damage_journal
 from harambee.cli.processes import Child, Children
+from harambee.node.journal import HEAD_BYTES
 
 ORIGIN = "http://127.0.0.1:8401"
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -61,13 +61,14 @@ function showTrust(card, difference, words) {
 }
 
 function showDigests() {
-  const { told, areEqual } = network.digests;
+  const { told, asked, areEqual } = network.digests;
+  const those = asked < network.members.length ? `${asked} that this page listens to` : asked;
   const entries = Math.max(0, ...told.map((member) => member.live.digest.entries));
   const words = !told.length
     ? "Nobody has told its digest yet."
     : areEqual
-      ? `Equal: ${told.length} of ${network.members.length} have this digest, after ${whole(entries)} orders.`
-      : `${told.length} ledgers were asked at different moments, and payments go on; after ${whole(entries)} orders.`;
+      ? `Equal: ${told.length} of ${those} have this digest, after ${whole(entries)} orders.`
+      : `Under way: ${told.length} ledgers were looked at in different moments, after ${whole(entries)} orders.`;
   say(at("digest-words"), words, areEqual ? "good" : "faint");
   say(at("digest-value"), areEqual ? told[0].live.digest.digest : "");
 }

@@ -107,15 +107,18 @@ export class Network {
   get digests() {
     const told = this.heard().filter((member) => member.live.digest != null);
     const values = new Set(told.map((member) => member.live.digest.digest));
-    return { told, areEqual: told.length > 0 && values.size === 1 };
+    const asked = this.members.filter((member) => member.followed).length;
+    return { told, asked, areEqual: told.length > 0 && values.size === 1 };
   }
 
   // Alarms, each with who says it, if it is not this page; the same sentence once.
   get alarms() {
     const found = new Map();
-    for (const member of this.members) {
-      const [state, why] = this.state(member);
-      if (state === "down" || state === "convicted") found.set(`${member.name} is ${state}. ${why}`, []);
+    for (const wanted of ["down", "convicted"]) {
+      const those = this.members.filter((member) => this.state(member)[0] === wanted);
+      const names = those.map((member) => member.name);
+      if (those.length === 1) found.set(`${names[0]} is ${wanted}. ${this.state(those[0])[1]}`, []);
+      if (those.length > 1) found.set(`${those.length} super-agents are ${wanted}: ${names.join(", ")}.`, []);
     }
     for (const member of this.heard()) {
       for (const sentence of member.live.alarms) {
