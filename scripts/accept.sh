@@ -12,6 +12,7 @@ needed=(
     pg_createcluster=postgresql
     prometheus=prometheus
     promtool=prometheus
+    chromium=chromium
 )
 
 missing=()

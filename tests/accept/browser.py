@@ -48,8 +48,9 @@ class Browser:
             "--lang=en",
             f"--user-data-dir={self._folder}",
         ]
-        # The browser reads from descriptor 3 and writes to 4, whatever ours are called.
-        shell = ["sh", "-c", f'exec "$0" "$@" 3<&{reads} 4>&{writes}', *words]
+        # The browser reads from descriptor 3 and writes to 4, whatever ours are called; Debian's sh knows
+        # none above 9.
+        shell = ["bash", "-c", f'exec "$0" "$@" 3<&{reads} 4>&{writes}', *words]
         self._process = subprocess.Popen(
             shell,
             pass_fds=(reads, writes),
