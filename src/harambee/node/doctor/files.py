@@ -101,20 +101,24 @@ def _own_folders(config: NodeConfig) -> list[Path]:
 
 
 def _of_secret(file: Path, journal: Path) -> Iterator[Finding]:
-    state = file.stat()
-    if state.st_mode & ANYONE_ELSE:
-        mode = stat.S_IMODE(state.st_mode)
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & ANYONE_ELSE:
         yield wrong(
             PERMISSIONS,
             f"{file} can be read or written by others (mode {mode:04o}).",
             f"chmod 600 {file}, and think who may have read it",
         )
-    if journal.exists() and journal.stat().st_uid != state.st_uid:
+    if journal.exists() and owner_of(journal) != owner_of(file):
         yield look(
             PERMISSIONS,
-            f"{file} belongs to user {state.st_uid}, and the journal to {journal.stat().st_uid}.",
+            f"{file} belongs to user {owner_of(file)}, and the journal to {owner_of(journal)}.",
             f"chown it to the user that the super-agent runs as: {file}",
         )
+
+
+def owner_of(file: Path) -> int:
+    """Return the number of the user whom a file belongs to."""
+    return file.stat().st_uid
 
 
 def _of_folder(folder: Path) -> Iterator[Finding]:
