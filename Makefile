@@ -15,6 +15,7 @@ RUNTIME := $(VENV)/.runtime-done
 DEV := $(VENV)/.dev-done
 BENCH := $(VENV)/.bench-done
 AUDIT := $(VENV)/.audit-done
+DOORS := $(VENV)/.doors-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -45,7 +46,7 @@ format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-accept: $(DEV) $(BENCH) $(AUDIT) ## what needs distribution packages, root, a browser or minutes
+accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
@@ -95,4 +96,9 @@ $(BENCH): $(RUNTIME) requirements/bench.txt
 $(AUDIT): $(DEV) requirements/audit.txt
 	@echo "installing Ray and DuckDB into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/audit.txt
+	@touch $@
+
+$(DOORS): $(DEV) requirements/doors.txt
+	@echo "installing schemathesis and clients of Daraja into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/doors.txt
 	@touch $@

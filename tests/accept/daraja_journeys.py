@@ -10,11 +10,14 @@ import json
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 
 PENDING = "500.001.1001"
+UNREGISTERED = 2040
 PATIENCE_S = 30
 POLL_S = 0.2
 
@@ -52,8 +55,7 @@ class Settings:
         return {row["Key"]: row["Value"] for row in result["ResultParameters"]["ResultParameter"]}
 
     def credential(self, content):
-        with open(self.certificate, "rb") as file:
-            key = x509.load_pem_x509_certificate(file.read()).public_key()
+        key = x509.load_pem_x509_certificate(Path(self.certificate).read_bytes()).public_key()
         return base64.b64encode(key.encrypt(content, padding.PKCS1v15())).decode()
 
 
@@ -86,7 +88,8 @@ def daraja_v3(settings):
         try:
             return client.stk_query(asked.checkout_request_id)
         except MpesaError as error:
-            assert error.code == PENDING, error
+            if error.code != PENDING:
+                raise
             return None
 
     assert within_patience(ended).is_paid
@@ -111,17 +114,12 @@ def daraja_v3(settings):
     assert registered["ResponseCode"] == "0"
 
     stranger = mpesa.MpesaClient("nobody", "nothing", "174379", "x", base_url=settings.base_url)
-    try:
+    with pytest.raises(AuthenticationError, match=r"400\.008\.01"):
         stranger.stk_query("ws_CO_1")
-    except AuthenticationError as error:
-        assert "400.008.01" in str(error)
-    else:
-        raise AssertionError("a stranger has a token")
 
 
 def mpesa_wrapper(settings):
     from mpesa_wrapper import MpesaClient
-    from mpesa_wrapper.models.callbacks import MpesaCallbackPayload
 
     client = MpesaClient(
         {
@@ -147,12 +145,15 @@ def mpesa_wrapper(settings):
         transaction_desc="A bill in UTC",
     )
     assert asked.response_code == "0"
-    callback = MpesaCallbackPayload(**settings.told("wrapper-stk")).get_stk_callback()
-    assert callback.ResultCode == 0
-    assert callback.CheckoutRequestID == asked.checkout_request_id
-    [receipt] = [
-        item.Value for item in callback.CallbackMetadata.Item if item.Name == "MpesaReceiptNumber"
-    ]
+    # Not by this client's own model of a callback: it refuses every one that has metadata.
+    callback = settings.told("wrapper-stk")["Body"]["stkCallback"]
+    assert callback["ResultCode"] == 0
+    assert callback["CheckoutRequestID"] == asked.checkout_request_id
+    items = {item["Name"]: item["Value"] for item in callback["CallbackMetadata"]["Item"]}
+    receipt = items["MpesaReceiptNumber"]
+
+    simulated = client.simulate_transaction(phone_number=settings.phone, amount=9, bill_ref="INV-4")
+    assert simulated.response_code == "0"
 
     def result_of(name, call, **named):
         client.config["result_url"] = settings.place(name)
@@ -210,7 +211,8 @@ def daraja_sdk(settings):
         try:
             return client.stk_query(query)
         except MpesaAPIError as error:
-            assert json.loads(error.raw_response)["errorCode"] == PENDING, error.raw_response
+            if json.loads(error.raw_response)["errorCode"] != PENDING:
+                raise
             return None
 
     assert within_patience(ended).ResultCode == "0"
@@ -244,7 +246,19 @@ def _sdk_instructions(settings, client, balances):
         | addresses("sdk-balance")
     )
     told = balances.parse_callback(settings.told("sdk-balance"))
-    assert told["balance"].utilityAccount.currency == "KES", told
+    assert told["success"]
+    assert told["balances"].utilityAccount.availableBalance > 0
+    client.b2c_account_top_up(
+        {"Amount": "10", "PartyA": settings.short_code, "PartyB": settings.biller}
+        | addresses("sdk-top-up")
+    )
+    assert settings.result("sdk-top-up")["Amount"] == "10.00"
+    # There is no revenue authority in a development network: nobody is paid, and the merchant is told so.
+    client.tax_remittance_service.remit(
+        {"Amount": "10", "PartyA": settings.short_code, "AccountReference": "PRN-1"}
+        | addresses("sdk-tax")
+    )
+    assert settings.told("sdk-tax")["Result"]["ResultCode"] == UNREGISTERED
 
 
 def _sdk_questions(settings, client):

@@ -6,7 +6,7 @@ connection is led to another super-agent, so that a token of one is shown to the
 """
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import itertools
 import json
@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.accept.quiet_network import get
 from tests.accept.test_up_and_pay import HARAMBEE, document_of, harambee, processes_of, up
 
 from harambee.node.network_folder import load_network
@@ -88,11 +89,15 @@ class Receiver(ThreadingHTTPServer):
     def address(self):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def told(self, place):
-        """Wait for what is posted to a place."""
+    def told(self, place, wanted=lambda document: True):
+        """Wait until a `wanted` document is posted to a place; return all of them."""
+
+        def found():
+            return [document for document in self.posted[place] if wanted(document)]
+
         with self.news:
-            self.news.wait_for(lambda: self.posted[place], TOLD_S)
-            return list(self.posted[place])
+            self.news.wait_for(found, TOLD_S)
+            return found()
 
 
 class _Place(BaseHTTPRequestHandler):
@@ -158,8 +163,10 @@ def entrance(urls, port=0, tls=None):
         started.set()
         await ending.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        pouring = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in pouring:
             task.cancel()
+        await asyncio.gather(*pouring, return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
@@ -175,11 +182,8 @@ def entrance(urls, port=0, tls=None):
 def settings(network, receiver, base_url, place):
     """What a merchant's software is configured with, from the file for developers."""
     known = json.loads((network.folder / "sandbox.json").read_text())
-    home = network.folder / "super-agents" / network.names[0]
-    pem = (home / "merchants" / "credentials.pem").read_bytes()
     certificate = place / "home.cer"
-    found = x509.load_pem_x509_certificates(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
-    certificate.write_bytes(found[0].public_bytes(serialization.Encoding.PEM))
+    certificate.write_bytes(certificate_of(network))
     return {
         "base_url": base_url,
         "callbacks": receiver.address,
@@ -193,6 +197,16 @@ def settings(network, receiver, base_url, place):
         "biller": BILLER,
         "phone": PHONE,
     }
+
+
+def certificate_of(network):
+    """The certificate of the merchant's home, at which the others point."""
+    path = f"/mpesa/credentials/v1/certificate?ShortCode={SHORT_CODE}"
+    answers = {address.name: get(address.http, path) for address in network.addresses}
+    [home] = [name for name, answer in answers.items() if answer.status == 200]
+    for name, answer in answers.items():
+        assert name == home or answer.document["errorMessage"].endswith(home)
+    return answers[home].body
 
 
 def run_journey(client, configured, before=(), **environment):
@@ -220,13 +234,27 @@ def test_a_payment_that_nobody_asked_for_is_validated_and_confirmed(network, rec
     told = ["pay", "customer-1", f"paybill:{SHORT_CODE}", "50", "--account", "INV-9"]
     paid = document_of(network.folder, *told)
     assert paid["status"] == "final"
-    [question] = receiver.told("v3-validation")
-    [confirmation] = receiver.told("v3-confirmation")
+    [question] = receiver.told(
+        "v3-validation", lambda document: document["BillRefNumber"] == "INV-9"
+    )
     assert question["OrgAccountBalance"] == ""
-    for document in (question, confirmation):
+    # What was asked for is confirmed there too, and anything is told at least once.
+    confirmations = receiver.told(
+        "v3-confirmation", lambda document: document["TransID"] == paid["receipt_code"]
+    )
+    assert confirmations
+    for document in (question, *confirmations):
         assert (document["TransAmount"], document["BillRefNumber"]) == ("50.00", "INV-9")
         assert document["BusinessShortCode"] == SHORT_CODE
-    assert confirmation["TransID"] == paid["receipt_code"]
+
+
+def test_a_simulated_payment_is_confirmed(receiver):
+    """The second client has made it up: its biller is asked before the customer is."""
+    for place in ("v3-validation", "v3-confirmation"):
+        told = receiver.told(place, lambda document: document["BillRefNumber"] == "INV-4")
+        assert told, place
+        assert {document["TransAmount"] for document in told} == {"9.00"}
+        assert {document["MSISDN"] for document in told} == {PHONE}
 
 
 def test_a_client_that_knows_one_host_only(network, receiver, tmp_path):
@@ -251,7 +279,7 @@ def throwaway_authority(place):
     """Return the file of an authority's certificate, and the TLS of a door that it vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SANDBOX)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     names = [x509.DNSName(SANDBOX), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
@@ -259,8 +287,8 @@ def throwaway_authority(place):
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=12))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=12))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(

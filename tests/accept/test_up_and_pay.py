@@ -122,6 +122,7 @@ def test_up_pay_stop_and_up_again(tmp_path):
     with up(folder, tmp_path / "first.txt") as process:
         greeting = (tmp_path / "first.txt").read_text()
         assert all(address.http in greeting for address in network.addresses)
+        assert "short code 174379" in greeting, "what software that asks for payments is told"
         codes = set()
         for turn, name in enumerate(network.names):
             paid = document_of(folder, "pay", "customer-1", "customer-2", "100", "--via", name)

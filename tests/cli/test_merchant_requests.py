@@ -176,6 +176,7 @@ def test_a_bill_is_announced_and_a_biller_may_refuse_it(served, merchant):
     assert served.run(*words).exit_code == 0
     (said,) = merchant.announced
     assert (said.payee, said.amount_cents, said.account) == (merchant.biller, 100_00, "INV-7")
+    assert said.msisdn == "+254700000001", "the payer's own, as far as this machine knows it"
     merchant.verdict = BillVerdict(False, "C2B00012", "There is no account INV-8.")
     refused = served.run(*words[:-1], "INV-8")
     assert (refused.exit_code, refused.stderr) == (1, "There is no account INV-8.\n")

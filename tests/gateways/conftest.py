@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.gateways.description import VERSION, breaches_at
 from tests.gateways.fake_merchants import FakeMerchants
 
 from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import from_seed, sign
 from harambee.gateways.http.app import HttpGateway
+from harambee.handset.network_file import DoorAddress
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, ORDER, AccountKind, account_flags
 from harambee.ledger.records import PAYEE as PAYEE_ROW
@@ -82,6 +84,13 @@ class FakePort:
             record["balance"] = 1000
             record["flags"] = account_flags(AccountKind.CUSTOMER)
             self.accounts_held[number] = record
+
+    @property
+    def doors(self):
+        return tuple(
+            DoorAddress(member.name, f"http://127.0.0.1:{8401 + index}")
+            for index, member in enumerate(self.genesis.committee.members)
+        )
 
     def today(self):
         return TODAY
@@ -261,7 +270,9 @@ class Client:
 
     def __init__(self, port):
         self.port = port
-        self.application = HttpGateway(port, "1.2.3")
+        self.application = HttpGateway(port, VERSION)
+        self.lies = False
+        """Whether the port says what no super-agent says."""
 
     async def ask(self, method, path, body=b"", content_type=None, query=b"", chunks=None, sent=()):
         if not isinstance(body, bytes):
@@ -291,7 +302,11 @@ class Client:
         await self.application(scope, receive, send)
         start, end = answered
         headers_back = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Reply(start["status"], headers_back, end["body"])
+        reply = Reply(start["status"], headers_back, end["body"])
+        # Whatever a test is about, no answer is other than the description says.
+        if method != "HEAD" and not self.lies:
+            assert breaches_at(method, path, reply) == []
+        return reply
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class FakeMerchants:
             KEY: App(KEY, (TILL,), b"t" * 32, hashlib.sha256(SECRET.encode()).digest()),
         }
         self.merchants = {
-            TILL: Merchant(TILL, Trade.TILL, 40, "Duka One", 1, "passkey"),
+            TILL: Merchant(TILL, Trade.TILL, 40, "Duka One", 3, "passkey"),
             OTHER_TILL: Merchant(OTHER_TILL, Trade.TILL, 41, "Duka Two", 2, "passkey"),
         }
         self.asked: dict[str, tuple[Ask, RequestView]] = {}
@@ -168,9 +168,11 @@ class FakeMerchants:
 
     async def instruct(self, instruction):
         self._check()
+        is_new = instruction.name not in self.instructions
         known = self.instructions.setdefault(instruction.name, instruction)
         if known != instruction:
             raise MerchantsError(Reason.NAME_TAKEN, "Another instruction has this name.")
+        return is_new
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._check()

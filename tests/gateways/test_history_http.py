@@ -233,6 +233,6 @@ def test_a_digest_that_is_none_is_no_answer(town, digest):
     async def other():
         return {"digest": digest, "total_cents": 0, "accounts": 1, "heads": [0] * 4}
 
-    client.port.digest = other
+    client.port.digest, client.lies = other, True
     with pytest.raises(DoorError, match="nothing that can be understood"):
         asyncio.run(InProcess(town, 0, client).ledger())

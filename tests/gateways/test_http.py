@@ -203,6 +203,12 @@ def test_finals_are_read_page_by_page(client, port, order):
     assert (len(rest.body), rest.headers["harambee-next"]) == (128, "3")
 
 
+def test_no_page_of_finals_is_so_short_that_it_goes_nowhere(client, port, order):
+    port.finals_held += [order] * 2
+    page = ask(client, "GET", "/v1/finals", query=b"limit=0")
+    assert (len(page.body), page.headers["harambee-next"]) == (128, "1")
+
+
 def test_an_account_is_spelled_out(client):
     document = ask(client, "GET", f"/v1/accounts/{PAYER}").document
     assert document["balance_cents"] == 1000

@@ -257,8 +257,9 @@ def test_the_merchant_is_told_without_its_secrets(client, port):
         "trade": "till",
         "account": 40,
         "name": "Duka One",
-        "home": 1,
+        "home": 3,
         "webhook": "https://duka.example/hook",
+        "recorded_at": [3, 0, 1],
     }
     del port.merchants.merchants[TILL]
     assert ask(client, "GET", f"/v1/merchants/{TILL}").code == "MERCHANT_UNKNOWN"
@@ -291,6 +292,14 @@ def test_events_come_behind_a_cursor(client, port):
     assert [event["cursor"] for event in rest["events"]] == [4]
     nothing = ask(client, "GET", path, query=b"after=4").document
     assert nothing == {"events": [], "next_after": 4}
+
+
+@pytest.mark.parametrize("what", ["events", "payments"])
+def test_who_records_nothing_of_a_merchant_says_who_does(client, port, what):
+    port.index = 2
+    reply = ask(client, "GET", f"/v1/merchants/{TILL}/{what}")
+    assert (reply.status, reply.code) == (421, "RECORDED_ELSEWHERE")
+    assert "agent-3, agent-0, agent-1" in reply.document["detail"]
 
 
 def test_payments_turn_their_pages(client, port):

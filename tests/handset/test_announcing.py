@@ -40,6 +40,7 @@ def test_the_biller_hears_the_account_before_anything_is_signed(scene):
         50_00,
         "INV-7",
     )
+    assert said.msisdn is None, "this wallet does not know its number"
     assert is_announced_by(signed, stage.truth.genesis.network, public_of(OWNER))
 
 

@@ -25,6 +25,7 @@ from harambee.handset.requesting import (
     UnpayableError,
     approve,
     decline,
+    finish_earlier,
     waiting,
 )
 from harambee.ledger.kinds import OrderKind
@@ -198,6 +199,27 @@ def test_an_order_that_an_earlier_run_left_open_is_the_one_that_pays(scene):
     payment = paid(again, clock=lambda: NOW + 70_000)
     assert (payment.status, payment.resumed) == (PaymentStatus.FINAL, True)
     assert payment.order == left.order
+
+
+def test_a_merchant_hears_of_an_order_that_is_refused_only_in_a_later_run(scene):
+    stage = staged(scene, changed(amount_cents=2_000_00), words="holding holding holding holding")
+
+    async def left():
+        handset = stage.handset(patience_s=0.3)
+        (found,) = await waiting(handset, lambda: NOW)
+        return await approve(handset, found, lambda: NOW)
+
+    order = asyncio.run(left()).order
+    again = scene(HONEST)
+    again.truth = stage.truth
+    for door in again.doors:
+        door.truth = stage.truth
+    stage.truth.requests = []
+    earlier = asyncio.run(finish_earlier(again.handset()))
+    assert (earlier.status, earlier.order) == (PaymentStatus.REFUSED, order)
+    assert {(said.request, said.reason) for _, said in declines(stage)} == {
+        (OrderBody.from_bytes(order).reference, Outcome.BALANCE_INSUFFICIENT)
+    }
 
 
 def test_it_may_expire_between_seeing_and_approving(scene):

@@ -291,6 +291,58 @@ def pay_outs(payees: int, single: int, super_agents: int, seed: int, as_json: bo
 
 
 @bench.command()
+@click.option(
+    "--rate", type=click.IntRange(1, 10_000), default=200, show_default=True, help="A second."
+)
+@click.option("--seconds", type=click.IntRange(1, 86_400), default=60, show_default=True)
+@click.option(
+    "--failing",
+    type=click.FloatRange(0, 0.99),
+    default=0.0,
+    show_default=True,
+    help="The share of callbacks that the merchant's own server answers with an error.",
+)
+@click.option(
+    "--customers",
+    type=click.IntRange(1, 100_000),
+    default=1_000,
+    show_default=True,
+    help="Who are asked in turn; each answers one request after the other.",
+)
+@click.option("--super-agents", type=click.IntRange(2, 64), default=4, show_default=True)
+@seed_option
+@json_option
+def requests(
+    rate: int,
+    seconds: int,
+    failing: float,
+    customers: int,
+    super_agents: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Merchants' software asks customers at one door, and every callback is counted."""
+    from rich.console import Console
+
+    from harambee.traffic import bench_requests
+    from harambee.traffic.temporary_network import NetworkError, TemporaryNetwork
+
+    status = Console(stderr=True).status(f"Starting {super_agents} super-agents")
+    status.start()
+    load = bench_requests.Load(rate, seconds, failing, seed)
+    with (
+        one_sentence(NetworkError, bench_requests.RequestsError, as_json=as_json),
+        TemporaryNetwork(super_agents, None, customers=customers) as running,
+    ):
+        found = asyncio.run(bench_requests.run(running.folder, load, status.update))
+        status.stop()
+    figures = found.as_json() | {"super_agents": super_agents, "failing": failing, "seed": seed}
+    _tell(figures, as_json=as_json)
+    if not found.is_clean:
+        raise SystemExit(1)
+
+
+@bench.command()
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @seed_option
 @json_option

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
     "receipt": ("receipt", "Show the proof that a payment is final."),
+    "qr": ("qr", "Write the QR code of a till, a bill or a telephone, or read one."),
     "verify": ("verify", "Check such a proof, without any network."),
     "texts": ("texts", "Show what was texted to customers."),
     "agent": ("agent", "Show an agent's float, cash, commission and book."),
@@ -61,6 +62,7 @@ COMMANDS: Final = {
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
     "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
+    "openapi": ("openapi", "Print what the HTTP door offers, for programs that write clients."),
     "reference": ("reference", "Print pages of the documentation that are written from the code."),
     "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harambee.node.config import NodeConfig
     from harambee.node.port import Port
 
+PAGES: Final = ("console", "wallet")
+"""Packages whose files are served, each under its name."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while another one waits for it; seconds.
 
@@ -53,10 +55,15 @@ def node(files: tuple[Path, ...]) -> None:
 
 def make_gateway(port: "Port") -> "HttpGateway":
     """Return the HTTP gateway of one super-agent."""
+    from importlib.resources import files
+
     from harambee import __version__
+    from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
-    return HttpGateway(port, __version__)
+    pages = {name: files(f"harambee.{name}") for name in PAGES}
+    simulator = AskingSimulator(port) if port.genesis.document.development else None
+    return HttpGateway(port, __version__, simulator, pages)
 
 
 def make_bodies() -> "Bodies":

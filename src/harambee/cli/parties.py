@@ -123,7 +123,8 @@ class Parties:
                 or self._same_number(text, row.telephone)
                 or self._same_number(text, row.short_code)
             ):
-                return self._wallet_of(row.name, row.account, self.folder / "keys" / row.key)
+                key = self.folder / "keys" / row.key
+                return self._wallet_of(row.name, row.account, key, row.telephone or None)
         if (own := self._own(text)) is not None:
             name, account = own
             key = self.folder / "super-agents" / name / "treasury.key"
@@ -150,13 +151,15 @@ class Parties:
         """Return the wallet that `harambee register` made under this name, if it made one."""
         return self._registered(name)
 
-    def _wallet_of(self, name: str, account: int, key: Path) -> Wallet:
+    def _wallet_of(
+        self, name: str, account: int, key: Path, telephone: str | None = None
+    ) -> Wallet:
         """Return the wallet of an account whose key lies in a file; its state is a handset's."""
         try:
             stored = read_owner_key_file(key)
         except KeyFileError as error:
             raise PartyError(f"{error}.") from error
-        return Wallet(self.handsets / name, account, stored.keypair, key)
+        return Wallet(self.handsets / name, account, stored.keypair, key, telephone)
 
     def _own(self, text: str) -> tuple[str, int] | None:
         """Return name and account where the text is a super-agent's own account, "float:amani"."""

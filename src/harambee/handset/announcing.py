@@ -41,6 +41,7 @@ async def verdict_on(
         amount_cents=amount_cents,
         account=account.strip(),
         time_us=time.time_ns() // 1_000,
+        msisdn=wallet.telephone,
     )
     signed = sign_announcement(wallet.keypair, genesis.network, announcement)
     try:

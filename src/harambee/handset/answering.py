@@ -21,6 +21,7 @@ from harambee.handset.requesting import (
     EndedError,
     approve,
     checked,
+    finish_earlier,
     now_ms,
     question_of,
 )
@@ -74,7 +75,7 @@ class Answering:
     async def run(self) -> None:
         """Listen and pay for ever; what an earlier run left open is brought to its end first."""
         try:
-            await self.handset.resume()
+            await finish_earlier(self.handset)
         except (HandsetError, WalletError):
             await asyncio.sleep(RETRY_S)  # the first payment tries again, and says why if it fails
         self._doors.extend(self.handset.doors)

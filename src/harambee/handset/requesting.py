@@ -29,13 +29,14 @@ from harambee.handset.payment_requests import (
     sign_requests_question,
 )
 from harambee.handset.tariffs import tariff_of_day
-from harambee.ledger.kinds import MOVEMENTS
+from harambee.ledger.kinds import MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import KIND_MASK
 
 DOOR_S: Final = 8.0
 """A door that takes longer has not answered."""
 PAYEES_AT_ONCE: Final = 1_000
+PAYS_REQUESTS: Final = frozenset({OrderKind.PAY_BILL, OrderKind.BUY_GOODS})
 BY_CUSTOMER: Final = 0
 """The reason of a decline that no refused order has."""
 
@@ -147,7 +148,7 @@ async def approve(handset: Handset, request: CheckedRequest, clock: Clock = now_
     before or has expired, UnpayableError where there is no such payment from this account.
     """
     answered, said = Answered(handset.wallet), request.said
-    earlier = await handset.resume()
+    earlier = await finish_earlier(handset)
     if earlier is not None and OrderBody.from_bytes(earlier.order).reference == request.id:
         payment = replace(earlier, resumed=True)
     else:
@@ -190,13 +191,20 @@ async def approve(handset: Handset, request: CheckedRequest, clock: Clock = now_
         try:
             payment = await handset.sign_next(make)
         except UnpayableError as error:
-            await _tell_declined(handset, request, error.outcome)
+            await _tell_declined(handset, request.id, error.outcome)
             raise
-    if payment.status is PaymentStatus.REFUSED:
-        await _tell_declined(handset, request, payment.outcome)
-    elif payment.status is PaymentStatus.REPLACED:
+        await _tell_refused(handset, payment)
+    if payment.status is PaymentStatus.REPLACED:
         answered.forget(request.id, said.expires_ms)
     return payment
+
+
+async def finish_earlier(handset: Handset) -> Payment | None:
+    """Go on with what an earlier run left open, and tell a merchant whose request it does not pay."""
+    earlier = await handset.resume()
+    if earlier is not None and earlier.kind in PAYS_REQUESTS:
+        await _tell_refused(handset, earlier)
+    return earlier
 
 
 async def decline(handset: Handset, request: CheckedRequest, clock: Clock = now_ms) -> None:
@@ -208,10 +216,17 @@ async def decline(handset: Handset, request: CheckedRequest, clock: Clock = now_
         if OrderBody.from_bytes(order).reference == request.id:
             raise HandsetError("This request is being paid just now.")
     Answered(handset.wallet).note(request.id, request.said.expires_ms, clock())
-    await _bring_decline(handset, request, BY_CUSTOMER)
+    await _bring_decline(handset, request.id, BY_CUSTOMER)
 
 
-async def _tell_declined(handset: Handset, request: CheckedRequest, outcome: Outcome) -> None:
+async def _tell_refused(handset: Handset, payment: Payment) -> None:
+    """Tell the merchant by which rule an order was refused; a bill's that is no request's is nobody's."""
+    if payment.status is PaymentStatus.REFUSED:
+        reference = OrderBody.from_bytes(payment.order).reference
+        await _tell_declined(handset, reference, payment.outcome)
+
+
+async def _tell_declined(handset: Handset, request: bytes, outcome: Outcome) -> None:
     """Tell the merchant why it is not paid, if it can be told: otherwise the request expires."""
     try:
         await _bring_decline(handset, request, outcome)
@@ -219,11 +234,9 @@ async def _tell_declined(handset: Handset, request: CheckedRequest, outcome: Out
         return
 
 
-async def _bring_decline(handset: Handset, request: CheckedRequest, reason: int) -> None:
+async def _bring_decline(handset: Handset, request: bytes, reason: int) -> None:
     wallet, genesis = handset.wallet, handset.genesis
-    signed = sign_decline(
-        wallet.keypair, genesis.network, Decline(request.id, wallet.account, reason)
-    )
+    signed = sign_decline(wallet.keypair, genesis.network, Decline(request, wallet.account, reason))
     took, said = await _of_doors(handset, lambda door: door.decline(signed))
     if len(took) < genesis.committee.w:
         raise HandsetError(said)

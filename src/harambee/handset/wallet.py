@@ -13,7 +13,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -101,6 +101,8 @@ class Wallet:
     keypair: OwnerKey
     key_file: Path | None = None
     """Where its key lies, if that is not `owner.key` in the folder."""
+    telephone: str | None = field(default=None, repr=False)
+    """In the form +254712345678, where it is known here: billers are told it."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -201,9 +201,7 @@ class MerchantsDesk:
             amount_cents=body.amount_cents,
             time_ms=time_ms,
         )
-        bill = await asyncio.to_thread(
-            self._store.bill, body.payer, _bill_key(body.payee, body.reference)
-        )
+        bill = self._store.bill(body.payer, _bill_key(body.payee, body.reference))
         if bill is not None:
             facts = replace(facts, account=bill.account, msisdn=bill.msisdn)
         kept = await self._requests.take_payment(body, facts)
@@ -322,9 +320,26 @@ class MerchantsDesk:
             Reason.UNAVAILABLE, "Nobody who speaks for this biller can be reached."
         )
 
-    async def instruct(self, instruction: Instruction) -> None:
-        """Keep an instruction durably at the merchant's home; MerchantsError."""
-        await self._instructions.instruct(instruction)
+    async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
+        """Return what a biller says of a payment that a customer might make; MerchantsError."""
+        merchant = self._known(short_code)
+        payer = await self._ground.number(msisdn)
+        if payer is None:
+            sentence = "No account is registered under the customer's number."
+            raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
+        said = Announcement(
+            payer=payer,
+            payee=merchant.account,
+            amount_cents=amount_cents,
+            account=account,
+            time_us=self._ground.now_ms() * 1_000,
+            msisdn=msisdn,
+        )
+        return await self._judge_bill(said, merchant)
+
+    async def instruct(self, instruction: Instruction) -> bool:
+        """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
+        return await self._instructions.instruct(instruction)
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
         """Keep where payments are confirmed and validated; MerchantsError."""
@@ -337,9 +352,7 @@ class MerchantsDesk:
     async def events(self, short_code: str, after: int, limit: int) -> list[Event]:
         """Return events of a merchant behind a cursor of this super-agent's, oldest first."""
         merchant = self._known(short_code)
-        rows = await asyncio.to_thread(
-            self._store.events, key_of(merchant), after, min(limit, EVENTS_MAX)
-        )
+        rows = self._store.events(key_of(merchant), after, min(limit, EVENTS_MAX))
         return [row.event(cursor) for cursor, row in rows]
 
     async def payments(

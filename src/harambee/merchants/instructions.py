@@ -52,6 +52,8 @@ RETRY_S: Final = 1.0
 TELL_S: Final = 5.0
 SENTENCE_MAX: Final = 256
 
+_NEW: Final = b"new"
+_KNOWN: Final = b"known"
 _KINDS: Final = {
     Deed.PAY_CUSTOMER: OrderKind.PAY_OUT,
     Deed.PAY_BUSINESS: OrderKind.BUSINESS_TRANSFER,
@@ -116,16 +118,18 @@ class InstructionDesk:
 
     # -- taking them ------------------------------------------------------------------------------
 
-    async def instruct(self, instruction: Instruction) -> None:
-        """Keep an instruction at its merchant's home, which may be elsewhere; MerchantsError."""
+    async def instruct(self, instruction: Instruction) -> bool:
+        """Keep an instruction at its merchant's home, which may be elsewhere; MerchantsError.
+
+        Returns whether it is new.
+        """
         merchant = self._book.find(instruction.short_code)
         if merchant is None:
             raise MerchantsError(
                 Reason.MERCHANT_UNKNOWN, "There is no merchant of this short code."
             )
         if merchant.home == self._ground.index:
-            await self._take(merchant, instruction)
-            return
+            return await self._take(merchant, instruction)
         content = msgspec.msgpack.encode(instruction)
         try:
             answer = await self._ground.ask(merchant.home, Matter.INSTRUCT, content, TELL_S)
@@ -134,6 +138,7 @@ class InstructionDesk:
             sentence = f"This merchant's key lies at {name}, which cannot be reached now."
             raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
         _raise_told(answer)
+        return answer == _NEW
 
     async def told(self, content: bytes) -> bytes:
         """Take an instruction by way of another super-agent; answers as `_raise_told` reads."""
@@ -146,17 +151,16 @@ class InstructionDesk:
             sentence = "This super-agent has not got this merchant's key."
             return _tell(MerchantsError(Reason.MERCHANT_UNKNOWN, sentence))
         try:
-            await self._take(merchant, instruction)
+            return _NEW if await self._take(merchant, instruction) else _KNOWN
         except MerchantsError as error:
             return _tell(error)
-        return b""
 
-    async def _take(self, merchant: Merchant, instruction: Instruction) -> None:
+    async def _take(self, merchant: Merchant, instruction: Instruction) -> bool:
         key = key_of(merchant)
         if key not in self._keys:
             sentence = "This super-agent has not got this merchant's key."
             raise MerchantsError(Reason.UNAVAILABLE, sentence)
-        known = await asyncio.to_thread(self._store.instruction, key, instruction.name)
+        known = self._store.instruction(key, instruction.name)
         waiting = self._queues.get(key, deque())
         known = known or next(
             (row for row in waiting if row.instruction.name == instruction.name), None
@@ -165,13 +169,14 @@ class InstructionDesk:
             if _essence(known.instruction) != _essence(instruction):
                 sentence = "Another instruction has this name."
                 raise MerchantsError(Reason.NAME_TAKEN, sentence)
-            return
+            return False
         if len(waiting) >= WAITING_MAX:
             sentence = "Too many instructions of this merchant wait already."
             raise MerchantsError(Reason.BUSY, sentence)
         row = InstructionRow(instruction, self._ground.now_ms())
         self._enqueue(merchant, row)
         await self._keep(merchant, row)
+        return True
 
     def _enqueue(self, merchant: Merchant, row: InstructionRow) -> None:
         key = key_of(merchant)
@@ -340,12 +345,12 @@ class InstructionDesk:
             return self._result(instruction, Outcome.ACCEPTED, None, "", balance_cents=balance)
         key = key_of(merchant)
         code = instruction.subject
-        event = await asyncio.to_thread(self._store.event_of_code, key, code)
+        event = self._store.event_of_code(key, code)
         if event is None:
-            told = await asyncio.to_thread(self._store.instruction, key, code)
+            told = self._store.instruction(key, code)
             if told is not None and told.order and told.done and not told.outcome:
                 code = code_of(told.order, self._ground.genesis.regions)
-                event = await asyncio.to_thread(self._store.event_of_code, key, code)
+                event = self._store.event_of_code(key, code)
         if event is None:
             raise _RefusedError(Reason.NOT_FOUND, None, "There is no such transaction.")
         return self._status(merchant, instruction, event, balance)
@@ -360,7 +365,7 @@ class InstructionDesk:
         payment = event.payment or (event.request.payment if event.request else None)
         if payment is not None:
             kind = OrderBody.from_bytes(payment.order).kind
-            payer = payment.msisdn or str(payment.payer)
+            payer = (payment.msisdn or str(payment.payer)).removeprefix("+")
             return self._result(
                 instruction,
                 Outcome.ACCEPTED,
@@ -398,7 +403,7 @@ class InstructionDesk:
         )
 
     async def _payment(self, merchant: Merchant, receipt_code: str) -> PaymentFacts:
-        event = await asyncio.to_thread(self._store.event_of_code, key_of(merchant), receipt_code)
+        event = self._store.event_of_code(key_of(merchant), receipt_code)
         payment = None if event is None else event.payment
         if payment is None and event is not None and event.request is not None:
             payment = event.request.payment
@@ -436,8 +441,8 @@ def _tell(error: MerchantsError) -> bytes:
 
 
 def _raise_told(answer: bytes) -> None:
-    """Raise what another super-agent's answer says, if it says anything."""
-    if not answer:
+    """Raise what another super-agent's answer says, unless it has taken the instruction."""
+    if answer in (_NEW, _KNOWN):
         return
     reason, _, sentence = answer.decode("utf-8", "replace").partition("\n")
     if reason not in {each.value for each in Reason}:

@@ -132,6 +132,8 @@ class Ask:
     callback_url: str = ""
     form: str = ""
     """How the callback's body looks; `Delivery.form`."""
+    fresh: bool = False
+    """Whether the gateway made the name up just now, so that nobody can have asked under it before."""
     lasts_ms: int = 60_000
     extra: Mapping[str, str] = field(default_factory=dict)
     """What the gateway wants to see again in `RequestView.extra`; some hundred bytes."""
@@ -342,10 +344,14 @@ class MerchantsPort(Protocol):
     async def announce(self, signed: bytes) -> Verdict:
         """A customer is about to pay a bill: what does the biller say? Signed by her key."""
 
-    async def instruct(self, instruction: Instruction) -> None:
+    async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
+        """What a biller says of a payment that the customer of this number might make."""
+
+    async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; what comes of it is an event.
 
-        NAME_TAKEN where the name is that of another one; the same one again changes nothing.
+        NAME_TAKEN where the name is that of another one; the same one again changes nothing. Returns
+        whether it is new.
         """
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:

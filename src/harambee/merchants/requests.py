@@ -167,7 +167,7 @@ class RequestDesk:
         if payer is None:
             sentence = "No account is registered under the customer's number."
             raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
-        known = await self.named(ask.name)
+        known = None if ask.fresh else await self.named(ask.name)
         if known is not None:
             return _same(known, ask, payer, merchant)
         if len(self._of_payer.get(payer, ())) >= WAITING_OF_PAYER_MAX:
@@ -259,7 +259,7 @@ class RequestDesk:
 
     async def named(self, name: str) -> RequestView | None:
         """Return the request of a name: as it is here, or at somebody who keeps it."""
-        identity = await asyncio.to_thread(self._store.named, name)
+        identity = self._store.named(name)
         if identity is not None and (kept := self._find(identity)) is not None:
             return kept.view
         kept = await self._find_elsewhere(name)
@@ -277,7 +277,8 @@ class RequestDesk:
             while True:
                 news.clear()
                 found = self._pending_here(payer)
-                for row in await self._pending_elsewhere(signed, held_by):
+                # What others have besides is told once these have been answered.
+                for row in [] if found else await self._pending_elsewhere(signed, held_by):
                     found.setdefault(row.document, row)
                 left_ms = until - self._ground.now_ms()
                 if found or left_ms <= 0:
@@ -436,7 +437,7 @@ class RequestDesk:
 
     async def told(self, name: str) -> bytes:
         """Answer another super-agent's question for the request of a name."""
-        identity = await asyncio.to_thread(self._store.named, name)
+        identity = self._store.named(name)
         kept = None if identity is None else self._find(identity)
         return b"" if kept is None else write_row(kept.row)
 

@@ -44,8 +44,10 @@ QUESTION_S: Final = 8.0
 """As long as a biller may take to say whether it accepts a payment."""
 DOWN_S: Final = 3.0
 """A super-agent that cannot be reached for so long does not deliver."""
-DOUBT_S: Final = (10.0, 60.0, 300.0)
+DOUBT_S: Final = (30.0, 30.0, 60.0, 300.0)
 """How old an event is when who does not deliver it asks who should; and then between two questions."""
+UNKNOWN_TIMES: Final = 2
+"""Who should tell an event, and knows nothing of it when asked so often, will not: it may merely be late."""
 AT_ONCE_MAX: Final = 128
 OF_HOST_MAX: Final = 64
 ANSWER_BYTES_MAX: Final = 64 << 10
@@ -83,6 +85,10 @@ class _Waiting:
     made_ms: int
     tries: int = 0
     doubts: int = 0
+    unknown: int = 0
+    """How often in a row who should tell it knew nothing of it."""
+    left_to: int | None = None
+    """Who tells it, as long as that one is alive."""
     under_way: bool = False
 
 
@@ -117,6 +123,8 @@ class Teller:
         self._room = asyncio.Semaphore(AT_ONCE_MAX)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._down_since: dict[int, float] = {}
+        self._given_up: set[int] = set()
+        """Who has been down for so long that others tell what it should."""
         self._told_for_others: OrderedDict[str, int] = OrderedDict()
         """Events that were told from here although another one should have, and who that is."""
         self._session: aiohttp.ClientSession | None = None
@@ -136,7 +144,7 @@ class Teller:
             return changes.put_event(key_of(merchant), row, receipt_code, addresses)
 
         cursor = await self._store.write(change)
-        if cursor is None or await asyncio.to_thread(self._store.is_told, row.id):
+        if cursor is None or self._store.is_told(row.id):
             return
         for number, (address, name) in enumerate(addresses):
             place = (cursor, number)
@@ -168,9 +176,9 @@ class Teller:
 
     async def who_tells(self, event_id: str) -> int:
         """Answer another super-agent that is in doubt: MINE, TOLD, or UNKNOWN."""
-        if await asyncio.to_thread(self._store.is_told, event_id):
+        if self._store.is_told(event_id):
             return TOLD
-        return MINE if await asyncio.to_thread(self._store.happened, event_id) else UNKNOWN
+        return MINE if self._store.happened(event_id) else UNKNOWN
 
     def link_up(self, peer: int) -> None:
         """A super-agent can be reached again: it hears what was told in its place."""
@@ -223,20 +231,25 @@ class Teller:
                 await self._news.wait()
 
     def _look_who_is_down(self, now_s: float) -> None:
+        """Note who cannot be reached; what was left to one who is down now is looked at again."""
         for peer in range(self._ground.genesis.committee.n):
             if peer == self._ground.index or self._ground.is_linked(peer):
                 self._down_since.pop(peer, None)
-            else:
-                self._down_since.setdefault(peer, now_s)
+                self._given_up.discard(peer)
+                continue
+            since = self._down_since.setdefault(peer, now_s)
+            if now_s - since >= DOWN_S and peer not in self._given_up:
+                self._given_up.add(peer)
+                for waiting in list(self._waiting.values()):
+                    if waiting.left_to == peer and not waiting.under_way:
+                        self._schedule(waiting, 0.0)
 
     def _first_alive(self, merchant: Merchant) -> int:
         """Who of a merchant's ring is to deliver now."""
-        now_s = asyncio.get_running_loop().time()
         for member in ring(self._ground.genesis.committee, merchant):
             if member == self._ground.index:
                 return member
-            down_s = now_s - self._down_since.get(member, now_s)
-            if self._ground.is_linked(member) or down_s < DOWN_S:
+            if member not in self._given_up:
                 return member
         return self._ground.index
 
@@ -263,12 +276,13 @@ class Teller:
         if loop.time() < self._quiet_until:
             return self._quiet_until - loop.time()
         merchant = self._book.find(waiting.short_code)
-        event_row = await asyncio.to_thread(self._store.event, waiting.row.cursor)
+        event_row = self._store.event(waiting.row.cursor)
         if merchant is None or event_row is None:
             await self._end(waiting)
             return None
         first = self._first_alive(merchant)
-        if first != self._ground.index and not await self._takes_over(waiting, first):
+        waiting.left_to = None if first == self._ground.index else first
+        if waiting.left_to is not None and not await self._takes_over(waiting, first):
             return None if waiting.place not in self._waiting else self._doubt_s(waiting)
         event = event_row.event(waiting.row.cursor)
         if await self._send(event, waiting, merchant):
@@ -285,12 +299,11 @@ class Teller:
         return pause * random.uniform(0.8, 1.2)  # noqa: S311 - so that many do not return in step
 
     def _doubt_s(self, waiting: _Waiting) -> float:
-        """How long to leave an event to whoever should tell it."""
-        age_s = (self._ground.now_ms() - waiting.made_ms) / 1_000
+        """How long to leave an event to whoever should tell it, while that one is alive."""
         if not waiting.doubts:
-            # Once it can be seen that the other is down, at the latest, and soon after that.
-            return min(1.0, max(0.05, DOUBT_S[0] - age_s))
-        return DOUBT_S[min(waiting.doubts, len(DOUBT_S) - 1)] if self._down_since == {} else 1.0
+            age_s = (self._ground.now_ms() - waiting.made_ms) / 1_000
+            return max(1.0, DOUBT_S[0] - age_s)
+        return DOUBT_S[min(waiting.doubts, len(DOUBT_S) - 1)]
 
     async def _takes_over(self, waiting: _Waiting, first: int) -> bool:
         """Whether to tell what `first` should tell: it was asked, and knows nothing of it."""
@@ -304,7 +317,8 @@ class Teller:
         waiting.doubts += 1
         if answer == TOLD:
             await self.take_told(waiting.event_id)
-        return answer == UNKNOWN
+        waiting.unknown = waiting.unknown + 1 if answer == UNKNOWN else 0
+        return waiting.unknown >= UNKNOWN_TIMES
 
     async def _send(self, event: Event, waiting: _Waiting, merchant: Merchant) -> bool:
         delivery = Delivery(event, waiting.row.url, waiting.row.form)

@@ -340,6 +340,7 @@ class SuperAgent:
 
     async def stop(self) -> None:
         """End in order: no new customers, nothing more said, the journal whole."""
+        self.service.is_leaving = True
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task

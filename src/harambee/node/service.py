@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import sign
+from harambee.handset.network_file import DoorAddress
 from harambee.ledger.kinds import ENDINGS, HOUSE, MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.ledger.payees import PayeeTable
@@ -48,6 +49,7 @@ from harambee.node.links import Links
 from harambee.node.machine import free_bytes, resident_bytes
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
+from harambee.node.order_path import OrderPaths
 from harambee.node.oversight_desk import OversightDesk
 from harambee.node.port import (
     NO_TABLES,
@@ -56,7 +58,9 @@ from harambee.node.port import (
     Governed,
     HoldFacts,
     NameAnswer,
+    NewFinal,
     OpenHold,
+    OrderPath,
     ProfileStatus,
     ProposalView,
     ReversalFacts,
@@ -121,6 +125,8 @@ class Service:
     def __init__(
         self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
     ) -> None:
+        self.is_leaving = False
+        """Whether it is about to end: whoever listens to it is let go."""
         self.inbox_orders = 0
         """Room of orders on their way to the replica; the runner takes off what has arrived."""
         self.text_facts: Callable[[], dict[str, int]] = dict
@@ -134,6 +140,7 @@ class Service:
         self._read_through = _Archive(journal, files.genesis)
         """For whoever reads through everything: it does not drive out what customers look at."""
         self._how_to_ask = hold_facts.Ask(self.ask, self.orders_at)
+        self._paths = OrderPaths(self.ask, journal, self._read_through.blocks)
         self._began = time.monotonic()
         self._refused = 0
         self._places = AgentPlaces(files.config.agent_places)
@@ -167,6 +174,11 @@ class Service:
     def index(self) -> int:
         """This super-agent's index in the committee."""
         return self._files.index
+
+    @property
+    def doors(self) -> tuple[DoorAddress, ...]:
+        """Where each super-agent serves handsets, in the committee's order."""
+        return tuple(DoorAddress(at.name, at.http) for at in self._files.addresses)
 
     def today(self) -> int:
         """Return the day number that this super-agent would put into an order now."""
@@ -326,6 +338,25 @@ class Service:
 
         entries, following = await self.ask(question)
         return await self._archive.orders(entries), following
+
+    async def path(self, payer: int, sequence: int) -> OrderPath:
+        """Return how the order in a slot became final, or how far it is."""
+        return await self._paths.of(payer, sequence)
+
+    async def newest(self, limit: int) -> list[NewFinal]:
+        """Return the newest final orders, the newest first; `limit` entries at most are looked at."""
+
+        def question(replica: Replica) -> npt.NDArray[np.void]:
+            part = replica.ledger.entries[-limit:][::-1]
+            return np.asarray(part[part["revenue_previous"] != ROW_OF_TABLE])
+
+        entries = await self.ask(question)
+        orders = await self._archive.orders(entries)
+        told = [await self._archive.told_by(position) for position in entries["position"].tolist()]
+        return [
+            NewFinal(order.tobytes(), author, time_ms)
+            for order, (author, time_ms) in zip(orders, told, strict=True)
+        ]
 
     async def payees(self, payer: int, sequence: int) -> PayeeTable | None:
         """Return the PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
@@ -805,7 +836,7 @@ class _Archive:
         rows_of = np.split(np.argsort(which, kind="stable"), ends[:-1])
         for start in range(0, len(positions), READ_TOGETHER):
             some = slice(start, start + READ_TOGETHER)
-            blocks = await self._those_at(positions[some].tolist())
+            blocks = await self.blocks(positions[some].tolist())
             for block, rows in zip(blocks, rows_of[some], strict=True):
                 found[rows] = block.orders[entries["index"][rows]]
         return found
@@ -827,10 +858,10 @@ class _Archive:
         return block.author, block.time_ms
 
     async def _block(self, position: int) -> Block:
-        (block,) = await self._those_at([position])
+        (block,) = await self.blocks([position])
         return block
 
-    async def _those_at(self, positions: list[int]) -> list[Block]:
+    async def blocks(self, positions: list[int]) -> list[Block]:
         """Return the blocks at these positions; what must be read is read in one turn of another thread."""
         found = {position: self._blocks.find(position) for position in positions}
         missing = [position for position, block in found.items() if block is None]

@@ -134,9 +134,10 @@ class TemporaryNetwork(Leaving):
     def __init__(
         self,
         super_agents: int,
-        population: Population,
+        population: Population | None,
         command: Command | None = None,
         *,
+        customers: int = 0,
         regions_each: int = 1,
         pay_commissions: bool = False,
         dormant_each: int = 0,
@@ -144,14 +145,16 @@ class TemporaryNetwork(Leaving):
         checkpoint_minutes: float = CHECKPOINT_MINUTES,
         only: int | None = None,
     ) -> None:
-        """Without `pay_commissions` nothing moves but the load: what is offered is what is counted.
+        """`customers` have telephone numbers and names; a `population` has not, and is large.
+
+        Without `pay_commissions` nothing moves but the load: what is offered is what is counted.
 
         With `only`, an index, that super-agent alone is started: whoever plays the others waits for it.
         """
         self._pay_commissions = pay_commissions
         self._pace_ms, self._only = pace_ms, only
         self._checkpoint_minutes = checkpoint_minutes
-        self._population = population
+        self._population, self._customers = population, customers
         self._super_agents = super_agents
         self._regions_each, self._dormant_each = regions_each, dormant_each
         self._command = command or _node_command
@@ -246,7 +249,7 @@ class TemporaryNetwork(Leaving):
                 folder,
                 super_agents=self._super_agents,
                 name="temporary",
-                customers=0,
+                customers=self._customers,
                 agents_per_super_agent=0,
                 population=self._population,
                 regions_each=self._regions_each,

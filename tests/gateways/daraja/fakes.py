@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from harambee.gateways.daraja.app import DarajaGateway
@@ -21,6 +22,7 @@ from harambee.merchants.port import (
     RequestView,
     Trade,
     Urls,
+    Verdict,
 )
 
 KEY, SECRET = "key-of-a-shop", "secret-of-a-shop"
@@ -56,6 +58,7 @@ class FakeMerchants:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     urls: dict[str, Urls] = field(default_factory=dict)
     received: list[PaymentFacts] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
     fails: Exception | None = None
     """What every method raises that could."""
@@ -104,9 +107,17 @@ class FakeMerchants:
 
     async def instruct(self, instruction):
         self._fail()
+        is_new = instruction.name not in self.instructions
         kept = self.instructions.setdefault(instruction.name, instruction)
-        if kept != instruction:
+        if replace(kept, conversation="", extra={}) != replace(
+            instruction, conversation="", extra={}
+        ):
             raise MerchantsError(Reason.NAME_TAKEN, "Another instruction has this name.")
+        return is_new
+
+    async def judge(self, short_code, msisdn, amount_cents, account):
+        self._fail()
+        return self.verdict
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._fail()
@@ -116,6 +127,9 @@ class FakeMerchants:
         self.asked_for.append((short_code, since_ms, until_ms, offset, limit))
         inside = [row for row in self.received if since_ms <= row.time_ms <= until_ms]
         return inside[offset : offset + limit]
+
+    def certificate(self):
+        return b"-----BEGIN CERTIFICATE-----\n"
 
     def _fail(self):
         if self.fails is not None:
@@ -144,9 +158,18 @@ def fake_merchants():
     )
 
 
+def development_genesis():
+    members = [SimpleNamespace(name="amani")]
+    return SimpleNamespace(
+        document=SimpleNamespace(development=True), committee=SimpleNamespace(members=members)
+    )
+
+
 @dataclass
 class FakePort:
     merchants: FakeMerchants = field(default_factory=fake_merchants)
+    index: int = 0
+    genesis: Any = field(default_factory=development_genesis)
 
 
 @dataclass

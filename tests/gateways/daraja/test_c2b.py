@@ -1,9 +1,12 @@
 """C2B: where payments are confirmed, and payments of a development network."""
 
-import pytest
-from tests.gateways.daraja.fakes import FOREIGN, PAYBILL, PHONE, TILL, Door
+from types import SimpleNamespace
 
-from harambee.merchants.port import Urls
+import pytest
+from tests.gateways.daraja.fakes import FOREIGN, PAYBILL, PHONE, TILL, Door, FakePort
+
+from harambee.gateways.daraja.simulator import AskingSimulator
+from harambee.merchants.port import Urls, Verdict
 
 CONFIRM = "https://shop.example/confirm"
 VALIDATE = "https://shop.example/validate"
@@ -102,6 +105,29 @@ def test_a_wrong_field_of_a_simulation_is_named(door, field, value):
     error = door.post("/mpesa/c2b/v1/simulate", simulate_call(**{field: value})).error
     assert error == (400, "400.002.02", f"Bad Request - Invalid {field}")
     assert not door.gateway._daraja._simulator.paid
+
+
+def test_in_a_development_network_the_customer_is_asked():
+    port = FakePort()
+    door = Door(port, AskingSimulator(port))
+    assert door.post("/mpesa/c2b/v2/simulate", simulate_call()).status == 200
+    [ask] = door.merchants.asks
+    assert (ask.short_code, ask.msisdn, ask.amount_cents) == (PAYBILL, f"+{PHONE}", 10_000)
+    assert (ask.account, ask.callback_url, ask.form) == ("TEST-001", "", "")
+
+
+def test_nobody_is_asked_for_what_the_biller_does_not_want():
+    port = FakePort()
+    door = Door(port, AskingSimulator(port))
+    door.merchants.verdict = Verdict(accepted=False, code="C2B00012")
+    assert door.post("/mpesa/c2b/v2/simulate", simulate_call()).status == 200
+    assert not door.merchants.asks
+
+
+def test_nobody_simulates_in_a_network_with_real_money():
+    port = FakePort(genesis=SimpleNamespace(document=SimpleNamespace(development=False)))
+    with pytest.raises(AssertionError, match="real money"):
+        AskingSimulator(port)
 
 
 def test_nobody_pays_by_simulation_where_money_is_real():

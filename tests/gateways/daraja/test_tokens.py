@@ -147,10 +147,10 @@ def test_no_call_goes_without_a_token(door, path):
     assert (status, message) == (int(code[:3]), "Invalid Access Token")
 
 
-def test_two_authorizations_are_no_request(door):
+def test_two_authorizations_are_none(door):
     header = (b"authorization", f"Bearer {door.token()}".encode())
     reply = door.send("POST", QR, b"{}", headers=[header, header])
-    assert reply.error == (400, "400.002.05", "Invalid Request Payload")
+    assert reply.error == (404, "404.001.03", "Invalid Access Token")
 
 
 def test_an_altered_token_is_nobodys(door):
@@ -169,6 +169,21 @@ def test_a_door_remembers_so_many_apps_and_no_more():
     for index in range(APPS_REMEMBERED + 10):
         desk.issue(app(f"key-{index}", "secret"), 1_000)
     assert len(desk._newest) == APPS_REMEMBERED
+
+
+def test_the_certificate_is_told_to_anybody_at_the_merchants_home(door):
+    path = "/mpesa/credentials/v1/certificate"
+    reply = door.send("GET", path, query=f"ShortCode={PAYBILL}".encode())
+    assert (reply.status, reply.body) == (200, b"-----BEGIN CERTIFICATE-----\n")
+    door.port.index = 3
+    sentence = "This merchant's certificate is at the super-agent amani"
+    error = door.send("GET", path, query=f"ShortCode={PAYBILL}".encode()).error
+    assert error == (404, "404.001.01", sentence)
+    error = door.send("GET", path, query=b"ShortCode=999999").error
+    assert error == (404, "404.001.01", "Resource not found")
+    error = door.send("GET", path, query=b"ShortCode=x").error
+    assert error == (400, "400.002.02", "Bad Request - Invalid ShortCode")
+    assert door.send("POST", path).error == (405, "405.001", "Method Not Allowed")
 
 
 @pytest.mark.parametrize(

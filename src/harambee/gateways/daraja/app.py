@@ -14,7 +14,7 @@ from harambee.crypto.hashing import digest
 from harambee.gateways.daraja import c2b, instructions, pull, qr, stk
 from harambee.gateways.daraja.calls import Call, Simulator
 from harambee.gateways.daraja.errors import DarajaError, internal, refusal, unreadable
-from harambee.gateways.daraja.fields import read_fields
+from harambee.gateways.daraja.fields import Fields, read_fields
 from harambee.gateways.daraja.identifiers import local
 from harambee.gateways.daraja.tokens import LIFETIME_S, TokenDesk, app_with_secret, bearer
 from harambee.gateways.http.answers import Answer, json_answer
@@ -33,6 +33,9 @@ PREFIXES: Final = (
     "/v1/billmanager-invoice",
     "/v1/ussdpush",
 )
+CERTIFICATE_PATH: Final = "/mpesa/credentials/v1/certificate"
+"""Not of M-PESA, whose certificate is on its website: here each super-agent has one."""
+PEM: Final = b"application/x-pem-file"
 SENT_AGAIN_MARK: Final = "x-idempotency-key"
 TOKEN_PATH: Final = "/oauth/v1/generate"  # noqa: S105 - an address, no secret
 
@@ -123,6 +126,9 @@ class DarajaGateway:
         if path == TOKEN_PATH:
             _require(method, "GET")
             return await self._token(await read_request(scope, receive, ()))
+        if path == CERTIFICATE_PATH:
+            _require(method, "GET")
+            return await self._certificate(await read_request(scope, receive, ()))
         route = ROUTES.get(path)
         if route is None:
             raise DarajaError(404, "404.001.01", "Resource not found")
@@ -150,6 +156,19 @@ class DarajaGateway:
         token = self._tokens.issue(app, self._clock_ms())
         # Text, as the interface has always had it; clients make a number of it.
         return json_answer({"access_token": token, "expires_in": str(LIFETIME_S)})
+
+    async def _certificate(self, request: Request) -> Answer:
+        """GET /mpesa/credentials/v1/certificate?ShortCode=: for it a merchant's credentials are encrypted."""
+        short_code = Fields(dict(request.query)).short_code("ShortCode")
+        merchant = await self._port.merchants.merchant(short_code)
+        if merchant is None:
+            raise DarajaError(404, "404.001.01", "Resource not found")
+        if merchant.home != self._port.index:
+            # Another's certificate would make every credential a wrong one, and nobody would see why.
+            home = self._port.genesis.committee.members[merchant.home].name
+            sentence = f"This merchant's certificate is at the super-agent {home}"
+            raise DarajaError(404, "404.001.01", sentence)
+        return Answer(self._port.merchants.certificate(), PEM)
 
     async def _app(self, request: Request, wrong: _Refusal) -> App:
         token = bearer(request.header("authorization"))

@@ -11,7 +11,13 @@ from harambee.gateways.daraja.errors import invalid
 from harambee.gateways.daraja.fields import CREDENTIAL_CHARACTERS_MAX
 from harambee.gateways.daraja.identifiers import conversation_id, originator_conversation_id
 from harambee.handset.payment_requests import ACCOUNT_MAX, TEXT_MAX
-from harambee.merchants.port import NAME_CHARACTERS_MAX, Deed, Instruction
+from harambee.merchants.port import (
+    NAME_CHARACTERS_MAX,
+    Deed,
+    Instruction,
+    MerchantsError,
+    Reason,
+)
 
 FORM_B2C: Final = "daraja.result.b2c"
 FORM_B2B: Final = "daraja.result.b2b"
@@ -136,8 +142,8 @@ async def _instruct(
 ) -> dict[str, Any]:
     fields = call.fields
     name = fields.text("OriginatorConversationID", NAME_CHARACTERS_MAX, least=0)
-    # Under a name of its own an instruction that comes again is a duplicate, for its conversation is another.
-    # One without a name, but marked by the client, is the same again, and paid once.
+    # Under a name of its own an instruction that comes again is a duplicate. One without a name, but marked
+    # by the client, is the same again, and paid once.
     seed = b"" if name else call.sent_again_as
     for occasion in ("Occasion", "Occassion"):
         fields.text(occasion, TEXT_MAX, least=0)
@@ -161,7 +167,8 @@ async def _instruct(
         remarks=fields.text("Remarks", TEXT_MAX, least=0),
         extra={key: value for key, value in told.items() if value},
     )
-    await call.port.instruct(instruction)
+    if not await call.port.instruct(instruction) and name:
+        raise MerchantsError(Reason.NAME_TAKEN, "This instruction was given before.")
     return {
         "ConversationID": instruction.conversation,
         "OriginatorConversationID": instruction.name,

@@ -50,6 +50,7 @@ async def push(call: Call) -> dict[str, Any]:
             msisdn=payer,
             amount_cents=amount_cents,
             name=checkout_request_id(call.now_ms),
+            fresh=True,
             account=account,
             text=text,
             callback_url=callback_url,

@@ -5,17 +5,20 @@ cannot be served gets a problem document (RFC 9457) with one sentence; whatever 
 the answer is a 4xx and never a 5xx, and nothing of what he sent is logged.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import Final
 
 from harambee.gateways.daraja.app import DarajaGateway, serves
 from harambee.gateways.daraja.calls import Simulator
-from harambee.gateways.http.answers import Answer
+from harambee.gateways.http.answers import Answer, Stream
 from harambee.gateways.http.operation import Handler, Operation
 from harambee.gateways.http.operations import operations
+from harambee.gateways.http.origins import ALLOWED, is_open, preflight
 from harambee.gateways.http.pages import Pages
 from harambee.gateways.http.problems import ProblemError, not_found
 from harambee.gateways.http.requests import (
@@ -30,6 +33,8 @@ from harambee.node.port import Port, UnavailableError
 Route = dict[str, Handler]
 
 PATH_BYTES_MAX: Final = 256
+SLOW_S: Final = 10
+"""A listener that takes nothing for so long is let go."""
 WITHOUT_CONTENT: Final = frozenset({204, 304})
 """The statuses of answers that have no body, and so say neither its length nor its type."""
 NO_PAGES: Final[Mapping[str, Traversable]] = MappingProxyType({})
@@ -89,13 +94,21 @@ class HttpGateway:
             _log.exception("a request could not be answered")
             sentence = "This super-agent made a mistake; another will take the request."
             answer = ProblemError(500, "INTERNAL", sentence).answer()
-        await _send(answer, send, with_body=scope["method"] != "HEAD")
+        if is_open(scope["path"]):
+            answer = replace(answer, headers=(*answer.headers, ALLOWED))
+        with_body = scope["method"] != "HEAD"
+        if isinstance(answer, Stream):
+            await _send_stream(answer, receive, send, with_body=with_body)
+        else:
+            await _send(answer, send, with_body=with_body)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | Stream:
         if serves(scope["path"]):
             return await self._daraja.answer(scope, receive)
         if self._pages.serves(scope["path"]):
             return self._pages.answer(scope["path"], scope["method"], scope["headers"])
+        if scope["method"] == "OPTIONS" and is_open(scope["path"]):
+            return preflight(tuple(self._route(scope["path"])[0]))
         handler, captured = self._handler(scope["path"], scope["method"])
         request = await read_request(scope, receive, captured)
         return await handler(self._port, request)
@@ -138,9 +151,46 @@ def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
     )
 
 
-async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
+def _headers(answer: Answer | Stream) -> list[tuple[bytes, bytes]]:
     own = {name for name, _ in answer.headers}
-    headers = [*(one for one in _STANDING_HEADERS if one[0] not in own), *answer.headers]
+    return [*(one for one in _STANDING_HEADERS if one[0] not in own), *answer.headers]
+
+
+async def _send_stream(stream: Stream, receive: Receive, send: Send, *, with_body: bool) -> None:
+    """Send what comes until the source ends, the client goes, or takes nothing for SLOW_S."""
+    headers = [*_headers(stream), (b"content-type", stream.content_type)]
+    pump = asyncio.ensure_future(_pump(stream, send, headers, with_body=with_body))
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (pump, gone):
+            task.cancel()
+        await asyncio.gather(pump, gone, return_exceptions=True)
+        stream.source.close()
+    # Who was slow gets the end when he has taken the rest, as with any other answer.
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _pump(
+    stream: Stream, send: Send, headers: list[tuple[bytes, bytes]], *, with_body: bool
+) -> None:
+    await send({"type": "http.response.start", "status": stream.status, "headers": headers})
+    while with_body and (piece := await stream.source.following()) is not None:
+        try:
+            async with asyncio.timeout(SLOW_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            return
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
+    headers = _headers(answer)
     if answer.status not in WITHOUT_CONTENT:
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", str(len(answer.body)).encode()))

@@ -3,6 +3,7 @@
 The same documents are answers and the bodies of webhooks, so whoever reads one reads the other.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -131,6 +132,8 @@ class MerchantDocument(msgspec.Struct):
     """Index of the super-agent where its key lies."""
     webhook: str
     """Where events go; empty: nowhere."""
+    recorded_at: list[int]
+    """Indices of the super-agents that record what happens to it: they have its events and payments."""
 
 
 class PaymentDocument(msgspec.Struct):
@@ -240,7 +243,7 @@ class PaymentsDocument(msgspec.Struct):
     next_offset: int | None
 
 
-def merchant_document(merchant: Merchant) -> MerchantDocument:
+def merchant_document(merchant: Merchant, recorded_at: Sequence[int]) -> MerchantDocument:
     """Return what its own software may see of a merchant; no secret is in it."""
     return MerchantDocument(
         merchant.short_code,
@@ -249,6 +252,7 @@ def merchant_document(merchant: Merchant) -> MerchantDocument:
         merchant.name,
         merchant.home,
         merchant.webhook,
+        list(recorded_at),
     )
 
 
@@ -329,11 +333,12 @@ def result_document(result: Result) -> ResultDocument:
 
 def event_document(event: Event) -> EventDocument:
     """Return an event as answers and webhooks tell it."""
-    head = event.id, event.cursor, event.short_code, event.made_ms
+    head, made_ms = (event.id, event.cursor), event.made_ms
     match event.facts:
         case RequestView() as view:
-            return RequestEnded(*head, request_document(view))
-        case PaymentFacts() as payment:
-            return PaymentReceived(*head, payment_document(payment))
+            return RequestEnded(*head, view.short_code, made_ms, request_document(view))
+        case PaymentFacts() as paid:
+            return PaymentReceived(*head, paid.short_code, made_ms, payment_document(paid))
         case Result() as result:
-            return InstructionEnded(*head, result_document(result))
+            told = result.instruction.short_code
+            return InstructionEnded(*head, told, made_ms, result_document(result))

@@ -37,12 +37,14 @@ from harambee.gateways.http.requests import Request
 from harambee.gateways.http.webhooks import FORM, secret_text
 from harambee.handset.numbers import canonical_number
 from harambee.handset.telephone import TelephoneError, telephone
+from harambee.merchants.book import ring
 from harambee.merchants.port import (
     NAME_CHARACTERS_MAX,
     App,
     Ask,
     Deed,
     Instruction,
+    Merchant,
     MerchantsError,
     Reason,
 )
@@ -134,16 +136,14 @@ async def request_named(port: Port, request: Request) -> Answer:
 async def merchant(port: Port, request: Request) -> Answer:
     """GET /v1/merchants/{short_code}: the merchant, as its own software may see it."""
     _, short_code = await _own(port, request)
-    with problems():
-        found = await port.merchants.merchant(short_code)
-    if found is None:
-        raise not_found(Reason.MERCHANT_UNKNOWN.name, "There is no merchant of this short code.")
-    return json_answer(merchant_document(found))
+    found, members = await _recorded(port, short_code)
+    return json_answer(merchant_document(found, members))
 
 
 async def events(port: Port, request: Request) -> Answer:
     """GET /v1/merchants/{short_code}/events: what happened behind a cursor of this super-agent's."""
     _, short_code = await _own(port, request)
+    await _recorded_here(port, short_code)
     after = request.number("after", 0, CURSOR_MAX)
     limit = max(1, request.number("limit", EVENTS_DEFAULT, EVENTS_MAX))
     with problems():
@@ -155,6 +155,7 @@ async def events(port: Port, request: Request) -> Answer:
 async def payments(port: Port, request: Request) -> Answer:
     """GET /v1/merchants/{short_code}/payments: what the merchant was paid in a time, oldest first."""
     _, short_code = await _own(port, request)
+    await _recorded_here(port, short_code)
     since = request.number("since_ms", 0, CURSOR_MAX)
     until = request.number("until_ms", CURSOR_MAX, CURSOR_MAX)
     offset = request.number("offset", 0, OFFSET_MAX)
@@ -270,6 +271,28 @@ async def _own(port: Port, request: Request) -> tuple[App, str]:
         raise bad_request("SHORT_CODE_INVALID", "A short code is 5 to 7 digits.")
     _controls(app, short_code)
     return app, short_code
+
+
+async def _recorded(port: Port, short_code: str) -> tuple[Merchant, tuple[int, ...]]:
+    """Return a merchant and the super-agents that record what happens to it."""
+    with problems():
+        found = await port.merchants.merchant(short_code)
+    if found is None:
+        raise not_found(Reason.MERCHANT_UNKNOWN.name, "There is no merchant of this short code.")
+    return found, ring(port.genesis.committee, found)
+
+
+async def _recorded_here(port: Port, short_code: str) -> None:
+    """Check that this super-agent has a merchant's events: an empty list of others would be a lie."""
+    _, recorders = await _recorded(port, short_code)
+    if port.index not in recorders:
+        members = port.genesis.committee.members
+        names = ", ".join(members[index].name for index in recorders)
+        raise ProblemError(
+            421,
+            "RECORDED_ELSEWHERE",
+            f"What happens to this merchant is recorded at {names}: ask one of them.",
+        )
 
 
 def _name_of(app: App, name: str | None, key: str) -> tuple[str, bool]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from harambee.gateways.http.answers import Answer, Hex, json_answer, text_answer
+from harambee.gateways.http.answers import TEXT, Answer, Hex, json_answer, text_answer
 from harambee.gateways.http.problems import ProblemError
 from harambee.gateways.http.requests import Request
 from harambee.node.port import Port
@@ -29,8 +29,15 @@ class CommitteeDocument(msgspec.Struct):
     members: list[MemberRow]
 
 
+class DoorRow(msgspec.Struct):
+    """Where a super-agent serves handsets: a URL without a slash at its end."""
+
+    name: str
+    http: str
+
+
 class NetworkDocument(msgspec.Struct):
-    """The network, and which of its super-agents answers."""
+    """The network, and which of its super-agents answers; `doors` stand in the committee's order."""
 
     network: Hex
     name: str
@@ -43,6 +50,7 @@ class NetworkDocument(msgspec.Struct):
     name_of_super_agent: str
     today: int
     software_version: str
+    doors: list[DoorRow]
 
 
 class DigestDocument(msgspec.Struct):
@@ -80,6 +88,7 @@ def network_document(port: Port, version: str) -> NetworkDocument:
         name_of_super_agent=committee.members[port.index].name,
         today=port.today(),
         software_version=version,
+        doors=[DoorRow(door.name, door.http) for door in port.doors],
     )
 
 
@@ -93,6 +102,12 @@ class NetworkDesk:
         """GET /v1/network: who the super-agents are, how many make a quorum, and the first tariffs."""
         del request
         return json_answer(network_document(port, self._version))
+
+
+async def genesis(port: Port, request: Request) -> Answer:
+    """GET /v1/genesis: the document of which the network's id is the hash, byte for byte."""
+    del request
+    return Answer(port.genesis.canonical)
 
 
 class DigestDesk:
@@ -109,8 +124,14 @@ class DigestDesk:
         return json_answer(await asyncio.shield(self._running))
 
 
+async def front(port: Port, request: Request) -> Answer:
+    """GET /: to the console, which every super-agent serves."""
+    del port, request
+    return Answer(b"", TEXT, 307, ((b"location", b"/console/"),))
+
+
 async def status(port: Port, request: Request) -> Answer:
-    """GET /v1/status: live facts, as the status page shows them."""
+    """GET /v1/status: live facts, as the console shows them."""
     del request
     return json_answer(port.status())
 

@@ -17,6 +17,7 @@ from harambee.gateways.http import (
     governance,
     history,
     holds,
+    live,
     merchant_documents,
     merchants,
     metrics,
@@ -25,11 +26,11 @@ from harambee.gateways.http import (
     openapi,
     orders,
     oversight,
+    paths,
     pay_outs,
     payment_requests,
-    status_page,
 )
-from harambee.gateways.http.answers import Answer
+from harambee.gateways.http.answers import EVENTS, Answer
 from harambee.gateways.http.operation import (
     DEGREES,
     DIGEST,
@@ -89,10 +90,18 @@ def operations(version: str) -> tuple[Operation, ...]:
 
 
 def _of_operators(version: str, description: Description) -> tuple[Operation, ...]:
-    page = Text("text/html", "The status page.")
+    front = Text("text/plain", "Nothing; `location` says where the console is.")
+    events = Text(EVENTS.decode(), "Events whose data is a LiveDocument in JSON.")
     digests, about = network.DigestDesk(), network.NetworkDesk(version)
     return (
-        Operation("GET", "/", status_page.page, page),
+        Operation(
+            "GET",
+            "/",
+            network.front,
+            front,
+            status=307,
+            says={"location": "The console's address at this super-agent."},
+        ),
         Operation("GET", "/livez", network.live, Text("text/plain", "alive")),
         Operation("GET", "/readyz", network.ready, Text("text/plain", "ready"), ("NOT_READY",)),
         Operation(
@@ -100,8 +109,10 @@ def _of_operators(version: str, description: Description) -> tuple[Operation, ..
         ),
         Operation("GET", "/v1/openapi.json", description.document, _JSON_OBJECT),
         Operation("GET", "/v1/network", about.network, network.NetworkDocument),
+        Operation("GET", "/v1/genesis", network.genesis, _JSON_OBJECT),
         Operation("GET", "/v1/digest", digests.digest, network.DigestDocument),
         Operation("GET", "/v1/status", network.status, _JSON_OBJECT),
+        Operation("GET", "/v1/live", live.LiveDesk().live, events, ("BUSY",)),
     )
 
 
@@ -134,6 +145,19 @@ def _of_orders() -> tuple[Operation, ...]:
             orders.slot,
             orders.SlotDocument,
             query=(_ORDER_ID, _WAIT),
+        ),
+        Operation(
+            "GET",
+            "/v1/orders/{payer}/{sequence}/path",
+            paths.path,
+            paths.PathDocument,
+        ),
+        Operation(
+            "GET",
+            "/v1/receipts/{code}",
+            paths.receipt,
+            orders.SlotDocument,
+            ("RECEIPT_CODE_INVALID", "RECEIPT_UNKNOWN"),
         ),
         Operation(
             "GET",
@@ -337,7 +361,7 @@ def _of_merchants() -> tuple[Operation, ...]:
             f"{own}/events",
             merchants.events,
             documents.EventsDocument,
-            _OF_OWN,
+            (*_OF_OWN, "RECORDED_ELSEWHERE"),
             (_AFTER, _LIMIT),
             of_merchants=True,
         ),
@@ -346,7 +370,7 @@ def _of_merchants() -> tuple[Operation, ...]:
             f"{own}/payments",
             merchants.payments,
             documents.PaymentsDocument,
-            _OF_OWN,
+            (*_OF_OWN, "RECORDED_ELSEWHERE"),
             (since, until, offset, _LIMIT),
             of_merchants=True,
         ),
