@@ -40,7 +40,7 @@ def doctor(file: Path, as_json: bool) -> None:
         print_json(
             {
                 "status": "wrong" if counts[Severity.WRONG] else "fine",
-                **counts,
+                **{each.value: count for each, count in counts.items()},
                 "findings": [asdict(one) for one in findings],
             }
         )

@@ -9,6 +9,7 @@ When a key is opened, the device has to sign something, which is checked here: a
 rule is refused at the start and not by the others.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from harambee.crypto.signatures import PUBLIC_BYTES, SIGNATURE_BYTES, verify
+from harambee.crypto.kernels import SIGNATURE_BYTES
+from harambee.crypto.signatures import PUBLIC_BYTES, verify
 
 PREFIX: Final = "pkcs11:"
 URI_CHARACTERS_MAX: Final = 1_024
@@ -74,7 +76,9 @@ def _parts(text: str, separator: str, known: frozenset[str]) -> dict[str, str]:
     for part in filter(None, text.split(separator)):
         name, _, value = part.partition("=")
         if name not in known or name in found:
-            raise ValueError(f"{name[:40]!r} is no part of the URI of a device's key, or is there twice")
+            raise ValueError(
+                f"{name[:40]!r} is no part of the URI of a device's key, or is there twice"
+            )
         found[name] = unquote(value)
         if not found[name] or not found[name].isprintable():
             raise ValueError(f"{name} of a device's key is not printable text")
@@ -137,12 +141,15 @@ class DeviceKey:
         try:
             token = pkcs11.lib(str(place.module)).get_token(token_label=place.token)
             if self._session is not None:
-                self._session.close()
-            self._session = token.open(user_pin=pin)
+                with contextlib.suppress(pkcs11.PKCS11Error):  # it is gone already
+                    self._session.close()
+            try:
+                self._session = token.open(user_pin=pin)
+            except pkcs11.exceptions.UserAlreadyLoggedIn:
+                # By another key's session: a process logs in once for all of a token's sessions.
+                self._session = token.open()
             wanted = {"key_type": pkcs11.KeyType.EC_EDWARDS, "label": place.label}
-            self._key = self._session.get_key(
-                object_class=pkcs11.ObjectClass.PRIVATE_KEY, **wanted
-            )
+            self._key = self._session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, **wanted)
             public = self._session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, **wanted)
             point = bytes(public[pkcs11.Attribute.EC_POINT])
         except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harambee.crypto.device_keys import DeviceKeyError, DeviceKeyPlace
 from harambee.crypto.key_places import EnvironmentKey, KeyPlace, read_key
 from harambee.crypto.keyfiles import ANYONE_ELSE, KeyFileError, read_key_file
 from harambee.ledger.records import (
@@ -194,7 +195,7 @@ def keys(config: NodeConfig, genesis: Genesis, index: int) -> Iterator[Finding]:
 def _of_signing_key(config: NodeConfig, genesis: Genesis, index: int) -> Iterator[Finding]:
     try:
         found = read_key(config.signing_key, KIND_SIGNING)
-    except KeyFileError as error:
+    except (KeyFileError, DeviceKeyError) as error:
         yield _unread(config.signing_key, error)
         return
     if found.public != genesis.committee.members[index].key:
@@ -211,7 +212,7 @@ def _of_region_key(
     """Hold a key against that of an account of each region, as it was opened."""
     try:
         found = read_key(place, kind)
-    except KeyFileError as error:
+    except (KeyFileError, DeviceKeyError) as error:
         yield _unread(place, error)
         return
     openings = np.frombuffer(genesis.openings, OPENING)
@@ -252,8 +253,10 @@ def _of_operators(config: NodeConfig, *, development: bool) -> Iterator[Finding]
         )
 
 
-def _unread(place: KeyPlace, error: KeyFileError) -> Finding:
+def _unread(place: KeyPlace, error: KeyFileError | DeviceKeyError) -> Finding:
     remedy = "put the key back from its backup, mode 0600"
     if isinstance(place, EnvironmentKey):
         remedy = "set it, as the super-agent's unit does; this command needs the same environment"
+    if isinstance(place, DeviceKeyPlace):
+        remedy = "see that the device is there, its library is installed and its PIN is right"
     return wrong(KEYS, as_sentence(error), remedy)
