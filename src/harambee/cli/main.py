@@ -60,6 +60,7 @@ COMMANDS: Final = {
     "audit": ("audit", "Compute the ledger anew from a journal, and check every signature."),
     "replay": ("replay", "Send an hour of real mobile-money traffic."),
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
+    "outage": ("outage", "Set an evening's outage beside that of a central switch."),
     "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
     "openapi": ("openapi", "Print what the HTTP door offers, for programs that write clients."),
