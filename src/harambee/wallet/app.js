@@ -29,6 +29,7 @@ class App {
     this.network = null;
     this.handset = null;
     this.settings = {};
+    this.names = new Map();
     this.isLocked = false;
     this.leaving = new AbortController();
     this.main = document.querySelector("main");
@@ -37,6 +38,7 @@ class App {
 
   async start() {
     this.settings = (await store.get("settings")) ?? {};
+    this.names = new Map((await store.all("names")).map(({ account, name }) => [account, name]));
     setLanguage(this.settings.language ?? (navigator.language.startsWith("sw") ? "sw" : "en"));
     this.drawFrame();
     if (!globalThis.isSecureContext) {
@@ -90,6 +92,16 @@ class App {
   async saveSettings(changes) {
     this.settings = { ...this.settings, ...changes };
     await store.put("settings", this.settings);
+  }
+
+  /** How the screen calls an account: by the name that was shown when it was paid, else by its number. */
+  nameOf(account) {
+    return this.names.get(account) ?? t("account", { detail: account });
+  }
+
+  async keepName(account, name) {
+    this.names.set(account, name);
+    await store.put(account, { account, name }, "names");
   }
 
   lockWhenAway() {

@@ -4,7 +4,7 @@ import { DoorError } from "./doors.js";
 import { sayPayment } from "./screen_pay.js";
 import { lineRow } from "./screen_history.js";
 import { approve, refuse, waiting } from "./requests.js";
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { BeliefError, pause } from "./agreement.js";
 import { t } from "./texts.js";
 import { button, el, facts, form, heading, money } from "./ui.js";
