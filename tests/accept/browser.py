@@ -181,7 +181,7 @@ class Page:
         while True:
             # In the moment of a navigation there is no document to ask.
             with suppress(PageError):
-                if self.run(f"Boolean({condition})"):
+                if self.run(f"(async () => Boolean(await ({condition})))()"):
                     return
             if time.monotonic() > end:
                 raise PageError(f"not {condition} in time; the page says: {self.text}")

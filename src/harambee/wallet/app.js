@@ -48,6 +48,9 @@ class App {
     await this.learnNetwork();
     await this.openAccount();
     this.isLocked = this.handset !== null && (await hasPin());
+    if (this.handset !== null && (await this.handset.slot()).orders.length > 0) {
+      location.hash = "home"; // what is on its way comes first
+    }
     globalThis.addEventListener("hashchange", () => this.route());
     document.addEventListener("visibilitychange", () => this.lockWhenAway());
     await this.route();
@@ -120,7 +123,11 @@ class App {
     document.querySelector(".test").textContent = t("development");
     this.nav.setAttribute("aria-label", t("navigation"));
     this.nav.replaceChildren(
-      ...TABS.map((tab) => el("a", { href: `#${tab}`, class: `tab ${tab}` }, el("span", {}, t(tab)))),
+      ...TABS.map((tab) => {
+        // What was paid is shown in the place of the form: the same tab leads back to it.
+        const again = () => location.hash === `#${tab}` && this.route();
+        return el("a", { href: `#${tab}`, class: `tab ${tab}`, onclick: again }, el("span", {}, t(tab)));
+      }),
     );
     const offline = document.querySelector(".offline");
     const mark = () => {

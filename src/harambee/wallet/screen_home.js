@@ -11,6 +11,7 @@ import { button, el, facts, form, heading, money } from "./ui.js";
 
 const REFRESH_MS = 8_000;
 const LISTEN_MS = 10_000;
+const LOOK_AGAIN_MS = 2_000;
 const LATEST = 5;
 
 export async function homeScreen(app, _argument, signal) {
@@ -79,7 +80,7 @@ async function listen(app, place, signal) {
       }
       // With something on the screen only what is new would end the wait: it is looked at again anyhow.
       waitMs = found.length === 0 ? LISTEN_MS : 0;
-      await pause(found.length === 0 ? 0 : REFRESH_MS);
+      await pause(found.length === 0 ? 0 : LOOK_AGAIN_MS);
     } catch (error) {
       passing(error);
       await pause(REFRESH_MS);
