@@ -457,3 +457,18 @@ def test_a_long_address_is_refused_at_the_home_and_before_it(play):
                 await town.desks[door].set_webhook("another-app", TILL, "http://x/")
 
     play(scenario)
+
+
+def test_who_is_told_to_die_dies_after_so_many_answers(play):
+    async def scenario(town, receiver):
+        desk = town.desks[0]
+        desk.push_answered()
+        desk.faults.dies_after_pushes = 2
+        desk.push_answered()
+        assert town.died == []
+        desk.push_answered()
+        assert town.died == [0]
+        desk.push_answered()
+        assert town.died == [0], "once"
+
+    play(scenario)

@@ -253,6 +253,8 @@ class Town:
     hung: set[Any] = field(default_factory=set)
     liars: dict[Any, Any] = field(default_factory=dict)
     asked: Counter[Any] = field(default_factory=Counter)
+    died: list[int] = field(default_factory=list)
+    """Who ended itself, as it was told to."""
     later_ms: int = 0
     asleep: bool = False
 
@@ -304,7 +306,14 @@ class Town:
         folder = self.folder / f"agent-{index}"
         store = MerchantStore.open(folder, self.genesis.network, index, vault)
         ground = self.grounds.setdefault(index, FakeGround(self, index))
-        desk = MerchantsDesk(ground, store, credentials(), Bodies(), private_too=self.private_too)
+        desk = MerchantsDesk(
+            ground,
+            store,
+            credentials(),
+            Bodies(),
+            private_too=self.private_too,
+            die=lambda: self.died.append(index),
+        )
         keys = self.keys if index == self.home else {}
         await desk.start(self.apps, [self.till, self.paybill], keys, self.initiators)
         self.stores[index], self.desks[index] = store, desk

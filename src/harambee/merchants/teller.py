@@ -31,7 +31,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from harambee.merchants.book import Book, key_of, ring
 from harambee.merchants.ground import Ground
-from harambee.merchants.port import Bodies, Delivery, Event, Merchant
+from harambee.merchants.port import Bodies, Delivery, Event, Faults, Merchant
 from harambee.merchants.post import Post, PostError
 from harambee.merchants.rows import DeliveryRow, EventRow
 from harambee.merchants.store import Changes, MerchantStore, MerchantStoreError, NewEvent
@@ -84,17 +84,6 @@ log: Final = logging.getLogger(__name__)
 
 class AddressError(OSError):
     """A merchant's address is one that this super-agent does not call; the message is one sentence."""
-
-
-@dataclass(slots=True)
-class Faults:
-    """What a development network does to callbacks, so that software can be tried against it."""
-
-    late_s: float = 0.0
-    late_share: float = 0.0
-    lost_share: float = 0.0
-    """These are never sent: the software has to ask."""
-    doubled_share: float = 0.0
 
 
 @dataclass(slots=True)
