@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -94,6 +95,7 @@ class Receiver:
     def __init__(self):
         self.accepted = Counter()
         self.order = []
+        self.places = []
         self.seen = Counter()
         self.refuses = lambda said: False
         self.verdict = b'{"accepted": true}'
@@ -124,6 +126,7 @@ class Receiver:
             return web.Response(status=500)
         self.accepted[said["id"]] += 1
         self.order.append(said["id"])
+        self.places.append(request.path)
         return web.Response()
 
     async def _hang(self, request):
@@ -245,22 +248,22 @@ class FakeGround:
 class Town:
     """N super-agents, one till with its home at `home`, one paybill, two customers."""
 
-    folder: object
+    folder: Any
     n: int = 4
     home: int = 1
-    receiver: Receiver = None
+    receiver: Any = None
     private_too: bool = True
-    accounts: dict = field(default_factory=dict)
-    numbers: dict = field(default_factory=dict)
-    finals: dict = field(default_factory=dict)
-    offered: list = field(default_factory=list)
-    desks: dict = field(default_factory=dict)
-    stores: dict = field(default_factory=dict)
-    grounds: dict = field(default_factory=dict)
-    cut: set = field(default_factory=set)
-    hung: set = field(default_factory=set)
-    liars: dict = field(default_factory=dict)
-    asked: Counter = field(default_factory=Counter)
+    accounts: dict[Any, Any] = field(default_factory=dict)
+    numbers: dict[Any, Any] = field(default_factory=dict)
+    finals: dict[Any, Any] = field(default_factory=dict)
+    offered: list[Any] = field(default_factory=list)
+    desks: dict[Any, Any] = field(default_factory=dict)
+    stores: dict[Any, Any] = field(default_factory=dict)
+    grounds: dict[Any, Any] = field(default_factory=dict)
+    cut: set[Any] = field(default_factory=set)
+    hung: set[Any] = field(default_factory=set)
+    liars: dict[Any, Any] = field(default_factory=dict)
+    asked: Counter[Any] = field(default_factory=Counter)
     questions: list[Question] = field(default_factory=list)
     """For names, as they were signed."""
     no_name: Exception | None = None

@@ -52,7 +52,7 @@ class RequestError(ValueError):
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A merchant asks a customer, or another business, for money. Its JSON, byte for byte, is what is signed and named."""
+    """A merchant asks a customer, or a business, for money. Its JSON, byte for byte, is signed and named."""
 
     name: str
     """Unique; what the merchant calls it."""

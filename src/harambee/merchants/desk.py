@@ -46,6 +46,7 @@ from harambee.merchants.port import (
     MerchantsError,
     PaymentFacts,
     Reason,
+    RequestState,
     RequestView,
     Result,
     SignedRequest,
@@ -288,11 +289,14 @@ class MerchantsDesk:
         payment = view.payment
         if payment is not None:
             payment = await self._with_balance(payment, merchant)
+        # However it ends unpaid it is one event; and one that ends by the clock has ended when it expired, so
+        # that the others are asked first whether they told of another end.
+        is_expired = view.state is RequestState.EXPIRED
         row = EventRow(
             id=f"req_{kept.id.hex()[:32]}_{'paid' if payment else 'unpaid'}",
             kind=EventKind.REQUEST_ENDED,
             short_code=key_of(merchant),
-            made_ms=self._ground.now_ms(),
+            made_ms=view.expires_ms if is_expired else self._ground.now_ms(),
             request=replace(view, payment=payment),
         )
         tiding = Tiding(row, kept.row.callback_url, kept.row.form)
@@ -734,7 +738,7 @@ def _in_words() -> Iterator[None]:
     except GroundError as error:
         raise MerchantsError(Reason.UNAVAILABLE, str(error)) from error
     except MerchantStoreError as error:
-        log.warning("a merchant is told to come back later: %s", error)
+        log.debug("a merchant is told to come back later: %s", error)
         sentence = "This super-agent cannot read or write what it keeps of merchants now."
         raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
 
