@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gateways.daraja.fakes import PAYBILL, PHONE, Door, FakeSimulator, password
 from tests.gateways.daraja import test_b2b_express, test_hakikisha
+from tests.gateways.daraja.fakes import PAYBILL, PHONE, Door, FakeSimulator, password
 from tests.gateways.daraja.test_c2b import register_call, simulate_call
 from tests.gateways.daraja.test_instructions import CALLS, call_of
 from tests.gateways.daraja.test_qr_and_pull import qr_call
