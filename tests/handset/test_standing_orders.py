@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -67,7 +68,7 @@ def test_each_period_has_one_payment_and_none_is_left_out(frequency, first, last
     assert terms.are_possible
     numbers = [terms.number_on(first + since) for since in range(min(at, lasts) + 1)]
     assert numbers[0] == 1
-    assert all(after - before in (0, 1) for before, after in zip(numbers, numbers[1:]))
+    assert all(after - before in (0, 1) for before, after in pairwise(numbers))
     assert terms.number_on(first - 1) == terms.number_on(first + lasts + 1) == 0
 
 

@@ -1,7 +1,6 @@
 """Standing orders: agreed to once, asked for in each period, by whoever of the ring is alive."""
 
-import asyncio
-
+import msgspec
 import pytest
 from tests.merchants.town import until
 
@@ -9,6 +8,7 @@ from harambee.handset.payment_requests import AGREED, read_request
 from harambee.handset.standing_orders import Terms, day_of
 from harambee.merchants import standing
 from harambee.merchants.port import RequestState
+from harambee.merchants.rows import write_row
 from harambee.merchants.standing import AGAIN_MS
 
 DAY_MS = 86_400_000
@@ -34,10 +34,7 @@ async def agreed(town, door=0, frequency=2, days=30):
 
 async def the_due(town, door=0):
     """Return the request that waits at a door."""
-    async with asyncio.timeout(8):
-        while not (found := await town.pending(door, 1_000)):
-            await asyncio.sleep(0)
-    (shown,) = found
+    (shown,) = await town.pending(door, 8_000)
     return read_request(shown.document)
 
 
@@ -128,5 +125,47 @@ def test_after_its_last_day_a_standing_order_is_forgotten(play):
         await town.pay(await town.document(0))
         town.later_ms += DAY_MS
         await until(lambda: town.stores[town.home].standing() == [])
+
+    play(scenario)
+
+
+def test_who_was_away_when_she_agreed_asks_for_what_is_due_later(play):
+    async def scenario(town, receiver):
+        await town.stop(2)
+        view = await agreed(town)
+        await the_due(town)
+        await town.pay(await town.document(0))
+        await town.start(2)
+        await until(lambda: [identity for identity, _ in town.stores[2].standing()] == [view.id])
+        await town.stop(town.home)
+        town.later_ms += DAY_MS
+        assert (await the_due(town)).number == 2
+
+    play(scenario)
+
+
+def test_a_copy_is_believed_for_what_is_signed_in_it_alone(play):
+    async def scenario(town, receiver):
+        view = await agreed(town)
+        await until(town.stores[1].standing)
+        ((_, row),) = town.stores[1].standing()
+        desk = town.desks[0]._standing
+        assert await desk.take_copy(write_row(row)) == 0, "it is not of the ring"
+        desk = town.desks[2]._standing
+        desk._rows.clear()
+        forgeries = (
+            {"decline": town.decline(view.id, keypair=town.other.keypair, reason=AGREED)},
+            {"decline": town.decline(view.id)},
+            {"decline": b""},
+            {"signature": bytes(64)},
+            {"super_agent": 3},
+        )
+        for forged in forgeries:
+            request = msgspec.structs.replace(row.request, **forged)
+            assert (
+                await desk.take_copy(write_row(msgspec.structs.replace(row, request=request))) == 0
+            )
+        assert await desk.take_copy(b"garbage") == 0
+        assert await desk.take_copy(write_row(row)) == 1
 
     play(scenario)

@@ -150,7 +150,12 @@ class MerchantsDesk:
             ground, store, self._book, credentials, self._instruction_ended
         )
         self._standing = StandingDesk(
-            ground, store, self._book, self._requests.ask, self._requests.named
+            ground,
+            store,
+            self._book,
+            self._notes,
+            self._requests.ask,
+            self._requests.named,
         )
         self._inquiries = Inquiries(ground, self._book)
         self._billing = BillingDesk(ground, store, self._book, self._notes)
@@ -222,6 +227,7 @@ class MerchantsDesk:
         self._teller.link_up(peer)
         self._requests.link_up(peer)
         self._spawn(self._billing.bring_all(peer))
+        self._spawn(self._standing.bring_all(peer))
 
     # -- what becomes final -----------------------------------------------------------------------
 
@@ -735,6 +741,8 @@ class MerchantsDesk:
                 return 1
             case b"Q":
                 return self._teller.who_tells(text)
+            case b"S":
+                return await self._standing.take_copy(content)
             case b"I":
                 return await self._billing.take(peer, content)
             case b"B":

@@ -7,14 +7,24 @@ missed is not asked for in the next one, for nobody expects two payments at once
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
-from harambee.handset.payment_requests import NAME_MAX
+from harambee.handset.payment_requests import (
+    AGREED,
+    NAME_MAX,
+    RequestError,
+    is_declined_by,
+    is_taken_by,
+    read_decline,
+    request_id,
+)
 from harambee.handset.standing_orders import day_of
+from harambee.ledger.records import key_of as account_key
 from harambee.merchants.book import Book, ring
 from harambee.merchants.ground import Ground, GroundError
 from harambee.merchants.port import (
@@ -26,7 +36,15 @@ from harambee.merchants.port import (
     RequestState,
     RequestView,
 )
-from harambee.merchants.rows import RequestRow, StandingRow
+from harambee.merchants.post import Post, PostError
+from harambee.merchants.rows import (
+    TOLD_BYTES_MAX,
+    RequestRow,
+    RowError,
+    StandingRow,
+    read_row,
+    write_row,
+)
 from harambee.merchants.store import Changes, MerchantStore, MerchantStoreError
 
 LOOK_S: Final = 5.0
@@ -47,11 +65,18 @@ class StandingDesk:
     """The standing orders of the merchants whose rings a super-agent is in. Of the event loop's thread."""
 
     def __init__(
-        self, ground: Ground, store: MerchantStore, book: Book, ask: Asks, named: Named
+        self,
+        ground: Ground,
+        store: MerchantStore,
+        book: Book,
+        notes: Post,
+        ask: Asks,
+        named: Named,
     ) -> None:
         self._ground = ground
         self._store = store
         self._book = book
+        self._notes = notes
         self._ask = ask
         self._named = named
         self._rows: dict[bytes, StandingRow] = {}
@@ -145,7 +170,49 @@ class StandingDesk:
         if view is None:
             return False
         refused = view.state is RequestState.DECLINED and view.reason == DECLINED_BY_CUSTOMER
-        return refused or view.state in (RequestState.PAID, RequestState.WAITING)
+        return refused or view.state is RequestState.PAID
+
+    # -- the others of the ring -------------------------------------------------------------------
+
+    async def bring_all(self, peer: int) -> None:
+        """A super-agent can be reached again: it gets the standing orders that it should have."""
+        for row in list(self._rows.values()):
+            merchant = self._book.of_account(row.request.request().payee)
+            if merchant is None or peer not in ring(self._ground.genesis.committee, merchant):
+                continue
+            with contextlib.suppress(PostError):
+                await self._notes.bring(peer, b"S" + write_row(row))
+
+    async def take_copy(self, content: bytes) -> int:
+        """Take a standing order from another one of the ring; 1 where it is kept.
+
+        Nobody needs to be believed: its taker has signed it, and its payer has signed that she agrees.
+        """
+        try:
+            row = read_row(content, StandingRow, TOLD_BYTES_MAX)
+            request, said = row.request.request(), read_decline(row.request.decline)
+        except (RowError, RequestError):
+            return 0
+        genesis, taker = self._ground.genesis, row.request.super_agent
+        identity = request_id(genesis.network, row.request.document)
+        if identity in self._rows:
+            return 1
+        merchant = self._book.of_account(request.payee)
+        record = await self._ground.account(request.payer)
+        if (
+            merchant is None
+            or record is None
+            or request.terms is None
+            or self._ground.index not in ring(genesis.committee, merchant)
+            or (said.request, said.account, said.reason) != (identity, request.payer, AGREED)
+            or not is_declined_by(row.request.decline, genesis.network, account_key(record))
+            or not is_taken_by(genesis, row.request.document, taker, row.request.signature)
+        ):
+            return 0
+        if request.terms.last_day < day_of(self._ground.now_ms()):
+            return 1
+        await self._keep(identity, StandingRow(row.request))
+        return 1
 
     async def _keep(self, identity: bytes, row: StandingRow) -> None:
         await self._store.write(lambda changes: changes.put_standing(identity, row))
