@@ -35,8 +35,10 @@ NEWEST: Final = 8
 """So many entries are looked at for the newest final orders."""
 EVIDENCE_S: Final = 5.0
 DIGEST_S: Final = 2.0
-COST_SHARE: Final = 50
+COST_SHARE: Final = 20
 """What costs the replica time is asked no oftener than this many times its own duration."""
+NEWEST_COST_SHARE: Final = 5
+"""The same for the newest orders, whose cost is mostly waiting for the replica's turn."""
 DIGEST_COST_SHARE: Final = 100
 """The same for the digest: a nation's takes long, and payments go first."""
 
@@ -106,7 +108,9 @@ class _Facts:
         self._evidence: _Rationed[list[EvidenceRow]] = _Rationed(
             lambda: convicted(port), EVIDENCE_S, COST_SHARE, []
         )
-        self._newest: _Rationed[list[NewestRow]] = _Rationed(self._ask_newest, 0, COST_SHARE, [])
+        self._newest: _Rationed[list[NewestRow]] = _Rationed(
+            self._ask_newest, 0, NEWEST_COST_SHARE, []
+        )
         self._digest: _Rationed[dict[str, Any] | None] = _Rationed(
             port.digest, DIGEST_S, DIGEST_COST_SHARE, None
         )
