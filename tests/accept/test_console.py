@@ -1,7 +1,6 @@
 """The console in a real browser: a super-agent is killed by the button under load, and comes back."""
 
 import json
-import shutil
 import time
 
 import pytest
@@ -13,7 +12,6 @@ pytestmark = [
     pytest.mark.accept,
     pytest.mark.alone,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium here"),
 ]
 
 PAGE_BYTES_MAX = 300_000
