@@ -13,6 +13,8 @@ needed=(
     prometheus=prometheus
     promtool=prometheus
     chromium=chromium
+    systemd-analyze=systemd
+    softhsm2-util=softhsm2
 )
 
 missing=()
