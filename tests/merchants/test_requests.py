@@ -11,9 +11,15 @@ from harambee.crypto.signatures import sign
 from harambee.handset.payment_requests import read_request, request_id, request_prefix
 from harambee.merchants import requests
 from harambee.merchants.ground import Matter
-from harambee.merchants.port import MerchantsError, Reason, RequestState, SignedRequest
+from harambee.merchants.port import (
+    LASTS_MS_MAX,
+    MerchantsError,
+    Reason,
+    RequestState,
+    SignedRequest,
+)
 from harambee.merchants.post import join_items
-from harambee.merchants.requests import GRACE_MS, LASTS_MS_MAX
+from harambee.merchants.requests import GRACE_MS
 from harambee.merchants.rows import RequestRow, write_row
 from harambee.merchants.store import MerchantStoreError
 
