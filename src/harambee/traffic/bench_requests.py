@@ -327,7 +327,7 @@ class _Crowd:
         end = time.perf_counter() + PATIENCE_S
         while time.perf_counter() < end:
             for told in await self._waiting(account, door):
-                document = told["document"].encode()
+                document: bytes = told["document"].encode()
                 if read_request(document).name != name:
                     continue
                 signature = bytes.fromhex(told["signature"])
