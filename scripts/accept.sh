@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command=package, for each command that a test marked `accept` calls.
-needed=(mount=mount umount=mount pg_createcluster=postgresql)
+needed=(mount=mount umount=mount pg_createcluster=postgresql chromium=chromium)
 
 missing=()
 for pair in ${needed[@]+"${needed[@]}"}; do

@@ -1,5 +1,6 @@
 """The web wallet in a real browser: people on a street, their phones, and super-agents that die."""
 
+import base64
 import io
 import json
 import random
@@ -17,8 +18,8 @@ from tests.accept.quiet_network import request, until
 
 from harambee.crypto.hashing import TAG_ORDER, TAGS, digest, signed_prefix
 from harambee.crypto.keys import KeyForm, PublicKey, verify
-from harambee.crypto.signatures import from_seed
-from harambee.handset.base45 import decode
+from harambee.crypto.signatures import from_seed, sign
+from harambee.handset.base45 import decode, encode
 from harambee.handset.name_checks import is_asked_by, read_question
 from harambee.handset.network_file import read_committee
 from harambee.handset.orders import OrderBody, OrderError, bill_reference, fee_of, order_id
@@ -43,6 +44,9 @@ CUSTOMERS = 4
 FIRST_LOAD_BYTES_MAX = 200_000
 FIRST_LOAD_MS_MAX = 1_000
 TILL = "600988"
+PUBLIC_KEY = (
+    "import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())"
+)
 
 
 @dataclass
@@ -340,8 +344,6 @@ def test_its_own_check_of_signatures_is_the_rule_of_the_wire(workshop):
     rows = []
     for _ in range(20):
         keypair, message = from_seed(dice.randbytes(32)), dice.randbytes(dice.randrange(100))
-        from harambee.crypto.signatures import sign
-
         signature = sign(keypair, message)
         altered = bytearray(signature)
         altered[dice.randrange(64)] ^= 1 << dice.randrange(8)
@@ -520,12 +522,14 @@ def test_offline_a_receipt_verifies_and_a_forged_one_does_not(street):
 
     content = bytearray(decode(text.removeprefix(BEGINS)))
     content[5 + 8 + 1] += 1  # 256 cents more
-    from harambee.handset.base45 import encode
-
     forged = BEGINS + encode(bytes(content))
     with pytest.raises(ProofError):
         verify_proof(forged, genesis)
-    for pasted, verdict in ((forged, "Forged, altered"), ("HRB1:ABC", "This is no receipt"), (text, "Genuine")):
+    for pasted, verdict in (
+        (forged, "Forged, altered"),
+        ("HRB1:ABC", "This is no receipt"),
+        (text, "Genuine"),
+    ):
         go(amina, "check")
         amina.fill("proof", pasted)
         amina.press("Check")
@@ -541,12 +545,17 @@ def test_the_first_load_is_small_and_quick(street):
     for _ in range(3):
         street.browser.events.clear()
         page = street.phone(3)
-        took.append(page.run("performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"))
+        took.append(
+            page.run(
+                "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
+            )
+        )
         page.until("navigator.serviceWorker.controller")
         sizes = [
             event["params"]["encodedDataLength"]
             for event in street.browser.events
-            if event.get("method") == "Network.loadingFinished" and event["sessionId"] == page.session
+            if event.get("method") == "Network.loadingFinished"
+            and event["sessionId"] == page.session
         ]
         assert len(sizes) > 10
         assert 10_000 < sum(sizes) < FIRST_LOAD_BYTES_MAX
@@ -587,45 +596,59 @@ def test_a_browser_without_ed25519_uses_p256_and_verifies_by_itself(street):
 # -- what merchants ask -----------------------------------------------------------------------------
 
 
-def ask(street: Street, number: str, shillings: int, account: str) -> str:
-    sandbox = json.loads((street.folder / "sandbox.json").read_text())
-    import base64
+@dataclass(frozen=True)
+class Merchant:
+    """The software of paybill 174379, at a door."""
 
-    pair = f"{sandbox['consumer_key']}:{sandbox['consumer_secret']}".encode()
-    headers = {
-        "Authorization": f"Basic {base64.b64encode(pair).decode()}",
-        "Content-Type": "application/json",
-    }
-    said = {"short_code": "174379", "msisdn": number, "amount_cents": 100 * shillings, "account": account}
-    made = request(street.url(2), "POST", "/v1/requests", json.dumps(said).encode(), headers)
-    assert made.status == 201, made
-    name = made.document["name"]
-    state_of[name] = lambda: request(
-        street.url(2), "GET", f"/v1/requests/{name}", None, headers
-    ).document
-    return str(name)
+    url: str
+    headers: dict[str, str]
 
+    @classmethod
+    def of(cls, street: Street) -> "Merchant":
+        sandbox = json.loads((street.folder / "sandbox.json").read_text())
+        pair = f"{sandbox['consumer_key']}:{sandbox['consumer_secret']}".encode()
+        basic = f"Basic {base64.b64encode(pair).decode()}"
+        return cls(street.url(2), {"Authorization": basic, "Content-Type": "application/json"})
 
-state_of: dict[str, Any] = {}
+    def ask(self, number: str, shillings: int, account: str) -> str:
+        said = {
+            "short_code": "174379",
+            "msisdn": number,
+            "amount_cents": 100 * shillings,
+            "account": account,
+        }
+        made = request(self.url, "POST", "/v1/requests", json.dumps(said).encode(), self.headers)
+        assert made.status == 201, made
+        return str(made.document["name"])
+
+    def look(self, name: str) -> dict[str, Any]:
+        document: dict[str, Any] = request(
+            self.url, "GET", f"/v1/requests/{name}", None, self.headers
+        ).document
+        return document
+
+    def until_is(self, name: str, state: str) -> None:
+        until(lambda: self.look(name)["state"] == state, lambda: str(self.look(name)))
 
 
 def test_what_a_merchant_asks_is_seen_and_paid_or_declined(street):
     page, number = street.customer(0, "Customer Five", 1_000_00)
-    name = ask(street, number, 150, "INV-7")
+    merchant = Merchant.of(street)
+    name = merchant.ask(number, 150, "INV-7")
     page.until_says("asks for Ksh 150.00")
     page.run("document.querySelector('.request button').click()")
     page.until_says("Is this right?")
     assert "INV-7" in page.text
     page.press("Pay now")
     page.until_says("super-agents have signed that this is final")
-    until(lambda: state_of[name]()["state"] == "paid", lambda: str(state_of[name]()))
+    merchant.until_is(name, "paid")
 
-    other = ask(street, number, 10, "INV-8")
+    other = merchant.ask(number, 10, "INV-8")
     go(page, "home")
     page.until_says("asks for Ksh 10.00")
     page.press("Decline")
-    until(lambda: state_of[other]()["state"] == "declined", lambda: str(state_of[other]()))
-    assert state_of[other]()["reason"] == "DECLINED_BY_CUSTOMER"
+    merchant.until_is(other, "declined")
+    assert merchant.look(other)["reason"] == "DECLINED_BY_CUSTOMER"
     assert page.console() == []
 
 
@@ -647,8 +670,10 @@ def test_an_order_that_was_signed_and_not_answered_is_gone_on_with_and_paid_once
     page, _ = street.customer(0, "Customer Seven", 200_00)
     prepare(page, f"till {TILL}", "30")
     page.run(
-        "const before = fetch; globalThis.fetch = (url, how) => how?.method === 'POST' && url.includes('/v1/orders')"
-        " ? new Promise(() => {}) : before(url, how); undefined"
+        """const before = fetch;
+        const isOrder = (url, how) => how?.method === "POST" && url.includes("/v1/orders");
+        globalThis.fetch = (url, how) => isOrder(url, how) ? new Promise(() => {}) : before(url, how);
+        undefined"""
     )
     page.press("Pay now")
     page.until(
@@ -663,12 +688,11 @@ def test_an_order_that_was_signed_and_not_answered_is_gone_on_with_and_paid_once
 
 def test_the_owner_changes_the_key_and_the_old_one_pays_nothing(street):
     page, _ = street.customer(0, "Customer Eight", 200_00)
-    before = page.run("import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())")
+    before = page.run(PUBLIC_KEY)
     go(page, "more")
     page.press("Make a new key")
     page.until_says("super-agents have signed that this is final")
-    after = page.run("import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())")
-    assert before != after
+    assert page.run(PUBLIC_KEY) != before
     pay(page, f"till {TILL}", "20")
     assert page.console() == []
 
@@ -753,10 +777,14 @@ def test_everything_is_there_in_swahili_for_readers_and_keyboards(street):
         go(page, name)
         page.until("document.querySelector('main h1')")
         faults = page.run(
-            """[...document.querySelectorAll('input, textarea')].filter((one) => one.labels.length === 0)
-                .concat([...document.querySelectorAll('button, a')].filter((one) => one.textContent.trim() === ''))
-                .concat([...document.querySelectorAll('[tabindex]')].filter((one) => one.tabIndex > 0))
-                .map((one) => one.outerHTML)"""
+            """(() => {
+                const all = (what) => [...document.querySelectorAll(what)];
+                return [
+                    ...all("input, textarea").filter((one) => one.labels.length === 0),
+                    ...all("button, a").filter((one) => one.textContent.trim() === ""),
+                    ...all("[tabindex]").filter((one) => one.tabIndex > 0),
+                ].map((one) => one.outerHTML);
+            })()"""
         )
         assert faults == []
         # Nothing is wider than the phone.

@@ -169,7 +169,8 @@ class App {
       }
     } catch (error) {
       const said = sentenceOf(error);
-      this.show(heading(t("wallet")), el("p", { class: "error", role: "alert" }, said), button(t("retry"), () => this.route(), { class: "main" }));
+      const again = button(t("retry"), () => this.route(), { class: "main" });
+      this.show(heading(t("wallet")), el("p", { class: "error", role: "alert" }, said), again);
     }
   }
 

@@ -147,7 +147,6 @@ const TEXTS = {
   older: ["Older", "Za zamani"],
   receipts: ["Receipts", "Risiti"],
   receipt: ["Receipt", "Risiti"],
-  getReceipt: ["Get the receipt", "Pata risiti"],
   noReceiptYet: ["Too few super-agents sign it yet.", "Mawakala wakuu wachache mno wameitia saini."],
   receiptValid: ["Genuine: {detail} super-agents signed it. Checked on this phone, with no network.", "Halisi: mawakala wakuu {detail} walitia saini. Imekaguliwa kwenye simu hii, bila mtandao."],
   proofNone: ["This is no receipt.", "Hii si risiti."],
