@@ -87,8 +87,8 @@ function arrivedRow(app, line) {
   );
   const row = el("li", {},
     el("a", { href: `#receipt/${line.id}/${line.payer}/${line.sequence}` },
-      el("span", { class: "what" }, `${movementName(line.kind)} · ${line.code}`),
-      el("span", { class: "who" }, `${app.nameOf(line.payer)} · ${when(line.timeMs)}`),
+      el("span", { class: "what" }, movementName(line.kind)),
+      el("span", { class: "who" }, `${line.code} · ${app.nameOf(line.payer)} · ${when(line.timeMs)}`),
       el("span", { class: "change in" }, money(line.change, true)),
     ),
     state,

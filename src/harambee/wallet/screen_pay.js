@@ -59,7 +59,7 @@ async function confirmScreen(app, prepared, shown) {
     facts([
       [t("to"), el("strong", { class: found === null ? "unknown" : "name" }, name)],
       [t("accountNumber"), `${payee} (${kindName(payeeKind)})`],
-      ...(shown === "" ? [] : [[t("scanPaste"), shown]]),
+      ...(shown === "" ? [] : [[t("nameInCode"), shown]]),
       [t("what"), movementName(movement)],
       ...(bill === "" ? [] : [[t("forBill"), bill]]),
       [t("sum"), money(amount)],

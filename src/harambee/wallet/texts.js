@@ -132,6 +132,7 @@ const TEXTS = {
   scanPicture: ["A picture of the code", "Picha ya msimbo"],
   scanNone: ["This browser reads no codes from pictures. Paste what the code says.", "Kivinjari hiki hakisomi misimbo kutoka picha. Bandika yanayosemwa na msimbo."],
   scanPaste: ["What the code says", "Yanayosemwa na msimbo"],
+  nameInCode: ["Name in the code", "Jina kwenye msimbo"],
   scanNothing: ["No code was found in it.", "Hakuna msimbo uliopatikana."],
   scanForeign: ["This is no code that this wallet can pay.", "Huu si msimbo ambao mkoba huu unaweza kulipa."],
   cameraRefused: ["The camera cannot be used.", "Kamera haiwezi kutumika."],
