@@ -694,7 +694,62 @@ def test_the_owner_changes_the_key_and_the_old_one_pays_nothing(street):
     page.until_says("super-agents have signed that this is final")
     assert page.run(PUBLIC_KEY) != before
     pay(page, f"till {TILL}", "20")
+    go(page, "more")
+    page.press("Look for a new version")
+    page.until_says("serves, too.")
     assert page.console() == []
+
+
+def test_what_is_no_number_is_said_to_be_none(street):
+    page, _ = street.customer(0, "Customer Thirteen", 50_00)
+    for text, sentence in (
+        ("hello", "This is no number that can be paid"),
+        ("0799999999", "No account is registered under this number."),
+        ("4000000000", "No account is registered under this number."),
+    ):
+        go(page, "pay")
+        page.fill("payee", text)
+        page.fill("amount", "10")
+        page.press("Next")
+        page.until_says(sentence)
+    go(page, "pay")
+    page.fill("payee", f"till {TILL}")
+    page.fill("amount", "ten")
+    page.press("Next")
+    page.until_says("Write an amount like 1000")
+    assert page.console() == []
+
+
+def test_a_door_that_tells_of_money_that_never_came_is_not_believed(street):
+    """It shows a till a payment that nobody made, and one of more than was paid."""
+    customer, _ = street.customer(0, "Customer Fourteen", 100_00)
+    pay(customer, f"till {TILL}", "15")
+    till = street.trader(2, f"till-{TILL}", f"till {TILL}")
+    till.run(
+        """const before = fetch;
+        globalThis.fetch = async (url, how) => {
+            const answer = await before(url, how);
+            if (!url.includes("/statement")) {
+                return answer;
+            }
+            const said = await answer.json();
+            const [newest] = said.lines;
+            const order = { ...newest.order, amount_cents: 9_000_00 };
+            const never = { ...newest.order, sequence: newest.order.sequence + 7, amount_cents: 8_000_00 };
+            said.lines[0] = { ...newest, change_cents: 9_000_00, order };
+            said.lines.push({ ...newest, entry: newest.entry + 1, change_cents: 8_000_00, order: never });
+            return new Response(JSON.stringify(said));
+        };
+        undefined"""
+    )
+    go(till, "till")
+    till.until_says("+Ksh 9,000.00")
+    till.until_says("+Ksh 8,000.00")
+    till.run("new Promise((resolve) => { setTimeout(resolve, 5_000); })")
+    rows = till.run("[...document.querySelectorAll('.arriving > li')].map((row) => row.innerText)")
+    false = [row for row in rows if "9,000.00" in row or "8,000.00" in row]
+    assert len(false) == 2
+    assert all("Being confirmed…" in row for row in false)
 
 
 def test_a_lost_phone_is_replaced_by_another_one(street):
