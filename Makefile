@@ -15,10 +15,11 @@ RUNTIME := $(VENV)/.runtime-done
 DEV := $(VENV)/.dev-done
 BENCH := $(VENV)/.bench-done
 AUDIT := $(VENV)/.audit-done
+DOORS := $(VENV)/.doors-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures lock clean
+.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures console-pictures lock clean
 
 help: ## this list
 	@echo "harambee: mobile money with no central switch"
@@ -45,7 +46,7 @@ format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-accept: $(DEV) $(BENCH) $(AUDIT) ## what needs distribution packages, root, a browser or minutes
+accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
@@ -59,6 +60,9 @@ bench-beside: $(BENCH) ## measure us beside PostgreSQL with two synchronous stan
 
 bench-pictures: $(BENCH) ## measure again what docs/pictures shows, and draw it
 	@$(BIN)/python -m benches.pictures $(ARGS)
+
+console-pictures: $(DEV) ## look at every page of the console and draw it again (apt-get install chromium)
+	@PYTHONPATH=. $(BIN)/python -m scripts.console_pictures $(ARGS)
 
 lock: $(BASE) ## follow requirements/*.in to the end; writes the pinned *.txt
 	@VENV=$(VENV) scripts/lock.sh
@@ -95,4 +99,9 @@ $(BENCH): $(RUNTIME) requirements/bench.txt
 $(AUDIT): $(DEV) requirements/audit.txt
 	@echo "installing Ray and DuckDB into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/audit.txt
+	@touch $@
+
+$(DOORS): $(DEV) requirements/doors.txt
+	@echo "installing schemathesis and clients of Daraja into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/doors.txt
 	@touch $@

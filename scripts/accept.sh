@@ -5,7 +5,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command=package, for each command that a test marked `accept` calls.
-needed=(mount=mount umount=mount pg_createcluster=postgresql chromium=chromium)
+needed=(
+    mount=mount
+    umount=mount
+    unshare=util-linux
+    pg_createcluster=postgresql
+    prometheus=prometheus
+    promtool=prometheus
+    chromium=chromium
+    systemd-analyze=systemd
+    softhsm2-util=softhsm2
+)
 
 missing=()
 for pair in ${needed[@]+"${needed[@]}"}; do

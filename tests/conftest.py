@@ -10,13 +10,19 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 ALLOWED_SKIPS = Path(__file__).parent.parent / ".ci" / "allowed-skips.txt"
 
 # No deadline: how fast a shared machine is must not decide whether a test passes.
 settings.register_profile("test", derandomize=True, deadline=None, max_examples=100, database=None)
 settings.register_profile("soak", deadline=None, max_examples=10_000, print_blob=True)
+# Where it is only asked whether there is an example, not which is the smallest.
+settings.register_profile(
+    "any",
+    settings.get_profile("test"),
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 

@@ -234,7 +234,9 @@ def test_a_payment_that_nobody_asked_for_is_validated_and_confirmed(network, rec
     told = ["pay", "customer-1", f"paybill:{SHORT_CODE}", "50", "--account", "INV-9"]
     paid = document_of(network.folder, *told)
     assert paid["status"] == "final"
-    [question] = receiver.told("v3-validation")
+    [question] = receiver.told(
+        "v3-validation", lambda document: document["BillRefNumber"] == "INV-9"
+    )
     assert question["OrgAccountBalance"] == ""
     # What was asked for is confirmed there too, and anything is told at least once.
     confirmations = receiver.told(
@@ -247,12 +249,12 @@ def test_a_payment_that_nobody_asked_for_is_validated_and_confirmed(network, rec
 
 
 def test_a_simulated_payment_is_confirmed(receiver):
-    """The second client has made it up."""
-    [confirmation] = receiver.told(
-        "v3-confirmation", lambda document: document["BillRefNumber"] == "INV-4"
-    )
-    assert confirmation["TransAmount"] == "9.00"
-    assert confirmation["MSISDN"] == PHONE
+    """The second client has made it up: its biller is asked before the customer is."""
+    for place in ("v3-validation", "v3-confirmation"):
+        told = receiver.told(place, lambda document: document["BillRefNumber"] == "INV-4")
+        assert told, place
+        assert {document["TransAmount"] for document in told} == {"9.00"}
+        assert {document["MSISDN"] for document in told} == {PHONE}
 
 
 def test_a_client_that_knows_one_host_only(network, receiver, tmp_path):

@@ -293,7 +293,11 @@ def test_a_broken_rule_is_found(what, tmp_path):
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutation.found_by],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(tmp_path / "src"),
+            "HYPOTHESIS_PROFILE": "any",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -21,6 +21,7 @@ from harambee.node.port import (
     EnrolmentError,
     NameAnswer,
     NameStatus,
+    OrderPath,
     ProfileStatus,
     Slot,
     State,
@@ -61,6 +62,10 @@ class FakePort:
     tables: list[Any] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
     fails: bool = False
+    is_leaving: bool = False
+    paths: dict[Any, Any] = field(default_factory=dict)
+    """(payer, sequence) -> OrderPath"""
+    newest_held: list[Any] = field(default_factory=list)
     digests: int = 0
     kept_evidence: dict[int, bytes] = field(default_factory=dict)
     profiles: list[bytes] = field(default_factory=list)
@@ -131,6 +136,12 @@ class FakePort:
 
     async def reversal(self, payer, sequence):
         return self.reversals_held.get((payer, sequence))
+
+    async def path(self, payer, sequence):
+        return self.paths.get((payer, sequence), OrderPath(State.UNKNOWN))
+
+    async def newest(self, limit):
+        return self.newest_held[:limit]
 
     async def payees(self, payer, sequence):
         return np.array([(PAYEE, 700)], PAYEE_ROW) if (payer, sequence) == (PAYER, 7) else None
@@ -230,6 +241,9 @@ class FakePort:
             "finals_per_second": 2.5,
             "latency_ms_p50": None,
             "latency_ms_p99": 90.0,
+            "latency": {"up_to": [(0.1, 2), (1.0, 3)], "count": 3, "sum_s": 0.4},
+            "commits": None,
+            "requests_taken": 5,
             "height": 8,
             "queued": 0,
             "open_slots": 0,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harambee.crypto.key_places import EnvironmentKey
 from harambee.node.config import Address, ConfigError, read_config
 
 GOOD = """
@@ -54,6 +55,11 @@ def test_paths_are_relative_to_the_file_and_may_be_absolute(write, tmp_path):
     assert config.signing_key == tmp_path.resolve() / "signing.key"
 
 
+def test_a_key_may_be_in_the_environment(write):
+    config = read_config(write(GOOD.replace("signing.key", "env:AMANI_SIGNING")))
+    assert config.signing_key == EnvironmentKey("AMANI_SIGNING")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -72,6 +78,8 @@ def test_paths_are_relative_to_the_file_and_may_be_absolute(write, tmp_path):
         (GOOD + 'listen_http = "8401"', "listen_http: '8401' is not an address"),
         (GOOD + 'listen_peer = "host:70000"', "listen_peer: 'host:70000' has a port above 65535"),
         (GOOD + 'journal = ""', "journal: expected `str` of length >= 1"),
+        (GOOD.replace("signing.key", "env:1"), "signing_key: behind env: stands the name of a"),
+        (GOOD + 'log_format = "xml"', "log_format: invalid enum value 'xml'"),
         ("name = ", "is not valid TOML"),
     ],
 )

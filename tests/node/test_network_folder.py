@@ -7,6 +7,7 @@ import stat
 import numpy as np
 import pytest
 
+from harambee.crypto.key_places import EnvironmentKey
 from harambee.crypto.keyfiles import read_key_file
 from harambee.crypto.signatures import secret_keys_from_seeds
 from harambee.ledger.ledger import Ledger
@@ -397,6 +398,32 @@ def test_a_node_with_anothers_key_or_name_does_not_start(network):
         load_node(dataclasses.replace(amani, signing_key=amani.enrolment_key))
     with pytest.raises(NetworkFolderError, match="the genesis has no 'zuri'"):
         load_node(dataclasses.replace(amani, name="zuri"))
+
+
+def test_a_node_takes_its_keys_from_the_environment(network, monkeypatch):
+    amani = network.node("amani")
+    of_files = load_node(amani)
+    fields = {
+        "signing_key": of_files.signing.seed,
+        "enrolment_key": of_files.enrolment.seed,
+        "treasury_key": of_files.treasury.seed,
+        "directory_key": of_files.directory_key,
+    }
+    for name, secret in fields.items():
+        getattr(amani, name).unlink()
+        monkeypatch.setenv(name.upper(), secret.hex())
+    places = {name: EnvironmentKey(name.upper()) for name in fields}
+    found = load_node(dataclasses.replace(amani, **places))
+    assert found.signing.public == of_files.signing.public
+    assert found.treasury.public == of_files.treasury.public
+    assert found.directory_key == of_files.directory_key
+    monkeypatch.setenv("SIGNING_KEY", of_files.enrolment.seed.hex())
+    with pytest.raises(NetworkFolderError, match="SIGNING_KEY is not the key that the genesis"):
+        load_node(dataclasses.replace(amani, **places))
+    monkeypatch.delenv("DIRECTORY_KEY")
+    monkeypatch.setenv("SIGNING_KEY", of_files.signing.seed.hex())
+    with pytest.raises(NetworkFolderError, match="DIRECTORY_KEY is not set"):
+        load_node(dataclasses.replace(amani, **places))
 
 
 def test_a_hundred_names_and_then_numbers():

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "balance": ("accounts", "Show what an account holds."),
     "statement": ("accounts", "Show what moved an account, newest first."),
     "receipt": ("receipt", "Show the proof that a payment is final."),
+    "qr": ("qr", "Write the QR code of a till, a bill or a telephone, or read one."),
     "verify": ("verify", "Check such a proof, without any network."),
     "texts": ("texts", "Show what was texted to customers."),
     "agent": ("agent", "Show an agent's float, cash, commission and book."),
@@ -45,6 +46,7 @@ COMMANDS: Final = {
     "adopt-limit": ("attestation", "Make what a bank attested its limit."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),
+    "doctor": ("doctor", "Say what is wrong with a super-agent, in sentences."),
     "backup": ("backup", "Copy a super-agent's folder, also while it runs."),
     "restore": ("backup", "Put such a copy back, as the old disk that it is."),
     "rejoin": ("rejoin", "Let a super-agent come back after it lost its disk."),
@@ -58,9 +60,11 @@ COMMANDS: Final = {
     "audit": ("audit", "Compute the ledger anew from a journal, and check every signature."),
     "replay": ("replay", "Send an hour of real mobile-money traffic."),
     "demo": ("demo", "Kill super-agents under load, and count what was lost."),
+    "outage": ("outage", "Set an evening's outage beside that of a central switch."),
     "sim": ("sim", "Simulate a network with liars and bad luck, from a seed."),
     "bench": ("bench", "Measure how fast it is."),
     "openapi": ("openapi", "Print what the HTTP door offers, for programs that write clients."),
+    "reference": ("reference", "Print pages of the documentation that are written from the code."),
     "warm-up": ("warm_up", "Compile now what the first super-agent would compile at its start."),
 }
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harambee.node.config import NodeConfig
     from harambee.node.port import Port
 
+PAGES: Final = ("console", "wallet")
+"""Packages whose files are served, each under its name."""
 SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while another one waits for it; seconds.
 
@@ -59,8 +61,9 @@ def make_gateway(port: "Port") -> "HttpGateway":
     from harambee.gateways.daraja.simulator import AskingSimulator
     from harambee.gateways.http.app import HttpGateway
 
+    pages = {name: files(f"harambee.{name}") for name in PAGES}
     simulator = AskingSimulator(port) if port.genesis.document.development else None
-    return HttpGateway(port, __version__, simulator, {"wallet": files("harambee.wallet")})
+    return HttpGateway(port, __version__, simulator, pages)
 
 
 def make_bodies() -> "Bodies":

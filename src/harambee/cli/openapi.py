@@ -12,7 +12,7 @@ def openapi() -> None:
     \b
     Examples:
       harambee openapi > harambee.json
-      curl http://localhost:7100/v1/openapi.json
+      curl http://127.0.0.1:8401/v1/openapi.json
     """  # noqa: D301 - click's sign for lines to keep
     import msgspec
 

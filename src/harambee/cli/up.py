@@ -8,20 +8,19 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import click
 
+from harambee.cli.breaking import Breaker, Buttons
+from harambee.cli.processes import Children, start
 from harambee.cli.sandbox_handsets import SandboxHandsets, sandbox_lines
 from harambee.cli.terminal import (
     FailureError,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.2
 BAR_WIDTH: Final = 30
-STOP_S: Final = 15
 DEMO_SHOWN: Final = 3
 DEMO_PARTIES: Final = ("agent-1", "head-office-1", "till-1", "paybill-1", "airtime-1")
 LOG_TAIL_BYTES: Final = 4_000
@@ -67,19 +65,26 @@ LOG_TAIL_LINES: Final = 5
     is_flag=True,
     help="Do not answer for the sandbox's customers; nobody pays what they are asked then.",
 )
+@click.option(
+    "--no-buttons",
+    is_flag=True,
+    help="Let nobody kill, pause or damage super-agents from the console.",
+)
 @network_option
 def up(
     super_agents: int | None,
     processes: int | None,
     key_days: int | None,
     no_sandbox: bool,
+    no_buttons: bool,
     folder: Path,
 ) -> None:
     """Start a network of super-agents on this machine; Ctrl-C stops it.
 
     Any of them serves any handset. Started again, the network goes on where it was. The customers whom
     developers of payment software know from the incumbent's sandbox are there, and pay what they are
-    asked by themselves.
+    asked by themselves. The console's address has buttons to break super-agents with; who has only the part
+    before the # can look and not touch.
 
     \b
     Examples:
@@ -106,7 +111,13 @@ def up(
             _join_head_offices(network, folder)
             if not no_sandbox:
                 handsets.start()
-            _greet(network, folder, answered=not no_sandbox)
+            buttons = None
+            if network.genesis.document.development and not no_buttons:
+                origins = [address.http for address in network.addresses]
+                breaker = Breaker(network, children, click.echo)
+                buttons = leave.enter_context(Buttons(breaker, origins))
+                children.come_back = True
+            _greet(network, folder, buttons, answered=not no_sandbox)
             _watch(network, children, handsets, stop)
         click.echo("\nStopping ...")
     click.echo("Stopped. `harambee up` goes on where this ended.")
@@ -150,78 +161,6 @@ def _refuse_taken_ports(network: "NetworkFolder") -> None:
                         f"Super-agent {address.name} cannot listen on {host}:{port} ({error.strerror}): "
                         "is the network running already?"
                     ) from error
-
-
-@dataclass
-class Child:
-    """One process, and the super-agents in it."""
-
-    names: tuple[str, ...]
-    process: subprocess.Popen[bytes]
-    log: Path
-    mourned: bool = False
-
-
-@dataclass
-class Children:
-    """The processes of a network."""
-
-    children: list[Child] = field(default_factory=list)
-
-    def dead(self) -> list[Child]:
-        """Return those that ended and were not yet spoken of."""
-        return [c for c in self.children if not c.mourned and c.process.poll() is not None]
-
-    def alive(self) -> list[Child]:
-        """Return those that run."""
-        return [c for c in self.children if c.process.poll() is None]
-
-    def stop(self) -> None:
-        """Ask all to end, and end those that take too long."""
-        for child in self.alive():
-            child.process.terminate()
-        deadline = time.monotonic() + STOP_S
-        for child in self.children:
-            try:
-                child.process.wait(max(0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
-
-    def kill(self) -> None:
-        """End all at once, as `kill -9` does; what they answered is on disk."""
-        for child in self.alive():
-            child.process.kill()
-
-
-def start(network: "NetworkFolder", processes: int) -> Children:
-    """Start the super-agents in so many processes, dealt out in turn."""
-    children = Children()
-    try:
-        for place in range(min(processes, len(network.names))):
-            names = network.names[place::processes]
-            log = network.node_file(names[0]).with_name("node.log")
-            with log.open("ab") as output:
-                process = _spawn([network.node_file(name) for name in names], output)
-            children.children.append(Child(names, process, log))
-    except BaseException:
-        children.kill()
-        raise
-    return children
-
-
-def _spawn(files: Sequence[Path], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "harambee", "node"]
-    for file in files:
-        command += ["--config", str(file)]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        # Ctrl-C is for the parent, which then stops its children in order.
-        process_group=0,
-    )
 
 
 class _signals:  # noqa: N801 - used as a function in a `with`
@@ -304,15 +243,16 @@ def _pages_of(url: str) -> str:
 def _mourn(network: "NetworkFolder", children: Children) -> list[str]:
     """Say which processes ended; returns their super-agents. FailureError when none is left."""
     names: list[str] = []
-    for child in children.dead():
-        child.mourned = True
-        names += child.names
-        who = " and ".join(child.names)
-        click.echo(f"{who} ended with status {child.process.returncode}; {_last_words(child.log)}")
-        for name in child.names:
-            click.echo(f"  bring it back: {program()} node --config {network.node_file(name)}")
-    if not children.alive():
-        raise FailureError("No super-agent is left running.")
+    with children.lock:
+        for child in children.dead():
+            child.mourned = True
+            names += child.names
+            status = child.process.returncode
+            click.echo(f"{child.spoken} ended with status {status}; {_last_words(child.log)}")
+            for name in child.names:
+                click.echo(f"  bring it back: {program()} node --config {network.node_file(name)}")
+        if not children.alive() and not children.come_back:
+            raise FailureError("No super-agent is left running.")
     return names
 
 
@@ -346,7 +286,9 @@ def _join_head_offices(network: "NetworkFolder", folder: Path) -> None:
                 click.echo(f"{shop.name} could not join its head office: {error}")
 
 
-def _greet(network: "NetworkFolder", folder: Path, *, answered: bool) -> None:
+def _greet(
+    network: "NetworkFolder", folder: Path, buttons: Buttons | None, *, answered: bool
+) -> None:
     """Say where everyone listens, and what can be tried where there are demo accounts."""
     count = len(network.names)
     committee = network.genesis.committee
@@ -355,6 +297,12 @@ def _greet(network: "NetworkFolder", folder: Path, *, answered: bool) -> None:
     )
     for address in network.addresses:
         click.echo(f"  {address.name:<12} {address.http}/")
+    first = f"{network.addresses[0].http}/console/"
+    if buttons is None:
+        click.echo(f"The console, from any of them: {first}")
+    else:
+        click.echo("The console, from any of them; this address has buttons to break super-agents:")
+        click.echo(f"  {first}#{buttons.fragment}")
     if not network.genesis.key_days:
         click.echo(
             "  a new key takes over at once here; a real network gives its owner days to refuse"

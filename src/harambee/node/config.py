@@ -13,6 +13,9 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from harambee.crypto.device_keys import DeviceKeyPlace
+from harambee.crypto.key_places import KeyPlace, SecretPlace, parse_place
+from harambee.node.logs import LogFormat
 from harambee.texts.languages import Language
 
 PORT_MAX: Final = 65_535
@@ -64,7 +67,7 @@ TextAdapter = Literal["outbox", "off"]
 Brand = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
 
 
-class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The file, as written. What is optional has its default here."""
 
     name: Text
@@ -89,6 +92,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pay_commissions: bool = True
     agent_places: Text | None = None
     log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
     texts: TextAdapter = "outbox"
     texts_folder: Text = "texts"
     texts_language: Language = Language.ENGLISH
@@ -103,24 +107,35 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
-    """One super-agent's configuration; all paths are absolute."""
+    """One super-agent's configuration; all paths are absolute.
+
+    docs/configuration.md is written from the sentences under the fields (harambee.node.config_reference).
+    """
 
     file: Path
+    """The file that this was read from."""
     name: str
     """The super-agent's name in the genesis, which gives it its index."""
     genesis: Path
+    """What all super-agents agree on before the first block; its hash is the network's id."""
     openings: Path
+    """The opening accounts; `aliases.bin`, where there is one, lies beside it."""
     addresses: Path
     """Where all super-agents listen; not part of the genesis, because addresses change."""
     certificates: Path
     """A folder with every super-agent's TLS certificate, NAME.crt, pinned by the genesis."""
-    directory_key: Path
-    signing_key: Path
-    enrolment_key: Path
-    treasury_key: Path
+    directory_key: SecretPlace
+    """Keys the hash of telephone numbers; the same at every super-agent, and nobody else's."""
+    signing_key: KeyPlace
+    """Signs blocks, receipts and checkpoints; the genesis names it."""
+    enrolment_key: KeyPlace
+    """Signs enrolments, claims of numbers and proposals."""
+    treasury_key: KeyPlace
     """The key of the region's revenue, commission, float and excise accounts."""
     tls_key: Path
+    """The key of the links to other super-agents."""
     tls_certificate: Path
+    """Its certificate, as the others have it."""
     journal: Path
     """The journal's folder."""
     profile_key: Path
@@ -130,16 +145,21 @@ class NodeConfig:
     name_checks_daily: int
     """How many checks of a name a day may stay without a payment to the payee."""
     listen_http: Address
+    """Where it listens to handsets and operators; put a proxy with TLS in front of it."""
     listen_peer: Address
+    """Where it listens to the other super-agents."""
     pace_ms: int
-    """The least time between two blocks, when there is something to say."""
+    """The least time between two blocks, when there is something to say; 100 over a country."""
     heartbeat_ms: int
-    """The time between two blocks when there is not."""
+    """The time between two blocks when there is not; not below `pace_ms`."""
     pay_commissions: bool
     """Whether deposit commissions are paid as soon as their deposits are final."""
     agent_places: Path | None
-    """Where this super-agent's agents are and who of them sells float; a CSV file (node.agent_places)."""
+    """Where this super-agent's agents are and who of them sells float: a CSV file."""
     log_level: LogLevel
+    """From which level on it logs."""
+    log_format: LogFormat = "text"
+    """Lines for people, or one JSON object a line: time, level, logger, message, super_agent."""
     texts: TextAdapter = "off"
     """Where confirmations to this super-agent's accounts go."""
     texts_folder: Path = Path("texts")
@@ -176,7 +196,7 @@ def read_config(file: Path) -> NodeConfig:
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from error
     try:
-        document = msgspec.toml.decode(content, type=_Document)
+        document = msgspec.toml.decode(content, type=Document)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{file}: {_in_words(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -191,10 +211,10 @@ def read_config(file: Path) -> NodeConfig:
         openings=folder / document.openings,
         addresses=folder / document.addresses,
         certificates=folder / document.certificates,
-        directory_key=folder / document.directory_key,
-        signing_key=folder / document.signing_key,
-        enrolment_key=folder / document.enrolment_key,
-        treasury_key=folder / document.treasury_key,
+        directory_key=_secret_place(file, "directory_key", document.directory_key),
+        signing_key=_key_place(file, "signing_key", document.signing_key),
+        enrolment_key=_key_place(file, "enrolment_key", document.enrolment_key),
+        treasury_key=_key_place(file, "treasury_key", document.treasury_key),
         tls_key=folder / document.tls_key,
         tls_certificate=folder / document.tls_certificate,
         journal=folder / document.journal,
@@ -208,6 +228,7 @@ def read_config(file: Path) -> NodeConfig:
         pay_commissions=document.pay_commissions,
         agent_places=None if document.agent_places is None else folder / document.agent_places,
         log_level=document.log_level,
+        log_format=document.log_format,
         texts=document.texts,
         texts_folder=folder / document.texts_folder,
         texts_language=document.texts_language,
@@ -238,6 +259,22 @@ def _operators(file: Path, written: Mapping[str, str]) -> dict[str, bytes]:
             f"{file}: operators: there are {OPERATORS_NEEDED} to {OPERATORS_MAX}, not {len(found)}"
         )
     return found
+
+
+def _key_place(file: Path, name: str, text: str) -> KeyPlace:
+    """Return where a key is; ConfigError names file and field."""
+    try:
+        return parse_place(text, file.resolve().parent)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {name}: {error}") from None
+
+
+def _secret_place(file: Path, name: str, text: str) -> SecretPlace:
+    """Return where a secret is; ConfigError names file and field."""
+    place = _key_place(file, name, text)
+    if isinstance(place, DeviceKeyPlace):
+        raise ConfigError(f"{file}: {name}: it has to be read, and a device keeps its keys")
+    return place
 
 
 def _address(file: Path, name: str, text: str) -> Address:

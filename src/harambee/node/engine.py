@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from harambee.crypto.durable_files import replace_file
 from harambee.node.beginning import make_ledger
+from harambee.node.durations import COMMIT_BOUNDS_S, DurationFacts, Durations
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
@@ -138,6 +139,8 @@ class Snapshot:
     """How far each super-agent says it holds each author's chain, (n, n)."""
     convicted: list[int] = field(default_factory=list)
     fsync_ms_p50: float = 0.0
+    commits: DurationFacts | None = None
+    """How long group commits took, since the start."""
 
 
 class Engine:
@@ -168,6 +171,7 @@ class Engine:
         self._lookout: Lookout | None = None
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
+        self._commits = Durations(COMMIT_BOUNDS_S)
         self._commit_due = 0
         """When the next commit may be made of what others say alone; nanoseconds since 1970."""
         self._total_due = 0
@@ -437,6 +441,7 @@ class Engine:
             rest_ns = min(int(COMMIT_REST * took_s * 1e9), GATHER_NS_MAX)
             self._commit_due = time.time_ns() + rest_ns
             self._commits_ms.append(took_s * 1e3)
+            self._commits.add(took_s)
             del self._commits_ms[:-COMMITS_REMEMBERED]
             return True
 
@@ -502,6 +507,7 @@ class Engine:
             held_by=replica.catch_up.held_by.copy(),
             convicted=sorted(replica.convicted),
             fsync_ms_p50=float(np.median(self._commits_ms)) if self._commits_ms else 0.0,
+            commits=self._commits.facts(),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.signatures import Signer
 from harambee.handset.telephone import TelephoneError
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
@@ -33,7 +33,7 @@ class MerchantGround:
     service: Service
     names: NameDesk
     links: Links
-    signing: KeyPair
+    signing: Signer
 
     @property
     def genesis(self) -> Genesis:
@@ -100,7 +100,7 @@ class MerchantGround:
 
     def is_linked(self, peer: int) -> bool:
         """Whether there is a link to a super-agent now."""
-        return self.links.stats()[peer].connected
+        return self.links.is_up(peer)
 
     async def ask(self, peer: int, matter: Matter, content: bytes, patience_s: float) -> bytes:
         """Return a super-agent's answer; GroundError if there is none in time."""

@@ -40,17 +40,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from harambee.crypto.device_keys import DeviceKeyError
+from harambee.crypto.key_places import (
+    EnvironmentKey,
+    KeyPlace,
+    SecretPlace,
+    read_key,
+    read_variable,
+)
 from harambee.crypto.keyfiles import (
     ANYONE_ELSE,
     KeyFileError,
     StoredKey,
-    read_key_file,
     read_owner_key_file,
     read_seeds,
     write_key_file,
     write_seeds,
 )
-from harambee.crypto.signatures import KeyPair, generate
+from harambee.crypto.signatures import KeyPair, Signer, generate
 from harambee.ledger.records import (
     OPENING,
     OPENING_ALIAS,
@@ -306,9 +313,9 @@ class NodeFiles:
     addresses: tuple[MemberAddress, ...]
     certificates: tuple[bytes, ...]
     """PEM, in the committee's order; each has the key that the genesis pins."""
-    signing: KeyPair
-    enrolment: KeyPair
-    treasury: KeyPair
+    signing: Signer
+    enrolment: Signer
+    treasury: Signer
     directory_key: bytes
 
 
@@ -555,8 +562,13 @@ def read_addresses(file: Path, genesis: Genesis) -> tuple[MemberAddress, ...]:
         raise NetworkFolderError(f"{file} is not a list of addresses: {error}") from error
 
 
-def read_directory_key(file: Path) -> bytes:
-    """Return the 32 bytes of a directory key's file; NetworkFolderError if it is none or open."""
+def read_directory_key(file: SecretPlace) -> bytes:
+    """Return the 32 bytes of a directory key; NetworkFolderError if it is none, or its file is open."""
+    if isinstance(file, EnvironmentKey):
+        try:
+            return read_variable(file)
+        except KeyFileError as error:
+            raise NetworkFolderError(str(error)) from error
     content = _read(file)
     _refuse_open(file)
     try:
@@ -904,11 +916,11 @@ def _mapped(file: Path) -> memoryview:
         raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _read_key(file: Path, kind: str) -> KeyPair:
+def _read_key(place: KeyPlace, kind: str) -> Signer:
     """Return a key of this kind."""
     try:
-        return read_key_file(file, kind).keypair
-    except KeyFileError as error:
+        return read_key(place, kind)
+    except (KeyFileError, DeviceKeyError) as error:
         raise NetworkFolderError(str(error)) from error
 
 

@@ -64,6 +64,49 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class PathStep:
+    """A block on the way of one order."""
+
+    author: int
+    incarnation: int
+    height: int
+    time_ms: int
+    """Its author's clock, milliseconds since 1970; for display."""
+    outcome: int = 0
+    """The Outcome by which it refused the order, 0 where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPath:
+    """How one order became final, or how far it is, as the blocks say that lie at this super-agent.
+
+    Steps ascend by author; an author has one vote or refusal and one acknowledgement at most.
+    """
+
+    state: State
+    order: bytes | None = None
+    """Its 128 bytes."""
+    block: PathStep | None = None
+    """The block in which it lies."""
+    votes: tuple[PathStep, ...] = ()
+    refusals: tuple[PathStep, ...] = ()
+    acknowledgements: tuple[PathStep, ...] = ()
+    is_known: bool = True
+    """False where the heights of so long ago are not kept any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewFinal:
+    """An order that became final lately."""
+
+    order: bytes
+    author: int
+    """Index of the super-agent in whose block it lies."""
+    time_ms: int
+    """That author's clock; for display."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenHold:
     """A hold that nobody has ended yet, by its slot."""
 
@@ -289,6 +332,10 @@ class Port(Protocol):
     def ready(self) -> str | None:
         """None when this super-agent serves; otherwise a sentence that says why not yet."""
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is about to end: whoever listens to it is let go."""
+
     async def submit(
         self,
         orders: npt.NDArray[np.void],
@@ -310,6 +357,12 @@ class Port(Protocol):
 
         A slot that was closed without an order has its payer and sequence, and kind SKIPPED_KIND.
         """
+
+    async def path(self, payer: int, sequence: int) -> OrderPath:
+        """How the order in a slot became final, or how far it is."""
+
+    async def newest(self, limit: int) -> list[NewFinal]:
+        """The newest final orders, the newest first; `limit` entries at most are looked at."""
 
     async def payees(self, payer: int, sequence: int) -> npt.NDArray[np.void] | None:
         """The PAYEE table of the bulk pay-out that is final in a slot; None where none is."""

@@ -6,7 +6,6 @@ Everything that leaves goes through `_carry_out`, which an engine calls once its
 import asyncio
 import contextlib
 import logging
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import uvicorn
 
+from harambee.crypto.device_keys import DeviceKeyError
 from harambee.merchants.credentials import Credentials, CredentialsError
 from harambee.merchants.desk import MerchantsDesk
 from harambee.merchants.files import MerchantFiles, MerchantFilesError
@@ -30,6 +30,7 @@ from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.logs import begin_log
 from harambee.node.merchant_ground import MerchantGround
 from harambee.node.merchant_watch import MerchantWatch
 from harambee.node.names import NameDesk
@@ -128,11 +129,11 @@ async def serve_nodes(
 
     NodeError when one of them cannot start or fails; all of them are stopped then.
     """
-    logging.basicConfig(
-        level=min(logging.getLevelNamesMapping()[config.log_level.upper()] for config in configs),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
+    names, levels = [config.name for config in configs], logging.getLevelNamesMapping()
+    begin_log(
+        min((config.log_level for config in configs), key=lambda level: levels[level.upper()]),
+        "json" if any(config.log_format == "json" for config in configs) else "text",
+        names,
     )
     async with contextlib.AsyncExitStack() as running:
         agents = [
@@ -340,6 +341,7 @@ class SuperAgent:
 
     async def stop(self) -> None:
         """End in order: no new customers, nothing more said, the journal whole."""
+        self.service.is_leaving = True
         if self._http is not None and self._http_task is not None:
             self._http.should_exit = True
             await self._http_task
@@ -625,5 +627,7 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
         return NodeError(f"{files.config.name} stops: {failure}")
     if isinstance(failure, MemoryDamaged):
         return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
+    if isinstance(failure, DeviceKeyError):
+        return NodeError(f"{files.config.name} stops, for it cannot sign: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)
     return NodeError(f"{files.config.name} failed: {failure!r}; its log has the traceback")

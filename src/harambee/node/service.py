@@ -1,12 +1,10 @@
 """What one super-agent offers to its gateways: the port, over its engine, journal and links."""
 
 import asyncio
-import resource
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -48,8 +46,10 @@ from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
 from harambee.node.journal import Journal, JournalLacks
 from harambee.node.links import Links
+from harambee.node.machine import free_bytes, resident_bytes
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NodeFiles
+from harambee.node.order_path import OrderPaths
 from harambee.node.oversight_desk import OversightDesk
 from harambee.node.port import (
     NO_TABLES,
@@ -58,7 +58,9 @@ from harambee.node.port import (
     Governed,
     HoldFacts,
     NameAnswer,
+    NewFinal,
     OpenHold,
+    OrderPath,
     ProfileStatus,
     ProposalView,
     ReversalFacts,
@@ -123,6 +125,8 @@ class Service:
     def __init__(
         self, files: NodeFiles, engine: Engine, journal: Journal, links: Links, tickets: Tickets
     ) -> None:
+        self.is_leaving = False
+        """Whether it is about to end: whoever listens to it is let go."""
         self.inbox_orders = 0
         """Room of orders on their way to the replica; the runner takes off what has arrived."""
         self.text_facts: Callable[[], dict[str, int]] = dict
@@ -136,6 +140,7 @@ class Service:
         self._read_through = _Archive(journal, files.genesis)
         """For whoever reads through everything: it does not drive out what customers look at."""
         self._how_to_ask = hold_facts.Ask(self.ask, self.orders_at)
+        self._paths = OrderPaths(self.ask, journal, self._read_through.blocks)
         self._began = time.monotonic()
         self._refused = 0
         self._places = AgentPlaces(files.config.agent_places)
@@ -320,6 +325,7 @@ class Service:
 
         None are returned only where there are none left.
         """
+        assert limit > 0, "a page of none never ends"
 
         def question(replica: Replica) -> tuple[npt.NDArray[np.void], int]:
             entries = replica.ledger.entries
@@ -333,6 +339,25 @@ class Service:
 
         entries, following = await self.ask(question)
         return await self._archive.orders(entries), following
+
+    async def path(self, payer: int, sequence: int) -> OrderPath:
+        """Return how the order in a slot became final, or how far it is."""
+        return await self._paths.of(payer, sequence)
+
+    async def newest(self, limit: int) -> list[NewFinal]:
+        """Return the newest final orders, the newest first; `limit` entries at most are looked at."""
+
+        def question(replica: Replica) -> npt.NDArray[np.void]:
+            part = replica.ledger.entries[-limit:][::-1]
+            return np.asarray(part[part["revenue_previous"] != ROW_OF_TABLE])
+
+        entries = await self.ask(question)
+        orders = await self._archive.orders(entries)
+        told = [await self._archive.told_by(position) for position in entries["position"].tolist()]
+        return [
+            NewFinal(order.tobytes(), author, time_ms)
+            for order, (author, time_ms) in zip(orders, told, strict=True)
+        ]
 
     async def payees(self, payer: int, sequence: int) -> PayeeTable | None:
         """Return the PAYEE table of the bulk pay-out that is final in a slot; None where none is."""
@@ -680,12 +705,14 @@ class Service:
             "index": self.index,
             "network": self.genesis.network.hex(),
             "ready": self.ready(),
+            "time_s": round(time.time(), 3),
             "uptime_s": round(time.monotonic() - self._began, 1),
             "final_total": facts.applied,
             "refused_total": self._refused,
             "finals_per_second": self._finals_per_second(facts.applied),
             "latency_ms_p50": p50,
             "latency_ms_p99": p99,
+            "latency": self._tickets.latencies.facts(),
             "height": facts.height,
             "queued": facts.queued + self.inbox_orders,
             "open_slots": facts.open_slots,
@@ -694,13 +721,16 @@ class Service:
             "total_cents": facts.total_cents,
             "signatures_checked": facts.signatures,
             "fsync_ms_p50": round(facts.fsync_ms_p50, 2),
-            "rss_bytes": _rss_bytes(),
+            "commits": facts.commits,
+            "rss_bytes": resident_bytes(),
+            "disk_free_bytes": free_bytes(self._files.config.journal),
             **self.text_facts(),
             **self.names.facts(),
             **self.governance.facts(),
             **self._own_money(),
             **self.oversight.facts(),
             **self.checkpoints.facts(),
+            **self.merchants.facts(),
             "catching_up": self._engine.catching_up,
             "peers": self._peers(),
         }
@@ -807,7 +837,7 @@ class _Archive:
         rows_of = np.split(np.argsort(which, kind="stable"), ends[:-1])
         for start in range(0, len(positions), READ_TOGETHER):
             some = slice(start, start + READ_TOGETHER)
-            blocks = await self._those_at(positions[some].tolist())
+            blocks = await self.blocks(positions[some].tolist())
             for block, rows in zip(blocks, rows_of[some], strict=True):
                 found[rows] = block.orders[entries["index"][rows]]
         return found
@@ -829,10 +859,10 @@ class _Archive:
         return block.author, block.time_ms
 
     async def _block(self, position: int) -> Block:
-        (block,) = await self._those_at([position])
+        (block,) = await self.blocks([position])
         return block
 
-    async def _those_at(self, positions: list[int]) -> list[Block]:
+    async def blocks(self, positions: list[int]) -> list[Block]:
         """Return the blocks at these positions; what must be read is read in one turn of another thread."""
         found = {position: self._blocks.find(position) for position in positions}
         missing = [position for position, block in found.items() if block is None]
@@ -916,9 +946,3 @@ def _percentiles(latencies_ms: deque[float]) -> tuple[float, float]:
         return 0.0, 0.0
     p50, p99 = np.percentile(np.array(latencies_ms), [50, 99]).round(1).tolist()
     return p50, p99
-
-
-def _rss_bytes() -> int:
-    """Return how much memory this process has now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from harambee.ledger.kinds import IS_ELSEWHERE, Space
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import BODY_BYTES
+from harambee.node.durations import PAYMENT_BOUNDS_S, Durations
 from harambee.node.port import State
 from harambee.protocol.effects import Refused
 from harambee.protocol.slot import Slot
@@ -50,6 +51,8 @@ class Tickets:
 
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_REMEMBERED))
     """From offer to final, of the newest orders."""
+    latencies: Durations = field(default_factory=lambda: Durations(PAYMENT_BOUNDS_S))
+    """The same of all orders."""
     _number: int = 0
     _open: dict[int, Ticket] = field(default_factory=dict)
     _waiting: dict[SlotKey, list[tuple[Ticket, int]]] = field(default_factory=dict)
@@ -113,6 +116,7 @@ class Tickets:
             for ticket, index in waiting:
                 if ticket.bodies[index] == body:
                     self.latencies_ms.append((now - ticket.began) * 1e3)
+                    self.latencies.add(now - ticket.began)
                     _decide(ticket, index, State.FINAL, Outcome.ACCEPTED)
                 else:
                     _decide(ticket, index, State.REFUSED, _lost_in(key))

@@ -417,8 +417,19 @@ class Chains:
 
         A vote below the window is taken for one at its lowest height: later than it was, never earlier.
         """
+        return self._first_reaching(VOTED, on, height)
+
+    def first_acknowledgements(self, on: int, height: int) -> npt.NDArray[np.int32]:
+        """For each lane the block by which it first acknowledges block (on, height), as `first_votes`."""
+        return self._first_reaching(CERTIFIED, on, height)
+
+    def lowest_kept(self, lane: int) -> int:
+        """The lowest of the lane's own heights whose rows are kept; what lies below is not known."""
+        return int(max(self._bases[lane], self._heads[lane] - self.window)) + 1
+
+    def _first_reaching(self, what: int, on: int, height: int) -> npt.NDArray[np.int32]:
         found = np.empty(len(self.lanes), np.int32)
-        _first_votes(self._rows, self._heads, self._bases, self.window, on, height, found)
+        _first_reaching(self._rows[what], self._heads, self._bases, self.window, on, height, found)
         return found
 
 
@@ -555,7 +566,7 @@ def _find_followed(
 
 
 @njit(cache=True, nogil=True)
-def _first_votes(
+def _first_reaching(
     rows: Rows,
     heads: Heights,
     bases: Heights,
@@ -568,12 +579,12 @@ def _first_votes(
         head = heads[lane]
         low = max(bases[lane], head - window) + 1
         found[lane] = NEVER
-        if low > head or rows[1, head & (window - 1), lane, on] < height:
+        if low > head or rows[head & (window - 1), lane, on] < height:
             continue
         high = head
         while low < high:
             middle = (low + high) // 2
-            if rows[1, middle & (window - 1), lane, on] >= height:
+            if rows[middle & (window - 1), lane, on] >= height:
                 high = middle
             else:
                 low = middle + 1

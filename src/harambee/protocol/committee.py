@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
+def tolerated(members: int) -> int:
+    """Return f: how many of so many super-agents may be dead or lying, in total."""
+    return (members - 1) // 3
+
+
 @dataclass(frozen=True)
 class Member:
     """One super-agent as the genesis names it."""
@@ -40,7 +45,7 @@ class Committee:
     @cached_property
     def f(self) -> int:
         """How many may be dead or lying, in total."""
-        return (self.n - 1) // 3
+        return tolerated(self.n)
 
     @cached_property
     def q(self) -> int:

@@ -450,6 +450,15 @@ class Fold:
                 self.disputes.scan_votes(self.chains, dispute, at, ignore)
         return dispute
 
+    def waiting_in(self, slot: Slot) -> list[tuple[Place, Block]]:
+        """Where orders of a slot lie that are not final, and in which blocks."""
+        found = []
+        for at, _ in self._orders_of(slot):
+            held = self._held_at(at.lane, at.height)
+            assert held is not None, "it is open"
+            found.append((at, held.block))
+        return found
+
     def _orders_of(self, slot: Slot) -> Iterator[tuple[Place, Orders]]:
         """The orders of a slot in blocks that are not final, and where they lie."""
         for at in self._kept.places(slot):

@@ -39,7 +39,7 @@ class Run:
         """Let it happen; returns what came of it. `progress` hears simulated seconds and finals."""
         world, crowd = self.world, self.crowd
         began = time.perf_counter()
-        with _collecting_seldom():
+        with collecting_seldom():
             world.plan()
             crowd.plan()
             self._go_on(self.story.seconds, progress)
@@ -138,7 +138,7 @@ class Run:
 
 
 @contextmanager
-def _collecting_seldom() -> Iterator[None]:
+def collecting_seldom() -> Iterator[None]:
     """Let the garbage collector look rarely: a world is millions of objects that live until its end.
 
     To look through them all every few seconds was a fifth of the work of a run of a hundred super-agents.

@@ -117,13 +117,13 @@ Rows = list[dict[str, str]]
 def _read(file: Path | None, hours: Callable[[Rows], list[int]]) -> tuple[Profile, ...]:
     """Return the profiles of the hours that are chosen of a file, or of the one that ships."""
     if file is None:
-        lines = _shipped("quiet_hour.csv")
+        lines = shipped("quiet_hour.csv")
         source = "the small profile that ships with this program"
     else:
         lines = _lines(file)
         source = file.name
-    activity = _beside(file, "clientsProfiles.csv") or _shipped("activity.csv")
-    balances = _beside(file, "initialBalancesDistribution.csv") or _shipped("balances.csv")
+    activity = _beside(file, "clientsProfiles.csv") or shipped("activity.csv")
+    balances = _beside(file, "initialBalancesDistribution.csv") or shipped("balances.csv")
     try:
         rows: Rows = list(csv.DictReader(lines))
         if not rows:
@@ -197,7 +197,8 @@ def _beside(file: Path | None, name: str) -> list[str] | None:
     return _lines(file.with_name(name))
 
 
-def _shipped(name: str) -> list[str]:
+def shipped(name: str) -> list[str]:
+    """Return the lines of a table that ships, without the remarks in its head."""
     file = resources.files("harambee.traffic").joinpath("profiles", name)
     return _without_remarks(file.read_text(encoding="utf-8"))
 

@@ -198,8 +198,19 @@ class TemporaryNetwork(Leaving):
         process.wait()
         self.killed.append(name)
 
+    def stop(self, name: str) -> None:
+        """Let it end in order, as its operator does; NetworkError if it does not."""
+        process = self._processes[name]
+        process.terminate()
+        try:
+            status = process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise NetworkError(f"{name} does not end within {STOP_S} seconds") from None
+        if status:
+            raise NetworkError(f"{name} ended with status {status}: {self._last_words(name)}")
+
     def restart(self, name: str) -> None:
-        """Start a killed super-agent again from what it left on disk; `wait_ready` waits for it."""
+        """Start one that has ended again, from what it left on disk; `wait_ready` waits for it."""
         assert self._processes[name].poll() is not None, "it runs"
         self._start(name)
 

@@ -299,7 +299,7 @@ def test_a_reversal_gives_back():
         receipt_code="SG632NMUAC",
         balance_cents=5_166_100,
         payment=payment(),
-        credit_party=f"{PHONE} - CUSTOMER NUMBER ONE",
+        payee_name="CUSTOMER NUMBER ONE",
     )
     assert parameters_of(document) == {
         "DebitAccountBalance": "Utility Account|KES|51661.00|51661.00|0.00|0.00",
@@ -334,6 +334,12 @@ def test_a_reversal_gives_back():
             "The OriginalTransactionID is invalid.",
         ),
         ({"outcome": None}, 17, "System internal error."),
+        ({"outcome": Outcome.DAY_WRONG, "sentence": "Sign it again."}, 17, "Sign it again."),
+        (
+            {"outcome": Outcome.BALANCE_INSUFFICIENT, "sentence": "Ours."},
+            1,
+            "The balance is insufficient for the transaction.",
+        ),
     ],
 )
 def test_what_was_not_done_has_a_code_and_no_parameters(form, ended, code, sentence):

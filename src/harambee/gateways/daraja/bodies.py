@@ -225,10 +225,16 @@ def _reversal(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
         "TransCompletedTime": int(stamp(result.ended_ms)),
         "OriginalTransactionID": result.instruction.subject,
         "Charge": number(result.fee_cents),
-        "CreditPartyPublicName": result.credit_party or result.payee_name,
+        "CreditPartyPublicName": result.credit_party or _payer(result),
         "DebitPartyPublicName": result.debit_party or f"{merchant.short_code} - {merchant.name}",
     }
     return _result(result, parameters, _timeout(result))
+
+
+def _payer(result: Result) -> str:
+    """Return who had paid what was given back."""
+    number_of = "" if result.payment is None else result.payment.msisdn or ""
+    return f"{number_of.removeprefix('+')} - {result.payee_name}"
 
 
 def _status(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:

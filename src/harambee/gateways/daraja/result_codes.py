@@ -140,7 +140,11 @@ def ending_of(view: RequestView) -> Ending:
 
 
 def result_of(result: Result) -> Ending:
-    """Return how an instruction ended."""
+    """Return how an instruction ended; where M-PESA has no word for it, in our own sentence."""
     if result.outcome is not None:
-        return OF_OUTCOME[result.outcome]
-    return FAILED if result.reason is None else OF_REASON[result.reason]
+        ending = OF_OUTCOME[result.outcome]
+    else:
+        ending = FAILED if result.reason is None else OF_REASON[result.reason]
+    if ending is FAILED and result.sentence:
+        return Ending(FAILED.code, result.sentence)
+    return ending

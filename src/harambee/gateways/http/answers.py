@@ -1,7 +1,7 @@
-"""What a handler returns: a value, sent in one piece."""
+"""What a handler returns: a value, sent in one piece, or what is sent as it comes."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -9,6 +9,7 @@ from msgspec import Meta
 JSON: Final = b"application/json"
 OCTETS: Final = b"application/octet-stream"
 TEXT: Final = b"text/plain; charset=utf-8"
+EVENTS: Final = b"text/event-stream"
 
 Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$", description="Bytes in hexadecimal.")]
 
@@ -24,6 +25,26 @@ class Answer:
 
     body: bytes
     content_type: bytes = JSON
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Source(Protocol):
+    """Where the pieces of a stream come from."""
+
+    async def following(self) -> bytes | None:
+        """Wait for the next piece; None when there are no more."""
+
+    def close(self) -> None:
+        """Nobody takes anything more; called once, whatever happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on, piece by piece, until its source ends or the client goes."""
+
+    source: Source
+    content_type: bytes = EVENTS
     status: int = 200
     headers: tuple[tuple[bytes, bytes], ...] = ()
 

@@ -5,6 +5,7 @@ cannot be served gets a problem document (RFC 9457) with one sentence; whatever 
 the answer is a 4xx and never a 5xx, and nothing of what he sent is logged.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,8 @@ from typing import Final
 
 from harambee.gateways.daraja.app import DarajaGateway, serves
 from harambee.gateways.daraja.calls import Simulator
-from harambee.gateways.http.answers import Answer
+from harambee.gateways.http import faults
+from harambee.gateways.http.answers import Answer, Stream
 from harambee.gateways.http.operation import Handler, Operation
 from harambee.gateways.http.operations import operations
 from harambee.gateways.http.origins import ALLOWED, is_open, preflight
@@ -32,6 +34,8 @@ from harambee.node.port import Port, UnavailableError
 Route = dict[str, Handler]
 
 PATH_BYTES_MAX: Final = 256
+SLOW_S: Final = 10
+"""A listener that takes nothing for so long is let go."""
 WITHOUT_CONTENT: Final = frozenset({204, 304})
 """The statuses of answers that have no body, and so say neither its length nor its type."""
 NO_PAGES: Final[Mapping[str, Traversable]] = MappingProxyType({})
@@ -93,9 +97,15 @@ class HttpGateway:
             answer = ProblemError(500, "INTERNAL", sentence).answer()
         if is_open(scope["path"]):
             answer = replace(answer, headers=(*answer.headers, ALLOWED))
-        await _send(answer, send, with_body=scope["method"] != "HEAD")
+        with_body = scope["method"] != "HEAD"
+        if isinstance(answer, Stream):
+            await _send_stream(answer, receive, send, with_body=with_body)
+        else:
+            await _send(answer, send, with_body=with_body)
+            if faults.is_push(scope["method"], scope["path"], answer.status):
+                self._port.merchants.push_answered()
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | Stream:
         if serves(scope["path"]):
             return await self._daraja.answer(scope, receive)
         if self._pages.serves(scope["path"]):
@@ -144,9 +154,46 @@ def _fits(shape: tuple[str, ...], segments: tuple[str, ...]) -> bool:
     )
 
 
-async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
+def _headers(answer: Answer | Stream) -> list[tuple[bytes, bytes]]:
     own = {name for name, _ in answer.headers}
-    headers = [*(one for one in _STANDING_HEADERS if one[0] not in own), *answer.headers]
+    return [*(one for one in _STANDING_HEADERS if one[0] not in own), *answer.headers]
+
+
+async def _send_stream(stream: Stream, receive: Receive, send: Send, *, with_body: bool) -> None:
+    """Send what comes until the source ends, the client goes, or takes nothing for SLOW_S."""
+    headers = [*_headers(stream), (b"content-type", stream.content_type)]
+    pump = asyncio.ensure_future(_pump(stream, send, headers, with_body=with_body))
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (pump, gone):
+            task.cancel()
+        await asyncio.gather(pump, gone, return_exceptions=True)
+        stream.source.close()
+    # Who was slow gets the end when he has taken the rest, as with any other answer.
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _pump(
+    stream: Stream, send: Send, headers: list[tuple[bytes, bytes]], *, with_body: bool
+) -> None:
+    await send({"type": "http.response.start", "status": stream.status, "headers": headers})
+    while with_body and (piece := await stream.source.following()) is not None:
+        try:
+            async with asyncio.timeout(SLOW_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            return
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(answer: Answer, send: Send, *, with_body: bool) -> None:
+    headers = _headers(answer)
     if answer.status not in WITHOUT_CONTENT:
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", str(len(answer.body)).encode()))

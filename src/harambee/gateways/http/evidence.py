@@ -27,6 +27,11 @@ class EvidenceDocument(msgspec.Struct):
 async def listed(port: Port, request: Request) -> Answer:
     """GET /v1/evidence: whom this super-agent has convicted, and why."""
     del request
+    return json_answer(EvidenceDocument(await convicted(port)))
+
+
+async def convicted(port: Port) -> list[EvidenceRow]:
+    """Return whom a super-agent has convicted, and why."""
     committee = port.genesis.committee
     items = []
     for culprit, content in sorted((await port.evidence()).items()):
@@ -34,7 +39,7 @@ async def listed(port: Port, request: Request) -> Answer:
         if not isinstance(found, Malformed):
             name = committee.members[culprit].name
             items.append(EvidenceRow(culprit, name, found.why))
-    return json_answer(EvidenceDocument(items))
+    return items
 
 
 async def file(port: Port, request: Request) -> Answer:

@@ -13,6 +13,7 @@ from harambee.handset.payment_requests import ACCOUNT_MAX, TEXT_MAX
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.merchants.port import (
     DECLINED_BY_CUSTOMER,
+    LASTS_MS_MAX,
     NAME_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
     Deed,
@@ -31,7 +32,6 @@ TELEPHONE_MAX: Final = 32
 CREDENTIAL_MAX: Final = 2_048
 REMARKS_MAX: Final = 100
 LASTS_MS_MIN: Final = 5_000
-LASTS_MS_MAX: Final = 24 * 3_600_000
 RECEIPT_CODE_MAX: Final = 32
 DECLINED: Final = "DECLINED_BY_CUSTOMER"
 
@@ -333,11 +333,12 @@ def result_document(result: Result) -> ResultDocument:
 
 def event_document(event: Event) -> EventDocument:
     """Return an event as answers and webhooks tell it."""
-    head = event.id, event.cursor, event.short_code, event.made_ms
+    head, made_ms = (event.id, event.cursor), event.made_ms
     match event.facts:
         case RequestView() as view:
-            return RequestEnded(*head, request_document(view))
-        case PaymentFacts() as payment:
-            return PaymentReceived(*head, payment_document(payment))
+            return RequestEnded(*head, view.short_code, made_ms, request_document(view))
+        case PaymentFacts() as paid:
+            return PaymentReceived(*head, paid.short_code, made_ms, payment_document(paid))
         case Result() as result:
-            return InstructionEnded(*head, result_document(result))
+            told = result.instruction.short_code
+            return InstructionEnded(*head, told, made_ms, result_document(result))

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from harambee.gateways.http.answers import Answer, Hex, json_answer, text_answer
+from harambee.gateways.http.answers import TEXT, Answer, Hex, json_answer, text_answer
 from harambee.gateways.http.problems import ProblemError
 from harambee.gateways.http.requests import Request
 from harambee.node.port import Port
@@ -124,8 +124,14 @@ class DigestDesk:
         return json_answer(await asyncio.shield(self._running))
 
 
+async def front(port: Port, request: Request) -> Answer:
+    """GET /: to the console, which every super-agent serves."""
+    del port, request
+    return Answer(b"", TEXT, 307, ((b"location", b"/console/"),))
+
+
 async def status(port: Port, request: Request) -> Answer:
-    """GET /v1/status: live facts, as the status page shows them."""
+    """GET /v1/status: live facts, as the console shows them."""
     del request
     return json_answer(port.status())
 

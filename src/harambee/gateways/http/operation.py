@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from harambee.gateways.http import merchant_documents
-from harambee.gateways.http.answers import Answer
+from harambee.gateways.http.answers import Answer, Stream
 from harambee.gateways.http.problems import STATUS_OF
 from harambee.gateways.http.requests import U16_MAX, U32_MAX, Request
 from harambee.merchants.port import Reason
 from harambee.node.port import Port
 
-Handler = Callable[[Port, Request], Awaitable[Answer]]
+Handler = Callable[[Port, Request], Awaitable[Answer | Stream]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,7 @@ CAPTURED: Final = {
         Parameter("height", "The block's height.", U32),
         Parameter("super_agent", "The index of a super-agent.", U32),
         Parameter("day", "Days since 1970.", U16),
+        Parameter("code", "The code of a receipt, ten letters and digits.", str),
         Parameter("name", "What the request is called.", merchant_documents.Name),
         Parameter("short_code", "The digits of a till or a paybill.", merchant_documents.ShortCode),
     )

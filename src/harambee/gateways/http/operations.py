@@ -14,9 +14,11 @@ from harambee.gateways.http import (
     accounts,
     agents,
     evidence,
+    faults,
     governance,
     history,
     holds,
+    live,
     merchant_documents,
     merchants,
     metrics,
@@ -25,11 +27,11 @@ from harambee.gateways.http import (
     openapi,
     orders,
     oversight,
+    paths,
     pay_outs,
     payment_requests,
-    status_page,
 )
-from harambee.gateways.http.answers import Answer
+from harambee.gateways.http.answers import EVENTS, Answer
 from harambee.gateways.http.operation import (
     DEGREES,
     DIGEST,
@@ -89,10 +91,18 @@ def operations(version: str) -> tuple[Operation, ...]:
 
 
 def _of_operators(version: str, description: Description) -> tuple[Operation, ...]:
-    page = Text("text/html", "The status page.")
+    front = Text("text/plain", "Nothing; `location` says where the console is.")
+    events = Text(EVENTS.decode(), "Events whose data is a LiveDocument in JSON.")
     digests, about = network.DigestDesk(), network.NetworkDesk(version)
     return (
-        Operation("GET", "/", status_page.page, page),
+        Operation(
+            "GET",
+            "/",
+            network.front,
+            front,
+            status=307,
+            says={"location": "The console's address at this super-agent."},
+        ),
         Operation("GET", "/livez", network.live, Text("text/plain", "alive")),
         Operation("GET", "/readyz", network.ready, Text("text/plain", "ready"), ("NOT_READY",)),
         Operation(
@@ -103,6 +113,7 @@ def _of_operators(version: str, description: Description) -> tuple[Operation, ..
         Operation("GET", "/v1/genesis", network.genesis, _JSON_OBJECT),
         Operation("GET", "/v1/digest", digests.digest, network.DigestDocument),
         Operation("GET", "/v1/status", network.status, _JSON_OBJECT),
+        Operation("GET", "/v1/live", live.LiveDesk().live, events, ("BUSY",)),
     )
 
 
@@ -135,6 +146,19 @@ def _of_orders() -> tuple[Operation, ...]:
             orders.slot,
             orders.SlotDocument,
             query=(_ORDER_ID, _WAIT),
+        ),
+        Operation(
+            "GET",
+            "/v1/orders/{payer}/{sequence}/path",
+            paths.path,
+            paths.PathDocument,
+        ),
+        Operation(
+            "GET",
+            "/v1/receipts/{code}",
+            paths.receipt,
+            orders.SlotDocument,
+            ("RECEIPT_CODE_INVALID", "RECEIPT_UNKNOWN"),
         ),
         Operation(
             "GET",
@@ -405,6 +429,14 @@ def _of_merchants() -> tuple[Operation, ...]:
             payment_requests.VerdictDocument,
             _OF_SIGNED,
             bodies=(Octets("At most 512 bytes: the announcement's JSON, then signature 64."),),
+        ),
+        Operation("GET", "/v1/sandbox/faults", faults.shown, faults.FaultsDocument),
+        Operation(
+            "PUT",
+            "/v1/sandbox/faults",
+            faults.changed,
+            faults.FaultsDocument,
+            bodies=(faults.FaultsDocument,),
         ),
     )
 

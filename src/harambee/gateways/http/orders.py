@@ -264,6 +264,11 @@ def _kind_code(name: object) -> int:
     return int(kind)
 
 
+def kind_name(kind: int) -> str:
+    """Return what a kind of order is called; its code where it is none."""
+    return _KIND_NAMES.get(kind, str(kind))
+
+
 def order_document(port: Port, order: bytes) -> OrderShown:
     """Return an order spelled out, with its id and its receipt code, and the hold that it ends if it does."""
     row = np.frombuffer(order, ORDER)[0]
@@ -275,7 +280,7 @@ def order_document(port: Port, order: bytes) -> OrderShown:
         amount_cents=int(row["amount"]),
         fee_cents=int(row["fee"]),
         sequence=int(row["sequence"]),
-        kind=_KIND_NAMES.get(kind, str(kind)),
+        kind=kind_name(kind),
         tariff=int(row["tariff"]),
         day=int(row["day"]),
         options=row["options"].tobytes().hex(),
@@ -346,6 +351,6 @@ async def slots(port: Port, request: Request) -> Answer:
 async def finals(port: Port, request: Request) -> Answer:
     """GET /v1/finals: final orders in this super-agent's order of applying, from `after` on."""
     after = request.number("after", 0, (1 << 63) - 1)
-    limit = request.number("limit", ORDERS_MAX, FINALS_MAX)
+    limit = max(1, request.number("limit", ORDERS_MAX, FINALS_MAX))
     found, following = await port.finals(after, limit)
     return octets_answer(found.tobytes(), ((b"harambee-next", str(following).encode()),))
