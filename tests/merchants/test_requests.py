@@ -68,7 +68,6 @@ def test_the_taker_dies_when_only_those_who_need_not_show_it_have_it(play):
         # The customer is led to 0, 1 and 2, the till's ring is 4, 5 and 6.
         town.separate(3, 0, 1, 2)
         await town.ask(3)
-        assert await town.pending(0) == []
         await town.stop(3)
         (shown,) = await town.pending(0, 2_000)
         assert shown.super_agent == 3
@@ -264,6 +263,52 @@ def test_a_decline_ends_it_everywhere_and_only_hers_does(play):
         town.later_ms = 60_000 + GRACE_MS + 1
         assert await raised(town.desks[0].decline(town.decline(b"n" * 32))) is Reason.NOT_FOUND
         assert len(town.events(1)) == 1
+
+    play(scenario)
+
+
+def test_a_customer_may_be_quicker_than_the_taker(play):
+    async def scenario(town, receiver):
+        town.separate(1)
+        view = await town.ask(0)
+        note = join_items([b"D" + town.decline(view.id, reason=7)])
+        forged = join_items([b"D" + town.decline(b"f" * 32, town.other.keypair)])
+        assert await town.desks[1].serve(2, Matter.NOTES, note) == b"\0"
+        assert await town.desks[1].serve(2, Matter.NOTES, forged) == b"\0"
+        town.join(1)
+        await until(lambda: town.stores[1].request(view.id) is not None)
+        await until(lambda: town.stores[1].request(view.id).state is RequestState.DECLINED)
+        assert town.stores[1].request(view.id).reason == 7
+
+    play(scenario)
+
+
+def test_early_declines_are_bounded(play, monkeypatch):
+    monkeypatch.setattr(requests, "EARLY_MAX", 8)
+
+    async def scenario(town, receiver):
+        for i in range(20):
+            note = join_items([b"D" + town.decline(bytes([i]) * 32)])
+            await town.desks[1].serve(2, Matter.NOTES, note)
+        assert len(town.desks[1]._requests._early_declines) == 8
+
+    play(scenario)
+
+
+def test_a_request_that_ends_unpaid_in_two_ways_is_one_event(play):
+    async def scenario(town, receiver):
+        # The home has the request, and not the decline: for it, its time is over.
+        view = await town.ask(0)
+        await until(lambda: town.keepers(view.id) == {0, 1, 2, 3})
+        town.separate(1)
+        await town.desks[0].decline(town.decline(view.id))
+        event = f"req_{view.id.hex()[:32]}_unpaid"
+        await until(lambda: receiver.accepted[event])
+        town.join(1)
+        town.later_ms = 60_000 + GRACE_MS + 1
+        await until(lambda: town.events(1) == [event])
+        await until(lambda: not any(desk._teller.waiting for desk in town.desks.values()))
+        assert receiver.seen == {event: 1}
 
     play(scenario)
 

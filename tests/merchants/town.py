@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -92,6 +93,7 @@ class Receiver:
     def __init__(self):
         self.accepted = Counter()
         self.order = []
+        self.places = []
         self.seen = Counter()
         self.refuses = lambda said: False
         self.verdict = b'{"accepted": true}'
@@ -122,6 +124,7 @@ class Receiver:
             return web.Response(status=500)
         self.accepted[said["id"]] += 1
         self.order.append(said["id"])
+        self.places.append(request.path)
         return web.Response()
 
     async def _hang(self, request):
@@ -234,22 +237,24 @@ class FakeGround:
 class Town:
     """N super-agents, one till with its home at `home`, one paybill, two customers."""
 
-    folder: object
+    folder: Any
     n: int = 4
     home: int = 1
-    receiver: Receiver = None
+    receiver: Any = None
     private_too: bool = True
-    accounts: dict = field(default_factory=dict)
-    numbers: dict = field(default_factory=dict)
-    finals: dict = field(default_factory=dict)
-    offered: list = field(default_factory=list)
-    desks: dict = field(default_factory=dict)
-    stores: dict = field(default_factory=dict)
-    grounds: dict = field(default_factory=dict)
-    cut: set = field(default_factory=set)
-    hung: set = field(default_factory=set)
-    liars: dict = field(default_factory=dict)
-    asked: Counter = field(default_factory=Counter)
+    accounts: dict[Any, Any] = field(default_factory=dict)
+    numbers: dict[Any, Any] = field(default_factory=dict)
+    finals: dict[Any, Any] = field(default_factory=dict)
+    offered: list[Any] = field(default_factory=list)
+    desks: dict[Any, Any] = field(default_factory=dict)
+    stores: dict[Any, Any] = field(default_factory=dict)
+    grounds: dict[Any, Any] = field(default_factory=dict)
+    cut: set[Any] = field(default_factory=set)
+    hung: set[Any] = field(default_factory=set)
+    liars: dict[Any, Any] = field(default_factory=dict)
+    asked: Counter[Any] = field(default_factory=Counter)
+    died: list[int] = field(default_factory=list)
+    """Who ended itself, as it was told to."""
     later_ms: int = 0
     asleep: bool = False
 
@@ -301,7 +306,14 @@ class Town:
         folder = self.folder / f"agent-{index}"
         store = MerchantStore.open(folder, self.genesis.network, index, vault)
         ground = self.grounds.setdefault(index, FakeGround(self, index))
-        desk = MerchantsDesk(ground, store, credentials(), Bodies(), private_too=self.private_too)
+        desk = MerchantsDesk(
+            ground,
+            store,
+            credentials(),
+            Bodies(),
+            private_too=self.private_too,
+            die=lambda: self.died.append(index),
+        )
         keys = self.keys if index == self.home else {}
         await desk.start(self.apps, [self.till, self.paybill], keys, self.initiators)
         self.stores[index], self.desks[index] = store, desk

@@ -41,6 +41,9 @@ export function say(element, text, kind) {
   if (kind !== undefined && element.getAttribute("class") !== kind) element.setAttribute("class", kind);
 }
 
+// made("td"), for figures that a narrow screen has no room for.
+export const onDesk = (text) => made("td", { class: "on-desk" }, text);
+
 export const row = (...cells) =>
   made("tr", null, ...cells.map((cell) => (cell instanceof Element && cell.tagName === "TD" ? cell : made("td", null, cell))));
 

@@ -5,7 +5,9 @@ import contextlib
 import functools
 import hashlib
 import logging
+import os
 import secrets
+import signal
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -37,11 +39,13 @@ from harambee.merchants.port import (
     Bodies,
     Event,
     EventKind,
+    Faults,
     Instruction,
     Merchant,
     MerchantsError,
     PaymentFacts,
     Reason,
+    RequestState,
     RequestView,
     Result,
     SignedRequest,
@@ -62,7 +66,7 @@ from harambee.merchants.rows import (
     write_told,
 )
 from harambee.merchants.store import KEPT_MS, Changes, MerchantStore, MerchantStoreError
-from harambee.merchants.teller import QUESTION_S, Faults, Teller, Tiding
+from harambee.merchants.teller import QUESTION_S, Teller, Tiding
 
 NOTES_S: Final = 5.0
 KEEP_S: Final = 3.0
@@ -103,6 +107,11 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     third_party_id: str = ""
 
 
+def _die() -> None:
+    """End this process as a machine does whose power is gone."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class MerchantsDesk:
     """Implements `MerchantsPort`. Belongs to the event loop's thread."""
 
@@ -114,7 +123,10 @@ class MerchantsDesk:
         bodies: Bodies,
         *,
         private_too: bool,
+        die: Callable[[], None] = _die,
     ) -> None:
+        """`die` ends this super-agent without a word, where the faults of a development network want that."""
+        self._die = die
         self._ground = ground
         self._store = store
         self._credentials = credentials
@@ -179,8 +191,16 @@ class MerchantsDesk:
 
     @property
     def faults(self) -> Faults:
-        """What a development network does to callbacks."""
+        """What a development network does to callbacks, and to this super-agent."""
         return self._teller.faults
+
+    def push_answered(self) -> None:
+        """Count an answer to a merchant's software; the last one that the faults allow is the last of all."""
+        if self.faults.dies_after_pushes:
+            self.faults.dies_after_pushes -= 1
+            if not self.faults.dies_after_pushes:
+                log.warning("this super-agent dies now, as it was told to")
+                self._die()
 
     def link_up(self, peer: int) -> None:
         """A super-agent can be reached again."""
@@ -266,11 +286,14 @@ class MerchantsDesk:
         payment = view.payment
         if payment is not None:
             payment = await self._with_balance(payment, merchant)
+        # However it ends unpaid it is one event; and one that ends by the clock has ended when it expired, so
+        # that the others are asked first whether they told of another end.
+        is_expired = view.state is RequestState.EXPIRED
         row = EventRow(
             id=f"req_{kept.id.hex()[:32]}_{'paid' if payment else 'unpaid'}",
             kind=EventKind.REQUEST_ENDED,
             short_code=key_of(merchant),
-            made_ms=self._ground.now_ms(),
+            made_ms=view.expires_ms if is_expired else self._ground.now_ms(),
             request=replace(view, payment=payment),
         )
         tiding = Tiding(row, kept.row.callback_url, kept.row.form)
@@ -706,7 +729,7 @@ def _in_words() -> Iterator[None]:
     except GroundError as error:
         raise MerchantsError(Reason.UNAVAILABLE, str(error)) from error
     except MerchantStoreError as error:
-        log.warning("a merchant is told to come back later: %s", error)
+        log.debug("a merchant is told to come back later: %s", error)
         sentence = "This super-agent cannot read or write what it keeps of merchants now."
         raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
 

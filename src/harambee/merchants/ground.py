@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.signatures import Signer
 from harambee.ledger.outcomes import Outcome
 from harambee.money.tariff import Tariff
 from harambee.protocol.genesis import Genesis
@@ -50,7 +50,7 @@ class Ground(Protocol):
         """This super-agent's index in the committee."""
 
     @property
-    def signing(self) -> KeyPair:
+    def signing(self) -> Signer:
         """The key by which it signs requests."""
 
     def now_ms(self) -> int:

@@ -297,6 +297,19 @@ class Delivery:
     """Names the function that makes the body: "daraja.stk", "daraja.c2b.v1", "harambee.v1", ..."""
 
 
+@dataclass(slots=True)
+class Faults:
+    """What a development network does to its merchants' software, so that it can be tried against it."""
+
+    late_s: float = 0.0
+    late_share: float = 0.0
+    lost_share: float = 0.0
+    """These callbacks are never sent: the software has to ask."""
+    doubled_share: float = 0.0
+    dies_after_pushes: int = 0
+    """So many requests are answered yet, and then the super-agent dies at once; 0: it does not."""
+
+
 Body = tuple[Mapping[str, str], bytes]
 """Headers and content of a callback."""
 
@@ -367,6 +380,13 @@ class MerchantsPort(Protocol):
         self, short_code: str, since_ms: int, until_ms: int, offset: int, limit: int
     ) -> list[PaymentFacts]:
         """Payments to a merchant in a time, oldest first; of the last 48 hours at least."""
+
+    @property
+    def faults(self) -> Faults:
+        """What it does to callbacks and to itself: to be changed in development networks only."""
+
+    def push_answered(self) -> None:
+        """A request for a payment is taken and answered: the faults may want a death now."""
 
     def certificate(self) -> bytes:
         """This super-agent's X.509 certificate (PEM), for which credentials are encrypted."""

@@ -788,7 +788,7 @@ class RequestDesk:
         try:
             await self._store.write(change)
         except MerchantStoreError as error:
-            log.warning("a request cannot be kept: %s", error)
+            log.debug("a request cannot be kept: %s", error)
             return False
         self._wait_for(kept)
         # It may come later than the payment: from somebody who was cut off, or by a slow link.

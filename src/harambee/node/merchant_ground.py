@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.signatures import Signer
 from harambee.handset.telephone import TelephoneError
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
@@ -33,7 +33,7 @@ class MerchantGround:
     service: Service
     names: NameDesk
     links: Links
-    signing: KeyPair
+    signing: Signer
 
     @property
     def genesis(self) -> Genesis:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import uvicorn
 
+from harambee.crypto.device_keys import DeviceKeyError
 from harambee.merchants.credentials import Credentials, CredentialsError
 from harambee.merchants.desk import MerchantsDesk
 from harambee.merchants.files import MerchantFiles, MerchantFilesError
@@ -626,5 +627,7 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
         return NodeError(f"{files.config.name} stops: {failure}")
     if isinstance(failure, MemoryDamaged):
         return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
+    if isinstance(failure, DeviceKeyError):
+        return NodeError(f"{files.config.name} stops, for it cannot sign: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)
     return NodeError(f"{files.config.name} failed: {failure!r}; its log has the traceback")

@@ -1,6 +1,7 @@
 /** The desks of who trades: an agent's float and commission, a merchant's till. */
 
 import { pause } from "./agreement.js";
+import { collectReceipt } from "./receipts.js";
 import { codeCard } from "./screen_receive.js";
 import { passing } from "./screen_home.js";
 import { sayPayment } from "./screen_pay.js";
@@ -60,7 +61,7 @@ function arriving(app, signal) {
         rows.set(line.id, arrivedRow(app, line));
         list.prepend(rows.get(line.id).row);
       }
-      const isProven = kept.has(line.id) || (await app.handset.collectReceipt(line));
+      const isProven = kept.has(line.id) || (await collectReceipt(app.network, line));
       rows.get(line.id).mark(isProven);
     }
     empty.hidden = rows.size > 0;
@@ -87,8 +88,8 @@ function arrivedRow(app, line) {
   const row = el("li", {},
     el("a", { href: `#receipt/${line.id}/${line.payer}/${line.sequence}` },
       el("span", { class: "what" }, `${movementName(line.kind)} · ${line.code}`),
-      el("span", { class: "who" }, `${t("account", { detail: line.payer })} · ${when(line.timeMs)}`),
-      el("span", { class: "change in" }, `+${money(line.change)}`),
+      el("span", { class: "who" }, `${app.nameOf(line.payer)} · ${when(line.timeMs)}`),
+      el("span", { class: "change in" }, money(line.change, true)),
     ),
     state,
     line.kind === "withdraw" ? null : back,

@@ -4,13 +4,14 @@ import { DoorError } from "./doors.js";
 import { sayPayment } from "./screen_pay.js";
 import { lineRow } from "./screen_history.js";
 import { approve, refuse, waiting } from "./requests.js";
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { BeliefError, pause } from "./agreement.js";
 import { t } from "./texts.js";
 import { button, el, facts, form, heading, money } from "./ui.js";
 
 const REFRESH_MS = 8_000;
 const LISTEN_MS = 10_000;
+const LOOK_AGAIN_MS = 2_000;
 const LATEST = 5;
 
 export async function homeScreen(app, _argument, signal) {
@@ -79,7 +80,7 @@ async function listen(app, place, signal) {
       }
       // With something on the screen only what is new would end the wait: it is looked at again anyhow.
       waitMs = found.length === 0 ? LISTEN_MS : 0;
-      await pause(found.length === 0 ? 0 : REFRESH_MS);
+      await pause(found.length === 0 ? 0 : LOOK_AGAIN_MS);
     } catch (error) {
       passing(error);
       await pause(REFRESH_MS);

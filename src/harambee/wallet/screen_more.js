@@ -4,7 +4,7 @@ import { hex } from "./bytes.js";
 import { hasPin, isPin, removePin, setPin, tryPin } from "./pin.js";
 import { sayPayment } from "./screen_pay.js";
 import { language, t } from "./texts.js";
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { button, el, facts, field, form, heading } from "./ui.js";
 
 function pinField(label) {

@@ -1,6 +1,6 @@
 /** Paying: whom and how much, is it right, and what became of it. */
 
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { readKeQr } from "./ke_qr.js";
 import { parseCents, formatCents } from "./money.js";
 import { canScan, scan } from "./scanning.js";
@@ -43,6 +43,9 @@ async function confirmScreen(app, prepared, shown) {
   const act = async () => {
     working.textContent = t("sending");
     try {
+      if (found !== null) {
+        await app.keepName(prepared.payee, found.name);
+      }
       app.show(...sayPayment(app, await app.handset.pay(prepared)));
     } finally {
       working.textContent = "";
@@ -82,7 +85,7 @@ export function sayPayment(app, payment) {
     ),
     payment.resumed ? el("p", {}, t("resumed")) : "",
     facts([
-      [t("accountNumber"), String(said.payee)],
+      [t("to"), app.nameOf(said.payee)],
       [t("fee"), money(said.fee)],
       [t("code"), el("code", {}, code)],
       ...(via === "" ? [] : [[t("via"), via]]),

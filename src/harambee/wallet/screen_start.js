@@ -1,8 +1,12 @@
 /** Before there is an account: opening one, taking one over on a new phone, or with a key file. */
 
 import { hex } from "./bytes.js";
-import { Handset, HandsetError, askForKey, find, register, takeKey } from "./handset.js";
+import { register } from "./enrolling.js";
+import { HandsetError } from "./errors.js";
+import { find } from "./finding.js";
+import { Handset } from "./handset.js";
 import { keyOfFile, newKey } from "./keys.js";
+import { askForKey, takeKey } from "./new_keys.js";
 import * as store from "./store.js";
 import { language, t } from "./texts.js";
 import { button, copyButton, el, field, form, heading, qrPicture, sentenceOf } from "./ui.js";

@@ -60,6 +60,7 @@ class FakeMerchants:
     received: list[PaymentFacts] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
+    answered: int = 0
     fails: Exception | None = None
     """What every method raises that could."""
 
@@ -127,6 +128,9 @@ class FakeMerchants:
         self.asked_for.append((short_code, since_ms, until_ms, offset, limit))
         inside = [row for row in self.received if since_ms <= row.time_ms <= until_ms]
         return inside[offset : offset + limit]
+
+    def push_answered(self):
+        self.answered += 1
 
     def certificate(self):
         return b"-----BEGIN CERTIFICATE-----\n"

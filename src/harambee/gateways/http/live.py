@@ -37,7 +37,7 @@ EVIDENCE_S: Final = 5.0
 DIGEST_S: Final = 2.0
 COST_SHARE: Final = 50
 """What costs the replica time is asked no oftener than this many times its own duration."""
-DIGEST_COST_SHARE: Final = 500
+DIGEST_COST_SHARE: Final = 100
 """The same for the digest: a nation's takes long, and payments go first."""
 
 log: Final = logging.getLogger(__name__)
