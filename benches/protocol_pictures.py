@@ -175,9 +175,7 @@ class Reading:
             for one in self.blocks[voter].rejections
         )
 
-    def acknowledgements(
-        self, value: Value, votes: dict[int, BlockName]
-    ) -> dict[int, BlockName]:
+    def acknowledgements(self, value: Value, votes: dict[int, BlockName]) -> dict[int, BlockName]:
         """The block by which each author first has q votes in its past, and has not fenced more."""
         found = {}
         for author in range(len(NAMES)):
@@ -226,7 +224,9 @@ def _told(reading: Reading, decided: bytes, title: str) -> Telling:
     for value, cast in sorted(votes.items()):
         what = _named(reading, value)
         for name in cast.values():
-            carries = [place for (place, _), order in reading.places.items() if order == value.order]
+            carries = [
+                place for (place, _), order in reading.places.items() if order == value.order
+            ]
             if name not in carries:
                 say(name, f"votes for {what}")
                 arrows += [(place, name) for place in carries if place in reading.past(name)]
@@ -320,9 +320,7 @@ def draw(telling: Telling) -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _moments(
-    telling: Telling, began: int, x: Callable[[int], float], height: int
-) -> Iterator[str]:
+def _moments(telling: Telling, began: int, x: Callable[[int], float], height: int) -> Iterator[str]:
     """Yield an upright line for each moment, with a number, and below what the numbers mean."""
     bottom = TOP_PX + LANE_PX * len(NAMES)
     for number, (at, what) in enumerate(sorted(telling.moments), start=1):
@@ -345,7 +343,9 @@ def _step(step: Step, x: float, y: int, free: list[float]) -> Iterator[str]:
     yield f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"/>'
     for line in step.says:
         ink = COLOURS[line.split()[0]]
-        row = min(range(len(free)), key=lambda one: (free[one] > x, free[one] if free[one] > x else one))
+        row = min(
+            range(len(free)), key=lambda one: (free[one] > x, free[one] if free[one] > x else one)
+        )
         free[row] = x + len(line) * LETTER_PX + 8
         drop = (-12, 22, -28, 38)[row]
         yield (

@@ -525,7 +525,11 @@ def test_offline_a_receipt_verifies_and_a_forged_one_does_not(street):
     forged = BEGINS + encode(bytes(content))
     with pytest.raises(ProofError):
         verify_proof(forged, genesis)
-    for pasted, verdict in ((forged, "Forged, altered"), ("HRB1:ABC", "This is no receipt"), (text, "Genuine")):
+    for pasted, verdict in (
+        (forged, "Forged, altered"),
+        ("HRB1:ABC", "This is no receipt"),
+        (text, "Genuine"),
+    ):
         go(amina, "check")
         amina.fill("proof", pasted)
         amina.press("Check")
@@ -541,12 +545,17 @@ def test_the_first_load_is_small_and_quick(street):
     for _ in range(3):
         street.browser.events.clear()
         page = street.phone(3)
-        took.append(page.run("performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"))
+        took.append(
+            page.run(
+                "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
+            )
+        )
         page.until("navigator.serviceWorker.controller")
         sizes = [
             event["params"]["encodedDataLength"]
             for event in street.browser.events
-            if event.get("method") == "Network.loadingFinished" and event["sessionId"] == page.session
+            if event.get("method") == "Network.loadingFinished"
+            and event["sessionId"] == page.session
         ]
         assert len(sizes) > 10
         assert 10_000 < sum(sizes) < FIRST_LOAD_BYTES_MAX
@@ -596,13 +605,18 @@ def ask(street: Street, number: str, shillings: int, account: str) -> str:
         "Authorization": f"Basic {base64.b64encode(pair).decode()}",
         "Content-Type": "application/json",
     }
-    said = {"short_code": "174379", "msisdn": number, "amount_cents": 100 * shillings, "account": account}
+    said = {
+        "short_code": "174379",
+        "msisdn": number,
+        "amount_cents": 100 * shillings,
+        "account": account,
+    }
     made = request(street.url(2), "POST", "/v1/requests", json.dumps(said).encode(), headers)
     assert made.status == 201, made
     name = made.document["name"]
-    state_of[name] = lambda: request(
-        street.url(2), "GET", f"/v1/requests/{name}", None, headers
-    ).document
+    state_of[name] = lambda: (
+        request(street.url(2), "GET", f"/v1/requests/{name}", None, headers).document
+    )
     return str(name)
 
 
@@ -663,11 +677,15 @@ def test_an_order_that_was_signed_and_not_answered_is_gone_on_with_and_paid_once
 
 def test_the_owner_changes_the_key_and_the_old_one_pays_nothing(street):
     page, _ = street.customer(0, "Customer Eight", 200_00)
-    before = page.run("import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())")
+    before = page.run(
+        "import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())"
+    )
     go(page, "more")
     page.press("Make a new key")
     page.until_says("super-agents have signed that this is final")
-    after = page.run("import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())")
+    after = page.run(
+        "import('/wallet/store.js').then(async (it) => (await it.get('owner')).key.public.join())"
+    )
     assert before != after
     pay(page, f"till {TILL}", "20")
     assert page.console() == []

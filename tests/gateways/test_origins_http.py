@@ -16,7 +16,12 @@ def ask(client, *arguments, **named):
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/v1/network", 200), ("/v1/accounts/16", 200), ("/v1/accounts/99", 404), ("/v1/nothing", 404)],
+    [
+        ("/v1/network", 200),
+        ("/v1/accounts/16", 200),
+        ("/v1/accounts/99", 404),
+        ("/v1/nothing", 404),
+    ],
 )
 def test_whatever_is_answered_pages_of_others_may_read_it(client, path, status):
     reply = ask(client, "GET", path, sent=ELSEWHERE)
