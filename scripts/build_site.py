@@ -194,7 +194,11 @@ def faults(site: Path) -> Iterator[str]:
             there = (file.parent / unquote(parts.path)).resolve() if parts.path else file
             if not there.exists():
                 yield f"{name} leads to {link}, and there is no such file."
-            elif parts.fragment and there in seen and unquote(parts.fragment) not in seen[there].anchors:
+            elif (
+                parts.fragment
+                and there in seen
+                and unquote(parts.fragment) not in seen[there].anchors
+            ):
                 yield f"{name} leads to {link}, and nothing there has this name."
 
 
@@ -237,7 +241,9 @@ def main() -> int:
         return 1
     build_modules(SITE)
     wrong = list(faults(SITE))
-    print("\n".join([*wrong, f"{sum(1 for _ in SITE.rglob('*.html'))} pages: {SITE / 'index.html'}"]))
+    print(
+        "\n".join([*wrong, f"{sum(1 for _ in SITE.rglob('*.html'))} pages: {SITE / 'index.html'}"])
+    )
     return 1 if wrong else 0
 
 

@@ -1,6 +1,6 @@
 """Write the list of all decisions into docs/decisions/README.md; a test holds the page to it.
 
-    python -m scripts.decisions
+python -m scripts.decisions
 """
 
 from pathlib import Path
