@@ -640,6 +640,7 @@ class Merchant:
 def test_what_a_merchant_asks_is_seen_and_paid_or_declined(street):
     page, number = street.customer(0, "Customer Five", 1_000_00)
     merchant = Merchant.of(street)
+    street.running.kill(street.names[1])  # one of those at which it listens
     name = merchant.ask(number, 150, "INV-7")
     page.until_says("asks for Ksh 150.00")
     page.run("document.querySelector('.request button').click()")
@@ -655,6 +656,8 @@ def test_what_a_merchant_asks_is_seen_and_paid_or_declined(street):
     page.press("Decline")
     merchant.until_is(other, "declined")
     assert merchant.look(other)["reason"] == "DECLINED_BY_CUSTOMER"
+    street.running.restart(street.names[1])
+    street.running.wait_ready(street.names)
     assert page.console() == []
 
 
