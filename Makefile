@@ -16,10 +16,11 @@ DEV := $(VENV)/.dev-done
 BENCH := $(VENV)/.bench-done
 AUDIT := $(VENV)/.audit-done
 DOORS := $(VENV)/.doors-done
+DOCS := $(VENV)/.docs-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures console-pictures lock clean
+.PHONY: help setup up test check format docs accept soak bench bench-beside bench-pictures console-pictures lock clean
 
 help: ## this list
 	@echo "harambee: mobile money with no central switch"
@@ -45,6 +46,9 @@ check: $(DEV) ## format, lint, types and layers
 format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(DOCS) ## a site of the documentation under build/site; needs no network to build, nor to read
+	@$(BIN)/python -m scripts.build_site
 
 accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
@@ -104,4 +108,9 @@ $(AUDIT): $(DEV) requirements/audit.txt
 $(DOORS): $(DEV) requirements/doors.txt
 	@echo "installing schemathesis and clients of Daraja into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/doors.txt
+	@touch $@
+
+$(DOCS): $(RUNTIME) requirements/docs.txt
+	@echo "installing what makes the documentation's site into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/docs.txt
 	@touch $@
