@@ -74,7 +74,7 @@ lock: $(BASE) ## follow requirements/*.in to the end; writes the pinned *.txt
 clean: ## remove .venv and caches; a network's data (harambee-network/) stays
 	rm -rf $(VENV) build dist src/harambee.egg-info .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find src tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benches scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BASE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
