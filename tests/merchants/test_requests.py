@@ -5,15 +5,22 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.merchants.town import KEY, OTHER, TILL, signing_key, until
+from tests.merchants.town import KEY, OTHER, PAYBILL, TILL, Person, signing_key, until
 
 from harambee.crypto.signatures import sign
 from harambee.handset.payment_requests import read_request, request_id, request_prefix
+from harambee.ledger.kinds import OrderKind
 from harambee.merchants import requests
 from harambee.merchants.ground import Matter
-from harambee.merchants.port import MerchantsError, Reason, RequestState, SignedRequest
+from harambee.merchants.port import (
+    LASTS_MS_MAX,
+    MerchantsError,
+    Reason,
+    RequestState,
+    SignedRequest,
+)
 from harambee.merchants.post import join_items
-from harambee.merchants.requests import GRACE_MS, LASTS_MS_MAX
+from harambee.merchants.requests import GRACE_MS
 from harambee.merchants.rows import RequestRow, write_row
 from harambee.merchants.store import MerchantStoreError
 
@@ -638,5 +645,38 @@ def test_no_request_lasts_longer_than_any_may(play):
         view = await town.ask(0, lasts_ms=1 << 40)
         assert view.expires_ms - view.made_ms == LASTS_MS_MAX
         assert replace(view, id=b"").name == "request-1"
+
+    play(scenario)
+
+
+def test_a_business_is_asked_and_pays_by_a_transfer(play):
+    async def scenario(town, receiver):
+        view = await town.ask(0, msisdn="", payer=f"paybill:{PAYBILL}", account="INV-1")
+        assert (view.payer, view.msisdn) == (town.paybill.account, "")
+        operator = Person(town.paybill.account, town.keys[f"paybill:{PAYBILL}"], "")
+        for door in list(town.desks.values()):
+            (shown,) = await door.pending(town.question(operator), 2_000)
+            request = read_request(shown.document)
+            assert request.order_kind is OrderKind.BUSINESS_TRANSFER
+        order = town.order(operator, shown.document)
+        await town.make_final(order)
+        for index in town.desks:
+            assert (await town.desks[index].request("request-1")).state is RequestState.PAID
+        await until(lambda: receiver.accepted[f"req_{view.id.hex()[:32]}_paid"] == 1)
+
+    play(scenario)
+
+
+def test_nobody_is_asked_by_himself(play):
+    async def scenario(town, receiver):
+        assert await raised(town.ask(0, msisdn="", payer=f"till:{TILL}")) is Reason.INVALID
+
+    play(scenario)
+
+
+def test_a_business_that_nobody_knows_is_not_asked(play):
+    async def scenario(town, receiver):
+        asked = town.ask(0, msisdn="", payer="till:999999")
+        assert await raised(asked) is Reason.PAYER_UNKNOWN
 
     play(scenario)

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from harambee.crypto.signatures import from_seed
 from harambee.crypto.vault import SealingKey, Vault
+from harambee.handset.name_checks import Question, is_asked_by, read_question
 from harambee.handset.orders import OrderBody, bill_reference, sign_order
 from harambee.handset.payment_requests import (
     Announcement,
@@ -30,6 +31,7 @@ from harambee.handset.payment_requests import (
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, account_number
+from harambee.ledger.records import key_of as account_key
 from harambee.merchants.credentials import Credentials
 from harambee.merchants.desk import MerchantsDesk
 from harambee.merchants.ground import GroundError, Matter
@@ -202,6 +204,15 @@ class FakeGround:
         order = self.town.finals.get((payer, sequence))
         return order is not None, order
 
+    async def ask_name(self, question):
+        said = read_question(question)
+        key = account_key(self.town.accounts[said.asker])
+        assert is_asked_by(question, self.genesis.network, key)
+        self.town.questions.append(said)
+        if self.town.no_name is not None:
+            raise self.town.no_name
+        return "BRIAN K."
+
     async def name_of(self, account):
         return "Customer 1"
 
@@ -253,6 +264,10 @@ class Town:
     hung: set[Any] = field(default_factory=set)
     liars: dict[Any, Any] = field(default_factory=dict)
     asked: Counter[Any] = field(default_factory=Counter)
+    questions: list[Question] = field(default_factory=list)
+    """For names, as they were signed."""
+    no_name: Exception | None = None
+    """Why nobody is told a name."""
     died: list[int] = field(default_factory=list)
     """Who ended itself, as it was told to."""
     later_ms: int = 0

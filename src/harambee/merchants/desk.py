@@ -31,6 +31,7 @@ from harambee.ledger.records import key_of as account_key
 from harambee.merchants.book import Book, key_of, ring
 from harambee.merchants.credentials import Credentials
 from harambee.merchants.ground import Ground, GroundError, Matter
+from harambee.merchants.inquiries import Inquiries
 from harambee.merchants.instructions import InstructionDesk
 from harambee.merchants.port import (
     URL_CHARACTERS_MAX,
@@ -143,6 +144,7 @@ class MerchantsDesk:
         self._instructions = InstructionDesk(
             ground, store, self._book, credentials, self._instruction_ended
         )
+        self._inquiries = Inquiries(ground, self._book)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._judged: OrderedDict[bytes, asyncio.Task[Verdict]] = OrderedDict()
         self._followed = asyncio.Event()
@@ -160,6 +162,7 @@ class MerchantsDesk:
         self._requests.load()
         self._teller.load()
         self._instructions.load(keys, initiators)
+        self._inquiries.load(keys)
         self._spawn(self._teller.run())
         self._spawn(self._expire())
         self._spawn(self._forget())
@@ -408,6 +411,10 @@ class MerchantsDesk:
             )
             return await self._verdict(said, merchant)
 
+    async def name_of_number(self, consumer_key: str, short_code: str, msisdn: str) -> str:
+        """Return the name that a merchant may see of a number's owner; MerchantsError."""
+        return await self._whole(self._inquiries.name_of_number(consumer_key, short_code, msisdn))
+
     async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
         return await self._whole(self._instructions.instruct(instruction))
@@ -632,6 +639,8 @@ class MerchantsDesk:
                 return await self._serve_bill(content)
             case Matter.ARRANGE:
                 return await self._serve_arrangement(content)
+            case Matter.NAME:
+                return await self._inquiries.told(content)
 
     async def _each(self, batch: bytes, take: _Take) -> bytes:
         try:

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     TOO_LATE = "too-late"
     """It has ended already."""
     BUSY = "busy"
+    QUOTA = "quota"
+    """As much as one day allows was asked already; tomorrow it may go."""
     UNAVAILABLE = "unavailable"
     """Not enough super-agents can be reached, or the merchant's home is down; later it may go."""
     INVALID = "invalid"
@@ -118,13 +120,13 @@ DECLINED_BY_CUSTOMER: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A merchant asks a customer for money."""
+    """A merchant asks a customer, or another business, for money."""
 
     consumer_key: str
     short_code: str
     """Who is paid."""
     msisdn: str = field(repr=False)
-    """Whom the customer's telephone belongs to, in the +254 form."""
+    """The customer's telephone in the +254 form; empty where a business is asked."""
     amount_cents: int
     name: str
     """Unique; what the request is called from now on, chosen by the gateway."""
@@ -137,6 +139,8 @@ class Ask:
     fresh: bool = False
     """Whether the gateway made the name up just now, so that nobody can have asked under it before."""
     lasts_ms: int = 60_000
+    payer: str = ""
+    """The business that is asked, as the directory has it: "till:174379"."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """What the gateway wants to see again in `RequestView.extra`; some hundred bytes."""
 
@@ -174,6 +178,7 @@ class RequestView:
     payee: int
     payer: int
     msisdn: str = field(repr=False)
+    """Empty where a business was asked."""
     amount_cents: int
     account: str
     text: str
@@ -361,6 +366,13 @@ class MerchantsPort(Protocol):
 
     async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
         """What a biller says of a payment that the customer of this number might make."""
+
+    async def name_of_number(self, consumer_key: str, short_code: str, msisdn: str) -> str:
+        """The name that a merchant may see of a number's owner before it pays her.
+
+        It is asked for by the merchant's key at its home and counted as every account's questions are:
+        QUOTA where too many are open today, NOT_FOUND where the owner has given no name.
+        """
 
     async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; what comes of it is an event.

@@ -29,6 +29,7 @@ import msgspec
 from harambee.crypto.signatures import sign
 from harambee.handset.orders import OrderBody, OrderError
 from harambee.handset.payment_requests import (
+    BUSINESS_TRANSFER,
     NAME_MAX,
     PaymentRequest,
     RequestError,
@@ -215,10 +216,12 @@ class RequestDesk:
             raise MerchantsError(Reason.INVALID, f"A name has 1 to {NAME_MAX} characters.")
         if not 0 < ask.amount_cents <= MAX_AMOUNT_CENTS:
             raise MerchantsError(Reason.AMOUNT_INVALID, "The amount must be more than nothing.")
-        payer = await self._ground.number(ask.msisdn)
+        payer = await self._ground.number(ask.payer or ask.msisdn)
         if payer is None:
-            sentence = "No account is registered under the customer's number."
+            sentence = "No account is registered under the payer's number."
             raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
+        if payer == merchant.account:
+            raise MerchantsError(Reason.INVALID, "Nobody is asked for money by himself.")
         known = None if ask.fresh else await self._asked_before(ask, payer, merchant)
         if known is not None:
             await self._make_sure(known, ask, merchant)
@@ -308,7 +311,7 @@ class RequestDesk:
             payee=merchant.account,
             payer=payer,
             amount_cents=ask.amount_cents,
-            kind=_kind_of(merchant),
+            kind=BUSINESS_TRANSFER if ask.payer else _kind_of(merchant),
             payee_name=merchant.name,
             short_code=merchant.short_code,
             account=ask.account,
@@ -611,8 +614,9 @@ class RequestDesk:
         merchant = self._book.of_account(request.payee)
         if merchant is None or request.super_agent != taker:
             return False
-        said = (request.short_code, request.payee_name, request.kind)
-        if said != (merchant.short_code, merchant.name, _kind_of(merchant)):
+        said = (request.short_code, request.payee_name)
+        kinds = (_kind_of(merchant), BUSINESS_TRANSFER)
+        if said != (merchant.short_code, merchant.name) or request.kind not in kinds:
             return False
         lasts = request.expires_ms - request.made_ms <= LASTS_MS_MAX
         is_now = request.made_ms <= now_ms + CLOCK_MS_MAX and request.expires_ms + GRACE_MS > now_ms

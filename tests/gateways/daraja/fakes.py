@@ -60,6 +60,7 @@ class FakeMerchants:
     received: list[PaymentFacts] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
     answered: int = 0
     fails: Exception | None = None
     """What every method raises that could."""
@@ -75,6 +76,8 @@ class FakeMerchants:
 
     async def ask_payment(self, ask):
         self._fail()
+        if ask in self.asks:
+            return self.requests[ask.name]
         if ask.name in self.requests:
             raise MerchantsError(Reason.NAME_TAKEN, "Something else was asked under this name.")
         self.asks.append(ask)
@@ -119,6 +122,13 @@ class FakeMerchants:
     async def judge(self, short_code, msisdn, amount_cents, account):
         self._fail()
         return self.verdict
+
+    async def name_of_number(self, consumer_key, short_code, msisdn):
+        self._fail()
+        self.asked_for.append((consumer_key, short_code, msisdn))
+        if msisdn not in self.names:
+            raise MerchantsError(Reason.NOT_FOUND, "The owner has given no name.")
+        return self.names[msisdn]
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._fail()
