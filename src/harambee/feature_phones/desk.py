@@ -92,7 +92,7 @@ class PhonesDesk:
         told = await self._of_holder(
             account, Matter.TELL, OfAccount(account), Told, TELL_S, lambda answer: answer.known
         )
-        if told is None:
+        if told is None or not told.known:
             return Obstacle.UNAVAILABLE
         return self._caller(account, told)
 
@@ -166,7 +166,14 @@ class PhonesDesk:
 
     async def act(self, act: Act) -> Done:
         """Have something done by the first holder that can be reached."""
-        done = await self._of_holder(act.account, Matter.ACT, act, Done, ACT_S)
+        done = await self._of_holder(
+            act.account,
+            Matter.ACT,
+            act,
+            Done,
+            ACT_S,
+            lambda answer: answer.fate is not Fate.UNAVAILABLE,
+        )
         return Done(Fate.UNAVAILABLE) if done is None else done
 
     async def _of_holder(
@@ -178,8 +185,9 @@ class PhonesDesk:
         patience_s: float,
         is_good: Callable[[M], bool] | None = None,
     ) -> M | None:
-        """Return what the first holder answers that can be reached; None if none does."""
+        """Return the first good answer of a holder that can be reached, else the last one; None if none."""
         content = write(asked)
+        found: M | None = None
         for holder in holders(self.ground.genesis.committee, account):
             try:
                 if holder == self.ground.index:
@@ -192,8 +200,8 @@ class PhonesDesk:
             except (GroundError, MessageError):
                 continue
             if is_good is None or is_good(found):
-                return found
-        return None
+                break
+        return found
 
     # -- what operators do ------------------------------------------------------------------------
 
