@@ -126,9 +126,7 @@ class Village:
 
     def start(self, index):
         vault = Vault(SealingKey(bytes([index + 1]) * 32))
-        store = PhoneStore.open(
-            self.folder / str(index), self.genesis.network, index, vault
-        )
+        store = PhoneStore.open(self.folder / str(index), self.genesis.network, index, vault)
         ground = VillageGround(self, index)
         custody = Custody(ground, store, finish_every_s=0.01)
         self.desks[index] = PhonesDesk(ground, custody)
@@ -178,7 +176,9 @@ class Village:
 
     def finals(self, account, kind=None):
         orders = [
-            OrderBody.from_bytes(order) for (payer, _), order in self.final.items() if payer == account
+            OrderBody.from_bytes(order)
+            for (payer, _), order in self.final.items()
+            if payer == account
         ]
         return [body for body in orders if kind in (None, body.kind)]
 
@@ -309,5 +309,3 @@ async def village_of(folder, *, phone=True, cents=100_000):
     finally:
         for desk in village.desks.values():
             desk.custody.store.close()
-
-

@@ -78,6 +78,19 @@ class NewPhone:
     language: Language
 
 
+@dataclass(frozen=True, slots=True)
+class UssdSettings:
+    """What a super-agent's configuration says of USSD."""
+
+    brand: str = "Harambee"
+    language: Language = Language.ENGLISH
+    """Of screens before it is known who dials."""
+    sources: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks from which callbacks are taken."""
+    airtime: str = ""
+    """The short code of who sells airtime, `paybill:123456`."""
+
+
 class PhonesError(ValueError):
     """An operator's wish that cannot be met; the message is one sentence."""
 

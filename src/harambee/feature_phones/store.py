@@ -97,9 +97,17 @@ class PhoneStore:
                         raise PhoneStoreError(
                             f"what is kept of feature phones in {folder} belongs to another {name.decode()}"
                         )
-            return cls(environment, network, vault)
+            store = cls(environment, network, vault)
+            store._seal_again()
         except (OSError, lmdb.Error) as error:
             raise PhoneStoreError(f"cannot open the feature phones' {folder}: {error}") from error
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the files once nobody reads or writes; what was written is on disk already."""
@@ -203,6 +211,21 @@ class PhoneStore:
                 transaction.delete(key)
             else:
                 transaction.put(key, self._sealed("pending", key, row))
+
+    def _seal_again(self) -> None:
+        """Seal by the newest key whatever an older one has sealed; PhoneStoreError if one is missing."""
+        kinds: dict[str, type[msgspec.Struct]] = {
+            "keys": KeyRow,
+            "pins": PinRow,
+            "tries": TriesRow,
+            "pending": PendingRow,
+        }
+        for table, kind in kinds.items():
+            with self._transaction(table, write=True) as transaction:
+                for key, value in transaction.cursor():
+                    if not self._vault.is_newest(bytes(value)):
+                        row = self._opened(table, bytes(key), value, kind)
+                        transaction.put(bytes(key), self._sealed(table, bytes(key), row))
 
     # -- inside -----------------------------------------------------------------------------------
 

@@ -15,6 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import uvicorn
 
+from harambee.feature_phones.custody import Custody
+from harambee.feature_phones.desk import PhonesDesk
+from harambee.feature_phones.messages import Matter as PhoneMatter
+from harambee.feature_phones.store import PhoneStore, PhoneStoreError
 from harambee.merchants.credentials import Credentials, CredentialsError
 from harambee.merchants.desk import MerchantsDesk
 from harambee.merchants.files import MerchantFiles, MerchantFilesError
@@ -37,6 +41,7 @@ from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_nod
 from harambee.node.outbox import Outbox
 from harambee.node.oversight_desk import OversightDesk
 from harambee.node.page_serving import PageServer
+from harambee.node.phone_ground import PhoneGround
 from harambee.node.port import Port
 from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.proposals import ProposalStore
@@ -157,10 +162,10 @@ async def _running(
         )
     except (NetworkFolderError, JournalError) as error:
         raise NodeError(str(error)) from error
-    with journal, _open_profiles(files) as profiles:
+    with journal, _open_profiles(files) as profiles, _open_phones(files) as phones:
         try:
             merchants = _open_merchants(files)
-            agent = SuperAgent(files, journal, profiles, merchants, bodies)
+            agent = SuperAgent(files, journal, profiles, phones, merchants, bodies)
         except TlsError as error:
             raise NodeError(str(error)) from error
         try:
@@ -180,6 +185,15 @@ def _open_profiles(files: NodeFiles) -> ProfileStore:
         vault = open_vault(config.profile_key, config.profiles)
         return ProfileStore.open(config.profiles, files.genesis.network, files.index, vault)
     except ProfileStoreError as error:
+        raise NodeError(str(error)) from error
+
+
+def _open_phones(files: NodeFiles) -> PhoneStore:
+    config = files.config
+    try:
+        vault = open_vault(config.profile_key, config.profiles)
+        return PhoneStore.open(config.phones, files.genesis.network, files.index, vault)
+    except (ProfileStoreError, PhoneStoreError) as error:
         raise NodeError(str(error)) from error
 
 
@@ -218,6 +232,7 @@ class SuperAgent:
         files: NodeFiles,
         journal: Journal,
         profiles: ProfileStore,
+        phones: PhoneStore,
         merchants: _Merchants,
         bodies: Bodies,
     ) -> None:
@@ -263,6 +278,10 @@ class SuperAgent:
             private_too=files.config.callbacks_private,
         )
         self._names.serve_merchants = self._serve_merchants
+        phone_ground = PhoneGround(self.service, self._names, self._links)
+        self._custody = Custody(phone_ground, phones)
+        self.service.phones = PhonesDesk(phone_ground, self._custody)
+        self._names.serve_phones = self._serve_phones
         self._watch = MerchantWatch(self.service, self._merchants, lambda: journal.count)
         self._watch_task: asyncio.Task[None] | None = None
         self._pages = PageServer(
@@ -298,6 +317,7 @@ class SuperAgent:
         self._governance.start()
         told = self._merchant_files
         await self._merchants.start(told.apps, told.merchants, told.keys, told.initiators)
+        self._custody.start()
         self._watch_task = asyncio.create_task(self._watch.run())
         configuration = uvicorn.Config(
             gateway(self.service),
@@ -348,6 +368,7 @@ class SuperAgent:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        await self._custody.stop()
         await self._merchants.stop()
         await self._treasury.stop()
         await self._governance.stop()
@@ -419,6 +440,12 @@ class SuperAgent:
         except (GroundError, MerchantStoreError) as error:
             log.warning("what others ask for merchants cannot be told: %s", error)
             return b""
+
+    async def _serve_phones(self, peer: int, content: bytes) -> bytes:
+        """Answer another super-agent's question for feature phones; nothing where it is none."""
+        if not content or content[0] not in {matter.value for matter in PhoneMatter}:
+            return b""
+        return await self._custody.serve(peer, PhoneMatter(content[0]), content[1:])
 
     # -- what goes out ----------------------------------------------------------------------------
 
