@@ -99,6 +99,6 @@ $(AUDIT): $(DEV) requirements/audit.txt
 	@touch $@
 
 $(DOORS): $(DEV) requirements/doors.txt
-	@echo "installing schemathesis into $(VENV)"
+	@echo "installing schemathesis and clients of Daraja into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/doors.txt
 	@touch $@

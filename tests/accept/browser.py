@@ -240,8 +240,7 @@ class Page:
             if event["method"] == "Runtime.exceptionThrown":
                 complaints.append(str(event["params"]["exceptionDetails"]))
             elif (
-                event["method"] == "Runtime.consoleAPICalled"
-                and event["params"]["type"] == "error"
+                event["method"] == "Runtime.consoleAPICalled" and event["params"]["type"] == "error"
             ):
                 complaints.append(str(event["params"]["args"]))
         return complaints

@@ -17,6 +17,7 @@ from harambee.crypto.hashing import TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import sign
 from harambee.gateways.http.app import HttpGateway
 from harambee.handset.name_checks import is_asked_by, read_question
+from harambee.handset.network_file import DoorAddress
 from harambee.handset.orders import today
 from harambee.handset.profiles import is_signed, read_profile
 from harambee.ledger.kinds import OrderKind
@@ -109,6 +110,7 @@ class LedgerPort:
         self.ledger, self.index, self.key = ledger, index, files.signing
         self.places = AgentPlaces(files.config.agent_places)
         self.genesis = ledger.network.genesis
+        self.doors = [DoorAddress(at.name, at.http) for at in files.addresses]
         self.next_position = 900 + index
         self.oversight = Desk(self)
 

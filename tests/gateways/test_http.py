@@ -343,12 +343,12 @@ def test_the_digest_is_computed_once_for_all_who_ask_together(client, port):
     assert port.digests == 1
 
 
-def test_the_status_page_loads_nothing_from_elsewhere(client):
+def test_the_front_door_leads_to_the_console(client):
     reply = ask(client, "GET", "/")
-    assert reply.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in reply.headers["content-security-policy"]
-    assert b"http://" not in reply.body
-    assert b"https://" not in reply.body
+    assert (reply.status, reply.headers["location"]) == (307, "/console/")
+
+
+def test_the_status_has_live_facts(client):
     assert ask(client, "GET", "/v1/status").document["peers"][0]["height"] == 7
 
 

@@ -24,7 +24,7 @@ from harambee.gateways.http.problems import STATUS_OF
 from harambee.merchants.port import Reason
 
 FOLDER = Path(http.__file__).parent
-ELSEWHERE = {"governance", "history", "oversight"}
+ELSEWHERE = {"governance", "history", "oversight", "paths"}
 """Operations whose ports have fakes of their own, and tests beside them."""
 WHO = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 

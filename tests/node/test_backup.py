@@ -30,6 +30,12 @@ from harambee.node.journal import Journal
 from harambee.node.network_folder import load_node
 
 CHECKPOINT = "checkpoints/0000000012-5f0c0123456789ab"
+MERCHANT_FILES = (
+    "merchants/credentials.pem",
+    "merchants.json",
+    "initiators.json",
+    "merchant-keys/174379-till.key",
+)
 LINKED = {"document", "accounts-0003"}
 PUBLIC = {"node.toml", "genesis.json", "openings.bin", "addresses.json", "tls.crt", "agents.csv"}
 
@@ -49,6 +55,15 @@ def home(tmp_path, monkeypatch):
         table = profiles.open_db(b"profiles")
         with profiles.begin(write=True, db=table) as transaction:
             transaction.put(b"1", b"sealed")
+    (home / "merchants").mkdir()
+    with (
+        lmdb.open(str(home / "merchants"), max_dbs=32) as merchants,
+        merchants.begin(write=True) as kept,
+    ):
+        kept.put(b"1", b"sealed")
+    for path in MERCHANT_FILES:
+        (home / path).parent.mkdir(exist_ok=True)
+        (home / path).write_bytes(path.encode())
     for folder in (CHECKPOINT, home / "checkpoints" / ".making-7"):
         (home / folder).mkdir(parents=True)
         (home / folder / "document").write_bytes(b"signed")
@@ -83,7 +98,7 @@ def test_it_has_everything_but_the_keys(home, tmp_path):
     archived = {f"journal/archive/{file.name}" for file in (home / "journal/archive").iterdir()}
     assert len(archived) == 2
     linked = {f"{CHECKPOINT}/document", f"{CHECKPOINT}/accounts-0003", *archived}
-    files = {"journal/data.mdb", "profiles/data.mdb", *linked}
+    files = {"journal/data.mdb", "profiles/data.mdb", "merchants/data.mdb", *linked}
     files |= PUBLIC | {"certificates/amani.crt"}
     assert files_of(target) == files | {"manifest.json"}
     assert {kept.path for kept in manifest.files} == files
@@ -143,6 +158,12 @@ def test_with_keys_it_is_a_whole_super_agent_on_a_new_machine(home, tmp_path):
     assert load_node(read_config(new / "node.toml")).index == 0
     assert blocks_of(new) == blocks_of(home)
     assert (new / "signing.key").stat().st_mode & 0o777 == 0o600
+    for path in MERCHANT_FILES:
+        assert (new / path).read_bytes() == path.encode()
+        assert (new / path).stat().st_mode & 0o777 == 0o600
+    folder = str(new / "merchants")
+    with lmdb.open(folder, max_dbs=32, readonly=True) as merchants, merchants.begin() as kept:
+        assert kept.get(b"1") == b"sealed"
 
 
 def test_a_key_of_the_environment_is_in_no_backup_and_not_missed(home, tmp_path):

@@ -68,16 +68,20 @@ def read_picture(content: bytes) -> str:
 
     Nothing else is raised, whatever the bytes are.
     """
-    if len(content) > PICTURE_BYTES_MAX:
-        raise ProofError(f"The picture is larger than {PICTURE_BYTES_MAX >> 20} MiB.")
-    grey = _decoded(content)
-    codes = zxingcpp.read_barcodes(grey, formats=QR_CODES)
-    proofs = {code.text for code in codes if code.text.startswith(BEGINS)}
+    proofs = {text for text in texts_in(content) if text.startswith(BEGINS)}
     if not proofs:
         raise ProofError("There is no proof in this picture that can be read.")
     if len(proofs) > 1:
         raise ProofError("There are several proofs in this picture: show one at a time.")
     return proofs.pop()
+
+
+def texts_in(content: bytes) -> set[str]:
+    """Return the texts of all QR codes in a picture; ProofError for what is none, or is too large."""
+    if len(content) > PICTURE_BYTES_MAX:
+        raise ProofError(f"The picture is larger than {PICTURE_BYTES_MAX >> 20} MiB.")
+    codes = zxingcpp.read_barcodes(_decoded(content), formats=QR_CODES)
+    return {code.text for code in codes}
 
 
 def _decoded(content: bytes) -> Image.Image:

@@ -1,7 +1,10 @@
 """The merchants and their software, as every super-agent knows them.
 
-A merchant's home alone changes what is known of it, and numbers each change; the others keep the
-highest number that they have seen. Merchants are few and their rows small, so all are held in memory.
+A merchant's home alone changes what is known of it, and numbers each change by its clock, so that one
+that has lost its disk goes on above what it said before; the others keep the highest number that they
+have seen. A super-agent that names itself the home of somebody new is believed as far as the ledger: the
+short code has to lead to that account, and neither may be another merchant's already. Merchants are few
+and their rows small, so all are held in memory.
 """
 
 import asyncio
@@ -14,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.merchants.ground import Ground, GroundError, Matter
-from harambee.merchants.port import App, Merchant, Trade
+from harambee.merchants.port import NAME_CHARACTERS_MAX, App, Merchant, Trade
 from harambee.merchants.post import join_items
-from harambee.merchants.rows import MerchantRow, RowError, read_row, write_row
+from harambee.merchants.rows import TOLD_BYTES_MAX, MerchantRow, RowError, read_row, write_row
 from harambee.merchants.store import Changes, MerchantStore
 from harambee.protocol.committee import Committee
 
@@ -24,6 +27,7 @@ RING: Final = 3
 """Who records what happens to a merchant, its home among them."""
 TOLD_AT_ONCE: Final = 64
 TELL_S: Final = 5.0
+VERSION_MAX: Final = 1 << 62
 _PREFERRED: Final = (Trade.PAYBILL, Trade.TILL)
 
 log: Final = logging.getLogger(__name__)
@@ -47,19 +51,41 @@ class Book:
         self._store = store
         self._rows: dict[str, MerchantRow] = {}
         self._by_account: dict[int, Merchant] = {}
+        self._own_accounts: set[int] = set()
+        self._accounts: npt.NDArray[np.uint32] | None = None
         self._apps: dict[str, App] = {}
-        self._telling: set[asyncio.Task[None]] = set()
-        self.accounts: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._telling: dict[int, asyncio.Task[None]] = {}
+        self._untold: dict[int, dict[str, MerchantRow]] = {}
+        """For each peer what it has yet to be told."""
+
+    @property
+    def accounts(self) -> npt.NDArray[np.uint32]:
         """The accounts of the merchants whose ring this super-agent is in, ascending."""
+        if self._accounts is None:
+            self._accounts = np.array(sorted(self._own_accounts), np.uint32)
+        return self._accounts
 
     async def load(self, merchants: Iterable[Merchant], apps: Iterable[App]) -> None:
-        """Begin with what the store has, and what the super-agent's files add to it."""
+        """Begin with what the store has, and what the super-agent's files add to it or correct.
+
+        The files have the word where no home has spoken yet, and at the home itself.
+        """
         self._apps = {app.consumer_key: app for app in apps}
-        for row in self._store.merchants():
-            self._take(row)
+        rows = {key_of(row.merchant): row for row in self._store.merchants()}
+        fresh = {}
         for merchant in merchants:
-            if key_of(merchant) not in self._rows:
-                await self._keep(MerchantRow(0, merchant))
+            row = _corrected(rows.get(key_of(merchant)), merchant, self._ground)
+            if row is not None:
+                rows[key_of(merchant)] = fresh[key_of(merchant)] = row
+        for row in rows.values():
+            self._take(row)
+
+        def change(changes: Changes) -> None:
+            for key, row in fresh.items():
+                changes.put_merchant(key, row)
+
+        if fresh:
+            await self._store.write(change)
 
     def app(self, consumer_key: str) -> App | None:
         """Return a merchant's software by its key."""
@@ -81,7 +107,8 @@ class Book:
         """At its home: change what is known of a merchant, and tell everybody."""
         assert merchant.home == self._ground.index, "only its home changes a merchant"
         row = self._rows[key_of(merchant)]
-        changed = MerchantRow(row.version + 1, replace(row.merchant, **fields))  # type: ignore[arg-type]
+        version = max(row.version + 1, self._ground.now_ms())
+        changed = MerchantRow(version, replace(row.merchant, **fields))  # type: ignore[arg-type]
         await self._keep(changed)
         for peer in range(self._ground.genesis.committee.n):
             if peer != self._ground.index:
@@ -97,25 +124,41 @@ class Book:
     async def keep(self, sender: int, content: bytes) -> int:
         """Keep what a merchant's home says of it; 1 where it is kept, or an older word."""
         try:
-            row = read_row(content, MerchantRow)
+            row = read_row(content, MerchantRow, TOLD_BYTES_MAX)
         except RowError:
             return 0
-        known = self._rows.get(key_of(row.merchant))
-        home = row.merchant.home if known is None else known.merchant.home
-        if sender != home:
+        key, merchant = key_of(row.merchant), row.merchant
+        known = self._rows.get(key)
+        if sender != merchant.home or not 0 < row.version <= VERSION_MAX:
             return 0
-        if known is not None and known.version >= row.version:
-            return 1
-        if known is not None and known.merchant.account != row.merchant.account:
+        if known is None:
+            if not await self._may_be(merchant):
+                return 0
+        elif known.merchant.home != sender or known.merchant.account != merchant.account:
             return 0
-        await self._keep(row)
+        # It may have come twice while the ledger was asked.
+        known = self._rows.get(key)
+        if known is None or known.version < row.version:
+            await self._keep(row)
         return 1
+
+    async def _may_be(self, merchant: Merchant) -> bool:
+        """Say whether somebody nobody here has heard of can be a merchant."""
+        if not merchant.short_code.isascii() or not merchant.short_code.isdigit():
+            return False
+        texts = (merchant.short_code, merchant.name, merchant.passkey)
+        if not all(0 < len(text) <= NAME_CHARACTERS_MAX for text in texts):
+            return False
+        if self.find(merchant.short_code) is not None or merchant.account in self._by_account:
+            return False
+        return await self._ground.number(key_of(merchant)) == merchant.account
 
     async def stop(self) -> None:
         """End what is being told."""
-        for task in self._telling:
+        tasks = list(self._telling.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_home(self, merchant: Merchant) -> bool:
         return merchant.home == self._ground.index
@@ -131,23 +174,50 @@ class Book:
     def _take(self, row: MerchantRow) -> None:
         self._rows[key_of(row.merchant)] = row
         account = row.merchant.account
-        if account not in self._by_account and self._ground.index in ring(
-            self._ground.genesis.committee, row.merchant
-        ):
-            self.accounts = np.union1d(self.accounts, np.array([account], np.uint32))
         self._by_account[account] = row.merchant
+        if self._ground.index in ring(self._ground.genesis.committee, row.merchant):
+            self._own_accounts.add(account)
+            self._accounts = None
 
     def _tell(self, peer: int, rows: list[MerchantRow]) -> None:
-        task = asyncio.create_task(self._bring(peer, rows))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        untold = self._untold.setdefault(peer, {})
+        untold.update((key_of(row.merchant), row) for row in rows)
+        if peer not in self._telling:
+            self._telling[peer] = asyncio.create_task(self._bring(peer, untold))
 
-    async def _bring(self, peer: int, rows: list[MerchantRow]) -> None:
-        for start in range(0, len(rows), TOLD_AT_ONCE):
-            items = [write_row(row) for row in rows[start : start + TOLD_AT_ONCE]]
-            try:
-                await self._ground.ask(peer, Matter.KEEP_MERCHANTS, join_items(items), TELL_S)
-            except GroundError as error:
-                # It is told again when the link comes up again.
-                log.debug("a super-agent does not know of merchants yet: %s", error)
-                return
+    async def _bring(self, peer: int, untold: dict[str, MerchantRow]) -> None:
+        try:
+            while untold:
+                rows = [untold[key] for key in list(untold)[:TOLD_AT_ONCE]]
+                items = [write_row(row) for row in rows]
+                content = join_items(items)
+                await self._ground.ask(peer, Matter.KEEP_MERCHANTS, content, TELL_S)
+                for row in rows:
+                    if untold[key_of(row.merchant)] is row:
+                        del untold[key_of(row.merchant)]
+        except GroundError as error:
+            # It is told again when the link comes up again.
+            log.debug("a super-agent does not know of merchants yet: %s", error)
+            untold.clear()
+        finally:
+            del self._telling[peer]
+
+
+def _corrected(known: MerchantRow | None, filed: Merchant, ground: Ground) -> MerchantRow | None:
+    """Return what is known of a merchant as a file corrects it; None where it corrects nothing."""
+    if known is None:
+        return MerchantRow(0, filed)
+    if known.version and known.merchant.home != ground.index:
+        return None
+    before = known.merchant
+    kept = replace(
+        filed,
+        urls=before.urls,
+        webhook=before.webhook,
+        webhook_secret=before.webhook_secret,
+        home=before.home if known.version else filed.home,
+    )
+    if kept == before:
+        return None
+    version = max(known.version + 1, ground.now_ms()) if known.version else 0
+    return MerchantRow(version, kept)

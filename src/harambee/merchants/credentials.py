@@ -22,6 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from harambee.crypto.durable_files import replace_file
 
+FILE: Final = "credentials.pem"
+"""The key and its certificate, in the folder of what is kept of merchants."""
 KEY_BITS: Final = 2_048
 """What clients' libraries are known to take; the ciphertext protects a password on its way, inside TLS."""
 CREDENTIAL_CHARACTERS_MAX: Final = 1_024
@@ -46,7 +48,7 @@ class Credentials:
     @classmethod
     def open(cls, folder: Path, name: str) -> "Credentials":
         """Read key and certificate in `folder`, or make them there for a super-agent of this name."""
-        file = folder / "credentials.pem"
+        file = folder / FILE
         try:
             if not file.exists():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,23 +66,21 @@ class Credentials:
 
     def holds(self, credential: str, password: str) -> bool:
         """Say whether a credential, Base64, is this password encrypted for the certificate."""
-        if len(credential) > CREDENTIAL_CHARACTERS_MAX:
-            return False
+        wanted = password.encode(errors="replace")
         try:
-            ciphertext = base64.b64decode(credential, validate=True)
-            plain = self._key.decrypt(ciphertext, padding.PKCS1v15())
+            ciphertext = base64.b64decode(credential[:CREDENTIAL_CHARACTERS_MAX], validate=True)
+            plain, is_plain = self._key.decrypt(ciphertext, padding.PKCS1v15()), True
         except (binascii.Error, ValueError):
-            return False
-        wanted = password.encode()
-        candidates = [plain]
+            plain, is_plain = b"", False
+        candidates = [plain, plain]
         if _TIME.fullmatch(plain[-14:]):
-            candidates.append(plain[:-14])
+            candidates[1] = plain[:-14]
         try:
             candidates.append(base64.b64decode(plain, validate=True))
         except (binascii.Error, ValueError):
             candidates.append(plain)
         same = [_is_same(candidate, wanted) for candidate in candidates]
-        return any(same)
+        return is_plain and any(same)
 
 
 def _is_same(candidate: bytes, wanted: bytes) -> bool:

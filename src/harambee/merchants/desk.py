@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,6 +18,7 @@ import numpy.typing as npt
 from harambee.crypto.signatures import KeyPair
 from harambee.handset.orders import NO_REFERENCE, OrderBody, OrderError, bill_reference
 from harambee.handset.payment_requests import (
+    SIGNATURE_BYTES,
     Announcement,
     RequestError,
     is_announced_by,
@@ -28,6 +31,7 @@ from harambee.merchants.credentials import Credentials
 from harambee.merchants.ground import Ground, GroundError, Matter
 from harambee.merchants.instructions import InstructionDesk
 from harambee.merchants.port import (
+    URL_CHARACTERS_MAX,
     App,
     Ask,
     Bodies,
@@ -48,21 +52,35 @@ from harambee.merchants.port import (
 from harambee.merchants.post import Carry, Post, PostError, split_items
 from harambee.merchants.requests import CLOCK_US_MAX, Kept, RequestDesk
 from harambee.merchants.rows import (
+    TOLD_BYTES_MAX,
     BillRow,
     EventRow,
     InstructionRow,
     RowError,
     read_row,
     write_row,
+    write_told,
 )
-from harambee.merchants.store import Changes, MerchantStore
-from harambee.merchants.teller import QUESTION_S, Faults, Teller
+from harambee.merchants.store import KEPT_MS, Changes, MerchantStore, MerchantStoreError
+from harambee.merchants.teller import QUESTION_S, Faults, Teller, Tiding
 
 NOTES_S: Final = 5.0
 KEEP_S: Final = 3.0
 ARRANGE_S: Final = 5.0
 EVENTS_MAX: Final = 500
 WEBHOOK_SECRET_BYTES: Final = 24
+JUDGED_MAX: Final = 4_096
+"""Announcements whose verdict is remembered: the same one brought again is not asked again."""
+BILL_OF_TILL_MS: Final = 600_000
+SENTENCE_MAX: Final = 256
+CODE_MAX: Final = 32
+FORM_MAX: Final = 64
+LOOK_S: Final = 1.0
+"""Between two looks for requests that have ended, and for who is down."""
+FORGET_S: Final = 5.0
+"""Between two looks for what may be forgotten."""
+
+T = TypeVar("T")
 
 _Take = Callable[[bytes], Awaitable[int]]
 
@@ -79,11 +97,10 @@ class _Arrangement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a payer said, handed to those who record what happens to the merchant."""
+    """What a payer signed, and its biller accepted, handed to those who record what happens to him."""
 
-    payer: int
-    reference: bytes
-    bill: BillRow
+    announcement: bytes
+    third_party_id: str = ""
 
 
 class MerchantsDesk:
@@ -108,11 +125,14 @@ class MerchantsDesk:
         self._teller = Teller(
             ground, store, self._book, self._notes, bodies, private_too=private_too
         )
-        self._requests = RequestDesk(ground, store, self._book, self._keep, self._request_ended)
+        self._requests = RequestDesk(
+            ground, store, self._book, (self._keep, self._notes), self._request_ended
+        )
         self._instructions = InstructionDesk(
             ground, store, self._book, credentials, self._instruction_ended
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._judged: OrderedDict[bytes, asyncio.Task[Verdict]] = OrderedDict()
         self._followed = asyncio.Event()
         """Set once this super-agent has read what became final while it was away."""
 
@@ -130,13 +150,16 @@ class MerchantsDesk:
         self._instructions.load(keys, initiators)
         self._spawn(self._teller.run())
         self._spawn(self._expire())
+        self._spawn(self._forget())
 
     async def stop(self) -> None:
         """End; what is not done is gone on with after the next start."""
         await self._instructions.stop()
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._judged.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._requests.stop()
         await self._book.stop()
         await self._keep.stop()
         await self._notes.stop()
@@ -163,7 +186,7 @@ class MerchantsDesk:
         """A super-agent can be reached again."""
         self._book.link_up(peer)
         self._teller.link_up(peer)
-        self._spawn(self._requests.link_up(peer))
+        self._requests.link_up(peer)
 
     # -- what becomes final -----------------------------------------------------------------------
 
@@ -202,7 +225,10 @@ class MerchantsDesk:
             time_ms=time_ms,
         )
         bill = self._store.bill(body.payer, _bill_key(body.payee, body.reference))
-        if bill is not None:
+        # Nothing but time ties what was said at a till to one payment of several.
+        if bill is not None and (
+            any(body.reference) or abs(time_ms - bill.time_ms) <= BILL_OF_TILL_MS
+        ):
             facts = replace(facts, account=bill.account, msisdn=bill.msisdn)
         kept = await self._requests.take_payment(body, facts)
         if kept is not None and kept.row.payment is not None:
@@ -218,7 +244,11 @@ class MerchantsDesk:
         )
         urls = merchant.urls
         url, form = (urls.confirmation, urls.form) if urls is not None else ("", "")
-        await self._teller.tell(merchant, row, facts.receipt_code, url, form)
+        tiding = Tiding(row, url, form, facts.receipt_code, body.reference)
+        await self._teller.tell(merchant, tiding)
+        if kept is None:
+            # It may have been brought here while the payment was being recorded.
+            await self._requests.take_payment(body, facts)
 
     async def _with_balance(self, facts: PaymentFacts, merchant: Merchant) -> PaymentFacts:
         record = await self._ground.account(merchant.account)
@@ -226,24 +256,25 @@ class MerchantsDesk:
         name = facts.payer_name or await self._ground.name_of(facts.payer)
         return replace(facts, balance_cents=balance, payer_name=name)
 
-    async def _request_ended(self, kept: Kept) -> None:
+    async def _request_ended(self, kept: Kept, change: Callable[[Changes], None]) -> None:
         merchant = self._book.of_account(kept.request.payee)
-        if merchant is None:
-            return
-        if self._ground.index not in ring(self._ground.genesis.committee, merchant):
+        committee = self._ground.genesis.committee
+        if merchant is None or self._ground.index not in ring(committee, merchant):
+            await self._store.write(change)
             return
         view = kept.view
         payment = view.payment
         if payment is not None:
             payment = await self._with_balance(payment, merchant)
         row = EventRow(
-            id=f"req_{kept.id.hex()[:32]}_{view.state}",
+            id=f"req_{kept.id.hex()[:32]}_{'paid' if payment else 'unpaid'}",
             kind=EventKind.REQUEST_ENDED,
             short_code=key_of(merchant),
             made_ms=self._ground.now_ms(),
             request=replace(view, payment=payment),
         )
-        await self._teller.tell(merchant, row, "", kept.row.callback_url, kept.row.form)
+        tiding = Tiding(row, kept.row.callback_url, kept.row.form)
+        await self._teller.tell(merchant, tiding, change)
 
     async def _instruction_ended(
         self, merchant: Merchant, row: InstructionRow, result: Result
@@ -258,20 +289,34 @@ class MerchantsDesk:
             result=result,
         )
         code = result.receipt_code if row.order else ""
-        await self._teller.tell(merchant, event, code, instruction.result_url, instruction.form)
+        tiding = Tiding(event, instruction.result_url, instruction.form, code)
+        await self._teller.tell(merchant, tiding)
 
     async def _expire(self) -> None:
         await self._followed.wait()
         while True:
-            pause_s = 1.0
+            pause_s = LOOK_S
             try:
+                self._requests.look_who_is_down()
                 if self._ground.ready() is None:
-                    pause_s = await self._requests.expire()
-            except GroundError:
-                pause_s = 1.0
+                    pause_s = min(LOOK_S, await self._requests.expire())
+            except GroundError as error:
+                log.debug("requests are ended later: %s", error)
+            except MerchantStoreError as error:
+                log.warning("requests are ended later: %s", error)
             except Exception:
                 log.exception("requests could not be ended")
             await asyncio.sleep(pause_s)
+
+    async def _forget(self) -> None:
+        while True:
+            before_ms = self._ground.now_ms() - KEPT_MS
+            try:
+                while await self._store.write(functools.partial(_forget_some, before_ms)):
+                    log.debug("some of what is past is forgotten")
+            except MerchantStoreError as error:
+                log.warning("what is past is forgotten later: %s", error)
+            await asyncio.sleep(FORGET_S)
 
     # -- the port ---------------------------------------------------------------------------------
 
@@ -285,19 +330,21 @@ class MerchantsDesk:
 
     async def ask_payment(self, ask: Ask) -> RequestView:
         """Ask a customer; MerchantsError."""
-        return await self._requests.ask(ask)
+        return await self._whole(self._requests.ask(ask))
 
     async def request(self, name: str) -> RequestView | None:
         """Return a request by its name."""
-        return await self._requests.named(name)
+        with _in_words():
+            return await self._requests.named(name)
 
     async def pending(self, question: bytes, wait_ms: int = 0) -> list[SignedRequest]:
         """Return what waits for a customer's answer; waits for it at most `wait_ms`."""
-        return await self._requests.pending(question, wait_ms)
+        with _in_words():
+            return await self._requests.pending(question, wait_ms)
 
     async def decline(self, signed: bytes) -> None:
         """A customer does not pay; MerchantsError."""
-        await self._requests.decline(signed)
+        await self._whole(self._requests.decline(signed))
 
     async def announce(self, signed: bytes) -> Verdict:
         """Return what a biller says of a bill that somebody is about to pay; MerchantsError."""
@@ -308,12 +355,12 @@ class MerchantsDesk:
         members = ring(self._ground.genesis.committee, merchant)
         for member in members:
             if member == self._ground.index:
-                return await self._judge_bill(said, merchant)
+                return await self._whole(self._judge_bill(signed, said, merchant))
             if not self._ground.is_linked(member):
                 continue
             try:
                 content = await self._ground.ask(member, Matter.BILL, signed, QUESTION_S + 1)
-                return msgspec.msgpack.decode(content, type=Verdict)
+                return _bounded(msgspec.msgpack.decode(content, type=Verdict))
             except (GroundError, msgspec.DecodeError):
                 continue
         raise MerchantsError(
@@ -323,36 +370,39 @@ class MerchantsDesk:
     async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
         """Return what a biller says of a payment that a customer might make; MerchantsError."""
         merchant = self._known(short_code)
-        payer = await self._ground.number(msisdn)
-        if payer is None:
-            sentence = "No account is registered under the customer's number."
-            raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
-        said = Announcement(
-            payer=payer,
-            payee=merchant.account,
-            amount_cents=amount_cents,
-            account=account,
-            time_us=self._ground.now_ms() * 1_000,
-            msisdn=msisdn,
-        )
-        return await self._judge_bill(said, merchant)
+        with _in_words():
+            payer = await self._ground.number(msisdn)
+            if payer is None:
+                sentence = "No account is registered under the customer's number."
+                raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
+            said = Announcement(
+                payer=payer,
+                payee=merchant.account,
+                amount_cents=amount_cents,
+                account=account,
+                time_us=self._ground.now_ms() * 1_000,
+                msisdn=msisdn,
+            )
+            return await self._verdict(said, merchant)
 
     async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
-        return await self._instructions.instruct(instruction)
+        return await self._whole(self._instructions.instruct(instruction))
 
     async def set_urls(self, consumer_key: str, short_code: str, urls: Urls) -> None:
         """Keep where payments are confirmed and validated; MerchantsError."""
-        await self._arrange(_Arrangement(consumer_key, short_code, urls=urls))
+        await self._whole(self._arrange(_Arrangement(consumer_key, short_code, urls=urls)))
 
     async def set_webhook(self, consumer_key: str, short_code: str, url: str) -> bytes:
         """Keep where our own events go; returns the secret that signs them; MerchantsError."""
-        return await self._arrange(_Arrangement(consumer_key, short_code, webhook=url))
+        return await self._whole(self._arrange(_Arrangement(consumer_key, short_code, webhook=url)))
 
     async def events(self, short_code: str, after: int, limit: int) -> list[Event]:
         """Return events of a merchant behind a cursor of this super-agent's, oldest first."""
         merchant = self._known(short_code)
-        rows = self._store.events(key_of(merchant), after, min(limit, EVENTS_MAX))
+        key, most = key_of(merchant), min(limit, EVENTS_MAX)
+        with _in_words():
+            rows = await asyncio.to_thread(self._store.events, key, after, most)
         return [row.event(cursor) for cursor, row in rows]
 
     async def payments(
@@ -360,9 +410,11 @@ class MerchantsDesk:
     ) -> list[PaymentFacts]:
         """Return payments to a merchant in a time, oldest first."""
         merchant = self._known(short_code)
-        return await asyncio.to_thread(
-            self._payments, key_of(merchant), (since_ms, until_ms), offset, min(limit, EVENTS_MAX)
-        )
+        key, most = key_of(merchant), min(limit, EVENTS_MAX)
+        with _in_words():
+            return await asyncio.to_thread(
+                self._payments, key, (since_ms, until_ms), max(0, offset), most
+            )
 
     def certificate(self) -> bytes:
         """Return this super-agent's X.509 certificate (PEM)."""
@@ -398,7 +450,10 @@ class MerchantsDesk:
         merchant = self._known(wanted.short_code)
         if merchant.home == self._ground.index:
             return await self._arrange_here(merchant, wanted)
-        content = msgspec.msgpack.encode(wanted)
+        try:
+            content = write_told(wanted)
+        except RowError as error:
+            raise MerchantsError(Reason.INVALID, str(error)) from error
         try:
             answer = await self._ground.ask(merchant.home, Matter.ARRANGE, content, ARRANGE_S)
         except GroundError as error:
@@ -415,6 +470,11 @@ class MerchantsDesk:
         app = self._book.app(wanted.consumer_key)
         if app is None or merchant.short_code not in app.short_codes:
             raise MerchantsError(Reason.INVALID, "This software does not act for this merchant.")
+        urls = wanted.urls or Urls("")
+        addresses = (urls.confirmation, urls.validation, wanted.webhook or "")
+        if len(urls.form) > FORM_MAX or not all(map(_is_address, addresses)):
+            sentence = f"An address has at most {URL_CHARACTERS_MAX} characters of ASCII."
+            raise MerchantsError(Reason.INVALID, sentence)
         if wanted.urls is not None:
             merchant = await self._book.change(merchant, urls=wanted.urls)
         if wanted.webhook is not None:
@@ -443,9 +503,29 @@ class MerchantsDesk:
             raise MerchantsError(Reason.SIGNATURE_INVALID, "The clock of this handset is wrong.")
         return said
 
-    async def _judge_bill(self, said: Announcement, merchant: Merchant) -> Verdict:
-        """Ask the biller, and keep what the payer says until she has paid."""
-        msisdn = await self._own_number(said)
+    async def _judge_bill(self, signed: bytes, said: Announcement, merchant: Merchant) -> Verdict:
+        """Ask the biller, once for one announcement, and keep what the payer says until she has paid."""
+        name = hashlib.sha256(signed[:-SIGNATURE_BYTES]).digest()
+        judging = self._judged.get(name)
+        if judging is None or (judging.done() and judging.exception() is not None):
+            judging = asyncio.create_task(self._judge_anew(signed, said, merchant))
+            self._judged[name] = judging
+            if len(self._judged) > JUDGED_MAX:
+                self._judged.popitem(last=False)
+        return await asyncio.shield(judging)
+
+    async def _judge_anew(self, signed: bytes, said: Announcement, merchant: Merchant) -> Verdict:
+        verdict = await self._verdict(said, merchant)
+        if verdict.accepted:
+            note = _Note(signed, verdict.third_party_id)
+            await self._keep_bill(note, said, merchant)
+            for peer in ring(self._ground.genesis.committee, merchant):
+                if peer != self._ground.index:
+                    self._spawn(self._hand_on(peer, b"B" + write_row(note)))
+        return verdict
+
+    async def _verdict(self, said: Announcement, merchant: Merchant) -> Verdict:
+        """Ask the biller, if it has said where."""
         verdict = Verdict(accepted=True)
         urls = merchant.urls
         if urls is not None and urls.validation:
@@ -457,7 +537,7 @@ class MerchantsDesk:
                 amount_cents=said.amount_cents,
                 time_ms=self._ground.now_ms(),
                 account=said.account,
-                msisdn=msisdn,
+                msisdn=await self._own_number(said),
                 payer_name=await self._ground.name_of(said.payer),
             )
             headers, content = self._bodies.question(payment, merchant)
@@ -466,16 +546,7 @@ class MerchantsDesk:
                 sentence = "" if urls.accept_unanswered else "The biller does not answer."
                 verdict = Verdict(accepted=urls.accept_unanswered, sentence=sentence)
             else:
-                verdict = self._bodies.verdict(*answer)
-        if verdict.accepted:
-            bill = BillRow(said.account, self._ground.now_ms(), msisdn, verdict.third_party_id)
-            note = _Note(
-                said.payer, _bill_key(merchant.account, _reference_of(merchant, said.account)), bill
-            )
-            await self._keep_bill(note)
-            for peer in ring(self._ground.genesis.committee, merchant):
-                if peer != self._ground.index:
-                    self._spawn(self._hand_on(peer, b"B" + write_row(note)))
+                verdict = _bounded(self._bodies.verdict(*answer))
         return verdict
 
     async def _own_number(self, said: Announcement) -> str | None:
@@ -487,11 +558,30 @@ class MerchantsDesk:
                 return said.msisdn
         return None
 
-    async def _keep_bill(self, note: _Note) -> None:
+    async def _keep_bill(self, note: _Note, said: Announcement, merchant: Merchant) -> None:
+        msisdn = await self._own_number(said)
+        bill = BillRow(said.account, self._ground.now_ms(), msisdn, note.third_party_id)
+        place = _bill_key(merchant.account, _reference_of(merchant, said.account))
+
         def change(changes: Changes) -> None:
-            changes.put_bill(note.payer, note.reference, note.bill)
+            changes.put_bill(said.payer, place, bill)
 
         await self._store.write(change)
+
+    async def _take_bill(self, peer: int, content: bytes) -> int:
+        """Keep what another one of a merchant's ring was told by a payer; 1 where it is kept."""
+        try:
+            note = read_row(content, _Note, TOLD_BYTES_MAX)
+            said = await self._announced(note.announcement)
+        except (RowError, MerchantsError):
+            return 0
+        merchant = self._book.of_account(said.payee)
+        if merchant is None or peer not in ring(self._ground.genesis.committee, merchant):
+            return 0
+        await self._keep_bill(
+            _Note(note.announcement, note.third_party_id[:CODE_MAX]), said, merchant
+        )
+        return 1
 
     async def _hand_on(self, peer: int, item: bytes) -> None:
         # The others of the ring go on where this one dies; without the note they know less of a payment.
@@ -506,7 +596,7 @@ class MerchantsDesk:
             case Matter.KEEP_REQUESTS:
                 return await self._each(content, self._requests.keep)
             case Matter.NOTES:
-                return await self._each(content, self._take_note)
+                return await self._each(content, lambda item: self._take_note(peer, item))
             case Matter.KEEP_MERCHANTS:
                 return await self._each(content, lambda item: self._book.keep(peer, item))
             case Matter.PENDING:
@@ -525,24 +615,33 @@ class MerchantsDesk:
             items = split_items(batch)
         except ValueError:
             return b""
-        return bytes(await asyncio.gather(*(take(item) for item in items)))
 
-    async def _take_note(self, item: bytes) -> int:
+        async def taken(item: bytes) -> int:
+            try:
+                return await take(item)
+            except (GroundError, MerchantStoreError) as error:
+                log.debug("what another super-agent brings is not taken: %s", error)
+                return 0
+
+        return bytes(await asyncio.gather(*map(taken, items)))
+
+    async def _take_note(self, peer: int, item: bytes) -> int:
         kind, content = item[:1], item[1:]
+        text = content.decode("utf-8", "replace")
         match kind:
             case b"D":
                 return int(await self._requests.take_decline(content))
+            case b"P":
+                return await self._requests.has_pending(content)
+            case b"N":
+                return self._requests.knows(text)
             case b"T":
-                await self._teller.take_told(content.decode("ascii", "replace"))
+                await self._teller.take_told(peer, text)
                 return 1
             case b"Q":
-                return await self._teller.who_tells(content.decode("ascii", "replace"))
+                return self._teller.who_tells(text)
             case b"B":
-                try:
-                    await self._keep_bill(read_row(content, _Note))
-                except RowError:
-                    return 0
-                return 1
+                return await self._take_bill(peer, content)
             case _:
                 return 0
 
@@ -552,13 +651,15 @@ class MerchantsDesk:
         except MerchantsError as error:
             return msgspec.msgpack.encode(Verdict(accepted=False, sentence=error.sentence))
         merchant = self._book.of_account(said.payee)
-        if merchant is None:
+        if merchant is None or self._ground.index not in ring(
+            self._ground.genesis.committee, merchant
+        ):
             return b""
-        return msgspec.msgpack.encode(await self._judge_bill(said, merchant))
+        return msgspec.msgpack.encode(await self._judge_bill(content, said, merchant))
 
     async def _serve_arrangement(self, content: bytes) -> bytes:
         try:
-            wanted = read_row(content, _Arrangement)
+            wanted = read_row(content, _Arrangement, TOLD_BYTES_MAX)
         except RowError:
             return b"\0"
         merchant = self._book.find(wanted.short_code)
@@ -578,10 +679,54 @@ class MerchantsDesk:
 
         return carry
 
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it to its end, although whoever asked may be gone before; MerchantsError."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget_task)
+        with _in_words():
+            return await asyncio.shield(task)
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _forget_task(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it hears of it
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Raise as a MerchantsError what may keep a super-agent from answering now."""
+    try:
+        yield
+    except GroundError as error:
+        raise MerchantsError(Reason.UNAVAILABLE, str(error)) from error
+    except MerchantStoreError as error:
+        log.warning("a merchant is told to come back later: %s", error)
+        sentence = "This super-agent cannot read or write what it keeps of merchants now."
+        raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
+
+
+def _forget_some(before_ms: int, changes: Changes) -> int:
+    return changes.forget(before_ms)
+
+
+def _bounded(verdict: Verdict) -> Verdict:
+    """Return what a biller says, as much of it as anybody shows or keeps."""
+    return replace(
+        verdict,
+        code=verdict.code[:CODE_MAX],
+        sentence=verdict.sentence[:SENTENCE_MAX],
+        third_party_id=verdict.third_party_id[:CODE_MAX],
+    )
+
+
+def _is_address(url: str) -> bool:
+    return len(url) <= URL_CHARACTERS_MAX and url.isascii()
 
 
 def _reference_of(merchant: Merchant, account: str) -> bytes:

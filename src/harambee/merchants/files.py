@@ -42,6 +42,7 @@ ACCOUNT_MAX: Final = 2**32 - 1
 MEMBERS_MAX: Final = 2**16 - 1
 
 _CODE: Final = re.compile(r"[0-9]{5,7}", re.ASCII)
+_KEY_PATH: Final = re.compile(rf"{KEYS_FOLDER}/[0-9]{{5,7}}-(?:till|paybill)\.key", re.ASCII)
 _CONSUMER_KEY: Final = re.compile(r"[!-9;-~]{1,64}", re.ASCII)
 """Printable and without a colon, behind which the secret stands in HTTP."""
 
@@ -163,6 +164,17 @@ class MerchantFiles:
             raise MerchantFilesError(f"{error}.") from error
         except OSError as error:
             raise MerchantFilesError(f"Cannot write in {folder}: {error.strerror}.") from error
+
+
+def is_merchant_file(path: str) -> bool:
+    """Say whether a path in a super-agent's folder is that of one of these files."""
+    return path in (MERCHANTS_FILE, INITIATORS_FILE) or _KEY_PATH.fullmatch(path) is not None
+
+
+def merchant_files(folder: Path) -> list[Path]:
+    """Return which of these files there are in a super-agent's folder."""
+    named = [folder / MERCHANTS_FILE, folder / INITIATORS_FILE]
+    return [file for file in named if file.is_file()] + sorted((folder / KEYS_FOLDER).glob("*.key"))
 
 
 def _key_of(merchant: Merchant) -> str:

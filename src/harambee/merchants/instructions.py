@@ -7,12 +7,17 @@ much at once uses a bulk order.
 
 A balance and the status of a payment are asked for in the same way, because that software asks so: the
 answer comes by a callback.
+
+An instruction is worth what its credential is. Whoever guesses at passwords is told nothing but that it
+was not carried out, and only some guesses a minute are looked at for one merchant. A password is kept no
+longer than until it was judged.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -42,18 +47,30 @@ from harambee.merchants.port import (
     Reason,
     Result,
 )
-from harambee.merchants.rows import EventRow, InstructionRow, RowError, read_row
-from harambee.merchants.store import Changes, MerchantStore
+from harambee.merchants.rows import (
+    TOLD_BYTES_MAX,
+    EventRow,
+    InstructionRow,
+    RowError,
+    read_row,
+    write_told,
+)
+from harambee.merchants.store import Changes, MerchantStore, MerchantStoreError
 
 WAITING_MAX: Final = 10_000
 """Instructions that wait at one merchant's home."""
 DECIDE_MS: Final = 10_000
+DECIDED_MS: Final = 1_000
 RETRY_S: Final = 1.0
 TELL_S: Final = 5.0
 SENTENCE_MAX: Final = 256
+NAME_MAX: Final = 64
+WRONG_MAX: Final = 32
+"""Instructions of one merchant with a wrong credential that are kept within WRONG_S; then it is busy."""
+WRONG_S: Final = 60.0
+FAILURES_MAX: Final = 5
+"""So often an instruction for which nothing is signed may fail for no reason that is known here."""
 
-_NEW: Final = b"new"
-_KNOWN: Final = b"known"
 _KINDS: Final = {
     Deed.PAY_CUSTOMER: OrderKind.PAY_OUT,
     Deed.PAY_BUSINESS: OrderKind.BUSINESS_TRANSFER,
@@ -64,6 +81,11 @@ log: Final = logging.getLogger(__name__)
 
 Ended = Callable[[Merchant, InstructionRow, Result], Awaitable[None]]
 """Told of every result, before the instruction is noted as done: so it is told at least once."""
+
+
+_NEW: Final = b"new"
+_KNOWN: Final = b"known"
+"""Answers: it is durable at the home, since now or before."""
 
 
 class _RefusedError(Exception):
@@ -96,9 +118,17 @@ class InstructionDesk:
         self._initiators: Mapping[str, str] = {}
         self._queues: dict[str, deque[InstructionRow]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
+        self._taking: dict[tuple[str, str], asyncio.Future[None]] = {}
+        """What is being made durable, by merchant and name."""
+        self._wrong: dict[str, deque[float]] = {}
+        """For each merchant when wrong credentials came."""
 
     def load(self, keys: Mapping[str, KeyPair], initiators: Mapping[str, str]) -> None:
-        """Begin with these merchants' keys, by "paybill:174379", and go on with what is not done."""
+        """Begin with these merchants' keys, by "paybill:174379", and go on with what is not done.
+
+        `initiators` has passwords by "paybill:174379/initiator", or by the initiator alone where she
+        may instruct every merchant whose key lies here.
+        """
         self._keys, self._initiators = keys, initiators
         for row in self._store.undone():
             merchant = self._book.find(row.instruction.short_code)
@@ -107,9 +137,10 @@ class InstructionDesk:
 
     async def stop(self) -> None:
         """End; what is not done is gone on with after the next start."""
-        for worker in self._workers.values():
+        workers = list(self._workers.values())
+        for worker in workers:
             worker.cancel()
-        await asyncio.gather(*self._workers.values(), return_exceptions=True)
+        await asyncio.gather(*workers, return_exceptions=True)
 
     @property
     def waiting(self) -> int:
@@ -128,9 +159,12 @@ class InstructionDesk:
             raise MerchantsError(
                 Reason.MERCHANT_UNKNOWN, "There is no merchant of this short code."
             )
+        try:
+            content = write_told(instruction)
+        except RowError as error:
+            raise MerchantsError(Reason.INVALID, str(error)) from error
         if merchant.home == self._ground.index:
             return await self._take(merchant, instruction)
-        content = msgspec.msgpack.encode(instruction)
         try:
             answer = await self._ground.ask(merchant.home, Matter.INSTRUCT, content, TELL_S)
         except GroundError as error:
@@ -143,7 +177,7 @@ class InstructionDesk:
     async def told(self, content: bytes) -> bytes:
         """Take an instruction by way of another super-agent; answers as `_raise_told` reads."""
         try:
-            instruction = read_row(content, Instruction)
+            instruction = read_row(content, Instruction, TOLD_BYTES_MAX)
         except RowError as error:
             return _tell(MerchantsError(Reason.INVALID, str(error)))
         merchant = self._book.find(instruction.short_code)
@@ -154,29 +188,54 @@ class InstructionDesk:
             return _NEW if await self._take(merchant, instruction) else _KNOWN
         except MerchantsError as error:
             return _tell(error)
+        except MerchantStoreError:
+            sentence = "This merchant's home cannot keep that now."
+            return _tell(MerchantsError(Reason.UNAVAILABLE, sentence))
 
     async def _take(self, merchant: Merchant, instruction: Instruction) -> bool:
-        key = key_of(merchant)
+        key, name = key_of(merchant), instruction.name
         if key not in self._keys:
             sentence = "This super-agent has not got this merchant's key."
             raise MerchantsError(Reason.UNAVAILABLE, sentence)
+        if not 1 <= len(name) <= NAME_MAX or not name.isprintable():
+            raise MerchantsError(Reason.INVALID, f"A name has 1 to {NAME_MAX} characters.")
+        while (under_way := self._taking.get((key, name))) is not None:
+            await asyncio.wait([under_way])
+        taking = self._taking[key, name] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._take_once(merchant, instruction)
+        finally:
+            del self._taking[key, name]
+            taking.set_result(None)
+
+    async def _take_once(self, merchant: Merchant, instruction: Instruction) -> bool:
+        key = key_of(merchant)
         known = self._store.instruction(key, instruction.name)
-        waiting = self._queues.get(key, deque())
-        known = known or next(
-            (row for row in waiting if row.instruction.name == instruction.name), None
-        )
         if known is not None:
             if _essence(known.instruction) != _essence(instruction):
                 sentence = "Another instruction has this name."
                 raise MerchantsError(Reason.NAME_TAKEN, sentence)
             return False
-        if len(waiting) >= WAITING_MAX:
+        if len(self._queues.get(key, ())) >= WAITING_MAX or self._guesses(key, instruction):
             sentence = "Too many instructions of this merchant wait already."
             raise MerchantsError(Reason.BUSY, sentence)
         row = InstructionRow(instruction, self._ground.now_ms())
-        self._enqueue(merchant, row)
         await self._keep(merchant, row)
+        self._enqueue(merchant, row)
         return True
+
+    def _guesses(self, key: str, instruction: Instruction) -> bool:
+        """Whether a credential is wrong, as many others of this merchant's were just now."""
+        now_s = asyncio.get_running_loop().time()
+        wrong = self._wrong.setdefault(key, deque())
+        while wrong and wrong[0] < now_s - WRONG_S:
+            wrong.popleft()
+        if self._is_credible(key, instruction):
+            return False
+        if len(wrong) >= WRONG_MAX:
+            return True
+        wrong.append(now_s)
+        return False
 
     def _enqueue(self, merchant: Merchant, row: InstructionRow) -> None:
         key = key_of(merchant)
@@ -184,29 +243,47 @@ class InstructionDesk:
         if key not in self._workers:
             self._workers[key] = asyncio.create_task(self._work(key, merchant))
 
-    async def _keep(self, merchant: Merchant, row: InstructionRow) -> None:
+    async def _keep(
+        self, merchant: Merchant, row: InstructionRow, past_ms: int | None = None
+    ) -> None:
         def change(changes: Changes) -> None:
-            changes.put_instruction(key_of(merchant), row)
+            changes.put_instruction(key_of(merchant), row, past_ms=past_ms)
 
         await self._store.write(change)
 
     # -- carrying them out ------------------------------------------------------------------------
 
     async def _work(self, key: str, merchant: Merchant) -> None:
-        queue = self._queues[key]
+        queue, failures = self._queues[key], 0
         try:
             while queue:
-                try:
-                    await self._do(merchant, queue)
-                except GroundError:
-                    await asyncio.sleep(RETRY_S)  # the super-agent's own status says why
-                except Exception:
-                    # Ours; the instruction stays, and others' merchants go on.
-                    log.exception("an instruction could not be carried out")
-                    await asyncio.sleep(RETRY_S)
+                failures = await self._once(merchant, queue, failures)
         finally:
             del self._workers[key]
             del self._queues[key]
+
+    async def _once(self, merchant: Merchant, queue: deque[InstructionRow], failures: int) -> int:
+        """Go on with the first instruction; returns how often it has failed for no reason known here."""
+        try:
+            if failures >= FAILURES_MAX and not queue[0].order:
+                sentence = "This instruction cannot be carried out."
+                result = self._result(queue[0].instruction, None, Reason.INVALID, sentence)
+                await self._finish(merchant, queue, queue[0], result)
+            else:
+                await self._do(merchant, queue)
+        except GroundError:
+            await asyncio.sleep(RETRY_S)  # the super-agent's own status says why
+            return failures
+        except MerchantStoreError as error:
+            log.warning("an instruction is carried out later: %s", error)
+            await asyncio.sleep(RETRY_S)
+            return failures
+        except Exception:
+            # Ours; others' merchants go on, and so does this one unless something is signed.
+            log.exception("an instruction could not be carried out")
+            await asyncio.sleep(RETRY_S)
+            return failures + 1
+        return 0
 
     async def _do(self, merchant: Merchant, queue: deque[InstructionRow]) -> None:
         if self._ground.ready() is not None:
@@ -214,7 +291,7 @@ class InstructionDesk:
         row = queue[0]
         try:
             if not row.order:
-                self._judge(row.instruction)
+                self._judge(key_of(merchant), row.instruction)
                 if row.instruction.deed not in _KINDS:
                     result = await self._look(merchant, row.instruction)
                     await self._finish(merchant, queue, row, result)
@@ -234,17 +311,27 @@ class InstructionDesk:
         row: InstructionRow,
         result: Result,
     ) -> None:
-        await self._ended(merchant, row, result)
-        await self._keep(merchant, msgspec.structs.replace(row, done=True))
+        # Nothing that is kept from now on has the credential in it.
+        instruction = replace(row.instruction, credential="")
+        ended = msgspec.structs.replace(row, instruction=instruction, done=True)
+        await self._ended(merchant, ended, replace(result, instruction=instruction))
+        await self._keep(merchant, ended, self._ground.now_ms())
         queue.popleft()
 
-    def _judge(self, instruction: Instruction) -> None:
+    def _judge(self, key: str, instruction: Instruction) -> None:
         """Raise _RefusedError unless a person of the merchant's stands behind it."""
-        password = self._initiators.get(instruction.initiator)
-        holds = self._credentials.holds(instruction.credential, password or "")
-        if password is None or not holds:
+        if not self._is_credible(key, instruction):
             sentence = "The initiator information is invalid."
             raise _RefusedError(Reason.CREDENTIAL_WRONG, None, sentence)
+
+    def _is_credible(self, key: str, instruction: Instruction) -> bool:
+        name = instruction.initiator
+        password = self._initiators.get(f"{key}/{name}")
+        if password is None and "/" not in name:
+            password = self._initiators.get(name)
+        # Also of somebody unknown, so that it takes as long.
+        holds = self._credentials.holds(instruction.credential, password or "")
+        return holds and bool(password)
 
     async def _sign(self, merchant: Merchant, row: InstructionRow) -> InstructionRow:
         """Return the row with its order, which is durable then."""
@@ -276,7 +363,8 @@ class InstructionDesk:
             order = sign_order(self._keys[key_of(merchant)], self._ground.genesis.network, body)
         except OrderError as error:
             raise _RefusedError(Reason.AMOUNT_INVALID, None, str(error)) from error
-        signed = msgspec.structs.replace(row, order=order)
+        judged = replace(instruction, credential="")
+        signed = msgspec.structs.replace(row, instruction=judged, order=order)
         await self._keep(merchant, signed)
         return signed
 
@@ -299,10 +387,12 @@ class InstructionDesk:
             row = queue[0]
             body = OrderBody.from_bytes(row.order)
             outcome = await self._ground.offer(row.cancel or row.order, DECIDE_MS)
-            decided, final = await self._ground.final(body.payer, body.sequence, 0)
+            is_refused = outcome not in (None, Outcome.ACCEPTED)
+            wait_ms = 0 if is_refused else DECIDED_MS
+            decided, final = await self._ground.final(body.payer, body.sequence, wait_ms)
             if decided:
                 return await self._decided(merchant, row, final)
-            if outcome in (None, Outcome.ACCEPTED):
+            if outcome is None or outcome is Outcome.ACCEPTED:
                 continue
             if row.cancel:
                 await asyncio.sleep(RETRY_S)
@@ -311,8 +401,9 @@ class InstructionDesk:
             cancel = sign_order(
                 self._keys[key_of(merchant)], network, cancel_of(body, self._ground.today())
             )
-            queue[0] = msgspec.structs.replace(row, cancel=cancel, outcome=int(outcome))
-            await self._keep(merchant, queue[0])
+            burning = msgspec.structs.replace(row, cancel=cancel, outcome=int(outcome))
+            await self._keep(merchant, burning)
+            queue[0] = burning
 
     async def _decided(
         self, merchant: Merchant, row: InstructionRow, final: bytes | None

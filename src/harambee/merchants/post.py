@@ -5,15 +5,20 @@ two hundred requests a second cost a peer some tens of errands a second, and nob
 """
 
 import asyncio
+import logging
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 BATCH_BYTES_MAX: Final = 128 << 10
+BATCH_ITEMS_MAX: Final = 512
+"""Whoever serves a batch looks at no more."""
 WAITING_MAX: Final = 8_192
 """Items that wait for one peer; what is beyond it fails at once."""
-PAUSE_S: Final = 0.01
-"""Between two errands to one peer: its allowance is for all that is asked of it."""
+PAUSE_S: Final = 0.02
+"""Between two errands to one peer: its allowance of 256 a second is for all that is asked of it."""
+
+log: Final = logging.getLogger(__name__)
 
 _LENGTH: Final = struct.Struct("<I")
 
@@ -21,6 +26,8 @@ _LENGTH: Final = struct.Struct("<I")
 class PostError(Exception):
     """An item was not taken; the message is one sentence."""
 
+
+_Item = tuple[bytes, "asyncio.Future[int]"]
 
 Carry = Callable[[int, bytes], Awaitable[bytes]]
 """Brings a batch to a peer and returns one byte for each item; PostError."""
@@ -32,10 +39,12 @@ def join_items(items: list[bytes]) -> bytes:
 
 
 def split_items(batch: bytes) -> list[bytes]:
-    """Return the items of a batch; ValueError if it is none."""
+    """Return the items of a batch; ValueError if it is none, or has more than anybody sends."""
     items: list[bytes] = []
     start = 0
     while start < len(batch):
+        if len(items) == BATCH_ITEMS_MAX:
+            raise ValueError(f"a batch has at most {BATCH_ITEMS_MAX} items")
         if start + _LENGTH.size > len(batch):
             raise ValueError("a batch ends within a length")
         (length,) = _LENGTH.unpack_from(batch, start)
@@ -52,12 +61,15 @@ class Post:
 
     def __init__(self, carry: Carry) -> None:
         self._carry = carry
-        self._waiting: dict[int, list[tuple[bytes, asyncio.Future[int]]]] = {}
+        self._waiting: dict[int, list[_Item]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._stopped = False
 
     async def bring(self, peer: int, item: bytes) -> int:
         """Return the byte by which the peer answered an item; PostError if it did not take it."""
         queue = self._waiting.setdefault(peer, [])
+        if self._stopped:
+            raise PostError("this super-agent stops")
         if len(queue) >= WAITING_MAX:
             raise PostError("too much waits for this super-agent already")
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -68,41 +80,50 @@ class Post:
 
     async def stop(self) -> None:
         """End; whoever waits is told."""
-        for task in self._tasks.values():
+        self._stopped = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for queue in self._waiting.values():
             _fail(queue, PostError("this super-agent stops"))
+            queue.clear()
 
     async def _run(self, peer: int) -> None:
         try:
-            while self._waiting[peer]:
-                batch = self._take(peer)
+            while batch := self._take(peer):
                 try:
                     answers = await self._carry(peer, join_items([item for item, _ in batch]))
                 except PostError as error:
                     _fail(batch, error)
-                except BaseException:
+                except asyncio.CancelledError:
                     _fail(batch, PostError("this super-agent stops"))
                     raise
+                except Exception:
+                    # Ours; what waits for this peer goes on.
+                    log.exception("items could not be brought to a super-agent")
+                    _fail(batch, PostError("it could not be brought"))
                 else:
                     _end(batch, answers)
                 await asyncio.sleep(PAUSE_S)
         finally:
             del self._tasks[peer]
 
-    def _take(self, peer: int) -> list[tuple[bytes, "asyncio.Future[int]"]]:
+    def _take(self, peer: int) -> "list[_Item]":
+        """Return the next batch, without what nobody waits for any more."""
         queue, size, count = self._waiting[peer], 0, 0
-        for item, _ in queue:
+        queue[:] = [waiting for waiting in queue if not waiting[1].done()]
+        for item, _ in queue[:BATCH_ITEMS_MAX]:
             size += len(item) + _LENGTH.size
             if count and size > BATCH_BYTES_MAX:
                 break
             count += 1
-        self._waiting[peer] = queue[count:]
-        return queue[:count]
+        batch = queue[:count]
+        del queue[:count]
+        return batch
 
 
-def _end(batch: list[tuple[bytes, "asyncio.Future[int]"]], answers: bytes) -> None:
+def _end(batch: list[_Item], answers: bytes) -> None:
     if len(answers) != len(batch):
         _fail(batch, PostError("this super-agent answers something else"))
         return
@@ -111,7 +132,7 @@ def _end(batch: list[tuple[bytes, "asyncio.Future[int]"]], answers: bytes) -> No
             answer.set_result(code)
 
 
-def _fail(batch: list[tuple[bytes, "asyncio.Future[int]"]], error: PostError) -> None:
+def _fail(batch: list[_Item], error: PostError) -> None:
     for _, answer in batch:
         if not answer.done():
             answer.set_exception(error)

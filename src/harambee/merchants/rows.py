@@ -22,6 +22,9 @@ from harambee.merchants.port import (
 T = TypeVar("T")
 
 ROW_BYTES_MAX: Final = 16 << 10
+"""Of an event, which has a request or an instruction in it and more."""
+TOLD_BYTES_MAX: Final = 6 << 10
+"""Of what merchants' software or another super-agent brings: a request, an instruction, a merchant."""
 
 
 class RowError(ValueError):
@@ -49,6 +52,10 @@ class RequestRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: RequestState = RequestState.WAITING
     reason: int = 0
     payment: PaymentFacts | None = None
+    decline: bytes = b""
+    """What the customer signed, of one that is declined."""
+    withdrawn: bool = False
+    """It ended because too few super-agents could be told of it; its merchant had no answer."""
 
     def request(self) -> PaymentRequest:
         """Return what the document says; RowError if it says nothing."""
@@ -132,10 +139,21 @@ def write_row(row: msgspec.Struct) -> bytes:
     return msgspec.msgpack.encode(row)
 
 
-def read_row(content: bytes, kind: type[T]) -> T:
-    """Return the row of `kind` in these bytes; RowError if there is none."""
-    if len(content) > ROW_BYTES_MAX:
-        raise RowError(f"A row has at most {ROW_BYTES_MAX} bytes.")
+def write_told(row: object) -> bytes:
+    """Return the bytes of what somebody brings; RowError where it is too much, or no text."""
+    try:
+        content = msgspec.msgpack.encode(row)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RowError("This cannot be written.") from error
+    if len(content) > TOLD_BYTES_MAX:
+        raise RowError(f"This has more than {TOLD_BYTES_MAX} bytes.")
+    return content
+
+
+def read_row(content: bytes, kind: type[T], most: int = ROW_BYTES_MAX) -> T:
+    """Return the row of `kind` in these bytes; RowError if there is none, or they are too many."""
+    if len(content) > most:
+        raise RowError(f"A row has at most {most} bytes.")
     try:
         return msgspec.msgpack.decode(content, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

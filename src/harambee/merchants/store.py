@@ -7,6 +7,7 @@ known to w super-agents, and what is final is in the ledger. Every value is seal
 | table | key | value |
 |---|---|---|
 | `meta` | `format`, `network`, `author` | the folder belongs to this one |
+| `meta` | `last` | cursor u64 of the newest event |
 | `meta` | `read` | u64 statement entries, u64 blocks: what becomes final is followed from there |
 | `merchants` | trade ":" short code | MerchantRow |
 | `requests` | id 32 | RequestRow |
@@ -14,22 +15,26 @@ known to w super-agents, and what is final is in the ledger. Every value is seal
 | `names` | name | the id of the request |
 | `events` | cursor u64 | EventRow |
 | `happened` | event id | cursor u64; what happens a second time makes no second event |
-| `told` | event id | nothing: it has reached every address, here or from another super-agent |
+| `told` | event id | nothing: it has reached every address, here or from another of its ring |
 | `of_merchant` | trade ":" short code, 0, cursor u64 | nothing |
 | `deliveries` | cursor u64, number u8 | DeliveryRow |
 | `codes` | trade ":" short code, 0, receipt code | cursor u64 of its event |
+| `references` | reference 32 | cursor u64 of the payment that had it |
 | `bills` | payer u32, reference 32 | BillRow |
 | `instructions` | trade ":" short code, 0, name | InstructionRow |
 | `undone` | the same | nothing: these have no result yet |
+| `past` | time u64, table u8, key | nothing: from then on this row is not needed for what goes on |
 
-Integers are big-endian in keys. Writes that come together are made durable together, in another thread.
+Integers are big-endian in keys. Writes that come together are made durable together, in another thread; one
+that fails is undone by itself. What is past is forgotten after some days, a little at a time.
 """
 
 import asyncio
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -67,24 +72,43 @@ TABLES: Final = (
     "of_merchant",
     "deliveries",
     "codes",
+    "references",
     "bills",
     "instructions",
     "undone",
+    "past",
 )
 READERS_MAX: Final = 512
+KEY_BYTES_MAX: Final = 511
+"""LMDB's; what is asked for under a longer name is not here."""
+KEPT_DAYS: Final = 10
+"""So long what has ended can be asked for, and a name stands for what it stood for."""
+KEPT_MS: Final = KEPT_DAYS * 86_400_000
+FORGOTTEN_AT_ONCE: Final = 256
 
 _CURSOR: Final = struct.Struct(">Q")
 _DELIVERY: Final = struct.Struct(">QB")
 _BILL: Final = struct.Struct(">I32s")
 _FORMAT: Final = struct.Struct("<I")
 _READ: Final = struct.Struct(">QQ")
+_PAST: Final = struct.Struct(">QB")
+_CURSOR_MAX: Final = 1 << 63
+_TIME_MS_MAX: Final = 1 << 63
 _READ_KEY: Final = b"read"
+_LAST_KEY: Final = b"last"
+_POINTERS: Final = ("names", "codes", "references")
+"""They may point to something newer by now."""
 _AAD_TAG: Final = b"hrb1:merchants\0\0"
 assert len(_AAD_TAG) == 16
 
 
 class MerchantStoreError(Exception):
     """The store cannot be opened, read or written; the message is one sentence, without persons."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: Exception
 
 
 class MerchantStore:
@@ -97,11 +121,12 @@ class MerchantStore:
         self._vault = vault
         self._tables = {name: environment.open_db(name.encode()) for name in TABLES}
         self._closing = threading.Lock()
+        self._closed = False
         self._queue: list[tuple[Callable[[Changes], Any], asyncio.Future[Any]]] = []
         self._writer: asyncio.Task[None] | None = None
-        with environment.begin(db=self._tables["events"]) as transaction:
-            cursor = transaction.cursor()
-            self._last = _CURSOR.unpack(cursor.key())[0] if cursor.last() else 0
+        with environment.begin(db=self._tables["meta"]) as transaction:
+            last = transaction.get(_LAST_KEY)
+        self._last = 0 if last is None else _CURSOR.unpack(last)[0]
 
     @classmethod
     def open(cls, folder: Path, network: bytes, author: int, vault: Vault) -> Self:
@@ -136,8 +161,9 @@ class MerchantStore:
 
     async def close(self) -> None:
         """Make durable what waits for that, and let go of the files."""
+        self._closed = True
         while self._writer is not None:
-            await self._writer
+            await asyncio.wait([self._writer])
         with self._closing:
             self._environment.close()
 
@@ -145,6 +171,8 @@ class MerchantStore:
 
     async def write(self, change: "Callable[[Changes], T]") -> T:
         """Make a change and return its answer once it is durable; MerchantStoreError if it is not."""
+        if self._closed:
+            raise MerchantStoreError("what is kept of merchants is closed")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append((change, answer))
         if self._writer is None:
@@ -155,26 +183,31 @@ class MerchantStore:
         try:
             while self._queue:
                 batch, self._queue = self._queue, []
-                try:
-                    results = await asyncio.to_thread(self._commit, [change for change, _ in batch])
-                except (lmdb.Error, OSError) as error:
-                    failure = MerchantStoreError(
-                        f"what is kept of merchants cannot be written: {error}"
-                    )
-                    for _, answer in batch:
-                        if not answer.done():
-                            answer.set_exception(failure)
-                else:
-                    for (_, answer), result in zip(batch, results, strict=True):
-                        if not answer.done():
-                            answer.set_result(result)
+                results = await asyncio.to_thread(self._commit, [change for change, _ in batch])
+                for (_, answer), result in zip(batch, results, strict=True):
+                    if answer.done():
+                        continue
+                    if isinstance(result, _Failed):
+                        answer.set_exception(result.error)
+                    else:
+                        answer.set_result(result)
         finally:
             self._writer = None
 
     def _commit(self, changes: "list[Callable[[Changes], Any]]") -> list[Any]:
-        last = self._last
+        """Return what each change answers, or _Failed: one that cannot be made spoils no other."""
+        try:
+            return self._made(changes)
+        except Exception as error:  # noqa: BLE001 - whoever made the change gets it, and nobody else
+            if len(changes) > 1:
+                return [result for change in changes for result in self._commit([change])]
+            if isinstance(error, (lmdb.Error, OSError)):
+                return [_Failed(MerchantStoreError(f"what is kept cannot be written: {error}"))]
+            return [_Failed(error)]
+
+    def _made(self, changes: "list[Callable[[Changes], Any]]") -> list[Any]:
         with self._environment.begin(write=True) as transaction:
-            open_ = Changes(transaction, self._tables, self._sealed, last)
+            open_ = Changes(transaction, self._tables, self._sealed, self._last)
             results = [change(open_) for change in changes]
         self._last = open_.last
         return results
@@ -198,13 +231,13 @@ class MerchantStore:
 
     def named(self, name: str) -> bytes | None:
         """Return the id of the request of this name."""
-        with self._reading("names") as transaction:
-            found = transaction.get(name.encode())
-        return None if found is None else bytes(found)
+        return self._looked_up("names", name.encode(errors="replace"))
 
     def bill(self, payer: int, reference: bytes) -> BillRow | None:
         """Return what a payer said of a payment of this reference."""
-        return self._get("bills", _BILL.pack(payer, reference), BillRow)
+        key = _BILL.pack(payer, reference)
+        found = self._looked_up("bills", key)
+        return None if found is None else self._opened("bills", key, found[_CURSOR.size :], BillRow)
 
     def event(self, cursor: int) -> EventRow | None:
         """Return an event."""
@@ -216,7 +249,7 @@ class MerchantStore:
         cursors: list[int] = []
         with self._reading("of_merchant") as transaction:
             place = transaction.cursor()
-            more = place.set_range(prefix + _CURSOR.pack(after + 1))
+            more = place.set_range(prefix + _CURSOR.pack(max(0, min(after, _CURSOR_MAX)) + 1))
             while more and len(cursors) < limit and place.key().startswith(prefix):
                 cursors.append(_CURSOR.unpack(place.key()[len(prefix) :])[0])
                 more = place.next()
@@ -225,19 +258,26 @@ class MerchantStore:
 
     def event_of_code(self, key: str, receipt_code: str) -> EventRow | None:
         """Return the event of a merchant's payment or instruction that has this receipt code."""
-        with self._reading("codes") as transaction:
-            found = transaction.get(key.encode() + b"\0" + receipt_code.encode())
+        found = self._looked_up("codes", _of(key, receipt_code))
+        return None if found is None else self.event(_CURSOR.unpack(found)[0])
+
+    def payment_of_reference(self, reference: bytes) -> EventRow | None:
+        """Return the event of the payment to a merchant that had this reference."""
+        found = self._looked_up("references", reference)
+        return None if found is None else self.event(_CURSOR.unpack(found)[0])
+
+    def event_of_id(self, event_id: str) -> EventRow | None:
+        """Return an event by its id."""
+        found = self._looked_up("happened", event_id.encode(errors="replace"))
         return None if found is None else self.event(_CURSOR.unpack(found)[0])
 
     def happened(self, event_id: str) -> bool:
         """Say whether there is this event already."""
-        with self._reading("happened") as transaction:
-            return transaction.get(event_id.encode()) is not None
+        return self._looked_up("happened", event_id.encode(errors="replace")) is not None
 
     def is_told(self, event_id: str) -> bool:
         """Say whether an event has reached every address."""
-        with self._reading("told") as transaction:
-            return transaction.get(event_id.encode()) is not None
+        return self._looked_up("told", event_id.encode(errors="replace")) is not None
 
     def deliveries(self) -> list[tuple[tuple[int, int], DeliveryRow]]:
         """Return what has yet to be delivered, oldest first, by (cursor, number)."""
@@ -249,14 +289,16 @@ class MerchantStore:
 
     def instruction(self, key: str, name: str) -> InstructionRow | None:
         """Return a merchant's instruction by its name."""
-        return self._get("instructions", key.encode() + b"\0" + name.encode(), InstructionRow)
+        return self._get("instructions", _of(key, name), InstructionRow)
 
     def undone(self) -> list[InstructionRow]:
         """Return the instructions that have no result yet."""
         with self._reading("undone") as transaction:
             keys = [bytes(key) for key in transaction.cursor().iternext(values=False)]
         found = [self._get("instructions", key, InstructionRow) for key in keys]
-        return sorted((row for row in found if row is not None), key=lambda row: row.told_ms)
+        rows = (row for row in found if row is not None)
+        # What is signed holds the merchant's next slot: it is first, whatever the clock did.
+        return sorted(rows, key=lambda row: (not row.order, row.told_ms))
 
     def read_up_to(self) -> tuple[int, int] | None:
         """Return how far what became final was followed: entries, and blocks of the journal then."""
@@ -268,13 +310,24 @@ class MerchantStore:
 
     @contextmanager
     def _reading(self, table: str) -> Iterator[Any]:
-        with self._closing, self._environment.begin(db=self._tables[table]) as transaction:
-            yield transaction
+        try:
+            with self._closing, self._environment.begin(db=self._tables[table]) as transaction:
+                yield transaction
+        except lmdb.Error as error:
+            raise MerchantStoreError(
+                f"what is kept of merchants cannot be read: {error}"
+            ) from error
 
-    def _get(self, table: str, key: bytes, kind: type[R]) -> R | None:
+    def _looked_up(self, table: str, key: bytes) -> bytes | None:
+        if not 0 < len(key) <= KEY_BYTES_MAX:
+            return None
         with self._reading(table) as transaction:
             found = transaction.get(key)
-        return None if found is None else self._opened(table, key, bytes(found), kind)
+        return None if found is None else bytes(found)
+
+    def _get(self, table: str, key: bytes, kind: type[R]) -> R | None:
+        found = self._looked_up(table, key)
+        return None if found is None else self._opened(table, key, found, kind)
 
     def _all(self, table: str, kind: type[R]) -> list[tuple[bytes, R]]:
         with self._reading(table) as transaction:
@@ -292,6 +345,21 @@ class MerchantStore:
 
     def _place(self, table: str, key: bytes) -> bytes:
         return _AAD_TAG + self._network + table.encode() + b"\0" + key
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that has happened just now, and where it is to be brought."""
+
+    row: EventRow
+    now_ms: int
+    addresses: Sequence[tuple[str, str]]
+    """(url, form)."""
+    receipt_code: str = ""
+    reference: bytes = b""
+    """Of a payment."""
+    is_told: bool = False
+    """Another super-agent has brought it everywhere already."""
 
 
 class Changes:
@@ -318,82 +386,149 @@ class Changes:
         """Keep a merchant."""
         self._put("merchants", key.encode(), row)
 
-    def put_request(self, identity: bytes, name: str, row: RequestRow, *, waits: bool) -> None:
-        """Keep a request, and whether it waits for its end."""
+    def put_request(
+        self, identity: bytes, name: str, row: RequestRow, *, past_ms: int | None
+    ) -> None:
+        """Keep a request that waits, or that has ended at `past_ms`."""
         self._put("requests", identity, row)
         self._mark("names", name.encode(), identity)
-        if waits:
+        if past_ms is None:
             self._mark("waiting", identity, b"")
         else:
-            self._transaction.delete(identity, db=self._tables["waiting"])
+            self._delete("waiting", identity)
+            self._is_past(past_ms, "requests", identity, [("names", name.encode())])
 
     def put_bill(self, payer: int, reference: bytes, row: BillRow) -> None:
         """Keep what a payer says of a payment to come."""
-        self._put("bills", _BILL.pack(payer, reference), row)
+        key, time = _BILL.pack(payer, reference), _CURSOR.pack(_bounded_ms(row.time_ms))
+        self._mark("bills", key, time + self._seal("bills", key, row))
+        self._is_past(row.time_ms, "bills", key)
 
-    def put_instruction(self, key: str, row: InstructionRow) -> None:
-        """Keep an instruction, and whether it has a result."""
-        place = key.encode() + b"\0" + row.instruction.name.encode()
+    def put_instruction(self, key: str, row: InstructionRow, *, past_ms: int | None) -> None:
+        """Keep an instruction that has no result yet, or that had one at `past_ms`."""
+        place = _of(key, row.instruction.name)
         self._put("instructions", place, row)
-        if row.done:
-            self._transaction.delete(place, db=self._tables["undone"])
-        else:
+        if past_ms is None:
             self._mark("undone", place, b"")
+        else:
+            self._delete("undone", place)
+            self._is_past(past_ms, "instructions", place)
 
-    def put_event(
-        self, key: str, row: EventRow, receipt_code: str, addresses: list[tuple[str, str]]
-    ) -> int | None:
-        """Keep an event with the addresses, (url, form), that it has yet to reach; returns its cursor.
+    def put_event(self, key: str, new: NewEvent) -> int | None:
+        """Keep an event with the addresses that it has yet to reach; returns its cursor.
 
-        None where it has happened already. Nothing is to be delivered where another super-agent has
-        told it to everybody already.
+        None where it has happened already.
         """
-        tables, identity = self._tables, row.id.encode()
+        tables, identity = self._tables, new.row.id.encode()
         if self._transaction.get(identity, db=tables["happened"]) is not None:
             return None
         self.last += 1
         place = _CURSOR.pack(self.last)
-        self._put("events", place, row)
+        self._put("events", place, new.row)
         self._mark("happened", identity, place)
-        self._mark("of_merchant", key.encode() + b"\0" + place, b"")
-        if receipt_code:
-            self._mark("codes", key.encode() + b"\0" + receipt_code.encode(), place)
-        if self._transaction.get(identity, db=tables["told"]) is None:
-            for number, (url, form) in enumerate(addresses):
-                self._put(
-                    "deliveries",
-                    _DELIVERY.pack(self.last, number),
-                    DeliveryRow(self.last, url, form),
-                )
+        self._mark("of_merchant", _of(key, "") + place, b"")
+        self._mark("meta", _LAST_KEY, place)
+        named = [("happened", identity), ("told", identity), ("of_merchant", _of(key, "") + place)]
+        if new.receipt_code:
+            named.append(("codes", _of(key, new.receipt_code)))
+            self._mark(*named[-1], place)
+        if any(new.reference):
+            named.append(("references", new.reference))
+            self._mark(*named[-1], place)
+        self._is_past(new.now_ms, "events", place, named)
+        if new.is_told:
+            self._mark("told", identity, b"")
+            return self.last
+        for number, (url, form) in enumerate(new.addresses):
+            self._put(
+                "deliveries", _DELIVERY.pack(self.last, number), DeliveryRow(self.last, url, form)
+            )
         return self.last
 
     def end_delivery(self, cursor: int, number: int, event_id: str) -> bool:
         """An event has reached an address; returns whether that was the last of its addresses."""
-        tables = self._tables
-        self._transaction.delete(_DELIVERY.pack(cursor, number), db=tables["deliveries"])
-        place = self._transaction.cursor(db=tables["deliveries"])
+        self._delete("deliveries", _DELIVERY.pack(cursor, number))
+        place = self._transaction.cursor(db=self._tables["deliveries"])
         if place.set_range(_CURSOR.pack(cursor)) and place.key().startswith(_CURSOR.pack(cursor)):
             return False
-        self._mark("told", event_id.encode(), b"")
+        if self._transaction.get(event_id.encode(), db=self._tables["happened"]) is not None:
+            self._mark("told", event_id.encode(), b"")
         return True
 
     def note_told(self, event_id: str) -> list[tuple[int, int]]:
         """Another super-agent has told this; returns the deliveries that are not needed any more."""
-        tables, identity = self._tables, event_id.encode()
-        self._mark("told", identity, b"")
-        found = self._transaction.get(identity, db=tables["happened"])
+        identity = event_id.encode()
+        found = self._transaction.get(identity, db=self._tables["happened"])
         if found is None:
             return []
+        self._mark("told", identity, b"")
+        return self._end_deliveries(bytes(found))
+
+    def forget(self, before_ms: int) -> int:
+        """Forget some of what was past before then; returns how much, 0 where nothing is left.
+
+        What waits is never past, but an event whose addresses could not be reached is.
+        """
+        place = self._transaction.cursor(db=self._tables["past"])
+        place.first()
+        count = 0
+        # Behind the last one a cursor has an empty key.
+        while count < FORGOTTEN_AT_ONCE and (mark := bytes(place.key())):
+            time_ms, table = _PAST.unpack_from(mark)
+            if time_ms >= before_ms:
+                break
+            named = msgspec.msgpack.decode(place.value(), type=list[tuple[str, bytes]])
+            self._forget(TABLES[table], mark[_PAST.size :], time_ms, named)
+            place.delete()
+            count += 1
+        return count
+
+    def _forget(self, table: str, key: bytes, time_ms: int, named: list[tuple[str, bytes]]) -> None:
+        """Forget a row and whatever is named after it, unless it has become something newer."""
+        found = self._transaction.get(key, db=self._tables[table])
+        waits = self._transaction.get(key, db=self._tables["waiting"]) is not None
+        is_newer = (
+            table == "bills" and found is not None and _CURSOR.unpack_from(found)[0] > time_ms
+        )
+        if found is None or waits or is_newer:
+            return
+        if table == "events":
+            self._end_deliveries(key)
+        self._delete(table, key)
+        for other, name in named:
+            pointed = self._transaction.get(name, db=self._tables[other])
+            if other not in _POINTERS or pointed == key:
+                self._delete(other, name)
+
+    def _end_deliveries(self, cursor: bytes) -> list[tuple[int, int]]:
         ended: list[tuple[int, int]] = []
-        place = self._transaction.cursor(db=tables["deliveries"])
-        more = place.set_range(bytes(found))
-        while more and place.key().startswith(bytes(found)):
+        place = self._transaction.cursor(db=self._tables["deliveries"])
+        place.set_range(cursor)
+        while bytes(place.key()).startswith(cursor):
             ended.append(_DELIVERY.unpack(place.key()))
-            more = place.delete()
+            place.delete()
         return ended
+
+    def _is_past(
+        self, time_ms: int, table: str, key: bytes, named: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        mark = _PAST.pack(_bounded_ms(time_ms), TABLES.index(table)) + key
+        self._mark("past", mark, msgspec.msgpack.encode(named))
+
+    def _delete(self, table: str, key: bytes) -> None:
+        self._transaction.delete(key, db=self._tables[table])
 
     def _put(self, table: str, key: bytes, row: msgspec.Struct) -> None:
         self._mark(table, key, self._seal(table, key, row))
 
     def _mark(self, table: str, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
+
+
+def _of(key: str, name: str) -> bytes:
+    """Return where something of a merchant's lies, by its name."""
+    return key.encode() + b"\0" + name.encode(errors="replace")
+
+
+def _bounded_ms(time_ms: int) -> int:
+    return max(0, min(time_ms, _TIME_MS_MAX))

@@ -23,6 +23,8 @@ import lmdb
 import msgspec
 
 from harambee.crypto.durable_files import replace_file, sync_folder
+from harambee.merchants.credentials import FILE as CREDENTIALS_FILE
+from harambee.merchants.files import is_merchant_file, merchant_files
 from harambee.node.archive import Archive
 from harambee.node.config import ConfigError, NodeConfig, read_config
 from harambee.node.journal import (
@@ -41,6 +43,9 @@ MANIFEST_BYTES_MAX: Final = 64 << 20
 CONFIG: Final = "node.toml"
 JOURNAL: Final = "journal"
 PROFILES: Final = "profiles"
+MERCHANTS: Final = "merchants"
+MERCHANT_FILES: Final = "merchant-files"
+"""What a super-agent begins with of merchants, as it lies beside its configuration: it has secrets."""
 CERTIFICATES: Final = "certificates"
 CHECKPOINTS: Final = "checkpoints"
 """A folder beside the journal's."""
@@ -194,7 +199,11 @@ class _Backup:
     def make(self, journal: JournalReader, *, with_keys: bool) -> Manifest:
         config, target, progress = self._config, self._target, self._progress
         loose = list(self._loose_files(with_keys=with_keys))
-        databases = [journal.folder / DATA_NAME, config.profiles / DATA_NAME]
+        databases = [
+            journal.folder / DATA_NAME,
+            config.profiles / DATA_NAME,
+            config.merchants / DATA_NAME,
+        ]
         linked = [*journal.archive.files(), *config.checkpoints.glob("[0-9]*/*")]
         sources = [*databases, *linked, *(source for source, _, _ in loose)]
         # Each is copied, and read once more for its digest.
@@ -209,6 +218,8 @@ class _Backup:
         link_archive(journal.archive, target / JOURNAL / ARCHIVE_NAME, progress)
         if (config.profiles / DATA_NAME).exists():
             self._copy_database(PROFILES, lambda place: _copy_lmdb(config.profiles, place))
+        if (config.merchants / DATA_NAME).exists():
+            self._copy_database(MERCHANTS, lambda place: _copy_lmdb(config.merchants, place))
         for source, path, mode in loose:
             copy_file(source, target / path, mode, progress)
         manifest = Manifest(
@@ -231,7 +242,7 @@ class _Backup:
         return manifest
 
     def _loose_files(self, *, with_keys: bool) -> Iterator[tuple[Path, str, int]]:
-        """Yield (file, name in the backup, mode) of everything but journal and profiles."""
+        """Yield (file, name in the backup, mode) of everything but what lies in databases."""
         config = self._config
         yield config.file, CONFIG, PUBLIC_MODE
         for field_name, path in PUBLIC_FILES.items():
@@ -246,6 +257,12 @@ class _Backup:
             older = older_key_file(config.profile_key)
             if older.exists():
                 yield older, OLDER_PROFILE_KEY, PRIVATE_MODE
+            credentials = config.merchants / CREDENTIALS_FILE
+            if credentials.exists():
+                yield credentials, f"{MERCHANTS}/{CREDENTIALS_FILE}", PRIVATE_MODE
+            for source in merchant_files(config.file.parent):
+                path = source.relative_to(config.file.parent).as_posix()
+                yield source, f"{MERCHANT_FILES}/{path}", PRIVATE_MODE
 
     def _copy_database(self, name: str, copy: Callable[[Path], None]) -> None:
         place = self._target / name
@@ -485,7 +502,14 @@ class _Restoration:
             yield path, (target, PRIVATE_MODE)
         yield OLDER_PROFILE_KEY, (older_key_file(config.profile_key), PRIVATE_MODE)
         yield f"{PROFILES}/{DATA_NAME}", (config.profiles / DATA_NAME, PRIVATE_MODE)
+        for name in (DATA_NAME, CREDENTIALS_FILE):
+            yield f"{MERCHANTS}/{name}", (config.merchants / name, PRIVATE_MODE)
         for kept in self.manifest.files:
+            if kept.path.startswith(f"{MERCHANT_FILES}/"):
+                beside = kept.path.removeprefix(f"{MERCHANT_FILES}/")
+                if not is_merchant_file(beside):
+                    raise BackupError(f"a backup has no {kept.path}")
+                yield kept.path, (config.file.parent / beside, PRIVATE_MODE)
             if kept.path.startswith(f"{CERTIFICATES}/"):
                 name = PurePosixPath(kept.path).name
                 yield kept.path, (config.certificates / name, PUBLIC_MODE)

@@ -292,6 +292,10 @@ class Links:
         if (link := self._up[peer]) is not None:
             link.resume_reading()
 
+    def is_up(self, peer: int) -> bool:
+        """Whether there is a link to a peer now."""
+        return self._up[peer] is not None
+
     def stats(self) -> list[PeerStats]:
         """Return what is known of each peer, in the committee's order; its own row stays empty."""
         for peer, row in enumerate(self._stats):

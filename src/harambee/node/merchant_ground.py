@@ -100,7 +100,7 @@ class MerchantGround:
 
     def is_linked(self, peer: int) -> bool:
         """Whether there is a link to a super-agent now."""
-        return self.links.stats()[peer].connected
+        return self.links.is_up(peer)
 
     async def ask(self, peer: int, matter: Matter, content: bytes, patience_s: float) -> bytes:
         """Return a super-agent's answer; GroundError if there is none in time."""

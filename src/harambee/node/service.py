@@ -341,6 +341,7 @@ class Service:
 
         None are returned only where there are none left.
         """
+        assert limit > 0, "a page of none never ends"
 
         def question(replica: Replica) -> tuple[npt.NDArray[np.void], int]:
             entries = replica.ledger.entries

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from harambee.ledger.records import BODY_BYTES
 from harambee.sim.customers import LOOK_NS, PATIENCE_PACES
 from harambee.sim.machine import MS, Machine
-from harambee.sim.run import collecting_seldom
+from harambee.sim.run import REST_STEPS, collecting_seldom
 from harambee.sim.story import CROWDED, Story
 from harambee.sim.world import SECOND, START_NS, World
 from harambee.traffic.sampled_day import MINUTES, Outage, SampledOrder
@@ -32,8 +32,8 @@ Progress = Callable[[int, int], None]
 
 ROOMY: Final = 31
 """Up to so many super-agents, a moment costs little enough for many of them."""
-MOMENTS: Final = ((CROWDED, 96), (ROOMY, 48), (100, 16))
-"""Up to so many super-agents, into about so many moments the day is cut; half of them lie in the outage."""
+MOMENTS: Final = ((CROWDED, 48, 48), (ROOMY, 24, 24), (100, 2, 4))
+"""Up to so many super-agents, about so many moments lie outside of the outage, and so many within it."""
 BROUGHT_WITHIN_NS: Final = 20 * MS
 KILLED_AFTER_NS: Final = 40 * MS
 """The payments have reached their doors by then, and none of them can be final."""
@@ -79,8 +79,8 @@ class NetworkDay:
     duplicated: int = 0
     conserved: bool = True
     digests_equal: bool = False
-    back_after_s: int = 0
-    """Simulated seconds from the restart until all took part again and nobody waited."""
+    back_after_ms: int = 0
+    """Simulated time from the restart until all took part again and nobody waited."""
     simulated_s: int = 0
     moments: int = 0
     pace_ms: int = 0
@@ -97,17 +97,16 @@ def moments_of(
 
     The first order of the outage is a moment of its own: in it the super-agents die.
     """
-    wanted = next(count for most, count in MOMENTS if super_agents <= most)
+    outside, inside = next(rest for most, *rest in MOMENTS if super_agents <= most)
     before = [order for order in orders if order.minute < outage.starts]
     during = [order for order in orders if outage.covers(order.minute)]
     after = [order for order in orders if order.minute >= outage.ends]
-    outside = max(1, len(before) + len(after))
-    half = wanted // 2
+    rest = max(1, len(before) + len(after))
     return [
-        *_cut(before, half * len(before) // outside),
+        *_cut(before, outside * len(before) // rest),
         *_cut(during[:1], 1),
-        *_cut(during[1:], half),
-        *_cut(after, half * len(after) // outside),
+        *_cut(during[1:], inside),
+        *_cut(after, outside * len(after) // rest),
     ]
 
 
@@ -281,7 +280,7 @@ class Evening:
             self.outage.ends,
             lambda: not self._open and all(self._takes_part(machine) for machine in self.dead),
         )
-        self.day.back_after_s = (world.now - began) // SECOND
+        self.day.back_after_ms = (world.now - began) // MS
 
     def _takes_part(self, machine: Machine) -> bool:
         """Whether a super-agent that was away has applied all that was paid meanwhile."""
@@ -289,9 +288,12 @@ class Evening:
         return machine.is_back and all(ledger.next_sequence(told.payer) for told in self._told)
 
     def _come_to_rest(self) -> None:
-        world = self.world
-        world.calm_down()
-        self._wait(SETTLE_NS, MINUTES, lambda: not self._open and self._is_at_rest())
+        """Wait until all have rested for a while: what is applied is told to the auditor a turn later."""
+        self.world.calm_down()
+        end, still = self.world.now + SETTLE_NS, 0
+        while self.world.now < end and still < REST_STEPS:
+            self._wait(LOOK_NS, MINUTES, lambda: False)
+            still = still + 1 if not self._open and self._is_at_rest() else 0
 
     def _is_at_rest(self) -> bool:
         return all(machine.at_rest for machine in self.world.machines) and self._agree()

@@ -90,7 +90,7 @@ def _serve(day: CentralDay, queue: deque[_Queued], minute: int, room: int) -> No
             day.paid[minute] += cents
         else:
             day.paid_after_midnight_cents += cents
-        if minute > head.came:
+        if cents and minute > head.came:
             day.delayed_cents += cents
             day.caught_up_at = minute + 1
         head.cents -= cents

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from harambee.protocol.committee import tolerated
 
-SIZES: Final = (4, 7, 10, 31, 100)
+SIZES: Final = (1, 4, 7, 10, 31, 100)
+"""One is a switch in the middle."""
 AVAILABILITIES: Final = ("0.9", "0.95", "0.99", "0.995", "0.999", "0.9999")
 SECONDS_A_YEAR: Final = 365 * 86_400
 DIGITS: Final = 3
@@ -88,16 +89,18 @@ def _row(members: int, up: str) -> dict[str, Any]:
 
 
 def written(number: Fraction) -> str:
-    """Return a fraction in three significant digits: 0.0523, or 1.97E-25."""
+    """Return a fraction in three significant digits: 0.0523, 1.97e-25; above a thousand, whole."""
+    if number >= 10**DIGITS:
+        return str(round(number))
     with localcontext() as context:
         context.prec = DIGITS
         return f"{Decimal(number.numerator) / Decimal(number.denominator):g}"
 
 
 def time_written(seconds: Fraction) -> str:
-    """Return how long that is, for people: 19 days, 5 h, 52 min, 31 s, or less than a second."""
+    """Return how long that is, for people: 19 days, 5 h, 52 min, 31 s, < 1 ms."""
     whole = round(seconds)
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if whole >= 2 * size or (size == 1 and whole >= 1):
             return f"{round(seconds / size):,} {unit}"
-    return "never" if seconds < Fraction(1, 1000) else "< 1 s"
+    return "< 1 ms" if seconds < Fraction(1, 1_000) else "< 1 s"

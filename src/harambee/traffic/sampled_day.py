@@ -18,7 +18,7 @@ HOURS: Final = 24
 MINUTES_AN_HOUR: Final = 60
 MINUTES: Final = HOURS * MINUTES_AN_HOUR
 CENTS_A_DAY: Final = 16_300_000_000_00
-"""What the country's mobile money carries in a day: Sh1.5 trillion in three months, Sh679.3 million an hour."""
+"""What the country's mobile money carries in a day, at Sh1.5 trillion in three months."""
 PAYMENTS_A_DAY: Final = 100_000_000
 SPREAD: Final = (50, 150)
 """An order carries from half to one and a half times the mean payment of its hour, in hundredths of it."""

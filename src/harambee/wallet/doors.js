@@ -254,7 +254,7 @@ export class Door {
   }
 
   /** A payee's masked name, to the account that signed the question. */
-  async name(question) {
+  async nameOf(question) {
     const said = await this.ask("POST", "/v1/names", { question: hex(question) }, NAME_MS);
     return { name: text(said.name), number: said.number === null ? "" : text(said.number) };
   }

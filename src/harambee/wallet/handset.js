@@ -232,7 +232,7 @@ export class Handset {
         const question = await wire.nameQuestion(this.key, this.network.network, this.account, payee, Date.now() * 1000);
         try {
           await door.checkNetwork(this.network.id);
-          return await door.name(question);
+          return await door.nameOf(question);
         } catch (error) {
           if (!(error instanceof DoorError)) {
             throw error;

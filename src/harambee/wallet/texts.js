@@ -178,6 +178,7 @@ const TEXTS = {
   movement_deposit_commission: ["Commission", "Kamisheni"],
   movement_refund: ["Refund", "Kurudishiwa pesa"],
   movement_cancel: ["Cancelled payment", "Malipo yaliyoghairiwa"],
+  movement_claim: ["Number registered", "Nambari imesajiliwa"],
   movement_enrol: ["Account opened", "Akaunti imefunguliwa"],
   movement_change_key: ["New key", "Ufunguo mpya"],
   movement_take_key: ["New key", "Ufunguo mpya"],
