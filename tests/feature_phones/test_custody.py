@@ -1,4 +1,4 @@
-"""Home and alternates: who signs, who may not, and that three wrong PINs are three wherever they are typed."""
+"""Home and alternates: who signs, who may not, and that three wrong PINs are three wherever they come."""
 
 import asyncio
 

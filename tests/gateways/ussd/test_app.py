@@ -1,4 +1,4 @@
-"""POST /ussd over a village of four: who may call back, what comes twice, and a session that dies half-way."""
+"""/ussd over a village of four: who may call back, what comes twice, and a session that dies half-way."""
 
 import asyncio
 from dataclasses import dataclass
@@ -168,7 +168,7 @@ def test_a_new_session_is_a_new_payment_which_is_why_she_is_told_to_wait(tmp_pat
         village.stop(0)
         village.let_out()
         shown = await phone.dial(SEND + "*1*" + PIN, "again")
-        # The home died after it had signed; what it signed became final, and the new session begins behind it.
+        # What the dead home had signed became final, and the new session begins behind it.
         assert "Confirmed" in shown
         assert len(village.finals(village.account, OrderKind.SEND)) == 2
 
