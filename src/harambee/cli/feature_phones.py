@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harambee.cli.terminal import json_option, network_option, print_json
+from harambee.cli.terminal import FailureError, json_option, network_option, print_json
 
 if TYPE_CHECKING:
     from harambee.handset.phone_papers import PhonePaper
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(name="unlock-pin")
 @click.argument("number")
-@click.option("--at", metavar="NAME", help="The super-agent; default: the first one.")
+@click.option("--at", metavar="NAME", help="The super-agent; default: any that holds the account.")
 @click.option("--operator", metavar="NAME", help="The operator who signs; default: the first one.")
 @network_option
 @json_option
@@ -31,11 +31,28 @@ def unlock_pin(
     Example:
       harambee unlock-pin 0712345678 --at amani
     """  # noqa: D301 - click's sign for lines to keep
-    account = bring_paper(folder, at, operator, as_json=as_json, wish="unlock", number=number)
+    account = _unlocked(folder, number, at, operator, as_json=as_json)
     if as_json:
         print_json({"account": account})
     else:
         click.echo(f"The PIN of account {account} can be tried again.")
+
+
+def _unlocked(
+    folder: Path, number: str, at: str | None, operator: str | None, *, as_json: bool
+) -> int:
+    """Unlock at the super-agent named, or at the first one that holds the account and can be reached."""
+    from harambee.cli.handset_use import handset_errors, read_parties
+
+    with handset_errors(as_json=as_json):
+        known, _ = read_parties(folder)
+    names = [at] if at is not None else [door.name for door in known.doors]
+    for name in names[:-1]:
+        try:
+            return bring_paper(folder, name, operator, as_json=False, wish="unlock", number=number)
+        except FailureError as error:
+            click.echo(f"{name}: {error.message}", err=True)
+    return bring_paper(folder, names[-1], operator, as_json=as_json, wish="unlock", number=number)
 
 
 def register_phone(

@@ -71,6 +71,8 @@ SERVES_S: Final = 1.0
 ACTS_AT_ONCE_MAX: Final = 64
 SLOTS_LOOKED_THROUGH_MAX: Final = 8
 """Of what became final since an owner began to dial; whoever lets more happen dials again."""
+LINES_READ: Final = 16
+"""More than are shown, because what moved no money is left out."""
 FINISH_EVERY_S: Final = 2.0
 NO_PIN_NEEDED: Final = frozenset({Deed.LANGUAGE, Deed.DECLINE})
 
@@ -287,10 +289,10 @@ class Custody:
         return Done(Fate.DONE, balance_cents=balance, available_cents=_available(record))
 
     async def _statement(self, account: int) -> Done:
-        rows = await self.ground.statement(account, LINES_MAX)
+        rows = await self.ground.statement(account, LINES_READ)
         done = await self._balance(account)
-        lines = []
-        for row in rows[:LINES_MAX]:
+        lines: list[Line] = []
+        for row in [row for row in rows if row.change_cents][:LINES_MAX]:
             day, kind = OrderBody.from_bytes(row.order).day, OrderBody.from_bytes(row.order).kind
             code = code_of(row.order, self.ground.genesis.regions)
             lines.append(Line(day, row.change_cents, kind, code))

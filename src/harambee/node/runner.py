@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from harambee.merchants.ground import GroundError, Matter
 from harambee.merchants.port import Bodies
 from harambee.merchants.store import MerchantStore, MerchantStoreError
 from harambee.node.checkpoints import CheckpointDesk
-from harambee.node.config import NodeConfig
+from harambee.node.config import ConfigError, NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import BlocksGone, Engine, MemoryDamaged, Turn
 from harambee.node.governance import GovernanceDesk
@@ -38,14 +38,16 @@ from harambee.node.merchant_ground import MerchantGround
 from harambee.node.merchant_watch import MerchantWatch
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
-from harambee.node.outbox import Outbox
 from harambee.node.oversight_desk import OversightDesk
 from harambee.node.page_serving import PageServer
 from harambee.node.phone_ground import PhoneGround
-from harambee.node.port import Port
+from harambee.node.port import Port, UnavailableError
 from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.proposals import ProposalStore
 from harambee.node.service import Service
+from harambee.node.sms.adapters import text_port
+from harambee.node.sms.sending import SmsPort
+from harambee.node.texts import TextPort, TextPortError
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
 from harambee.node.treasury import Treasury
@@ -295,6 +297,7 @@ class SuperAgent:
         self._served = [Allowance(SERVED_BYTES) for _ in range(self._members)]
         self._serves: list[deque[Serve | ServeNamed]] = [deque() for _ in range(self._members)]
         self._servers: dict[int, asyncio.Task[None]] = {}
+        self._text_port: TextPort | None = None
         self._courier = self._make_courier(files)
         self._courier_task: asyncio.Task[None] | None = None
         self._http: _HttpServer | None = None
@@ -344,9 +347,13 @@ class SuperAgent:
         config = files.config
         if config.texts == "off":
             return None
+        try:
+            self._text_port = text_port(config, self._telephones)
+        except ConfigError as error:
+            raise NodeError(str(error)) from error
         courier = Courier(
             self.service,
-            Outbox(config.texts_folder),
+            self._text_port,
             config.texts_folder / "cursor.json",
             Style(config.texts_brand, config.texts_language),
             lambda: self._journal.count,
@@ -354,6 +361,13 @@ class SuperAgent:
         )
         self.service.text_facts = courier.facts
         return courier
+
+    async def _telephones(self, accounts: Sequence[int]) -> Mapping[int, str]:
+        """Return the telephones to which texts go; TextPortError where they cannot be looked up now."""
+        try:
+            return await self._names.telephones(accounts)
+        except (ProfileStoreError, UnavailableError) as error:
+            raise TextPortError(f"telephones cannot be looked up: {error}") from error
 
     def _addresses(self) -> tuple[str, str]:
         return str(self._files.config.listen_http), str(self._links.address)
@@ -368,6 +382,8 @@ class SuperAgent:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        if isinstance(self._text_port, SmsPort):
+            await self._text_port.stop()
         await self._custody.stop()
         await self._merchants.stop()
         await self._treasury.stop()
