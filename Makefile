@@ -16,6 +16,7 @@ DEV := $(VENV)/.dev-done
 BENCH := $(VENV)/.bench-done
 AUDIT := $(VENV)/.audit-done
 DOORS := $(VENV)/.doors-done
+PHONES := $(VENV)/.phones-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,7 +47,7 @@ format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) ## what needs distribution packages, root, a browser or minutes
+accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) $(PHONES) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
@@ -101,4 +102,9 @@ $(AUDIT): $(DEV) requirements/audit.txt
 $(DOORS): $(DEV) requirements/doors.txt
 	@echo "installing schemathesis and clients of Daraja into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/doors.txt
+	@touch $@
+
+$(PHONES): $(DEV) requirements/phones.txt
+	@echo "installing clients of Africa's Talking and SMPP, and an SMSC, into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/phones.txt
 	@touch $@
