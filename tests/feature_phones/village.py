@@ -7,12 +7,13 @@ at a `mute` one reaches nobody until the village lets it out: so somebody dies b
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from tests.handset.conftest import make_genesis
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, signed_prefix
-from harambee.crypto.keys import PublicKey, verify
+from harambee.crypto.keys import PublicKey, sign, verify
 from harambee.crypto.signatures import from_seed
 from harambee.crypto.vault import SealingKey, Vault
 from harambee.feature_phones.custody import Custody
@@ -90,22 +91,24 @@ class Village:
 
     folder: object
     genesis: object = field(default_factory=lambda: make_genesis(2))
-    accounts: dict = field(default_factory=dict)
-    numbers: dict = field(default_factory=lambda: dict(NUMBERS))
-    final: dict = field(default_factory=dict)
-    offered: list = field(default_factory=list)
+    accounts: dict[Any, Any] = field(default_factory=dict)
+    numbers: dict[Any, Any] = field(default_factory=lambda: dict(NUMBERS))
+    final: dict[Any, Any] = field(default_factory=dict)
+    offered: list[Any] = field(default_factory=list)
     """(who offered it, its body), in order."""
-    desks: dict = field(default_factory=dict)
-    down: set = field(default_factory=set)
-    mute: set = field(default_factory=set)
-    kept_back: list = field(default_factory=list)
-    cut: set = field(default_factory=set)
+    desks: dict[Any, Any] = field(default_factory=dict)
+    down: set[Any] = field(default_factory=set)
+    mute: set[Any] = field(default_factory=set)
+    kept_back: list[Any] = field(default_factory=list)
+    cut: set[Any] = field(default_factory=set)
     """Pairs of super-agents with no link between them."""
-    requests: list = field(default_factory=list)
-    declined: list = field(default_factory=list)
-    profiles: list = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
+    declined: list[Any] = field(default_factory=list)
+    profiles: list[Any] = field(default_factory=list)
     locked_names: bool = False
     time_us: int = NOON_US
+    account: int = 0
+    """Of the feature phone."""
 
     def __post_init__(self):
         self.tariff = shipped_tariff(2)
@@ -264,8 +267,6 @@ class VillageGround:
         return payer, self.village.accounts[payer].next_sequence
 
     async def enrol(self, body, possession, msisdn):
-        from harambee.crypto.keys import sign
-
         order = body + sign(ENROLMENT_KEY, signed_prefix(TAG_ORDER, self.genesis.network) + body)
         outcome = self.village.take(order, possession)
         if outcome is not Outcome.ACCEPTED:
