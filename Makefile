@@ -20,7 +20,7 @@ PHONES := $(VENV)/.phones-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures lock clean
+.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures console-pictures lock clean
 
 help: ## this list
 	@echo "harambee: mobile money with no central switch"
@@ -61,6 +61,9 @@ bench-beside: $(BENCH) ## measure us beside PostgreSQL with two synchronous stan
 
 bench-pictures: $(BENCH) ## measure again what docs/pictures shows, and draw it
 	@$(BIN)/python -m benches.pictures $(ARGS)
+
+console-pictures: $(DEV) ## look at every page of the console and draw it again (apt-get install chromium)
+	@PYTHONPATH=. $(BIN)/python -m scripts.console_pictures $(ARGS)
 
 lock: $(BASE) ## follow requirements/*.in to the end; writes the pinned *.txt
 	@VENV=$(VENV) scripts/lock.sh

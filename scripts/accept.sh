@@ -12,6 +12,9 @@ needed=(
     pg_createcluster=postgresql
     prometheus=prometheus
     promtool=prometheus
+    chromium=chromium
+    systemd-analyze=systemd
+    softhsm2-util=softhsm2
 )
 
 missing=()

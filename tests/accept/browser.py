@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -22,6 +23,14 @@ from typing import Any, Final, Self
 ANSWER_S: Final = 60
 POLL_S: Final = 0.05
 READ_BYTES: Final = 1 << 16
+BECOME: Final = """
+import os, sys
+reads, writes = (os.dup2(int(one), high) for one, high in zip(sys.argv[1:3], (100, 101)))
+os.dup2(reads, 3)
+os.dup2(writes, 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+"""A process that becomes the browser, which reads from descriptor 3 and writes to 4, whatever ours are."""
 PHONE: Final = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
 
 
@@ -48,10 +57,8 @@ class Browser:
             "--lang=en",
             f"--user-data-dir={self._folder}",
         ]
-        # The browser reads from descriptor 3 and writes to 4, whatever ours are called.
-        shell = ["sh", "-c", f'exec "$0" "$@" 3<&{reads} 4>&{writes}', *words]
         self._process = subprocess.Popen(
-            shell,
+            [sys.executable, "-c", BECOME, str(reads), str(writes), *words],
             pass_fds=(reads, writes),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -174,7 +181,7 @@ class Page:
         while True:
             # In the moment of a navigation there is no document to ask.
             with suppress(PageError):
-                if self.run(f"Boolean({condition})"):
+                if self.run(f"(async () => Boolean(await ({condition})))()"):
                     return
             if time.monotonic() > end:
                 raise PageError(f"not {condition} in time; the page says: {self.text}")

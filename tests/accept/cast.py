@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from tests.accept.quiet_network import WAIT_MS, get, ledger_of, post, request, until
 
-from harambee.crypto.keyfiles import read_key_file
+from harambee.crypto.key_places import read_key_pair
 from harambee.crypto.signatures import KeyPair, generate
 from harambee.handset.holds import HoldView, slot_reference, void_of
 from harambee.handset.orders import (
@@ -593,12 +593,12 @@ class CastNetwork:
             self.numbers[name], self.keys[name] = number, KeyPair(seed.tobytes())
         for region, before in ((HERE, ""), (FAR, "far-")):
             home = self.running.folder.node(region)
-            treasury = read_key_file(home.treasury_key, "treasury").keypair
+            treasury = read_key_pair(home.treasury_key, "treasury")
             for name, position in OWN.items():
                 self.numbers[before + name] = account_number(region, position)
                 self.keys[before + name] = treasury
             self.numbers[before + "enrolment"] = account_number(region, POSITION_ENROLMENT)
-            self.keys[before + "enrolment"] = read_key_file(home.enrolment_key, "enrolment").keypair
+            self.keys[before + "enrolment"] = read_key_pair(home.enrolment_key, "enrolment")
         opened = self.running.folder.openings
         pairs = zip(opened["number"].tolist(), opened["next_sequence"].tolist(), strict=True)
         self.sequences = dict(pairs)

@@ -262,6 +262,18 @@ def _sdk_instructions(settings, client, balances):
 
 
 def _sdk_questions(settings, client):
+    asked = client.b2b_express(
+        {
+            "primaryShortCode": settings.biller,
+            "receiverShortCode": settings.short_code,
+            "amount": "100",
+            "paymentRef": "B2B-2",
+            "callbackUrl": settings.place("sdk-express"),
+            "partnerName": "Partner",
+            "RequestRefID": "REQ001",
+        }
+    )
+    assert asked.code == "0", asked
     picture = client.dynamic_qr(
         {
             "MerchantName": "Shop",
@@ -292,6 +304,10 @@ def _sdk_questions(settings, client):
         }
     )
     assert registered.ShortCode == settings.short_code
+    whose = client.b2c_hakikisha(
+        {"header": {}, "body": {"msisdn": settings.phone, "shortcode": settings.short_code}}
+    )
+    assert (whose.header.status, whose.body.firstName) == ("200", "CUSTOMER"), whose
     asked = {"IdentifierType": 4, "Identifier": int(settings.short_code)}
     assert client.query_org_info(asked).OrganizationShortCode == settings.short_code
 

@@ -275,6 +275,15 @@ def test_a_client_that_knows_one_host_only(network, receiver, tmp_path):
         )
 
 
+def test_a_business_pays_what_the_third_client_asks_it_for(network, receiver):
+    """Nobody but whoever has its key could: its operator, with her wallet."""
+    paid = document_of(network.folder, "accept", f"paybill-{BILLER}")
+    assert paid["status"] == "final", paid
+    [told] = receiver.told("sdk-express")[:1]
+    assert (told["resultCode"], told["status"]) == ("0", "SUCCESS")
+    assert (told["requestId"], told["transactionId"]) == ("REQ001", paid["receipt_code"])
+
+
 def throwaway_authority(place):
     """Return the file of an authority's certificate, and the TLS of a door that it vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())

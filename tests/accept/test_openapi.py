@@ -58,6 +58,8 @@ def test_no_answer_is_other_than_described_and_none_our_fault(network, tmp_path)
         [
             SCHEMATHESIS,
             "run",
+            "--exclude-path",
+            "/v1/sandbox/faults",  # asked for it, the super-agent would end itself
             f"{url.rstrip('/')}/v1/openapi.json",
             f"--url={url.rstrip('/')}",
             f"--auth={CONSUMER_KEY}:{CONSUMER_SECRET}",

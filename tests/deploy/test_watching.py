@@ -1,6 +1,7 @@
 """Alert rules and dashboard ask for metrics that exist, and say what to do."""
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from harambee.gateways.http import metrics
+from harambee.node.logs import JsonLines
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -82,3 +84,21 @@ def test_the_example_of_a_prometheus_reads_the_rules():
     (job,) = document["scrape_configs"]
     # The alert of a super-agent that does not answer asks for this name.
     assert (job["job_name"], job["metrics_path"]) == ("harambee", "/metrics")
+
+
+def test_a_collector_reads_what_a_super_agent_logs_and_every_part_of_it_is_used():
+    text = (DEPLOY / "opentelemetry" / "collector.yaml").read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
+    for kind in ("receivers", "processors", "exporters"):
+        used = {name for line in document["service"]["pipelines"].values() for name in line[kind]}
+        assert used == set(document[kind])
+    (job,) = document["receivers"]["prometheus"]["config"]["scrape_configs"]
+    assert job["metrics_path"] == "/metrics"
+    record = logging.LogRecord("harambee", logging.INFO, "", 0, "it says", (), None)
+    said = json.loads(JsonLines(["amani"]).format(record))
+    parser, move = document["receivers"]["filelog"]["operators"]
+    asked = [parser["timestamp"]["parse_from"], parser["severity"]["parse_from"], move["from"]]
+    assert {name.removeprefix("attributes.") for name in asked} <= set(said)
+    # The layout is Go's: the same length, digit for digit, as what is written.
+    layout = parser["timestamp"]["layout"].replace("Z07:00", "+00:00")
+    assert re.sub(r"\d", "0", layout) == re.sub(r"\d", "0", said["time"])

@@ -21,6 +21,7 @@ from harambee.node.port import (
     EnrolmentError,
     NameAnswer,
     NameStatus,
+    OrderPath,
     ProfileStatus,
     Slot,
     State,
@@ -61,6 +62,10 @@ class FakePort:
     tables: list[Any] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
     fails: bool = False
+    is_leaving: bool = False
+    paths: dict[Any, Any] = field(default_factory=dict)
+    """(payer, sequence) -> OrderPath"""
+    newest_held: list[Any] = field(default_factory=list)
     digests: int = 0
     kept_evidence: dict[int, bytes] = field(default_factory=dict)
     profiles: list[bytes] = field(default_factory=list)
@@ -131,6 +136,12 @@ class FakePort:
 
     async def reversal(self, payer, sequence):
         return self.reversals_held.get((payer, sequence))
+
+    async def path(self, payer, sequence):
+        return self.paths.get((payer, sequence), OrderPath(State.UNKNOWN))
+
+    async def newest(self, limit):
+        return self.newest_held[:limit]
 
     async def payees(self, payer, sequence):
         return np.array([(PAYEE, 700)], PAYEE_ROW) if (payer, sequence) == (PAYER, 7) else None

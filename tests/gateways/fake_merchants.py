@@ -11,6 +11,7 @@ from harambee.merchants.port import (
     Ask,
     Event,
     EventKind,
+    Faults,
     Instruction,
     Merchant,
     MerchantsError,
@@ -51,10 +52,15 @@ class FakeMerchants:
         self.announced: list[bytes] = []
         self.questions: list[bytes] = []
         self.verdict = Verdict(accepted=True)
+        self.faults = Faults()
+        self.answered = 0
 
     def _check(self):
         if self.refuses is not None:
             raise MerchantsError(self.refuses, "It cannot be done.")
+
+    def push_answered(self):
+        self.answered += 1
 
     async def app(self, consumer_key):
         return self.apps.get(consumer_key)

@@ -345,7 +345,7 @@ def test_the_digest_is_computed_once_for_all_who_ask_together(client, port):
 
 def test_the_front_door_leads_to_the_console(client):
     reply = ask(client, "GET", "/")
-    assert (reply.status, reply.headers["location"]) == (307, "/console/")
+    assert (reply.status, reply.headers["location"], reply.body) == (307, "/console/", b"")
 
 
 def test_the_status_has_live_facts(client):

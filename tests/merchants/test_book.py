@@ -59,6 +59,7 @@ def test_a_home_that_has_lost_its_disk_is_heard_all_the_same(play):
         await town.stop(1)
         (town.folder / "agent-1" / "data.mdb").unlink()
         await town.start(1)
+        town.later_ms = 1_000
         other = replace(URLS, confirmation="http://127.0.0.1:9/new")
         await town.desks[1].set_urls(KEY, TILL, other)
         await until(lambda: town.desks[0]._book.find(TILL).urls == other)

@@ -164,6 +164,39 @@ def test_what_is_signed_goes_before_what_was_told_earlier_by_a_clock_set_back(pl
     play(scenario)
 
 
+def test_a_store_that_was_put_back_from_a_copy_pays_nothing_a_second_time(play):
+    async def scenario(town, receiver):
+        ground = town.grounds[HOME]
+        number, reached = ground.number, asyncio.Event()
+
+        async def hang(text):
+            reached.set()
+            await asyncio.Event().wait()
+
+        ground.number = hang
+        await town.desks[HOME].instruct(instruction())
+        await asyncio.wait_for(reached.wait(), 5)
+        await town.stop(HOME)
+        data = town.folder / f"agent-{HOME}" / "data.mdb"
+        copy = data.read_bytes()
+        ground.number = number
+        await town.start(HOME)
+        assert (await result_of(town)).outcome is Outcome.ACCEPTED
+        await town.stop(HOME)
+        other = data.with_suffix(".new")
+        other.write_bytes(copy)
+        other.replace(data)
+        await town.start(HOME)
+        result = await result_of(town)
+        assert (result.outcome, result.reason) == (None, Reason.UNAVAILABLE)
+        assert len(paid(town)) == 1
+        # Only what the copy had: whatever is told from now on is done.
+        await town.desks[HOME].instruct(instruction("pay-2"))
+        assert (await result_of(town, "pay-2")).outcome is Outcome.ACCEPTED
+
+    play(scenario)
+
+
 def test_a_refused_order_is_burnt_before_it_is_called_refused(play):
     async def scenario(town, receiver):
         town.grounds[HOME].refuses = Outcome.BALANCE_INSUFFICIENT

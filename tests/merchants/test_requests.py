@@ -5,15 +5,22 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.merchants.town import KEY, OTHER, TILL, signing_key, until
+from tests.merchants.town import KEY, OTHER, PAYBILL, TILL, Person, signing_key, until
 
 from harambee.crypto.signatures import sign
 from harambee.handset.payment_requests import read_request, request_id, request_prefix
+from harambee.ledger.kinds import OrderKind
 from harambee.merchants import requests
 from harambee.merchants.ground import Matter
-from harambee.merchants.port import MerchantsError, Reason, RequestState, SignedRequest
+from harambee.merchants.port import (
+    LASTS_MS_MAX,
+    MerchantsError,
+    Reason,
+    RequestState,
+    SignedRequest,
+)
 from harambee.merchants.post import join_items
-from harambee.merchants.requests import GRACE_MS, LASTS_MS_MAX
+from harambee.merchants.requests import GRACE_MS
 from harambee.merchants.rows import RequestRow, write_row
 from harambee.merchants.store import MerchantStoreError
 
@@ -68,7 +75,6 @@ def test_the_taker_dies_when_only_those_who_need_not_show_it_have_it(play):
         # The customer is led to 0, 1 and 2, the till's ring is 4, 5 and 6.
         town.separate(3, 0, 1, 2)
         await town.ask(3)
-        assert await town.pending(0) == []
         await town.stop(3)
         (shown,) = await town.pending(0, 2_000)
         assert shown.super_agent == 3
@@ -235,7 +241,7 @@ def test_a_request_that_comes_later_than_its_payment_is_paid_and_never_expires(p
         # 1 is the till's home, and is brought the request after the ledger has the order.
         town.separate(1)
         view = await town.ask(0)
-        row = town.stores[0].request(view.id)
+        row = await town.row(0, view.id)
         await town.pay(await town.document(0))
         assert [event[:4] for event in town.events(1)] == ["pay_"]
         batch = join_items([write_row(row)])
@@ -264,6 +270,52 @@ def test_a_decline_ends_it_everywhere_and_only_hers_does(play):
         town.later_ms = 60_000 + GRACE_MS + 1
         assert await raised(town.desks[0].decline(town.decline(b"n" * 32))) is Reason.NOT_FOUND
         assert len(town.events(1)) == 1
+
+    play(scenario)
+
+
+def test_a_customer_may_be_quicker_than_the_taker(play):
+    async def scenario(town, receiver):
+        town.separate(1)
+        view = await town.ask(0)
+        note = join_items([b"D" + town.decline(view.id, reason=7)])
+        forged = join_items([b"D" + town.decline(b"f" * 32, town.other.keypair)])
+        assert await town.desks[1].serve(2, Matter.NOTES, note) == b"\0"
+        assert await town.desks[1].serve(2, Matter.NOTES, forged) == b"\0"
+        town.join(1)
+        await until(lambda: town.stores[1].request(view.id) is not None)
+        await until(lambda: town.stores[1].request(view.id).state is RequestState.DECLINED)
+        assert town.stores[1].request(view.id).reason == 7
+
+    play(scenario)
+
+
+def test_early_declines_are_bounded(play, monkeypatch):
+    monkeypatch.setattr(requests, "EARLY_MAX", 8)
+
+    async def scenario(town, receiver):
+        for i in range(20):
+            note = join_items([b"D" + town.decline(bytes([i]) * 32)])
+            await town.desks[1].serve(2, Matter.NOTES, note)
+        assert len(town.desks[1]._requests._early_declines) == 8
+
+    play(scenario)
+
+
+def test_a_request_that_ends_unpaid_in_two_ways_is_one_event(play):
+    async def scenario(town, receiver):
+        # The home has the request, and not the decline: for it, its time is over.
+        view = await town.ask(0)
+        await until(lambda: town.keepers(view.id) == {0, 1, 2, 3})
+        town.separate(1)
+        await town.desks[0].decline(town.decline(view.id))
+        event = f"req_{view.id.hex()[:32]}_unpaid"
+        await until(lambda: receiver.accepted[event])
+        town.join(1)
+        town.later_ms = 60_000 + GRACE_MS + 1
+        await until(lambda: town.events(1) == [event])
+        await until(lambda: not any(desk._teller.waiting for desk in town.desks.values()))
+        assert receiver.seen == {event: 1}
 
     play(scenario)
 
@@ -358,7 +410,7 @@ def test_a_taker_without_room_counts_for_nothing(play):
 def test_what_is_being_made_durable_counts_only_once_it_is(play):
     async def scenario(town, receiver):
         view = await town.ask(0)
-        item = write_row(town.stores[0].request(view.id))
+        item = write_row(await town.row(0, view.id))
         await town.stop(3)
         (town.folder / "agent-3" / "data.mdb").unlink()
         town.separate(3)
@@ -461,7 +513,7 @@ def test_a_liar_cannot_say_that_a_request_is_paid_or_declined(play):
     async def scenario(town, receiver):
         view = await town.ask(0)
         order = town.order(town.customer, await town.document(0))
-        row = town.stores[0].request(view.id)
+        row = await town.row(0, view.id)
         await town.stop(2)
         (town.folder / "agent-2" / "data.mdb").unlink()
         town.separate(2)
@@ -593,5 +645,38 @@ def test_no_request_lasts_longer_than_any_may(play):
         view = await town.ask(0, lasts_ms=1 << 40)
         assert view.expires_ms - view.made_ms == LASTS_MS_MAX
         assert replace(view, id=b"").name == "request-1"
+
+    play(scenario)
+
+
+def test_a_business_is_asked_and_pays_by_a_transfer(play):
+    async def scenario(town, receiver):
+        view = await town.ask(0, msisdn="", payer=f"paybill:{PAYBILL}", account="INV-1")
+        assert (view.payer, view.msisdn) == (town.paybill.account, "")
+        operator = Person(town.paybill.account, town.keys[f"paybill:{PAYBILL}"], "")
+        for door in list(town.desks.values()):
+            (shown,) = await door.pending(town.question(operator), 2_000)
+            request = read_request(shown.document)
+            assert request.order_kind is OrderKind.BUSINESS_TRANSFER
+        order = town.order(operator, shown.document)
+        await town.make_final(order)
+        for index in town.desks:
+            assert (await town.desks[index].request("request-1")).state is RequestState.PAID
+        await until(lambda: receiver.accepted[f"req_{view.id.hex()[:32]}_paid"] == 1)
+
+    play(scenario)
+
+
+def test_nobody_is_asked_by_himself(play):
+    async def scenario(town, receiver):
+        assert await raised(town.ask(0, msisdn="", payer=f"till:{TILL}")) is Reason.INVALID
+
+    play(scenario)
+
+
+def test_a_business_that_nobody_knows_is_not_asked(play):
+    async def scenario(town, receiver):
+        asked = town.ask(0, msisdn="", payer="till:999999")
+        assert await raised(asked) is Reason.PAYER_UNKNOWN
 
     play(scenario)

@@ -62,16 +62,16 @@ def test_the_home_is_down_and_another_tells_and_the_home_comes_back_and_does_not
 
 def test_the_home_dies_with_events_that_others_tell_and_is_not_heard_again_of_them(play):
     async def scenario(town, receiver):
-        receiver.refuses = lambda said: 1 in town.desks
+        receiver.refuses = lambda said: True
         events = [await declined(town, f"request-{i}") for i in range(5)]
         await until(lambda: receiver.seen.total() >= 5)
         await town.stop(1)
+        receiver.refuses = lambda said: False
         await until(lambda: len(receiver.accepted) == 5)
         # The one that told them has been started anew since, too.
         for index in (2, 3):
             await town.stop(index)
             await town.start(index)
-        receiver.refuses = lambda said: False
         await town.start(1)
         await all_quiet(town)
         assert receiver.accepted == dict.fromkeys(events, 1)
@@ -185,6 +185,19 @@ def test_our_own_events_come_in_their_order_whatever_fails(play):
     play(own_form_only)
 
 
+def test_a_callback_in_the_form_of_a_webhook_goes_where_it_was_asked_for(play):
+    async def scenario(town, receiver):
+        await town.desks[0].set_webhook(KEY, TILL, f"{receiver.url}/hook")
+        view = await town.ask(0, callback_url=f"{receiver.url}/asked", form=teller.OURS)
+        await town.desks[0].decline(town.decline(view.id))
+        event = f"req_{view.id.hex()[:32]}_unpaid"
+        await until(lambda: receiver.accepted[event] == 2)
+        await all_quiet(town)
+        assert sorted(receiver.places) == ["/asked", "/hook"]
+
+    play(scenario)
+
+
 def test_a_webhook_that_has_moved_is_followed_and_one_that_was_ended_is_not_called(play):
     async def scenario(town, receiver):
         town.url = ""
@@ -224,6 +237,37 @@ def test_a_merchant_whose_software_hangs_holds_up_nobody_else(play, monkeypatch)
         receiver.hangs.set()
         await all_quiet(town)
         assert receiver.seen["hung"] == 12
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_there_is_no_room_for_waits_in_the_store_and_comes_in_order(
+    play, monkeypatch, restarts
+):
+    monkeypatch.setattr(teller, "HELD_OF_MERCHANT_MAX", 4)
+    monkeypatch.setattr(teller, "REFILL", 3)
+
+    async def scenario(town, receiver):
+        town.url = ""
+        await town.desks[1].set_webhook(KEY, TILL, f"{receiver.url}/hook")
+        await until(lambda: all(d._book.find(TILL).webhook for d in town.desks.values()))
+        receiver.refuses = lambda said: True
+        events = [await declined(town, f"request-{i}") for i in range(25)]
+        for desk in town.desks.values():
+            assert desk._teller.waiting <= 4
+        if restarts:
+            await town.stop(1)
+            await town.start(1)
+            assert town.desks[1]._teller.waiting <= 4
+        receiver.refuses = lambda said: False
+        await until(lambda: len(receiver.accepted) == 25)
+        await all_quiet(town)
+        assert receiver.order == events
+        for desk in town.desks.values():
+            assert not desk._teller._held
+            assert not desk._teller._beyond
+            assert not desk._teller._lines
 
     play(scenario)
 
@@ -411,5 +455,20 @@ def test_a_long_address_is_refused_at_the_home_and_before_it(play):
                 await town.desks[door].set_urls(KEY, TILL, Urls("http://\ud800"))
             with pytest.raises(MerchantsError):
                 await town.desks[door].set_webhook("another-app", TILL, "http://x/")
+
+    play(scenario)
+
+
+def test_who_is_told_to_die_dies_after_so_many_answers(play):
+    async def scenario(town, receiver):
+        desk = town.desks[0]
+        desk.push_answered()
+        desk.faults.dies_after_pushes = 2
+        desk.push_answered()
+        assert town.died == []
+        desk.push_answered()
+        assert town.died == [0]
+        desk.push_answered()
+        assert town.died == [0], "once"
 
     play(scenario)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from aiohttp import web
 
 from harambee.crypto.signatures import from_seed
 from harambee.crypto.vault import SealingKey, Vault
+from harambee.handset.name_checks import Question, is_asked_by, read_question
 from harambee.handset.orders import OrderBody, bill_reference, sign_order
 from harambee.handset.payment_requests import (
     Announcement,
@@ -29,6 +31,7 @@ from harambee.handset.payment_requests import (
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ACCOUNT, account_number
+from harambee.ledger.records import key_of as account_key
 from harambee.merchants.credentials import Credentials
 from harambee.merchants.desk import MerchantsDesk
 from harambee.merchants.ground import GroundError, Matter
@@ -92,6 +95,7 @@ class Receiver:
     def __init__(self):
         self.accepted = Counter()
         self.order = []
+        self.places = []
         self.seen = Counter()
         self.refuses = lambda said: False
         self.verdict = b'{"accepted": true}'
@@ -122,6 +126,7 @@ class Receiver:
             return web.Response(status=500)
         self.accepted[said["id"]] += 1
         self.order.append(said["id"])
+        self.places.append(request.path)
         return web.Response()
 
     async def _hang(self, request):
@@ -199,6 +204,15 @@ class FakeGround:
         order = self.town.finals.get((payer, sequence))
         return order is not None, order
 
+    async def ask_name(self, question):
+        said = read_question(question)
+        key = account_key(self.town.accounts[said.asker])
+        assert is_asked_by(question, self.genesis.network, key)
+        self.town.questions.append(said)
+        if self.town.no_name is not None:
+            raise self.town.no_name
+        return "BRIAN K."
+
     async def name_of(self, account):
         return "Customer 1"
 
@@ -234,22 +248,28 @@ class FakeGround:
 class Town:
     """N super-agents, one till with its home at `home`, one paybill, two customers."""
 
-    folder: object
+    folder: Any
     n: int = 4
     home: int = 1
-    receiver: Receiver = None
+    receiver: Any = None
     private_too: bool = True
-    accounts: dict = field(default_factory=dict)
-    numbers: dict = field(default_factory=dict)
-    finals: dict = field(default_factory=dict)
-    offered: list = field(default_factory=list)
-    desks: dict = field(default_factory=dict)
-    stores: dict = field(default_factory=dict)
-    grounds: dict = field(default_factory=dict)
-    cut: set = field(default_factory=set)
-    hung: set = field(default_factory=set)
-    liars: dict = field(default_factory=dict)
-    asked: Counter = field(default_factory=Counter)
+    accounts: dict[Any, Any] = field(default_factory=dict)
+    numbers: dict[Any, Any] = field(default_factory=dict)
+    finals: dict[Any, Any] = field(default_factory=dict)
+    offered: list[Any] = field(default_factory=list)
+    desks: dict[Any, Any] = field(default_factory=dict)
+    stores: dict[Any, Any] = field(default_factory=dict)
+    grounds: dict[Any, Any] = field(default_factory=dict)
+    cut: set[Any] = field(default_factory=set)
+    hung: set[Any] = field(default_factory=set)
+    liars: dict[Any, Any] = field(default_factory=dict)
+    asked: Counter[Any] = field(default_factory=Counter)
+    questions: list[Question] = field(default_factory=list)
+    """For names, as they were signed."""
+    no_name: Exception | None = None
+    """Why nobody is told a name."""
+    died: list[int] = field(default_factory=list)
+    """Who ended itself, as it was told to."""
     later_ms: int = 0
     asleep: bool = False
 
@@ -301,7 +321,14 @@ class Town:
         folder = self.folder / f"agent-{index}"
         store = MerchantStore.open(folder, self.genesis.network, index, vault)
         ground = self.grounds.setdefault(index, FakeGround(self, index))
-        desk = MerchantsDesk(ground, store, credentials(), Bodies(), private_too=self.private_too)
+        desk = MerchantsDesk(
+            ground,
+            store,
+            credentials(),
+            Bodies(),
+            private_too=self.private_too,
+            die=lambda: self.died.append(index),
+        )
         keys = self.keys if index == self.home else {}
         await desk.start(self.apps, [self.till, self.paybill], keys, self.initiators)
         self.stores[index], self.desks[index] = store, desk
@@ -455,6 +482,11 @@ class Town:
         """Return the one document that waits for the customer there."""
         (shown,) = await self.pending(index)
         return shown.document
+
+    async def row(self, index, identity):
+        """Return a request as it lies there, once it does: w others may have been quicker."""
+        await until(lambda: self.stores[index].request(identity) is not None)
+        return self.stores[index].request(identity)
 
     def keepers(self, identity):
         """Return who has a request durably."""

@@ -24,7 +24,8 @@ def test_every_field_of_the_file_has_a_row_with_a_sentence():
 @pytest.mark.parametrize(
     ("field", "said"),
     [
-        ("signing_key", "| a path, or `env:NAME` | must be there |"),
+        ("signing_key", "| a path, `env:NAME`, or `pkcs11:...` | must be there |"),
+        ("directory_key", "| a path, or `env:NAME` | must be there |"),
         ("journal", '| a path | `"journal"` |'),
         ("pace_ms", "| 1 to 60,000 | `20` |"),
         ("checkpoint_minutes", "| 0 to 10,080, also with a fraction | `10` |"),

@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "adopt-limit": ("attestation", "Make what a bank attested its limit."),
     "init": ("init", "Make a network's folder without starting it."),
     "node": ("node", "Run one super-agent from its configuration."),
+    "doctor": ("doctor", "Say what is wrong with a super-agent, in sentences."),
     "backup": ("backup", "Copy a super-agent's folder, also while it runs."),
     "restore": ("backup", "Put such a copy back, as the old disk that it is."),
     "rejoin": ("rejoin", "Let a super-agent come back after it lost its disk."),

@@ -195,7 +195,7 @@ def _sentences(figures: dict[str, Any]) -> list[str]:
     else:
         served = (
             f"Of {inside} orders brought meanwhile {figures['final_in_outage']} became final before "
-            f"it was over, half of them within {figures['latency_ms_p50']} ms."
+            f"it was over; half of all the day's within {figures['latency_ms_p50']} ms."
         )
     made = "no" if figures["conserved"] else "SOME"
     same = "the same ledger" if figures["digests_equal"] else "DIFFERENT ledgers"

@@ -13,7 +13,8 @@ missing or wrong is refused in one sentence that names file and field.
 
 `env:NAME` says that a key is not in a file but in the environment's variable NAME: the 64 hexadecimal digits
 of its seed (of the directory key: of the key), which is the field `seed` of a key file. Such a key is in no
-backup. Whoever may read the process's environment has it.
+backup. Whoever may read the process's environment has it. `pkcs11:...` names a key that never leaves its
+device: [operating.md](operating.md#keys-in-a-device).
 
 """
 

@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { Network, ask } from "./network.js";
 import { follow, showOrder } from "./path.js";
 import { Ring, markOf } from "./ring.js";
-import { at, duration, fact, keepRows, made, megabytes, milliseconds, row, say, shillings, whole } from "./words.js";
+import { at, blocks, duration, fact, keepRows, made, megabytes, milliseconds, onDesk, row, say, shillings, stack, whole } from "./words.js";
 
 const SHOWN_MS = 500;
 const BUTTONS_MS = 1000;
@@ -33,7 +33,7 @@ function showVerdict() {
   const through = network.witness ? `Seen through ${network.witness.name}.` : "Nobody is heard.";
   const verdict = !serves
     ? `It waits: ${up} of ${committee.n} super-agents are up, and payments need ${committee.q}. No shilling is lost.`
-    : `It pays: ${up} of ${committee.n} super-agents are up, and ${committee.f} may fail.`;
+    : `It pays: ${up} of ${committee.n} super-agents are up, and it needs ${committee.q}.`;
   say(at("verdict"), `${verdict} ${through}`, !serves ? "bad" : up < committee.n ? "late" : "good");
 }
 
@@ -61,13 +61,14 @@ function showTrust(card, difference, words) {
 }
 
 function showDigests() {
-  const { told, areEqual, values } = network.digests;
+  const { told, asked, areEqual } = network.digests;
+  const those = asked < network.members.length ? `${asked} that this page listens to` : asked;
   const entries = Math.max(0, ...told.map((member) => member.live.digest.entries));
   const words = !told.length
     ? "Nobody has told its digest yet."
     : areEqual
-      ? `Equal: ${told.length} of ${network.members.length} have this digest, after ${whole(entries)} orders.`
-      : `Under way: ${values.size} digests of ${told.length} ledgers, after ${whole(entries)} orders.`;
+      ? `Equal: ${told.length} of ${those} have this digest, after ${whole(entries)} orders.`
+      : `Under way: ${told.length} ledgers were looked at in different moments, after ${whole(entries)} orders.`;
   say(at("digest-words"), words, areEqual ? "good" : "faint");
   say(at("digest-value"), areEqual ? told[0].live.digest.digest : "");
 }
@@ -76,8 +77,8 @@ function showAlarms() {
   const alarms = [...network.alarms];
   const rows = keepRows(at("alarms"), alarms.map(([sentence]) => sentence), () => made("li"));
   for (const [sentence, who] of alarms) {
-    const names = who.length === network.members.length ? "all" : who.join(", ");
-    say(rows.get(sentence), `${sentence} (${names})`, "bad");
+    const names = who.length === network.members.length ? "all of them" : who.join(", ");
+    say(rows.get(sentence), names ? `${sentence} Says ${names}.` : sentence, "bad");
   }
   if (!alarms.length) {
     const quiet = keepRows(at("alarms"), ["none"], () => made("li"));
@@ -89,6 +90,7 @@ function memberRow(name) {
   const member = network.members.find((one) => one.name === name);
   const link = made("a", { href: `#/super-agent/${encodeURIComponent(name)}` }, name);
   const cells = ["name", "state", "height", "final", "behind", "for-buttons"].map((kind) => made("td", { class: kind }));
+  for (const [cell, label] of [[cells[2], "height"], [cells[3], "final"], [cells[4], "behind by"]]) cell.dataset.label = label;
   cells[0].append(link);
   const whole = made("tr", null, ...cells);
   whole.member = member;
@@ -112,7 +114,7 @@ function showMembers() {
     say(height, whole(network.height(member)));
     say(final, whole(network.peer(member)?.height_final));
     const late = network.behind(member);
-    say(behind, state === "down" ? "–" : late > 0 ? `${whole(late)} blocks` : "–", late > 500 ? "late" : "");
+    say(behind, state === "down" || !late ? "–" : blocks(late));
     if (one.buttons) control.show(one.buttons, member.name);
   }
 }
@@ -128,10 +130,10 @@ function showNewest() {
   }
   const rows = newest.map((one) => {
     const link = made("a", { href: `#/order/${one.payer}/${one.sequence}` }, one.receipt_code);
-    const made_ = row(link, one.payer, one.payee, shillings(one.amount_cents), one.kind.replaceAll("_", " "),
-      network.members[one.super_agent].name);
-    made_.dataset.name = one.receipt_code;
-    return made_;
+    const line = row(link, onDesk(one.payer), onDesk(one.payee), shillings(one.amount_cents),
+      onDesk(one.kind.replaceAll("_", " ")), network.members[one.super_agent].name);
+    line.dataset.name = one.receipt_code;
+    return line;
   });
   body.replaceChildren(...rows);
   at("newest-words").hidden = rows.length > 0;
@@ -151,7 +153,7 @@ function showNetwork() {
 async function showBanks() {
   if (page().name !== "money" || !network.witness) return;
   const { banks } = await ask(network, "/v1/trust");
-  at("banks").replaceChildren(...banks.map((bank) => {
+  stack(at("banks"), banks.map((bank) => {
     const says = !bank.within_limit ? "owes more than it has attested" : bank.alarm ? "more than a quarter lies here" : "–";
     const share = `${Math.floor(bank.share_basis_points / 100)}.${String(bank.share_basis_points % 100).padStart(2, "0")}%`;
     return row(bank.name ?? bank.account, shillings(bank.owed_cents), shillings(bank.limit_cents), share,
@@ -162,11 +164,11 @@ async function showBanks() {
 function showMoney() {
   showTrust(at("money-card"), at("money-difference"), at("money-words"));
   const heard = network.heard();
-  at("floats").replaceChildren(...heard.map(({ name, live: { status } }) =>
+  stack(at("floats"), heard.map(({ name, live: { status } }) =>
     row(name, shillings(status.float_cents),
       made("td", { class: status.float_low ? "bad" : "" }, status.float_lasts_s == null ? "days" : duration(status.float_lasts_s)),
       shillings(status.commissions_owed_cents))));
-  at("ledgers").replaceChildren(...heard.filter((member) => member.live.digest).map(({ name, live: { digest } }) =>
+  stack(at("ledgers"), heard.filter((member) => member.live.digest).map(({ name, live: { digest } }) =>
     row(name, whole(digest.entries), digest.total_cents === 0 ? "0" : shillings(digest.total_cents),
       made("td", null, made("code", { title: digest.digest }, `${digest.digest.slice(0, 16)}…`)))));
 }
@@ -220,10 +222,10 @@ function showMember() {
     fact("own height", whole(s.height)), fact("queued", whole(s.queued)), fact("open slots", whole(s.open_slots)),
     fact("blocks in the journal", whole(s.journal_blocks)), fact("one fsync", `${milliseconds(s.fsync_ms_p50)} ms`),
     fact("signatures checked", whole(s.signatures_checked)), fact("memory", megabytes(s.rss_bytes)),
-    fact("checkpoint", s.checkpoint == null ? "–" : `${s.checkpoint}, signed by ${s.checkpoint_signed_by}`),
+    fact("checkpoint", !s.checkpoint ? "none yet" : `${s.checkpoint}, signed by ${s.checkpoint_signed_by}`),
     fact("proposals to approve", whole(s.proposals_to_approve)), fact("texts waiting", whole(s.texts_waiting)),
   );
-  at("agent-peers").replaceChildren(...s.peers.filter((peer) => peer.index !== member.index).map((peer) =>
+  stack(at("agent-peers"), s.peers.filter((peer) => peer.index !== member.index).map((peer) =>
     row(made("td", null, peer.name), made("td", { class: peer.convicted || !peer.connected ? "bad" : "good" },
       peer.convicted ? "convicted" : peer.connected ? "up" : "down"),
     whole(peer.height), whole(peer.height_final), peer.behind > 0 ? whole(peer.behind) : "–",

@@ -3,6 +3,8 @@
 // Whoever serves this page is one witness among others. A super-agent's state is what it says of itself while
 // it is heard; one that is not heard is what the others say of their links to it.
 
+import { blocks } from "./words.js";
+
 const FOLLOWED_MAX = 12;
 const SILENT_MS = 3000;
 const AGAIN_MS = 1000;
@@ -17,7 +19,7 @@ export class Network {
       name: member.name,
       door: index === this.own ? location.origin : about.doors[index].http,
       followed: false,
-      heardAt: 0,
+      heardAt: -Infinity,
       live: null,
     }));
     for (const member of this.chosen()) this.follow(member);
@@ -39,6 +41,7 @@ export class Network {
       member.heardAt = performance.now();
     };
     source.onerror = () => {
+      member.heardAt = -Infinity;
       // A browser asks again by itself unless it was refused; then this does.
       if (source.readyState === EventSource.CLOSED) setTimeout(() => this.follow(member), AGAIN_MS);
     };
@@ -73,7 +76,7 @@ export class Network {
       return ["down", "Nobody here has a link to it."];
     }
     const behind = this.behind(member);
-    return behind > BEHIND_BLOCKS ? ["behind", `It is ${behind} blocks behind.`] : ["up", ""];
+    return behind > BEHIND_BLOCKS ? ["behind", `It is ${blocks(behind)} behind.`] : ["up", ""];
   }
 
   peer(member) {
@@ -106,15 +109,18 @@ export class Network {
   get digests() {
     const told = this.heard().filter((member) => member.live.digest != null);
     const values = new Set(told.map((member) => member.live.digest.digest));
-    return { told, areEqual: told.length > 0 && values.size === 1, values };
+    const asked = this.members.filter((member) => member.followed).length;
+    return { told, asked, areEqual: told.length > 0 && values.size === 1 };
   }
 
-  // Alarms, each with who says it, the same sentence once.
+  // Alarms, each with who says it, if it is not this page; the same sentence once.
   get alarms() {
     const found = new Map();
-    for (const member of this.members) {
-      const [state, why] = this.state(member);
-      if (state === "down" || state === "convicted") found.set(`${member.name} is ${state}. ${why}`, [member.name]);
+    for (const wanted of ["down", "convicted"]) {
+      const those = this.members.filter((member) => this.state(member)[0] === wanted);
+      const names = those.map((member) => member.name);
+      if (those.length === 1) found.set(`${names[0]} is ${wanted}. ${this.state(those[0])[1]}`, []);
+      if (those.length > 1) found.set(`${those.length} super-agents are ${wanted}: ${names.join(", ")}.`, []);
     }
     for (const member of this.heard()) {
       for (const sentence of member.live.alarms) {

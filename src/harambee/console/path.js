@@ -1,6 +1,6 @@
 // One order's way as a picture: a line for each super-agent, and what its blocks said of the order, when.
 
-import { at, drawn, fact, made, milliseconds, row, shillings, whole } from "./words.js";
+import { at, drawn, fact, milliseconds, row, shillings, whole } from "./words.js";
 import { ask } from "./network.js";
 
 const ROW = 30;
@@ -131,5 +131,3 @@ function mark(step, x, y, size, began) {
   shape.append(drawn("title", null, `${said(step)}: block ${step.height}, after ${step.time_ms - began} ms`));
   return shape;
 }
-
-export const emptyPath = () => at("path").replaceChildren(made("p", null, ""));

@@ -43,7 +43,8 @@ export class Ring {
 
   node(member, x, y, size, named) {
     const circle = (kind, r) => drawn("circle", { class: kind, cx: x, cy: y, r });
-    const parts = { pulse: circle("pulse", size + 4), halo: circle("halo", size + 4), body: circle("body", size) };
+    const rim = named ? 4 : 1.5;
+    const parts = { pulse: circle("pulse", size + rim), halo: circle("halo", size + rim), body: circle("body", size) };
     const mark = drawn("text", { class: "mark", x, y, "font-size": size }, "");
     const under = y + size + 22;
     const label = drawn("text", { class: "label", x, y: under }, named ? member.name : "");
@@ -59,11 +60,11 @@ export class Ring {
     for (const node of this.nodes) {
       const [state] = network.state(node.member);
       const height = network.height(node.member);
-      node.group.setAttribute("class", `is-${state}`);
+      node.group.setAttribute("class", node.named ? `is-${state}` : `is-${state} is-small`);
       const told = `${node.member.name}: ${state}, height ${height}`;
       say(node.title, told);
       node.group.setAttribute("aria-label", told);
-      say(node.mark, state === "up" ? "" : markOf(state));
+      say(node.mark, state === "up" || !node.named ? "" : markOf(state));
       say(node.below, node.named ? `${state} · ${height.toLocaleString("en")}` : "");
     }
     for (const [line, one, other] of this.links) {

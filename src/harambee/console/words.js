@@ -12,6 +12,8 @@ export function shillings(cents) {
 export const milliseconds = (n) =>
   n == null || n === 0 ? "–" : n < 10 ? n.toFixed(1) : whole(n);
 
+export const blocks = (n) => (n === 1 ? "1 block" : `${whole(n)} blocks`);
+
 export const megabytes = (n) => (n == null ? "–" : `${(n / 1e6).toFixed(1)} MB`);
 
 export function duration(seconds) {
@@ -39,6 +41,16 @@ function filled(element, attributes, inside) {
 export function say(element, text, kind) {
   if (element.textContent !== text) element.textContent = text;
   if (kind !== undefined && element.getAttribute("class") !== kind) element.setAttribute("class", kind);
+}
+
+// made("td"), for figures that a narrow screen has no room for.
+export const onDesk = (text) => made("td", { class: "on-desk" }, text);
+
+// Rows of a table that stands stacked on a narrow screen: each cell says what its column is.
+export function stack(body, rows) {
+  const labels = [...body.parentElement.querySelectorAll("th")].map((one) => one.textContent);
+  for (const one of rows) [...one.children].forEach((cell, k) => (cell.dataset.label = labels[k]));
+  body.replaceChildren(...rows);
 }
 
 export const row = (...cells) =>

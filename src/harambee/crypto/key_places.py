@@ -1,9 +1,9 @@
-"""Where a secret key is: in a file of its owner's alone, or in the environment.
+"""Where a super-agent's secret key is: in a file of its owner's alone, in the environment, or in a device.
 
 Containers and service managers hand secrets over as variables, and a seed that was never on a disk is on no
 backup. A variable has the 64 hexadecimal digits of a seed and nothing else, so it does not say which kind of
-key it is; whoever may read the process's environment (its user, and root) has the key. No error repeats a
-value.
+key it is; whoever may read the process's environment (its user, and root) has the key. A key in a device
+(`harambee.crypto.device_keys`) nobody has. No error repeats a value.
 """
 
 import os
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harambee.crypto import device_keys
+from harambee.crypto.device_keys import DeviceKey, DeviceKeyPlace, parse_uri
 from harambee.crypto.keyfiles import KeyFileError, read_key_file
-from harambee.crypto.signatures import SEED_BYTES, KeyPair
+from harambee.crypto.signatures import SEED_BYTES, KeyPair, Signer
 
 PREFIX: Final = "env:"
 
@@ -31,11 +33,16 @@ class EnvironmentKey:
         return f"the environment's {self.variable}"
 
 
-KeyPlace = Path | EnvironmentKey
+SecretPlace = Path | EnvironmentKey
+"""Of a secret that has to be read."""
+KeyPlace = SecretPlace | DeviceKeyPlace
+"""Of a key that has to sign."""
 
 
 def parse_place(text: str, folder: Path) -> KeyPlace:
-    """Return what "env:NAME" or a path, relative to `folder`, names; ValueError for a wrong name."""
+    """Return what "env:NAME", "pkcs11:..." or a path, relative to `folder`, names; ValueError."""
+    if text.startswith(device_keys.PREFIX):
+        return parse_uri(text)
     if not text.startswith(PREFIX):
         return folder / text
     name = text.removeprefix(PREFIX)
@@ -44,8 +51,18 @@ def parse_place(text: str, folder: Path) -> KeyPlace:
     return EnvironmentKey(name)
 
 
-def read_key(place: KeyPlace, kind: str) -> KeyPair:
-    """Return an Ed25519 key; KeyFileError as `read_key_file`, or where the variable has no seed."""
+def read_key(place: KeyPlace, kind: str) -> Signer:
+    """Return what signs; KeyFileError as `read_key_pair`, DeviceKeyError."""
+    if isinstance(place, DeviceKeyPlace):
+        return DeviceKey(place)
+    return read_key_pair(place, kind)
+
+
+def read_key_pair(place: KeyPlace, kind: str) -> KeyPair:
+    """Return an Ed25519 key; KeyFileError as `read_key_file`, or where there is no seed to be read."""
+    if isinstance(place, DeviceKeyPlace):
+        message = f"{place} does not leave its device, and is needed here"
+        raise KeyFileError(message)
     if isinstance(place, EnvironmentKey):
         return KeyPair(read_variable(place))
     return read_key_file(place, kind).keypair

@@ -23,7 +23,7 @@ In a batch, message i is `prefix` ‖ `bodies[i]`; see `harambee.crypto.rows` fo
 import secrets
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
@@ -67,6 +67,17 @@ assert (KeyFault.NONE, KeyFault.NOT_A_POINT, KeyFault.SMALL_ORDER) == (
 )
 
 
+class Signer(Protocol):
+    """Whoever can sign: a key pair, or a device that keeps its key to itself."""
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64-byte signature of `message`; the same each time."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPair:
     """A signing key. Its text never shows the seed.
@@ -92,6 +103,10 @@ class KeyPair:
         """Return libsodium's 64-byte secret key: seed ‖ public."""
         return self.seed + self.public
 
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64-byte signature of `message`; the same each time."""
+        return crypto_sign(message, self.secret)[:SIGNATURE_BYTES]
+
 
 def generate() -> KeyPair:
     """Return a new key pair from the operating system's randomness."""
@@ -103,9 +118,9 @@ def from_seed(seed: bytes) -> KeyPair:
     return KeyPair(seed)
 
 
-def sign(keypair: KeyPair, message: bytes) -> bytes:
+def sign(signer: Signer, message: bytes) -> bytes:
     """Return the 64-byte signature of `message`; the same each time."""
-    return crypto_sign(message, keypair.secret)[:SIGNATURE_BYTES]
+    return signer.sign(message)
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:

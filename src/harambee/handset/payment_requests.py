@@ -38,6 +38,13 @@ _QUESTION: Final = struct.Struct("<IQ")
 _DECLINE: Final = struct.Struct("<32sIB")
 QUESTION_BYTES: Final = _QUESTION.size + SIGNATURE_BYTES
 DECLINE_BYTES: Final = _DECLINE.size + SIGNATURE_BYTES
+BUSINESS_TRANSFER: Final = "business_transfer"
+ORDER_KINDS: Final = {
+    "pay_bill": OrderKind.PAY_BILL,
+    "buy_goods": OrderKind.BUY_GOODS,
+    BUSINESS_TRANSFER: OrderKind.BUSINESS_TRANSFER,
+}
+"""The kinds that a request may have, and those of the orders that pay it."""
 
 
 class RequestError(ValueError):
@@ -45,7 +52,7 @@ class RequestError(ValueError):
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A merchant asks a customer for money. Its JSON, byte for byte, is what is signed and named."""
+    """A merchant asks a customer, or a business, for money. Its JSON, byte for byte, is signed and named."""
 
     name: str
     """Unique; what the merchant calls it."""
@@ -55,7 +62,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payer: int
     amount_cents: int
     kind: str
-    """"pay_bill" or "buy_goods"."""
+    """One of ORDER_KINDS."""
     payee_name: str
     short_code: str
     account: str
@@ -76,7 +83,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def order_kind(self) -> OrderKind:
         """The kind of the order that pays it."""
-        return OrderKind.PAY_BILL if self.kind == "pay_bill" else OrderKind.BUY_GOODS
+        return ORDER_KINDS[self.kind]
 
     def _check(self) -> None:
         texts = (
@@ -91,8 +98,8 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise RequestError("A text of the request is too long, or missing.")
         if not all(text.isprintable() for text, _, _ in texts):
             raise RequestError("A text of the request cannot be printed.")
-        if self.kind not in ("pay_bill", "buy_goods"):
-            raise RequestError("A request is for a bill or for goods.")
+        if self.kind not in ORDER_KINDS:
+            raise RequestError("A request is for a bill, for goods or for a business's transfer.")
         if not 0 < self.amount_cents <= MAX_AMOUNT_CENTS:
             raise RequestError("The amount of a request must be more than nothing, and possible.")
         if not 0 < self.made_ms < self.expires_ms < 1 << 53:

@@ -18,6 +18,7 @@ from harambee.handset.doors import AccountView, Door, DoorError, SignedRequest
 from harambee.handset.handset import Handset, HandsetError, Payment, PaymentStatus
 from harambee.handset.orders import OrderBody, OrderError, check_between, fee_of, options_for
 from harambee.handset.payment_requests import (
+    ORDER_KINDS,
     Decline,
     PaymentRequest,
     RequestError,
@@ -29,14 +30,14 @@ from harambee.handset.payment_requests import (
     sign_requests_question,
 )
 from harambee.handset.tariffs import tariff_of_day
-from harambee.ledger.kinds import MOVEMENTS, OrderKind
+from harambee.ledger.kinds import MOVEMENTS
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import KIND_MASK
 
 DOOR_S: Final = 8.0
 """A door that takes longer has not answered."""
 PAYEES_AT_ONCE: Final = 1_000
-PAYS_REQUESTS: Final = frozenset({OrderKind.PAY_BILL, OrderKind.BUY_GOODS})
+PAYS_REQUESTS: Final = frozenset(ORDER_KINDS.values())
 BY_CUSTOMER: Final = 0
 """The reason of a decline that no refused order has."""
 

@@ -5,7 +5,9 @@ import contextlib
 import functools
 import hashlib
 import logging
+import os
 import secrets
+import signal
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -29,6 +31,7 @@ from harambee.ledger.records import key_of as account_key
 from harambee.merchants.book import Book, key_of, ring
 from harambee.merchants.credentials import Credentials
 from harambee.merchants.ground import Ground, GroundError, Matter
+from harambee.merchants.inquiries import Inquiries
 from harambee.merchants.instructions import InstructionDesk
 from harambee.merchants.port import (
     URL_CHARACTERS_MAX,
@@ -37,11 +40,13 @@ from harambee.merchants.port import (
     Bodies,
     Event,
     EventKind,
+    Faults,
     Instruction,
     Merchant,
     MerchantsError,
     PaymentFacts,
     Reason,
+    RequestState,
     RequestView,
     Result,
     SignedRequest,
@@ -62,7 +67,7 @@ from harambee.merchants.rows import (
     write_told,
 )
 from harambee.merchants.store import KEPT_MS, Changes, MerchantStore, MerchantStoreError
-from harambee.merchants.teller import QUESTION_S, Faults, Teller, Tiding
+from harambee.merchants.teller import QUESTION_S, Teller, Tiding
 
 NOTES_S: Final = 5.0
 KEEP_S: Final = 3.0
@@ -103,6 +108,11 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     third_party_id: str = ""
 
 
+def _die() -> None:
+    """End this process as a machine does whose power is gone."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class MerchantsDesk:
     """Implements `MerchantsPort`. Belongs to the event loop's thread."""
 
@@ -114,7 +124,10 @@ class MerchantsDesk:
         bodies: Bodies,
         *,
         private_too: bool,
+        die: Callable[[], None] = _die,
     ) -> None:
+        """`die` ends this super-agent without a word, where the faults of a development network want that."""
+        self._die = die
         self._ground = ground
         self._store = store
         self._credentials = credentials
@@ -131,6 +144,7 @@ class MerchantsDesk:
         self._instructions = InstructionDesk(
             ground, store, self._book, credentials, self._instruction_ended
         )
+        self._inquiries = Inquiries(ground, self._book)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._judged: OrderedDict[bytes, asyncio.Task[Verdict]] = OrderedDict()
         self._followed = asyncio.Event()
@@ -148,6 +162,7 @@ class MerchantsDesk:
         self._requests.load()
         self._teller.load()
         self._instructions.load(keys, initiators)
+        self._inquiries.load(keys)
         self._spawn(self._teller.run())
         self._spawn(self._expire())
         self._spawn(self._forget())
@@ -179,8 +194,16 @@ class MerchantsDesk:
 
     @property
     def faults(self) -> Faults:
-        """What a development network does to callbacks."""
+        """What a development network does to callbacks, and to this super-agent."""
         return self._teller.faults
+
+    def push_answered(self) -> None:
+        """Count an answer to a merchant's software; the last one that the faults allow is the last of all."""
+        if self.faults.dies_after_pushes:
+            self.faults.dies_after_pushes -= 1
+            if not self.faults.dies_after_pushes:
+                log.warning("this super-agent dies now, as it was told to")
+                self._die()
 
     def link_up(self, peer: int) -> None:
         """A super-agent can be reached again."""
@@ -266,11 +289,14 @@ class MerchantsDesk:
         payment = view.payment
         if payment is not None:
             payment = await self._with_balance(payment, merchant)
+        # However it ends unpaid it is one event; and one that ends by the clock has ended when it expired, so
+        # that the others are asked first whether they told of another end.
+        is_expired = view.state is RequestState.EXPIRED
         row = EventRow(
             id=f"req_{kept.id.hex()[:32]}_{'paid' if payment else 'unpaid'}",
             kind=EventKind.REQUEST_ENDED,
             short_code=key_of(merchant),
-            made_ms=self._ground.now_ms(),
+            made_ms=view.expires_ms if is_expired else self._ground.now_ms(),
             request=replace(view, payment=payment),
         )
         tiding = Tiding(row, kept.row.callback_url, kept.row.form)
@@ -384,6 +410,10 @@ class MerchantsDesk:
                 msisdn=msisdn,
             )
             return await self._verdict(said, merchant)
+
+    async def name_of_number(self, consumer_key: str, short_code: str, msisdn: str) -> str:
+        """Return the name that a merchant may see of a number's owner; MerchantsError."""
+        return await self._whole(self._inquiries.name_of_number(consumer_key, short_code, msisdn))
 
     async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; whether it is new; MerchantsError."""
@@ -609,6 +639,8 @@ class MerchantsDesk:
                 return await self._serve_bill(content)
             case Matter.ARRANGE:
                 return await self._serve_arrangement(content)
+            case Matter.NAME:
+                return await self._inquiries.told(content)
 
     async def _each(self, batch: bytes, take: _Take) -> bytes:
         try:
@@ -706,7 +738,7 @@ def _in_words() -> Iterator[None]:
     except GroundError as error:
         raise MerchantsError(Reason.UNAVAILABLE, str(error)) from error
     except MerchantStoreError as error:
-        log.warning("a merchant is told to come back later: %s", error)
+        log.debug("a merchant is told to come back later: %s", error)
         sentence = "This super-agent cannot read or write what it keeps of merchants now."
         raise MerchantsError(Reason.UNAVAILABLE, sentence) from error
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.signatures import Signer
 from harambee.ledger.outcomes import Outcome
 from harambee.money.tariff import Tariff
 from harambee.protocol.genesis import Genesis
@@ -36,6 +36,8 @@ class Matter(IntEnum):
     """The request of this name."""
     ARRANGE = 8
     """Of a merchant's home: these are its addresses from now on."""
+    NAME = 9
+    """Of a merchant's home: ask for a payee's name by the merchant's key."""
 
 
 class Ground(Protocol):
@@ -50,7 +52,7 @@ class Ground(Protocol):
         """This super-agent's index in the committee."""
 
     @property
-    def signing(self) -> KeyPair:
+    def signing(self) -> Signer:
         """The key by which it signs requests."""
 
     def now_ms(self) -> int:
@@ -82,6 +84,12 @@ class Ground(Protocol):
 
     async def name_of(self, account: int) -> str | None:
         """The name that others may see of an account whose profile lies here."""
+
+    async def ask_name(self, question: bytes) -> str:
+        """The name that an account may see of another one, by a question that it has signed.
+
+        `harambee.merchants.port.MerchantsError` where it may not, or where there is no name.
+        """
 
     def is_linked(self, peer: int) -> bool:
         """Whether there is a link to a super-agent now."""

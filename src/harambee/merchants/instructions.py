@@ -291,6 +291,7 @@ class InstructionDesk:
         row = queue[0]
         try:
             if not row.order:
+                self._refuse_restored(row)
                 self._judge(key_of(merchant), row.instruction)
                 if row.instruction.deed not in _KINDS:
                     result = await self._look(merchant, row.instruction)
@@ -303,6 +304,14 @@ class InstructionDesk:
                 row.instruction, refused.outcome, refused.reason, refused.sentence
             )
         await self._finish(merchant, queue, queue[0], result)
+
+    def _refuse_restored(self, row: InstructionRow) -> None:
+        """Raise _RefusedError for what a copy of the store has as not done: it may be older than that."""
+        if row.instruction.deed in _KINDS and row.told_ms <= self._store.copied_ms:
+            sentence = (
+                "It is not known whether this was done before: a copy of the store was put back."
+            )
+            raise _RefusedError(Reason.UNAVAILABLE, None, sentence)
 
     async def _finish(
         self,

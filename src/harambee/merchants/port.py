@@ -13,6 +13,8 @@ from harambee.ledger.outcomes import Outcome
 
 NAME_CHARACTERS_MAX: Final = 64
 URL_CHARACTERS_MAX: Final = 1_024
+LASTS_MS_MAX: Final = 600_000
+"""A customer has ten minutes at most to answer."""
 
 
 class MerchantsError(Exception):
@@ -44,6 +46,8 @@ class Reason(StrEnum):
     TOO_LATE = "too-late"
     """It has ended already."""
     BUSY = "busy"
+    QUOTA = "quota"
+    """As much as one day allows was asked already; tomorrow it may go."""
     UNAVAILABLE = "unavailable"
     """Not enough super-agents can be reached, or the merchant's home is down; later it may go."""
     INVALID = "invalid"
@@ -116,13 +120,13 @@ DECLINED_BY_CUSTOMER: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A merchant asks a customer for money."""
+    """A merchant asks a customer, or another business, for money."""
 
     consumer_key: str
     short_code: str
     """Who is paid."""
     msisdn: str = field(repr=False)
-    """Whom the customer's telephone belongs to, in the +254 form."""
+    """The customer's telephone in the +254 form; empty where a business is asked."""
     amount_cents: int
     name: str
     """Unique; what the request is called from now on, chosen by the gateway."""
@@ -135,6 +139,8 @@ class Ask:
     fresh: bool = False
     """Whether the gateway made the name up just now, so that nobody can have asked under it before."""
     lasts_ms: int = 60_000
+    payer: str = ""
+    """The business that is asked, as the directory has it: "till:174379"."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """What the gateway wants to see again in `RequestView.extra`; some hundred bytes."""
 
@@ -172,6 +178,7 @@ class RequestView:
     payee: int
     payer: int
     msisdn: str = field(repr=False)
+    """Empty where a business was asked."""
     amount_cents: int
     account: str
     text: str
@@ -297,6 +304,19 @@ class Delivery:
     """Names the function that makes the body: "daraja.stk", "daraja.c2b.v1", "harambee.v1", ..."""
 
 
+@dataclass(slots=True)
+class Faults:
+    """What a development network does to its merchants' software, so that it can be tried against it."""
+
+    late_s: float = 0.0
+    late_share: float = 0.0
+    lost_share: float = 0.0
+    """These callbacks are never sent: the software has to ask."""
+    doubled_share: float = 0.0
+    dies_after_pushes: int = 0
+    """So many requests are answered yet, and then the super-agent dies at once; 0: it does not."""
+
+
 Body = tuple[Mapping[str, str], bytes]
 """Headers and content of a callback."""
 
@@ -347,6 +367,13 @@ class MerchantsPort(Protocol):
     async def judge(self, short_code: str, msisdn: str, amount_cents: int, account: str) -> Verdict:
         """What a biller says of a payment that the customer of this number might make."""
 
+    async def name_of_number(self, consumer_key: str, short_code: str, msisdn: str) -> str:
+        """The name that a merchant may see of a number's owner before it pays her.
+
+        It is asked for by the merchant's key at its home and counted as every account's questions are:
+        QUOTA where too many are open today, NOT_FOUND where the owner has given no name.
+        """
+
     async def instruct(self, instruction: Instruction) -> bool:
         """Keep an instruction durably at the merchant's home; what comes of it is an event.
 
@@ -367,6 +394,13 @@ class MerchantsPort(Protocol):
         self, short_code: str, since_ms: int, until_ms: int, offset: int, limit: int
     ) -> list[PaymentFacts]:
         """Payments to a merchant in a time, oldest first; of the last 48 hours at least."""
+
+    @property
+    def faults(self) -> Faults:
+        """What it does to callbacks and to itself: to be changed in development networks only."""
+
+    def push_answered(self) -> None:
+        """A request for a payment is taken and answered: the faults may want a death now."""
 
     def certificate(self) -> bytes:
         """This super-agent's X.509 certificate (PEM), for which credentials are encrypted."""

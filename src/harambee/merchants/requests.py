@@ -29,6 +29,7 @@ import msgspec
 from harambee.crypto.signatures import sign
 from harambee.handset.orders import OrderBody, OrderError
 from harambee.handset.payment_requests import (
+    BUSINESS_TRANSFER,
     NAME_MAX,
     PaymentRequest,
     RequestError,
@@ -46,6 +47,7 @@ from harambee.ledger.records import key_of as account_key
 from harambee.merchants.book import Book, ring
 from harambee.merchants.ground import Ground, GroundError, Matter
 from harambee.merchants.port import (
+    LASTS_MS_MAX,
     Ask,
     Merchant,
     MerchantsError,
@@ -75,7 +77,6 @@ WAITING_OF_TAKER_MAX: Final = 32_768
 """Requests taken by one super-agent that wait: those of a minute, five hundred a second."""
 SHOWN_MAX: Final = 64
 """Requests that a handset gets at once; those of all takers in turn."""
-LASTS_MS_MAX: Final = 600_000
 GRACE_MS: Final = 5_000
 """An order that was signed in time may become final a little later."""
 CLOCK_US_MAX: Final = 300_000_000
@@ -215,10 +216,12 @@ class RequestDesk:
             raise MerchantsError(Reason.INVALID, f"A name has 1 to {NAME_MAX} characters.")
         if not 0 < ask.amount_cents <= MAX_AMOUNT_CENTS:
             raise MerchantsError(Reason.AMOUNT_INVALID, "The amount must be more than nothing.")
-        payer = await self._ground.number(ask.msisdn)
+        payer = await self._ground.number(ask.payer or ask.msisdn)
         if payer is None:
-            sentence = "No account is registered under the customer's number."
+            sentence = "No account is registered under the payer's number."
             raise MerchantsError(Reason.PAYER_UNKNOWN, sentence)
+        if payer == merchant.account:
+            raise MerchantsError(Reason.INVALID, "Nobody is asked for money by himself.")
         known = None if ask.fresh else await self._asked_before(ask, payer, merchant)
         if known is not None:
             await self._make_sure(known, ask, merchant)
@@ -308,7 +311,7 @@ class RequestDesk:
             payee=merchant.account,
             payer=payer,
             amount_cents=ask.amount_cents,
-            kind=_kind_of(merchant),
+            kind=BUSINESS_TRANSFER if ask.payer else _kind_of(merchant),
             payee_name=merchant.name,
             short_code=merchant.short_code,
             account=ask.account,
@@ -611,8 +614,9 @@ class RequestDesk:
         merchant = self._book.of_account(request.payee)
         if merchant is None or request.super_agent != taker:
             return False
-        said = (request.short_code, request.payee_name, request.kind)
-        if said != (merchant.short_code, merchant.name, _kind_of(merchant)):
+        said = (request.short_code, request.payee_name)
+        kinds = (_kind_of(merchant), BUSINESS_TRANSFER)
+        if said != (merchant.short_code, merchant.name) or request.kind not in kinds:
             return False
         lasts = request.expires_ms - request.made_ms <= LASTS_MS_MAX
         is_now = request.made_ms <= now_ms + CLOCK_MS_MAX and request.expires_ms + GRACE_MS > now_ms
@@ -788,7 +792,7 @@ class RequestDesk:
         try:
             await self._store.write(change)
         except MerchantStoreError as error:
-            log.warning("a request cannot be kept: %s", error)
+            log.debug("a request cannot be kept: %s", error)
             return False
         self._wait_for(kept)
         # It may come later than the payment: from somebody who was cut off, or by a slow link.

@@ -104,7 +104,7 @@ class EventRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event that has yet to reach an address."""
+    """An event that has yet to reach an address; where it is empty, the merchant's webhook."""
 
     cursor: int
     url: str

@@ -7,6 +7,7 @@ known to w super-agents, and what is final is in the ledger. Every value is seal
 | table | key | value |
 |---|---|---|
 | `meta` | `format`, `network`, `author` | the folder belongs to this one |
+| `meta` | `place`, `copied` | device and number of the data file as last opened; u64 when it was another |
 | `meta` | `last` | cursor u64 of the newest event |
 | `meta` | `read` | u64 statement entries, u64 blocks: what becomes final is followed from there |
 | `merchants` | trade ":" short code | MerchantRow |
@@ -32,6 +33,7 @@ that fails is undone by itself. What is past is forgotten after some days, a lit
 import asyncio
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +81,7 @@ TABLES: Final = (
     "past",
 )
 READERS_MAX: Final = 512
+DATA_NAME: Final = "data.mdb"
 KEY_BYTES_MAX: Final = 511
 """LMDB's; what is asked for under a longer name is not here."""
 KEPT_DAYS: Final = 10
@@ -96,6 +99,8 @@ _CURSOR_MAX: Final = 1 << 63
 _TIME_MS_MAX: Final = 1 << 63
 _READ_KEY: Final = b"read"
 _LAST_KEY: Final = b"last"
+_PLACE_KEY: Final = b"place"
+_COPIED_KEY: Final = b"copied"
 _POINTERS: Final = ("names", "codes", "references")
 """They may point to something newer by now."""
 _AAD_TAG: Final = b"hrb1:merchants\0\0"
@@ -126,6 +131,9 @@ class MerchantStore:
         self._writer: asyncio.Task[None] | None = None
         with environment.begin(db=self._tables["meta"]) as transaction:
             last = transaction.get(_LAST_KEY)
+            copied = transaction.get(_COPIED_KEY)
+        self.copied_ms: Final = 0 if copied is None else _CURSOR.unpack(copied)[0]
+        """When this was found to be a copy; what it has from before may be older than what was done."""
         self._last = 0 if last is None else _CURSOR.unpack(last)[0]
 
     @classmethod
@@ -155,6 +163,7 @@ class MerchantStore:
                         raise MerchantStoreError(
                             f"what is kept of merchants in {folder} belongs to another {name.decode()}"
                         )
+                _note_place(transaction, folder / DATA_NAME)
             return cls(environment, network, vault)
         except (OSError, lmdb.Error) as error:
             raise MerchantStoreError(f"cannot open the merchants' {folder}: {error}") from error
@@ -286,6 +295,35 @@ class MerchantStore:
             for key, row in self._all("deliveries", DeliveryRow)
             for cursor, number in (_DELIVERY.unpack(key),)
         ]
+
+    def deliveries_of(
+        self, key: str, cursor: int, limit: int
+    ) -> tuple[list[tuple[tuple[int, int], DeliveryRow]], int | None]:
+        """Return what has yet to be delivered to a merchant, from an event on, of so many events.
+
+        And the event behind those, if there is one.
+        """
+        prefix = _of(key, "")
+        with self._reading("of_merchant") as transaction:
+            place = transaction.cursor()
+            more = place.set_range(prefix + _CURSOR.pack(cursor))
+            cursors: list[bytes] = []
+            while more and len(cursors) <= limit and place.key().startswith(prefix):
+                cursors.append(bytes(place.key()[len(prefix) :]))
+                more = place.next()
+        beyond = _CURSOR.unpack(cursors.pop())[0] if len(cursors) > limit else None
+        found: list[tuple[bytes, bytes]] = []
+        with self._reading("deliveries") as transaction:
+            place = transaction.cursor()
+            for one in cursors:
+                more = place.set_range(one)
+                while more and place.key().startswith(one):
+                    found.append((bytes(place.key()), bytes(place.value())))
+                    more = place.next()
+        rows = [(_DELIVERY.unpack(at), at, value) for at, value in found]
+        return [
+            (place, self._opened("deliveries", at, value, DeliveryRow)) for place, at, value in rows
+        ], beyond
 
     def instruction(self, key: str, name: str) -> InstructionRow | None:
         """Return a merchant's instruction by its name."""
@@ -523,6 +561,17 @@ class Changes:
 
     def _mark(self, table: str, key: bytes, value: bytes) -> None:
         self._transaction.put(key, value, db=self._tables[table])
+
+
+def _note_place(transaction: Any, file: Path) -> None:
+    """Note where a store lies, and when it was opened in another place than before: it is a copy then."""
+    status = file.stat()
+    place = f"{status.st_dev}:{status.st_ino}".encode()
+    before = transaction.get(_PLACE_KEY)
+    if before != place:
+        transaction.put(_PLACE_KEY, place)
+        if before is not None:
+            transaction.put(_COPIED_KEY, _CURSOR.pack(time.time_ns() // 1_000_000))
 
 
 def _of(key: str, name: str) -> bytes:

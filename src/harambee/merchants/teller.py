@@ -7,9 +7,9 @@ doubt asks it. Who comes late to an event, because it was away, asks the others 
 told. So an event reaches its address also when the super-agent dies that was about to send it, and
 normally once; it may come twice, always with the same id, where one dies between sending and saying so.
 
-Events of our own form reach a merchant in their order, one after the other. Callbacks of other forms
-stand each for itself, as in the software that they are made for. A merchant whose software hangs has a
-bounded share of what is under way.
+Events reach a merchant's webhook in their order, one after the other. Callbacks to addresses that were
+named for one thing stand each for itself, as in the software that they are made for. A merchant whose
+software hangs has a bounded share of what is under way, and of memory: the rest waits on the disk.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from harambee.merchants.book import Book, key_of, ring
 from harambee.merchants.ground import Ground
-from harambee.merchants.port import Bodies, Delivery, Event, Merchant
+from harambee.merchants.port import Bodies, Delivery, Event, Faults, Merchant
 from harambee.merchants.post import Post, PostError
 from harambee.merchants.rows import DeliveryRow, EventRow
 from harambee.merchants.store import Changes, MerchantStore, MerchantStoreError, NewEvent
@@ -59,13 +59,19 @@ QUIET_AGAIN_S: Final = 30.0
 AT_ONCE_MAX: Final = 256
 OF_MERCHANT_MAX: Final = 32
 ANSWER_BYTES_MAX: Final = 64 << 10
+HELD_OF_MERCHANT_MAX: Final = 8_192
+"""Deliveries to one merchant in memory; what is beyond them waits in the store."""
+REFILL: Final = 256
+"""Events that are taken up from the store at once."""
 EARLY_MAX: Final = 8_192
 """Of one super-agent: events told there that have not happened here yet."""
 EVENT_ID_MAX: Final = 96
 TRIES_MIN: Final = 3
 """What is older than KEPT_MS is tried so often all the same: the clock may be wrong."""
 OURS: Final = "harambee.v1"
-"""The form whose events come in order."""
+"""The form of webhooks."""
+THE_WEBHOOK: Final = ""
+"""In the place of an address: the merchant's webhook, wherever that is when it is told."""
 
 _TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 """IPv6 addresses behind which an IPv4 address is called."""
@@ -78,17 +84,6 @@ log: Final = logging.getLogger(__name__)
 
 class AddressError(OSError):
     """A merchant's address is one that this super-agent does not call; the message is one sentence."""
-
-
-@dataclass(slots=True)
-class Faults:
-    """What a development network does to callbacks, so that software can be tried against it."""
-
-    late_s: float = 0.0
-    late_share: float = 0.0
-    lost_share: float = 0.0
-    """These are never sent: the software has to ask."""
-    doubled_share: float = 0.0
 
 
 @dataclass(slots=True)
@@ -149,13 +144,17 @@ class Teller:
         self._private_too = private_too
         self._waiting: dict[tuple[int, int], _Waiting] = {}
         self._lines: dict[str, deque[tuple[int, int]]] = {}
-        """Per merchant what of our own form goes to it, in order."""
+        """Per merchant what goes to its webhook, in order."""
         self._due: list[tuple[float, int, tuple[int, int]]] = []
         self._tickets = itertools.count()
         self._news = asyncio.Event()
         self._room = asyncio.Semaphore(AT_ONCE_MAX)
         self._busy: Counter[str] = Counter()
         """Attempts under way for each merchant."""
+        self._held: Counter[str] = Counter()
+        """Deliveries to each merchant in memory."""
+        self._beyond: dict[str, int] = {}
+        """For merchants with more: the event from which on theirs lie in the store alone."""
         self._parked: dict[str, deque[tuple[int, int]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._down_since: dict[int, float] = {}
@@ -179,11 +178,9 @@ class Teller:
         Who is told of the same event again makes that other change alone.
         """
         key, event_id = key_of(merchant), tiding.row.id
-        addresses = [
-            (address, form)
-            for address, form in ((tiding.url, tiding.form), (merchant.webhook, OURS))
-            if address
-        ]
+        addresses = [(tiding.url, tiding.form)] if tiding.url else []
+        if merchant.webhook:
+            addresses.append((THE_WEBHOOK, OURS))
         new = NewEvent(
             tiding.row,
             self._ground.now_ms(),
@@ -346,7 +343,7 @@ class Teller:
         except asyncio.CancelledError:
             raise
         except MerchantStoreError as error:
-            log.warning("a callback cannot be noted: %s", error)
+            log.debug("a callback cannot be noted: %s", error)
             again_s = RETRY_S[0]
         except Exception:
             # Ours, and it must not end the others' deliveries: it is tried again and stays visible.
@@ -447,7 +444,7 @@ class Teller:
 
     async def _send(self, event: Event, waiting: _Waiting, merchant: Merchant) -> bool:
         # A merchant that has moved its webhook means what waits for it, too; without one it wants none.
-        url = merchant.webhook if waiting.row.form == OURS else waiting.row.url
+        url = waiting.row.url or merchant.webhook
         if not url:
             return True
         delivery = Delivery(event, url, waiting.row.form)
@@ -513,6 +510,9 @@ class Teller:
     def _add(
         self, place: tuple[int, int], row: DeliveryRow, event: EventRow, *, is_old: bool = False
     ) -> None:
+        if event.short_code in self._beyond or self._held[event.short_code] >= HELD_OF_MERCHANT_MAX:
+            self._beyond.setdefault(event.short_code, place[0])
+            return
         age_s = (self._ground.now_ms() - event.made_ms) / 1_000
         ask_s = asyncio.get_running_loop().time() + min(DOUBT_S[0], max(0.0, DOUBT_S[0] - age_s))
         waiting = _Waiting(
@@ -525,7 +525,8 @@ class Teller:
             is_old=is_old or age_s > DOWN_S,
         )
         self._waiting[place] = waiting
-        if row.form == OURS:
+        self._held[waiting.key] += 1
+        if row.url == THE_WEBHOOK:
             line = self._lines.setdefault(waiting.key, deque())
             line.append(place)
             if line[0] != place:
@@ -534,8 +535,37 @@ class Teller:
 
     def _drop(self, place: tuple[int, int]) -> None:
         waiting = self._waiting.pop(place, None)
-        if waiting is None or waiting.row.form != OURS:
+        if waiting is None:
             return
+        self._held[waiting.key] -= 1
+        if not self._held[waiting.key]:
+            del self._held[waiting.key]
+        if waiting.row.url == THE_WEBHOOK:
+            self._drop_of_line(waiting)
+        if waiting.key in self._beyond and self._held[waiting.key] <= HELD_OF_MERCHANT_MAX // 2:
+            self._refill(waiting.key)
+
+    def _refill(self, key: str) -> None:
+        """Take up from the store what there was no room for."""
+        rows, beyond = self._store.deliveries_of(key, self._beyond[key], REFILL)
+        events = [self._store.event(cursor) for (cursor, _), _ in rows]
+        # Read whole: from here on nothing fails.
+        del self._beyond[key]
+        for (place, row), event in zip(rows, events, strict=True):
+            if event is not None and place not in self._waiting:
+                self._add(place, row, event, is_old=True)
+        if beyond is not None:
+            self._beyond.setdefault(key, beyond)
+            if not self._held[key]:
+                # All of these were delivered already: nothing else would come here again.
+                asyncio.get_running_loop().call_soon(self._refill_on, key)
+
+    def _refill_on(self, key: str) -> None:
+        if key in self._beyond:
+            self._refill(key)
+
+    def _drop_of_line(self, waiting: _Waiting) -> None:
+        place = waiting.place
         line = self._lines[waiting.key]
         was_first = line[0] == place
         line.remove(place)

@@ -285,7 +285,7 @@ class _Backup:
 
 
 def _key_files(config: NodeConfig) -> Iterator[tuple[Path, str]]:
-    """Yield (file, name in the backup) of each key that is in a file; one in the environment is in none."""
+    """Yield (file, name in the backup) of each key that is in a file; others are in none."""
     for field_name, path in KEY_FILES.items():
         place = getattr(config, field_name)
         if isinstance(place, Path):

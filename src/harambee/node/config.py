@@ -14,7 +14,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from harambee.crypto.key_places import KeyPlace, parse_place
+from harambee.crypto.device_keys import DeviceKeyPlace
+from harambee.crypto.key_places import KeyPlace, SecretPlace, parse_place
 from harambee.node.logs import LogFormat
 from harambee.texts.languages import Language
 
@@ -133,7 +134,7 @@ class NodeConfig:
     """Where all super-agents listen; not part of the genesis, because addresses change."""
     certificates: Path
     """A folder with every super-agent's TLS certificate, NAME.crt, pinned by the genesis."""
-    directory_key: KeyPlace
+    directory_key: SecretPlace
     """Keys the hash of telephone numbers; the same at every super-agent, and nobody else's."""
     signing_key: KeyPlace
     """Signs blocks, receipts and checkpoints; the genesis names it."""
@@ -234,7 +235,7 @@ def read_config(file: Path) -> NodeConfig:
         openings=folder / document.openings,
         addresses=folder / document.addresses,
         certificates=folder / document.certificates,
-        directory_key=_key_place(file, "directory_key", document.directory_key),
+        directory_key=_secret_place(file, "directory_key", document.directory_key),
         signing_key=_key_place(file, "signing_key", document.signing_key),
         enrolment_key=_key_place(file, "enrolment_key", document.enrolment_key),
         treasury_key=_key_place(file, "treasury_key", document.treasury_key),
@@ -309,6 +310,14 @@ def _key_place(file: Path, name: str, text: str) -> KeyPlace:
         return parse_place(text, file.resolve().parent)
     except ValueError as error:
         raise ConfigError(f"{file}: {name}: {error}") from None
+
+
+def _secret_place(file: Path, name: str, text: str) -> SecretPlace:
+    """Return where a secret is; ConfigError names file and field."""
+    place = _key_place(file, name, text)
+    if isinstance(place, DeviceKeyPlace):
+        raise ConfigError(f"{file}: {name}: it has to be read, and a device keeps its keys")
+    return place
 
 
 def _address(file: Path, name: str, text: str) -> Address:

@@ -13,7 +13,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from harambee.crypto.key_places import KeyPlace
+from harambee.crypto.key_places import KeyPlace, SecretPlace
 from harambee.node.config import Address, Document, NodeConfig
 
 UNWRITTEN: Final = frozenset({"file"})
@@ -56,6 +56,8 @@ def _of_meaning(annotation: Any) -> str | None:
     if annotation in (Path, Path | None):
         return "a path"
     if annotation == KeyPlace:
+        return "a path, `env:NAME`, or `pkcs11:...`"
+    if annotation == SecretPlace:
         return "a path, or `env:NAME`"
     return "host:port" if annotation is Address else None
 

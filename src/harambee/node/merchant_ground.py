@@ -8,18 +8,33 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.signatures import KeyPair
+from harambee.crypto.signatures import Signer
 from harambee.handset.telephone import TelephoneError
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
 from harambee.merchants.ground import GroundError, Matter
+from harambee.merchants.port import MerchantsError, Reason
 from harambee.money.tariff import Tariff
 from harambee.node.errands import Errand, ErrandError
 from harambee.node.links import Links
 from harambee.node.names import NameDesk
-from harambee.node.port import State, UnavailableError
+from harambee.node.port import NameStatus, State, UnavailableError
 from harambee.node.service import Service
 from harambee.protocol.genesis import Genesis
+
+_NO_NAME: Final = {
+    NameStatus.NONE: (Reason.NOT_FOUND, "The owner of this number has given no name."),
+    NameStatus.LOCKED: (
+        Reason.QUOTA,
+        "Too many names were asked for today without a payment; there are no more until tomorrow.",
+    ),
+    NameStatus.BUSY: (Reason.BUSY, "Another question of this merchant's is under way."),
+    NameStatus.PAYEE_UNKNOWN: (
+        Reason.PAYER_UNKNOWN,
+        "No account is registered under this number.",
+    ),
+}
+"""Why an account is told no name. What else there may be is this super-agent's own doing."""
 
 T = TypeVar("T")
 
@@ -33,7 +48,7 @@ class MerchantGround:
     service: Service
     names: NameDesk
     links: Links
-    signing: KeyPair
+    signing: Signer
 
     @property
     def genesis(self) -> Genesis:
@@ -97,6 +112,15 @@ class MerchantGround:
         """Return the name that others may see of an account whose profile lies here."""
         party = (await self.names.parties([account])).get(account)
         return None if party is None else party.name
+
+    async def ask_name(self, question: bytes) -> str:
+        """Return the name that an account may see of another one, by a question that it has signed."""
+        answer = await _told(self.service.check_name(question))
+        if answer.name is not None:
+            return answer.name
+        if answer.status not in _NO_NAME:
+            raise GroundError("Nobody who holds this name can be reached.")
+        raise MerchantsError(*_NO_NAME[answer.status])
 
     def is_linked(self, peer: int) -> bool:
         """Whether there is a link to a super-agent now."""

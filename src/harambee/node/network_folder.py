@@ -40,7 +40,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.key_places import EnvironmentKey, KeyPlace, read_key, read_variable
+from harambee.crypto.device_keys import DeviceKeyError
+from harambee.crypto.key_places import (
+    EnvironmentKey,
+    KeyPlace,
+    SecretPlace,
+    read_key,
+    read_variable,
+)
 from harambee.crypto.keyfiles import (
     ANYONE_ELSE,
     KeyFileError,
@@ -50,7 +57,7 @@ from harambee.crypto.keyfiles import (
     write_key_file,
     write_seeds,
 )
-from harambee.crypto.signatures import KeyPair, generate
+from harambee.crypto.signatures import KeyPair, Signer, generate
 from harambee.ledger.records import (
     OPENING,
     OPENING_ALIAS,
@@ -312,9 +319,9 @@ class NodeFiles:
     addresses: tuple[MemberAddress, ...]
     certificates: tuple[bytes, ...]
     """PEM, in the committee's order; each has the key that the genesis pins."""
-    signing: KeyPair
-    enrolment: KeyPair
-    treasury: KeyPair
+    signing: Signer
+    enrolment: Signer
+    treasury: Signer
     directory_key: bytes
 
 
@@ -561,7 +568,7 @@ def read_addresses(file: Path, genesis: Genesis) -> tuple[MemberAddress, ...]:
         raise NetworkFolderError(f"{file} is not a list of addresses: {error}") from error
 
 
-def read_directory_key(file: KeyPlace) -> bytes:
+def read_directory_key(file: SecretPlace) -> bytes:
     """Return the 32 bytes of a directory key; NetworkFolderError if it is none, or its file is open."""
     if isinstance(file, EnvironmentKey):
         try:
@@ -916,11 +923,11 @@ def _mapped(file: Path) -> memoryview:
         raise NetworkFolderError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _read_key(place: KeyPlace, kind: str) -> KeyPair:
+def _read_key(place: KeyPlace, kind: str) -> Signer:
     """Return a key of this kind."""
     try:
         return read_key(place, kind)
-    except KeyFileError as error:
+    except (KeyFileError, DeviceKeyError) as error:
         raise NetworkFolderError(str(error)) from error
 
 

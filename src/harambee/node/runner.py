@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import uvicorn
 
+from harambee.crypto.device_keys import DeviceKeyError
 from harambee.feature_phones.custody import Custody
 from harambee.feature_phones.desk import PhonesDesk
 from harambee.feature_phones.messages import Matter as PhoneMatter
@@ -669,5 +670,7 @@ def _in_a_sentence(files: NodeFiles, failure: BaseException) -> NodeError:
         return NodeError(f"{files.config.name} stops: {failure}")
     if isinstance(failure, MemoryDamaged):
         return NodeError(f"{files.config.name} stops, for its memory is damaged: {failure}")
+    if isinstance(failure, DeviceKeyError):
+        return NodeError(f"{files.config.name} stops, for it cannot sign: {failure}")
     log.error("the engine of %s failed", files.config.name, exc_info=failure)
     return NodeError(f"{files.config.name} failed: {failure!r}; its log has the traceback")

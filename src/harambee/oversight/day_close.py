@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from harambee.crypto.hashing import TAG_DAY_CLOSE, digest, signed_prefix
-from harambee.crypto.signatures import KeyPair, sign, verify
+from harambee.crypto.signatures import Signer, sign, verify
 from harambee.oversight.settlement_parties import PARTIES_MAX, Party
 from harambee.protocol.committee import Committee
 
@@ -229,9 +229,9 @@ class Word:
         return verify(key, _signed(network, committee.epoch, self.document), self.signature)
 
 
-def sign_close(keypair: KeyPair, close: DayClose) -> bytes:
+def sign_close(signer: Signer, close: DayClose) -> bytes:
     """Return a super-agent's 64-byte signature under a close."""
-    return sign(keypair, _signed(close.network, close.epoch, close.to_bytes()))
+    return sign(signer, _signed(close.network, close.epoch, close.to_bytes()))
 
 
 def _signed(network: bytes, epoch: int, document: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from harambee.crypto.hashing import TAG_CHECKPOINT, digest, signed_prefix
-from harambee.crypto.signatures import KeyPair, sign, verify
+from harambee.crypto.signatures import Signer, sign, verify
 from harambee.protocol.committee import Committee
 from harambee.protocol.effects import Name
 from harambee.protocol.malformed import Malformed
@@ -148,7 +148,7 @@ class Word:
 WORD_BYTES: Final = DOCUMENT_BYTES + 2 + SIGNATURE_BYTES
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: int, key: KeyPair) -> Word:
+def sign_checkpoint(checkpoint: Checkpoint, signer: int, key: Signer) -> Word:
     """Give one's word for a checkpoint that one has made oneself."""
     return Word(checkpoint, signer, sign(key, _signed(checkpoint)))
 

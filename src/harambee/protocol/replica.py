@@ -39,7 +39,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.keys import is_p256
-from harambee.crypto.signatures import KeyPair, sign
+from harambee.crypto.signatures import Signer, sign
 from harambee.ledger.kinds import (
     HAS_CONTENT,
     IS_ELSEWHERE,
@@ -264,7 +264,7 @@ class Replica(Fold):
         network: bytes,
         committee: Committee,
         index: int,
-        key: KeyPair,
+        key: Signer,
         ledger: Ledger,
         pace: Pace | None = None,
         checking: Checking | None = None,

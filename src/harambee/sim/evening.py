@@ -38,7 +38,9 @@ BROUGHT_WITHIN_NS: Final = 20 * MS
 KILLED_AFTER_NS: Final = 40 * MS
 """The payments have reached their doors by then, and none of them can be final."""
 MOMENT_NS: Final = 20 * SECOND
+"""How long a moment lasts at most: an order that is not final by then was not paid in its minute."""
 SETTLE_NS: Final = 180 * SECOND
+"""How long the network may take to serve everybody who waited, and to come to rest at the end."""
 OPENING_CENTS: Final = 20_000_00
 """More than any order of the day pays, and its fee."""
 
@@ -258,8 +260,7 @@ class Evening:
         self._told.append(waiting)
         paid_at = max(minute, sampled.minute)
         day.final += 1
-        if sampled.minute < self.outage.ends:
-            day.final_in_outage += self.outage.covers(paid_at)
+        day.final_in_outage += self.outage.covers(sampled.minute) and self.outage.covers(paid_at)
         day.paid[min(paid_at, MINUTES - 1)] += sampled.value_cents
         if paid_at > sampled.minute:
             day.delayed_cents += sampled.value_cents

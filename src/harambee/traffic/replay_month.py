@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, signed_prefix
-from harambee.crypto.key_places import read_key
+from harambee.crypto.key_places import read_key_pair
 from harambee.crypto.signatures import secret_keys_from_seeds
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.outcomes import Outcome
@@ -117,7 +117,7 @@ class Keys:
         assert residents is not None, "it was made for a crowd"
         numbers, seeds = [residents.numbers], [residents.seeds]
         for index, member in enumerate(folder.genesis.committee.members):
-            treasury = read_key(folder.node(index).treasury_key, KIND_TREASURY)
+            treasury = read_key_pair(folder.node(index).treasury_key, KIND_TREASURY)
             own = [
                 (region << POSITION_BITS) + position
                 for region in member.regions

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.key_places import read_key
+from harambee.crypto.key_places import read_key_pair
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.records import ORDER_BYTES
 from harambee.node.config import Address, NodeConfig
@@ -121,7 +121,7 @@ class SimulatedPeers:
             on_up=lambda _: self._on_up(1),
             on_down=lambda _: self._on_up(-1),
         )
-        key = read_key(config.signing_key, KIND_SIGNING)
+        key = read_key_pair(config.signing_key, KIND_SIGNING)
         return _Peer(index, key, links, np.zeros(self._n, np.uint32))
 
     @contextlib.asynccontextmanager

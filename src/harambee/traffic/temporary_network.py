@@ -138,6 +138,7 @@ class TemporaryNetwork(Leaving):
         command: Command | None = None,
         *,
         customers: int = 0,
+        agents_each: int = 0,
         regions_each: int = 1,
         pay_commissions: bool = False,
         dormant_each: int = 0,
@@ -154,7 +155,7 @@ class TemporaryNetwork(Leaving):
         self._pay_commissions = pay_commissions
         self._pace_ms, self._only = pace_ms, only
         self._checkpoint_minutes = checkpoint_minutes
-        self._population, self._customers = population, customers
+        self._population, self._customers, self._agents = population, customers, agents_each
         self._super_agents = super_agents
         self._regions_each, self._dormant_each = regions_each, dormant_each
         self._command = command or _node_command
@@ -197,8 +198,19 @@ class TemporaryNetwork(Leaving):
         process.wait()
         self.killed.append(name)
 
+    def stop(self, name: str) -> None:
+        """Let it end in order, as its operator does; NetworkError if it does not."""
+        process = self._processes[name]
+        process.terminate()
+        try:
+            status = process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise NetworkError(f"{name} does not end within {STOP_S} seconds") from None
+        if status:
+            raise NetworkError(f"{name} ended with status {status}: {self._last_words(name)}")
+
     def restart(self, name: str) -> None:
-        """Start a killed super-agent again from what it left on disk; `wait_ready` waits for it."""
+        """Start one that has ended again, from what it left on disk; `wait_ready` waits for it."""
         assert self._processes[name].poll() is not None, "it runs"
         self._start(name)
 
@@ -239,7 +251,7 @@ class TemporaryNetwork(Leaving):
                 super_agents=self._super_agents,
                 name="temporary",
                 customers=self._customers,
-                agents_per_super_agent=0,
+                agents_per_super_agent=self._agents,
                 population=self._population,
                 regions_each=self._regions_each,
                 dormant_each=self._dormant_each,

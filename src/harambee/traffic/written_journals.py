@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.key_places import read_key
+from harambee.crypto.key_places import read_key_pair
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.node.journal import Journal
 from harambee.node.network_folder import KIND_SIGNING, NetworkFolder
@@ -71,7 +71,7 @@ class Chorus:
 
 def chorus_of(folder: NetworkFolder, began_ms: int) -> Chorus:
     """The committee of a development network, whose keys lie in its folder."""
-    keys = [read_key(folder.node(name).signing_key, KIND_SIGNING) for name in folder.names]
+    keys = [read_key_pair(folder.node(name).signing_key, KIND_SIGNING) for name in folder.names]
     genesis = folder.genesis
     return Chorus(genesis.network, genesis.committee.epoch, keys, began_ms)
 

@@ -7,7 +7,7 @@ import { greet, learn, networkOf, readGenesis } from "./network.js";
 import { hasPin } from "./pin.js";
 import { agentScreen, tillScreen } from "./screen_desks.js";
 import { historyScreen, receiptScreen, receiptsScreen, checkScreen } from "./screen_history.js";
-import { homeScreen } from "./screen_home.js";
+import { homeScreen, passing } from "./screen_home.js";
 import { lockScreen, moreScreen } from "./screen_more.js";
 import { payScreen } from "./screen_pay.js";
 import { receiveScreen } from "./screen_receive.js";
@@ -29,6 +29,7 @@ class App {
     this.network = null;
     this.handset = null;
     this.settings = {};
+    this.names = new Map();
     this.isLocked = false;
     this.leaving = new AbortController();
     this.main = document.querySelector("main");
@@ -37,6 +38,7 @@ class App {
 
   async start() {
     this.settings = (await store.get("settings")) ?? {};
+    this.names = new Map((await store.all("names")).map(({ account, name }) => [account, name]));
     setLanguage(this.settings.language ?? (navigator.language.startsWith("sw") ? "sw" : "en"));
     this.drawFrame();
     if (!globalThis.isSecureContext) {
@@ -46,6 +48,9 @@ class App {
     await this.learnNetwork();
     await this.openAccount();
     this.isLocked = this.handset !== null && (await hasPin());
+    if (this.handset !== null && (await this.handset.slot()).orders.length > 0) {
+      location.hash = "home"; // what is on its way comes first
+    }
     globalThis.addEventListener("hashchange", () => this.route());
     document.addEventListener("visibilitychange", () => this.lockWhenAway());
     await this.route();
@@ -64,7 +69,7 @@ class App {
     const at = kept.rows.findIndex((row) => row.http === location.origin);
     const first = genesis.members.findIndex((member) => member.name === kept.rows[at]?.name);
     this.network = networkOf(genesis, kept.rows, Math.max(0, first));
-    this.refreshDoors().catch((error) => sentenceOf(error));
+    this.refreshDoors().catch(passing);
     document.querySelector(".test").hidden = !genesis.isDevelopment;
   }
 
@@ -92,6 +97,16 @@ class App {
     await store.put("settings", this.settings);
   }
 
+  /** How the screen calls an account: by the name that was shown when it was paid, else by its number. */
+  nameOf(account) {
+    return this.names.get(account) ?? t("account", { detail: account });
+  }
+
+  async keepName(account, name) {
+    this.names.set(account, name);
+    await store.put(account, { account, name }, "names");
+  }
+
   lockWhenAway() {
     if (document.hidden) {
       this.hiddenMs = Date.now();
@@ -108,7 +123,11 @@ class App {
     document.querySelector(".test").textContent = t("development");
     this.nav.setAttribute("aria-label", t("navigation"));
     this.nav.replaceChildren(
-      ...TABS.map((tab) => el("a", { href: `#${tab}`, class: `tab ${tab}` }, el("span", {}, t(tab)))),
+      ...TABS.map((tab) => {
+        // What was paid is shown in the place of the form: the same tab leads back to it.
+        const again = () => location.hash === `#${tab}` && this.route();
+        return el("a", { href: `#${tab}`, class: `tab ${tab}`, onclick: again }, el("span", {}, t(tab)));
+      }),
     );
     const offline = document.querySelector(".offline");
     const mark = () => {
@@ -150,7 +169,8 @@ class App {
       }
     } catch (error) {
       const said = sentenceOf(error);
-      this.show(heading(t("wallet")), el("p", { class: "error", role: "alert" }, said), button(t("retry"), () => this.route(), { class: "main" }));
+      const again = button(t("retry"), () => this.route(), { class: "main" });
+      this.show(heading(t("wallet")), el("p", { class: "error", role: "alert" }, said), again);
     }
   }
 

@@ -2,180 +2,33 @@
  * A customer's account in this browser: it pays, registers and cancels through any super-agents that answer.
  *
  * It never signs a second payment in an open slot. The signed bytes are durable before they first leave;
- * whatever happens then, the wallet goes on with the same bytes when it is opened again. When q super-agents refuse, it
- * signs a cancel for the slot, because a refused order is not dead: only when the cancel is final is the
- * payment shown as failed.
+ * whatever happens then, the wallet goes on with the same bytes when it is opened again. When q super-agents
+ * refuse, it signs a cancel for the slot, because a refused order is not dead: only when the cancel is final
+ * is the payment shown as failed.
  */
 
 import { believed, pause, told } from "./agreement.js";
-import { concat, equal, fromHex, hex } from "./bytes.js";
+import { equal, hex } from "./bytes.js";
 import { DoorError, ProblemError } from "./doors.js";
-import { FORM_ED25519, FORM_P256_EVEN, FORM_P256_ODD, newKey } from "./keys.js";
-import { feeOf, readTariff } from "./money.js";
+import { HandsetError } from "./errors.js";
+import { find, isKeyOf, lasting, movementBetween, tariffOf } from "./finding.js";
+import { newKey } from "./keys.js";
+import { feeOf } from "./money.js";
+import { keepReceipt } from "./receipts.js";
 import { settle } from "./settlement.js";
 import * as store from "./store.js";
 import * as wire from "./wire.js";
 
 const { KIND } = wire;
 const PATIENCE_MS = 15_000;
-const CONFIRM_TRIES = 40;
-const CONFIRM_PAUSE_MS = 150;
-const ENROLMENT_TRIES = 4;
 const NAME_TRIES = 3;
 const NAME_PAUSE_MS = 250;
 const BILL_ACCOUNT_MAX = 40;
 const SIGN_AGAIN = new Set(["QUESTION_REPLAYED", "NAMES_BUSY", "CLOCK_WRONG"]);
 
-/** The wallet could not do what it was asked; `code` names the sentence, in both languages. */
-export class HandsetError extends Error {
-  constructor(code, detail = "") {
-    super(`${code} ${detail}`.trim());
-    this.code = code;
-    this.detail = detail;
-  }
-}
-
-const MOVEMENTS = {
-  customer: {
-    customer: "send", pochi: "send", agent: "withdraw", merchant: "buy_goods", bank: "bank_deposit",
-    business: "pay_bill",
-  },
-  agent: { customer: "deposit", agent: "float_sale", float: "float_sale", bank: "bank_deposit", business: "airtime" },
-  merchant: {
-    customer: "pay_out", pochi: "pay_out", merchant: "business_transfer", business: "business_transfer",
-    bank: "bank_deposit",
-  },
-};
-MOVEMENTS.pochi = MOVEMENTS.customer;
-MOVEMENTS.business = MOVEMENTS.merchant;
-
-/** The movement between accounts of these kinds; HandsetError where there is none. */
-export function movementBetween(payer, payee) {
-  const movement = MOVEMENTS[payer]?.[payee];
-  if (movement === undefined) {
-    throw new HandsetError("noMovement");
-  }
-  return movement;
-}
-
 /** One at a time in this browser, whichever tab it is in: two may not sign for one slot. */
 function locked(act) {
   return navigator.locks.request("harambee-slot", act);
-}
-
-/** An account without its balance, which changes while doors are asked. */
-async function lasting(door, number) {
-  const view = await door.account(number);
-  return view === null ? null : { ...view, balance: 0, available: 0 };
-}
-
-function formOf(view) {
-  if (view.keyType === "ed25519") {
-    return FORM_ED25519;
-  }
-  return view.keyIsOdd ? FORM_P256_ODD : FORM_P256_EVEN;
-}
-
-function isKeyOf(view, key) {
-  return view.key === hex(key.public) && formOf(view) === key.form;
-}
-
-/** The account under an account number, a telephone number or a short code, as w say; HandsetError if none. */
-export async function find(network, text) {
-  const bare = text.trim();
-  let number = /^[0-9]{1,10}$/.test(bare) && !/^0[17][0-9]{8}$/.test(bare) ? Number(bare) : null;
-  if (number === null || number > 0xffffffff) {
-    try {
-      number = await believed(network, (door) => door.directory(bare));
-    } catch (error) {
-      throw error instanceof ProblemError ? new HandsetError("numberWrong") : error;
-    }
-  }
-  const view = number === null ? null : await believed(network, (door) => lasting(door, number));
-  if (view === null) {
-    throw new HandsetError("noAccount");
-  }
-  return view;
-}
-
-/** The tariff of a day, as w super-agents say: of those that have begun by then the newest. */
-async function tariffOf(network, day) {
-  const rows = (await believed(network, (door) => door.tariffs())).filter((row) => row.firstDay <= day);
-  const newest = rows.reduce(
-    (best, row) =>
-      best === null || row.firstDay > best.firstDay || (row.firstDay === best.firstDay && row.version > best.version)
-        ? row
-        : best,
-    null,
-  );
-  for (const door of newest === null ? [] : network.doors) {
-    try {
-      const tariff = readTariff(await door.tariff(newest.version), newest.digest);
-      if (tariff !== null) {
-        return tariff;
-      }
-    } catch (error) {
-      if (!(error instanceof DoorError)) {
-        throw error;
-      }
-    }
-  }
-  throw new HandsetError("noTariff");
-}
-
-/**
- * Open an account for a key that is durable already; its number once w super-agents confirm it.
- *
- * `msisdn` may be empty. HandsetError if no super-agent does so.
- */
-export async function register(network, key, msisdn) {
-  const number = await enrolled(network, key, msisdn);
-  for (let turn = 0; turn < CONFIRM_TRIES; turn += 1) {
-    const view = await believed(network, (door) => lasting(door, number)).catch(() => null);
-    if (view !== null && isKeyOf(view, key)) {
-      return number;
-    }
-    await pause(CONFIRM_PAUSE_MS);
-  }
-  throw new HandsetError("notConfirmed");
-}
-
-async function enrolled(network, key, msisdn) {
-  let said = new HandsetError("unreachable");
-  for (let turn = 0; turn < ENROLMENT_TRIES; turn += 1) {
-    for (const door of network.doors) {
-      try {
-        await door.checkNetwork(network.id);
-        return await enrolAt(network, door, key, msisdn);
-      } catch (error) {
-        if (!(error instanceof DoorError)) {
-          throw error;
-        }
-        if (error instanceof ProblemError && error.status < 500) {
-          // Another customer may have got the position first: the next one is asked for.
-          said = new HandsetError("refusedSaying", error.message);
-          break;
-        }
-      }
-    }
-    await pause(CONFIRM_PAUSE_MS * turn);
-  }
-  throw said;
-}
-
-async function enrolAt(network, door, key, msisdn) {
-  const view = await door.enrolment();
-  const region = wire.regionOf(view.enrolmentAccount);
-  const isItsOwn = network.members[door.index].regions.includes(region);
-  if (!isItsOwn || view.enrolmentAccount !== region * 2 ** 20 || view.account !== view.enrolmentAccount + view.sequence) {
-    throw new DoorError("this super-agent offers an account that is not its own to give");
-  }
-  const body = wire.orderBody({
-    payer: view.enrolmentAccount, payee: view.account, amount: 0, fee: 0, sequence: view.sequence,
-    kind: KIND.enrol, tariff: network.tariffs.at(-1).version, day: view.day,
-    options: Uint8Array.of(1, key.form, 0), reference: key.public,
-  });
-  return door.register(body, await wire.signPossession(key, network.network, body), msisdn);
 }
 
 /** The account of this browser on a network; `owner` is {account, key}. */
@@ -229,7 +82,8 @@ export class Handset {
     for (let turn = 1; turn <= NAME_TRIES; turn += 1) {
       let again = false;
       for (const door of this.network.doors) {
-        const question = await wire.nameQuestion(this.key, this.network.network, this.account, payee, Date.now() * 1000);
+        const timeUs = Date.now() * 1000;
+        const question = await wire.nameQuestion(this.key, this.network.network, this.account, payee, timeUs);
         try {
           await door.checkNetwork(this.network.id);
           return await door.nameOf(question);
@@ -469,7 +323,7 @@ export class Handset {
       await keepReceipt(this.network, order, decision.receipts);
     }
     if (isFinal && said.kind === KIND.change_key) {
-      await this.takeNewKey();
+      await this.takeNewKey(said.reference);
     }
     if (decision.finalId !== null || decision.foreign || decision.skipped) {
       await store.put("slot", { next: said.sequence + 1, orders: [], refusedBy: null, possession: null });
@@ -525,57 +379,15 @@ export class Handset {
     });
   }
 
-  /** The new key is the account's: it takes the old one's place before the slot is let go. */
-  async takeNewKey() {
+  /** This new key is the account's: it takes the old one's place before the slot is let go. */
+  async takeNewKey(key) {
     const fresh = await store.get("newKey");
-    if (fresh !== undefined) {
+    if (fresh !== undefined && equal(fresh.public, key)) {
       await store.put("owner", { account: this.account, key: fresh });
       await store.remove("newKey");
       this.key = fresh;
     }
   }
-
-  /** w receipts of a payment that a statement shows, kept here; false where they do not come together. */
-  async collectReceipt(line) {
-    const path = `/v1/orders/${line.payer}/${line.sequence}`;
-    const found = new Map();
-    const words = this.network.doors.map(async (door) => {
-      const { order, receipt } = await door.ask("GET", path);
-      const body = bodyOf(order);
-      const id = wire.orderId(this.network.network, body);
-      if (receipt.super_agent === door.index && (await receiptHolds(this.network, id, receipt))) {
-        const name = hex(id);
-        found.set(name, { body, receipts: [...(found.get(name)?.receipts ?? []), receipt] });
-      }
-    });
-    await Promise.allSettled(words);
-    const proven = [...found.values()].find(({ receipts }) => receipts.length >= this.network.w);
-    if (proven === undefined) {
-      return false;
-    }
-    await keepReceipt(this.network, concat(proven.body, new Uint8Array(64)), proven.receipts);
-    return true;
-  }
-}
-
-const { receiptHolds } = wire;
-
-/** The 64 bytes of an order as a door spells it out. */
-function bodyOf(order) {
-  return wire.orderBody({
-    payer: order.payer, payee: order.payee, amount: order.amount_cents, fee: order.fee_cents,
-    sequence: order.sequence, kind: KIND[order.kind], tariff: order.tariff, day: order.day,
-    options: fromHex(order.options, 3), reference: fromHex(order.reference, 32),
-  });
-}
-
-/** Keep w receipts of an order, newest last, under its day and id. */
-async function keepReceipt(network, order, receipts) {
-  const { day } = wire.readOrder(order);
-  const id = hex(wire.orderId(network.network, order));
-  const name = `${String(day).padStart(5, "0")}-${id}`;
-  const kept = { id, body: order.slice(0, wire.BODY_BYTES), receipts, keptMs: Date.now() };
-  await store.put(name, kept, "receipts");
 }
 
 function statusOf(decision, isFinal, refusedBy) {
@@ -589,58 +401,4 @@ function statusOf(decision, isFinal, refusedBy) {
     return "replaced";
   }
   return decision.heard ? "sent" : "waiting";
-}
-
-/**
- * A new phone asks for an account: a key of its own, made durable, and the text for the super-agent that
- * opened the account.
- */
-export async function askForKey(network, view) {
-  const kept = await store.get("wanted");
-  const wanted = kept?.account === view.account ? kept : { account: view.account, key: await newKey() };
-  await store.put("wanted", wanted);
-  const governed = await believed(network, (door) => door.governed(view.account));
-  const body = wire.orderBody({
-    payer: governed.enrolmentAccount, payee: view.account, amount: 0, fee: 0, sequence: governed.nextSlot,
-    kind: KIND.request_key, tariff: network.tariff, day: wire.dayOf(Date.now()),
-    options: Uint8Array.of(0, wanted.key.form, 0), reference: wanted.key.public,
-  });
-  const possession = await wire.signPossession(wanted.key, network.network, body);
-  return wire.keyRequestText(body, possession);
-}
-
-/**
- * Let the key that waits here take over its account; the owner of the account is in this browser then.
- *
- * HandsetError says what is missing: approvals, days, or super-agents that answer.
- */
-export async function takeKey(network) {
-  const wanted = await store.get("wanted");
-  if (wanted === undefined) {
-    throw new HandsetError("noKeyWanted");
-  }
-  const view = await believed(network, (door) => lasting(door, wanted.account));
-  if (!isKeyOf(view, wanted.key)) {
-    const governed = await believed(network, (door) => door.governed(wanted.account));
-    if (governed.newKey !== hex(wanted.key.public)) {
-      throw new HandsetError("keyNotApproved");
-    }
-    if (wire.dayOf(Date.now()) < governed.newKeyDay) {
-      throw new HandsetError("keyTooYoung", new Date(governed.newKeyDay * 86_400_000).toISOString().slice(0, 10));
-    }
-    const { newKeySlot: slot } = governed;
-    const order = await wire.signOrder(wanted.key, network.network, {
-      payer: wanted.account, payee: wanted.account, amount: 0, fee: 0, sequence: view.nextSequence,
-      kind: KIND.take_key, tariff: network.tariff, day: wire.dayOf(Date.now()),
-      options: Uint8Array.of(slot & 255, slot >>> 8, governed.newKeyOptions), reference: wanted.key.public,
-    });
-    const asked = { payer: wanted.account, sequence: view.nextSequence, orders: [order], possession: null };
-    const decision = await settle(network, asked, PATIENCE_MS);
-    if (decision.finalId === null) {
-      throw new HandsetError("notConfirmed");
-    }
-  }
-  await store.put("owner", wanted);
-  await store.remove("wanted");
-  return wanted;
 }

@@ -18,11 +18,11 @@ export function parseCents(text) {
   return cents <= AMOUNT_MAX ? cents : null;
 }
 
-/** "1,000.50": as people read an amount, without the currency's name. */
+/** "1,000.50": as people read an amount, without the currency's name; `cents` is not below zero. */
 export function formatCents(cents) {
-  const digits = String(Math.abs(cents)).padStart(3, "0");
+  const digits = String(cents).padStart(3, "0");
   const shillings = digits.slice(0, -2).replace(/\B(?=(?:[0-9]{3})+$)/g, ",");
-  return `${cents < 0 ? "−" : ""}${shillings}.${digits.slice(-2)}`;
+  return `${shillings}.${digits.slice(-2)}`;
 }
 
 /** Which part of the tariff prices a movement, and who bears the charge; null where the bill says so. */

@@ -10,7 +10,7 @@
 import { believed } from "./agreement.js";
 import { hex } from "./bytes.js";
 import { DoorError } from "./doors.js";
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import * as store from "./store.js";
 import * as wire from "./wire.js";
 

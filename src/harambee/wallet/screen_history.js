@@ -3,6 +3,7 @@
 import { BeliefError } from "./agreement.js";
 import { DoorError } from "./doors.js";
 import { proofText, verifyProof } from "./proofs.js";
+import { collectReceipt } from "./receipts.js";
 import * as store from "./store.js";
 import { t } from "./texts.js";
 import { button, copyButton, el, facts, field, form, heading, money, movementName, qrPicture, when } from "./ui.js";
@@ -13,13 +14,20 @@ const DAY_MS = 86_400_000;
 
 /** One line: what it was, with whom, and by how much the account changed. */
 export function lineRow(app, line) {
-  const change = el("span", { class: line.change < 0 ? "change out" : "change in" }, `${line.change > 0 ? "+" : ""}${money(line.change)}`);
+  const who = [line.other === null ? "" : app.nameOf(line.other), when(line.timeMs)];
+  const sign = line.change > 0 ? "in" : "out";
+  const change = el("span", { class: `change ${sign}` }, line.change === 0 ? "" : money(line.change, true));
   const look = el("a", { href: `#receipt/${line.id}/${line.payer}/${line.sequence}` },
     el("span", { class: "what" }, movementName(line.kind)),
-    el("span", { class: "who" }, [line.other === null ? "" : t("account", { detail: line.other }), when(line.timeMs)].filter(Boolean).join(" · ")),
+    el("span", { class: "who" }, who.filter(Boolean).join(" · ")),
     change,
   );
   return el("li", {}, look);
+}
+
+export function receiptLinks() {
+  const kept = el("a", { href: "#receipts" }, t("receipts"));
+  return el("p", { class: "links" }, kept, el("a", { href: "#check" }, t("checkReceipt")));
 }
 
 export async function historyScreen(app) {
@@ -42,7 +50,7 @@ export async function historyScreen(app) {
   }
   return [
     heading(t("history")),
-    el("p", { class: "links" }, el("a", { href: "#receipts" }, t("receipts")), el("a", { href: "#check" }, t("checkReceipt"))),
+    receiptLinks(),
     list.childElementCount === 0 ? el("p", { class: "hint" }, t("nothingYet")) : list,
     older,
     el("p", { class: "hint" }, t("answeredOneDoor")),
@@ -55,9 +63,9 @@ export async function receiptsScreen(app) {
     const said = readOrder(receipt.body);
     const isOut = said.payer === app.handset.account;
     return el("li", {}, el("a", { href: `#receipt/${receipt.id}` },
-      el("span", { class: "what" }, t("account", { detail: isOut ? said.payee : said.payer })),
+      el("span", { class: "what" }, app.nameOf(isOut ? said.payee : said.payer)),
       el("span", { class: "who" }, when(receipt.keptMs)),
-      el("span", { class: isOut ? "change out" : "change in" }, `${isOut ? "−" : "+"}${money(said.amount)}`),
+      el("span", { class: isOut ? "change out" : "change in" }, money(isOut ? -said.amount : said.amount, true)),
     ));
   });
   return [
@@ -73,11 +81,12 @@ export async function receiptScreen(app, id) {
   let kept = await find();
   if (kept === undefined) {
     const [, , payer, sequence] = location.hash.slice(1).split("/").map(Number);
-    await app.handset.collectReceipt({ payer, sequence });
+    await collectReceipt(app.network, { payer, sequence });
     kept = await find();
   }
   if (kept === undefined) {
-    return [heading(t("receipt")), el("p", {}, t("noReceiptYet")), button(t("retry"), () => app.route(), { class: "main" })];
+    const again = button(t("retry"), () => app.route(), { class: "main" });
+    return [heading(t("receipt")), el("p", {}, t("noReceiptYet")), again];
   }
   const text = proofText(app.network, kept);
   return [heading(t("receipt")), ...(await verdictOn(app, text)), el("section", { class: "card code" },

@@ -4,14 +4,16 @@ import { DoorError } from "./doors.js";
 import { sayPayment } from "./screen_pay.js";
 import { lineRow } from "./screen_history.js";
 import { approve, refuse, waiting } from "./requests.js";
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { BeliefError, pause } from "./agreement.js";
 import { t } from "./texts.js";
 import { button, el, facts, form, heading, money } from "./ui.js";
 
 const REFRESH_MS = 8_000;
 const LISTEN_MS = 10_000;
+const LOOK_AGAIN_MS = 2_000;
 const LATEST = 5;
+const DESKS = { agent: ["#agent", "agentDesk"], merchant: ["#till", "tillDesk"], business: ["#till", "tillDesk"] };
 
 export async function homeScreen(app, _argument, signal) {
   const { handset } = app;
@@ -25,11 +27,13 @@ export async function homeScreen(app, _argument, signal) {
   const refresh = async () => {
     const [view, page] = await Promise.all([handset.balance(), handset.statement(LATEST)]);
     figure.textContent = money(view.balance);
-    const available = view.available === view.balance ? "" : t("available", { detail: money(view.available) });
+    const { balance, available: free } = view;
+    const available = free === balance ? "" : t("available", { detail: money(free) });
     beneath.textContent = view.agreed ? available : t("notAgreed");
     const rows = page.lines.map((line) => lineRow(app, line));
-    latest.replaceChildren(rows.length === 0 ? el("p", { class: "hint" }, t("nothingYet")) : el("ul", { class: "lines" }, rows));
-    const desk = { agent: ["#agent", "agentDesk"], merchant: ["#till", "tillDesk"], business: ["#till", "tillDesk"] }[view.kind];
+    const none = el("p", { class: "hint" }, t("nothingYet"));
+    latest.replaceChildren(rows.length === 0 ? none : el("ul", { class: "lines" }, rows));
+    const desk = DESKS[view.kind];
     desks.replaceChildren(...(desk === undefined ? [] : [el("a", { href: desk[0], class: "desk" }, t(desk[1]))]));
   };
   await refresh();
@@ -79,7 +83,7 @@ async function listen(app, place, signal) {
       }
       // With something on the screen only what is new would end the wait: it is looked at again anyhow.
       waitMs = found.length === 0 ? LISTEN_MS : 0;
-      await pause(found.length === 0 ? 0 : REFRESH_MS);
+      await pause(found.length === 0 ? 0 : LOOK_AGAIN_MS);
     } catch (error) {
       passing(error);
       await pause(REFRESH_MS);

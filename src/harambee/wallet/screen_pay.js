@@ -1,6 +1,6 @@
 /** Paying: whom and how much, is it right, and what became of it. */
 
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { readKeQr } from "./ke_qr.js";
 import { parseCents, formatCents } from "./money.js";
 import { canScan, scan } from "./scanning.js";
@@ -17,7 +17,8 @@ export function amountOf(text) {
 }
 
 export async function payScreen(app, _argument, signal, filled = {}) {
-  const payee = field(t("payWhom"), { name: "payee", maxlength: 40, required: true, value: filled.text ?? null }, t("payWhomHint"));
+  const whom = { name: "payee", maxlength: 40, required: true, value: filled.text ?? null };
+  const payee = field(t("payWhom"), whom, t("payWhomHint"));
   const amount = field(t("amount"), {
     name: "amount", inputmode: "decimal", maxlength: 20, required: true,
     value: filled.amount ? formatCents(filled.amount) : null,
@@ -43,6 +44,9 @@ async function confirmScreen(app, prepared, shown) {
   const act = async () => {
     working.textContent = t("sending");
     try {
+      if (found !== null) {
+        await app.keepName(prepared.payee, found.name);
+      }
       app.show(...sayPayment(app, await app.handset.pay(prepared)));
     } finally {
       working.textContent = "";
@@ -55,7 +59,7 @@ async function confirmScreen(app, prepared, shown) {
     facts([
       [t("to"), el("strong", { class: found === null ? "unknown" : "name" }, name)],
       [t("accountNumber"), `${payee} (${kindName(payeeKind)})`],
-      ...(shown === "" ? [] : [[t("scanPaste"), shown]]),
+      ...(shown === "" ? [] : [[t("nameInCode"), shown]]),
       [t("what"), movementName(movement)],
       ...(bill === "" ? [] : [[t("forBill"), bill]]),
       [t("sum"), money(amount)],
@@ -82,7 +86,7 @@ export function sayPayment(app, payment) {
     ),
     payment.resumed ? el("p", {}, t("resumed")) : "",
     facts([
-      [t("accountNumber"), String(said.payee)],
+      [t("to"), app.nameOf(said.payee)],
       [t("fee"), money(said.fee)],
       [t("code"), el("code", {}, code)],
       ...(via === "" ? [] : [[t("via"), via]]),

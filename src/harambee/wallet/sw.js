@@ -10,10 +10,11 @@ const CACHE = "harambee-wallet";
 const FRESH = "harambee-wallet-fresh";
 const FILES = [
   "./", "app.css", "manifest.webmanifest", "icon.svg", "icon-192.png", "icon-512.png",
-  "agreement.js", "app.js", "blake2b.js", "bytes.js", "doors.js", "ed25519.js", "handset.js", "ke_qr.js",
-  "keys.js", "money.js", "network.js", "pin.js", "proofs.js", "qr.js", "requests.js", "scanning.js",
-  "screen_desks.js", "screen_history.js", "screen_home.js", "screen_more.js", "screen_pay.js",
-  "screen_receive.js", "screen_start.js", "settlement.js", "store.js", "texts.js", "ui.js", "wire.js",
+  "agreement.js", "app.js", "blake2b.js", "bytes.js", "doors.js", "ed25519.js", "enrolling.js", "errors.js",
+  "finding.js", "handset.js", "ke_qr.js", "keys.js", "money.js", "network.js", "new_keys.js", "pin.js",
+  "proofs.js", "qr.js", "receipts.js", "requests.js", "scanning.js", "screen_desks.js", "screen_history.js",
+  "screen_home.js", "screen_more.js", "screen_pay.js", "screen_receive.js", "screen_start.js",
+  "settlement.js", "store.js", "texts.js", "ui.js", "wire.js",
 ];
 
 function addressOf(file) {

@@ -2,7 +2,7 @@
 
 import { BeliefError } from "./agreement.js";
 import { ProblemError, DoorError } from "./doors.js";
-import { HandsetError } from "./handset.js";
+import { HandsetError } from "./errors.js";
 import { formatCents } from "./money.js";
 import { ProofError } from "./proofs.js";
 import { qrSquares } from "./qr.js";
@@ -88,8 +88,10 @@ export function sentenceOf(error) {
   return t("bug", { detail: String(error) });
 }
 
-export function money(cents) {
-  return `Ksh ${formatCents(cents)}`;
+/** An amount with the currency before it, and before that its sign: a minus, or where it `isChange` a plus. */
+export function money(cents, isChange = false) {
+  const sign = cents < 0 ? "−" : isChange && cents > 0 ? "+" : "";
+  return `${sign}Ksh ${formatCents(Math.abs(cents))}`;
 }
 
 export function when(timeMs) {
@@ -135,7 +137,8 @@ export function copyButton(text) {
 
 /** Rows of a term and what it is. */
 export function facts(rows) {
-  return el("dl", { class: "facts" }, rows.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
+  const pairs = rows.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+  return el("dl", { class: "facts" }, pairs);
 }
 
 export function heading(text) {

@@ -60,6 +60,8 @@ class FakeMerchants:
     received: list[PaymentFacts] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    answered: int = 0
     fails: Exception | None = None
     """What every method raises that could."""
 
@@ -74,6 +76,8 @@ class FakeMerchants:
 
     async def ask_payment(self, ask):
         self._fail()
+        if ask in self.asks:
+            return self.requests[ask.name]
         if ask.name in self.requests:
             raise MerchantsError(Reason.NAME_TAKEN, "Something else was asked under this name.")
         self.asks.append(ask)
@@ -119,6 +123,13 @@ class FakeMerchants:
         self._fail()
         return self.verdict
 
+    async def name_of_number(self, consumer_key, short_code, msisdn):
+        self._fail()
+        self.asked_for.append((consumer_key, short_code, msisdn))
+        if msisdn not in self.names:
+            raise MerchantsError(Reason.NOT_FOUND, "The owner has given no name.")
+        return self.names[msisdn]
+
     async def set_urls(self, consumer_key, short_code, urls):
         self._fail()
         self.urls[short_code] = urls
@@ -127,6 +138,9 @@ class FakeMerchants:
         self.asked_for.append((short_code, since_ms, until_ms, offset, limit))
         inside = [row for row in self.received if since_ms <= row.time_ms <= until_ms]
         return inside[offset : offset + limit]
+
+    def push_answered(self):
+        self.answered += 1
 
     def certificate(self):
         return b"-----BEGIN CERTIFICATE-----\n"

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.gateways.daraja import test_b2b_express, test_hakikisha
 from tests.gateways.daraja.fakes import PAYBILL, PHONE, Door, FakeSimulator, password
 from tests.gateways.daraja.test_c2b import register_call, simulate_call
 from tests.gateways.daraja.test_instructions import CALLS, call_of
@@ -26,6 +27,8 @@ WHOLE = {
     "/mpesa/b2c/v1/paymentrequest": call_of("/mpesa/b2c/v3/paymentrequest"),
     **{path: call_of(path) for path in CALLS},
     "/mpesa/qrcode/v1/generate": qr_call(),
+    "/mpesa/b2c/hakikisha/v1/hakikisha": test_hakikisha.call(),
+    "/v1/ussdpush/get-msisdn": test_b2b_express.call(),
     "/pulltransactions/v1/register": {
         "ShortCode": PAYBILL,
         "RequestType": "Pull",
@@ -64,6 +67,7 @@ values = st.recursive(
 
 def fresh_door():
     door = Door(simulator=FakeSimulator())
+    door.merchants.names[f"+{PHONE}"] = "BRIAN K."
     return door, door.token()
 
 
@@ -140,7 +144,7 @@ def test_any_request_is_answered(method, path, query, headers):
         "/standingorder/v1/createStandingOrderExternal",
         "/imsi/v1/checkATI",
         "/v1/billmanager-invoice/optin",
-        "/v1/ussdpush/get-msisdn",
+        "/v1/ussdpush/get-imsi",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harambee.crypto.hashing import digest
-from harambee.gateways.daraja import c2b, instructions, pull, qr, stk
+from harambee.gateways.daraja import b2b_express, c2b, hakikisha, instructions, pull, qr, stk
 from harambee.gateways.daraja.calls import Call, Simulator
 from harambee.gateways.daraja.errors import DarajaError, internal, refusal, unreadable
 from harambee.gateways.daraja.fields import Fields, read_fields
@@ -69,6 +69,8 @@ ROUTES: Final[dict[str, tuple[Handler, _Refusal]]] = {
     "/mpesa/b2b/v1/paymentrequest": (instructions.pay_business, _NOT_FOUND),
     "/mpesa/b2b/v1/remittax": (instructions.remit_tax, _NOT_FOUND),
     "/mpesa/reversal/v1/request": (instructions.reverse, _NOT_FOUND),
+    "/mpesa/b2c/hakikisha/v1/hakikisha": (hakikisha.name, _NOT_FOUND),
+    "/v1/ussdpush/get-msisdn": (b2b_express.push, _NOT_FOUND),
     "/mpesa/transactionstatus/v1/query": (instructions.status, _BAD),
     "/mpesa/accountbalance/v1/query": (instructions.balance, _UNAUTHORISED),
     "/mpesa/qrcode/v1/generate": (qr.generate, _NOT_FOUND),

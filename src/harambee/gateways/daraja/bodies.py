@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from harambee.gateways.daraja import c2b, instructions, stk
+from harambee.gateways.daraja import b2b_express, c2b, instructions, stk
 from harambee.gateways.daraja.identifiers import dotted, stamp
-from harambee.gateways.daraja.result_codes import DONE, ending_of, result_of
+from harambee.gateways.daraja.result_codes import CANCELLED, DONE, ending_of, result_of
 from harambee.gateways.daraja.shillings import decimal, number, two_decimals
 from harambee.merchants.port import (
     NAME_CHARACTERS_MAX,
@@ -31,6 +31,7 @@ BodyMaker = Callable[[Delivery, Merchant, int], Body]
 VERDICT_BYTES_MAX: Final = 16 << 10
 _SENTENCE_CHARACTERS_MAX: Final = 100
 _REFUSALS: Final = re.compile(r"C2B0001[1-6]", re.ASCII)
+_REFUSED_BY_OPERATOR: Final = "4001"
 OTHER_ERROR: Final = "C2B00016"
 _HEADERS: Final = {"content-type": "application/json"}
 _TRADE: Final = {Trade.PAYBILL: "Pay Bill", Trade.TILL: "Buy Goods"}
@@ -92,6 +93,31 @@ def _paid_items(view: RequestView, payment: PaymentFacts) -> list[dict[str, Any]
         "PhoneNumber": int(view.msisdn.removeprefix("+")),
     }
     return [{"Name": name, "Value": value} for name, value in items.items()]
+
+
+def _express(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
+    del merchant, now_ms
+    view = delivery.event.facts
+    assert isinstance(view, RequestView), "a request ended"
+    ending = ending_of(view)
+    told: dict[str, Any] = {
+        "resultCode": str(ending.code),
+        "resultDesc": ending.sentence,
+        "amount": bytes(decimal(view.amount_cents)).decode(),
+        "requestId": view.extra.get(b2b_express.REQUEST_REFERENCE, ""),
+    }
+    if view.state is RequestState.PAID and view.payment is not None:
+        told |= {
+            "resultType": "0",
+            "conversationID": view.extra.get(b2b_express.CONVERSATION, ""),
+            "transactionId": view.payment.receipt_code,
+            "status": "SUCCESS",
+        }
+    else:
+        if ending is CANCELLED:
+            told |= {"resultCode": _REFUSED_BY_OPERATOR, "resultDesc": "User cancelled transaction"}
+        told["paymentReference"] = view.account
+    return _body(told)
 
 
 def _c2b_v1(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
@@ -287,6 +313,7 @@ def _charges(fee_cents: int) -> str:
 
 _MAKERS: Final[dict[str, BodyMaker]] = {
     stk.FORM: _stk,
+    b2b_express.FORM: _express,
     c2b.FORM_V1: _c2b_v1,
     c2b.FORM_V2: _c2b_v2,
     instructions.FORM_B2C: _to_customer,

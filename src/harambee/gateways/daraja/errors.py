@@ -62,6 +62,7 @@ _REFUSALS: Final[dict[Reason, tuple[int, str, str]]] = {
     Reason.SIGNATURE_INVALID: (500, "500.003.1001", "Internal Server Error"),
     Reason.TOO_LATE: (500, "500.001.1001", ""),
     Reason.BUSY: (500, "500.003.02", "System is busy. Please try again in few minutes."),
+    Reason.QUOTA: (500, "500.003.03", "Quota Violation"),
     Reason.UNAVAILABLE: (500, "500.003.1001", ""),
     Reason.INVALID: (400, "400.002.05", ""),
 }

@@ -45,6 +45,13 @@ class Fields:
             raise invalid(name)
         return bare
 
+    def inner(self, name: str) -> "Fields":
+        """Return the fields of an object inside this one; it may be absent, and then has none."""
+        value = self._document.get(name)
+        if value is not None and not isinstance(value, dict):
+            raise invalid(name)
+        return Fields(value or {})
+
     def choice(self, name: str, known: Container[str]) -> str:
         """Return a text that is one of those `known`."""
         value = self.text(name, 64)

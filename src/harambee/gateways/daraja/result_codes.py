@@ -120,6 +120,7 @@ OF_REASON: Final[dict[Reason, Ending]] = {
     Reason.SIGNATURE_INVALID: _INITIATOR,
     Reason.TOO_LATE: _REVERSED,
     Reason.BUSY: _TRAFFIC,
+    Reason.QUOTA: _TRAFFIC,
     Reason.UNAVAILABLE: _TRAFFIC,
     Reason.INVALID: FAILED,
 }

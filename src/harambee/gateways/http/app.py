@@ -15,6 +15,7 @@ from typing import Final
 
 from harambee.gateways.daraja.app import DarajaGateway, serves
 from harambee.gateways.daraja.calls import Simulator
+from harambee.gateways.http import faults
 from harambee.gateways.http.answers import Answer, Stream
 from harambee.gateways.http.operation import Handler, Operation
 from harambee.gateways.http.operations import operations
@@ -104,6 +105,8 @@ class HttpGateway:
             await _send_stream(answer, receive, send, with_body=with_body)
         else:
             await _send(answer, send, with_body=with_body)
+            if faults.is_push(scope["method"], scope["path"], answer.status):
+                self._port.merchants.push_answered()
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer | Stream:
         if serves(scope["path"]):

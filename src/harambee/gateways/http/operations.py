@@ -14,6 +14,7 @@ from harambee.gateways.http import (
     accounts,
     agents,
     evidence,
+    faults,
     governance,
     history,
     holds,
@@ -437,6 +438,14 @@ def _of_merchants() -> tuple[Operation, ...]:
             payment_requests.VerdictDocument,
             _OF_SIGNED,
             bodies=(Octets("At most 512 bytes: the announcement's JSON, then signature 64."),),
+        ),
+        Operation("GET", "/v1/sandbox/faults", faults.shown, faults.FaultsDocument),
+        Operation(
+            "PUT",
+            "/v1/sandbox/faults",
+            faults.changed,
+            faults.FaultsDocument,
+            bodies=(faults.FaultsDocument,),
         ),
     )
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from harambee.feature_phones.port import NewPhone, PhonesError
 from harambee.gateways.http.answers import Answer, json_answer
-from harambee.gateways.http.problems import STATUS_OF, ProblemError, bad_request
+from harambee.gateways.http.problems import ProblemError, bad_request
 from harambee.gateways.http.requests import Request, hex_field, hexadecimal
 from harambee.handset.phone_papers import (
     CLOCK_MS_MAX,
@@ -40,6 +40,17 @@ CODES: Final = (
     "SIGNATURE_INVALID",
     "TELEPHONE_INVALID",
 )
+
+_REFUSALS: Final = (
+    (400, "PIN_WEAK", "the owner chooses another PIN"),
+    (400, "PROFILE_INVALID", "the name is typed anew"),
+    (404, "NUMBER_UNKNOWN", "the account is to be opened first"),
+    (409, "NUMBER_TAKEN", "the number's owner moves it, or it is another number"),
+    (421, "NOT_HELD_HERE", "an operator of a holder does it"),
+    (503, "UNAVAILABLE", "it is tried again"),
+)
+"""Status and code of what the desk refuses, and who mends it."""
+_STATUSES: Final = {code: status for status, code, _ in _REFUSALS}
 
 log: Final = logging.getLogger(__name__)
 
@@ -86,7 +97,7 @@ class PhonesDoor:
                 phone = NewPhone(number, paper.name.strip(), paper.pin, paper.language)
                 account = await port.phones.register(phone)
         except PhonesError as error:
-            raise ProblemError(STATUS_OF[error.code], error.code, str(error)) from error
+            raise ProblemError(_STATUSES[error.code], error.code, str(error)) from error
         done = "unlocked the PIN of" if paper.wish == "unlock" else "opened"
         log.info("the operator %s has %s account %d", paper.operator, done, account)
         return json_answer(PhoneDocument(account))

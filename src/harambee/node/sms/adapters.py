@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from harambee.crypto.device_keys import DeviceKeyPlace
 from harambee.crypto.key_places import EnvironmentKey, parse_place
 from harambee.node.config import Address, ConfigError, NodeConfig
 from harambee.node.outbox import Outbox
@@ -48,6 +49,8 @@ def read_secret(config: NodeConfig) -> str:
         place = parse_place(config.sms_secret, file.resolve().parent)
     except ValueError as error:
         raise ConfigError(f"{file}: sms_secret: {error}") from None
+    if isinstance(place, DeviceKeyPlace):
+        raise ConfigError(f"{file}: sms_secret: a secret is in a file or a variable, in no device")
     if isinstance(place, EnvironmentKey):
         secret = os.environ.get(place.variable, "").strip()
         if not secret:
