@@ -17,6 +17,7 @@ BENCH := $(VENV)/.bench-done
 AUDIT := $(VENV)/.audit-done
 DOORS := $(VENV)/.doors-done
 DOCS := $(VENV)/.docs-done
+PHONES := $(VENV)/.phones-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,7 +51,7 @@ format: $(DEV) ## write the format, and mend what lint can mend
 docs: $(DOCS) ## a site of the documentation under build/site; needs no network to build, nor to read
 	@$(BIN)/python -m scripts.build_site
 
-accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) ## what needs distribution packages, root, a browser or minutes
+accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) $(PHONES) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
 soak: $(DEV) ## the same properties with far more examples, for a night
@@ -113,4 +114,9 @@ $(DOORS): $(DEV) requirements/doors.txt
 $(DOCS): $(RUNTIME) requirements/docs.txt
 	@echo "installing what makes the documentation's site into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/docs.txt
+	@touch $@
+
+$(PHONES): $(DEV) requirements/phones.txt
+	@echo "installing clients of Africa's Talking and SMPP, and an SMSC, into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/phones.txt
 	@touch $@
