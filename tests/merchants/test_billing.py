@@ -52,8 +52,8 @@ def test_it_is_told_when_the_home_is_dead(play):
         await town.desks[0].keep_invoice(KEY, OF, INVOICE)
         await town.desks[0].announce(town.announcement("A-1"))
         place = _bill_key(town.paybill.account, bill_reference(town.paybill.account, "A-1"))
+        payer = town.customer.account
         for index in (2, 3):
-            payer = town.customer.account
             await until(lambda index=index: town.stores[index].bill(payer, place))
         await town.stop(town.home)
         await town.make_final(town.bill("A-1"))
