@@ -56,7 +56,9 @@ def _take(page: Page, name: str, awaited: str) -> None:
             page.colours(scheme)
             time.sleep(DRAWN_S)
             with Image.open(io.BytesIO(page.picture(whole=True))) as taken:
-                small = taken.convert("RGB").quantize(COLOURS)
+                small = taken.convert("RGB").quantize(
+                    COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+                )
             small.save(PICTURES / f"console-{name}-{shape}-{scheme}.png", optimize=True)
     resized(page, "desktop")
     page.colours("light")

@@ -134,6 +134,7 @@ def resized(page: Page, shape: str) -> None:
     width, height = SIZES[shape]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     page.call("Emulation.setDeviceMetricsOverride", metrics)
+    page.call("Emulation.setScrollbarsHidden", {"hidden": True})
 
 
 def _offer(url: str, order: bytes) -> dict[str, Any] | None:

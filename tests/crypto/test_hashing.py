@@ -28,6 +28,10 @@ def test_the_tags_are_those_of_the_wire_format():
         "hrb1:name-check",
         "hrb1:day-close",
         "hrb1:approval",
+        "hrb1:request",
+        "hrb1:requests?",
+        "hrb1:decline",
+        "hrb1:announce",
     ]
 
 

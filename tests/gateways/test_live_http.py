@@ -247,6 +247,31 @@ def test_what_cannot_be_asked_now_is_told_as_it_was(port, quick):
     story(port, tell)
 
 
+def test_an_answer_that_takes_long_keeps_no_event_back(port, quick, monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE_S", 0.01)
+    answered, asked = asyncio.Event(), []
+
+    async def slow():
+        asked.append(1)
+        await answered.wait()
+        return {"digest": "11", "entries": 5}
+
+    port.digest = slow
+
+    async def tell(application):
+        listener = Listener(application)
+        for _ in range(5):
+            assert (await listener.event())["digest"] is None
+        assert asked == [1], "it is not asked again while it has not answered"
+        answered.set()
+        while (document := await listener.event())["digest"] is None:
+            pass
+        assert document["digest"]["entries"] == 5
+        await listener.hang_up()
+
+    story(port, tell)
+
+
 def test_a_mistake_ends_the_streams_and_not_the_super_agent(port, quick, caplog, monkeypatch):
     def broken(_self):
         raise RuntimeError("a bug")

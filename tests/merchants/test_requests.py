@@ -12,9 +12,15 @@ from harambee.handset.payment_requests import read_request, request_id, request_
 from harambee.ledger.kinds import OrderKind
 from harambee.merchants import requests
 from harambee.merchants.ground import Matter
-from harambee.merchants.port import MerchantsError, Reason, RequestState, SignedRequest
+from harambee.merchants.port import (
+    LASTS_MS_MAX,
+    MerchantsError,
+    Reason,
+    RequestState,
+    SignedRequest,
+)
 from harambee.merchants.post import join_items
-from harambee.merchants.requests import GRACE_MS, LASTS_MS_MAX
+from harambee.merchants.requests import GRACE_MS
 from harambee.merchants.rows import RequestRow, write_row
 from harambee.merchants.store import MerchantStoreError
 
@@ -235,7 +241,7 @@ def test_a_request_that_comes_later_than_its_payment_is_paid_and_never_expires(p
         # 1 is the till's home, and is brought the request after the ledger has the order.
         town.separate(1)
         view = await town.ask(0)
-        row = town.stores[0].request(view.id)
+        row = await town.row(0, view.id)
         await town.pay(await town.document(0))
         assert [event[:4] for event in town.events(1)] == ["pay_"]
         batch = join_items([write_row(row)])
@@ -404,7 +410,7 @@ def test_a_taker_without_room_counts_for_nothing(play):
 def test_what_is_being_made_durable_counts_only_once_it_is(play):
     async def scenario(town, receiver):
         view = await town.ask(0)
-        item = write_row(town.stores[0].request(view.id))
+        item = write_row(await town.row(0, view.id))
         await town.stop(3)
         (town.folder / "agent-3" / "data.mdb").unlink()
         town.separate(3)
@@ -507,7 +513,7 @@ def test_a_liar_cannot_say_that_a_request_is_paid_or_declined(play):
     async def scenario(town, receiver):
         view = await town.ask(0)
         order = town.order(town.customer, await town.document(0))
-        row = town.stores[0].request(view.id)
+        row = await town.row(0, view.id)
         await town.stop(2)
         (town.folder / "agent-2" / "data.mdb").unlink()
         town.separate(2)

@@ -483,6 +483,11 @@ class Town:
         (shown,) = await self.pending(index)
         return shown.document
 
+    async def row(self, index, identity):
+        """Return a request as it lies there, once it does: w others may have been quicker."""
+        await until(lambda: self.stores[index].request(identity) is not None)
+        return self.stores[index].request(identity)
+
     def keepers(self, identity):
         """Return who has a request durably."""
         return {i for i, store in self.stores.items() if store.request(identity) is not None}

@@ -276,6 +276,15 @@ def test_a_key_of_the_environment_is_looked_for_there(home, monkeypatch):
     assert len(found(home, "keys", Severity.FINE)) == 1
 
 
+def test_a_device_that_is_not_there_is_named(home, monkeypatch):
+    monkeypatch.setenv("AMANI_PIN", "5678")
+    place = "pkcs11:token=a;object=signing?module-path=/lib/nothing.so&pin-source=env:AMANI_PIN"
+    change(home, '"signing.key"', f'"{place}"')
+    (sentence,) = found(home, "keys", Severity.WRONG)
+    assert sentence.startswith("The key signing of the token a cannot be opened: ")
+    assert "5678" not in sentence
+
+
 def test_what_is_right_for_a_demonstration_alone_is_named_elsewhere(home):
     change(home, 'listen_http = "127.0.0.1', 'listen_http = "0.0.0.0')
     assert len(found(home, "configuration", Severity.FINE)) == 1

@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { Network, ask } from "./network.js";
 import { follow, showOrder } from "./path.js";
 import { Ring, markOf } from "./ring.js";
-import { at, duration, fact, keepRows, made, megabytes, milliseconds, onDesk, row, say, shillings, whole } from "./words.js";
+import { at, blocks, duration, fact, keepRows, made, megabytes, milliseconds, onDesk, row, say, shillings, stack, whole } from "./words.js";
 
 const SHOWN_MS = 500;
 const BUTTONS_MS = 1000;
@@ -29,12 +29,12 @@ function showVerdict() {
   const { committee } = network.about;
   const states = network.members.map((member) => network.state(member)[0]);
   const up = states.filter((state) => state === "up").length;
-  const serves = network.heard().some((member) => member.live.status.ready == null);
+  const pays = up >= committee.q && network.heard().some((member) => member.live.status.ready == null);
   const through = network.witness ? `Seen through ${network.witness.name}.` : "Nobody is heard.";
-  const verdict = !serves
+  const verdict = !pays
     ? `It waits: ${up} of ${committee.n} super-agents are up, and payments need ${committee.q}. No shilling is lost.`
-    : `It pays: ${up} of ${committee.n} super-agents are up, and ${committee.f} may fail.`;
-  say(at("verdict"), `${verdict} ${through}`, !serves ? "bad" : up < committee.n ? "late" : "good");
+    : `It pays: ${up} of ${committee.n} super-agents are up, and it needs ${committee.q}.`;
+  say(at("verdict"), `${verdict} ${through}`, !pays ? "bad" : up < committee.n ? "late" : "good");
 }
 
 // Whoever hears the page and does not see it is told what changes.
@@ -114,7 +114,7 @@ function showMembers() {
     say(height, whole(network.height(member)));
     say(final, whole(network.peer(member)?.height_final));
     const late = network.behind(member);
-    say(behind, state === "down" || !late ? "–" : `${whole(late)} blocks`);
+    say(behind, state === "down" || !late ? "–" : blocks(late));
     if (one.buttons) control.show(one.buttons, member.name);
   }
 }
@@ -153,7 +153,7 @@ function showNetwork() {
 async function showBanks() {
   if (page().name !== "money" || !network.witness) return;
   const { banks } = await ask(network, "/v1/trust");
-  at("banks").replaceChildren(...banks.map((bank) => {
+  stack(at("banks"), banks.map((bank) => {
     const says = !bank.within_limit ? "owes more than it has attested" : bank.alarm ? "more than a quarter lies here" : "–";
     const share = `${Math.floor(bank.share_basis_points / 100)}.${String(bank.share_basis_points % 100).padStart(2, "0")}%`;
     return row(bank.name ?? bank.account, shillings(bank.owed_cents), shillings(bank.limit_cents), share,
@@ -164,11 +164,11 @@ async function showBanks() {
 function showMoney() {
   showTrust(at("money-card"), at("money-difference"), at("money-words"));
   const heard = network.heard();
-  at("floats").replaceChildren(...heard.map(({ name, live: { status } }) =>
+  stack(at("floats"), heard.map(({ name, live: { status } }) =>
     row(name, shillings(status.float_cents),
       made("td", { class: status.float_low ? "bad" : "" }, status.float_lasts_s == null ? "days" : duration(status.float_lasts_s)),
       shillings(status.commissions_owed_cents))));
-  at("ledgers").replaceChildren(...heard.filter((member) => member.live.digest).map(({ name, live: { digest } }) =>
+  stack(at("ledgers"), heard.filter((member) => member.live.digest).map(({ name, live: { digest } }) =>
     row(name, whole(digest.entries), digest.total_cents === 0 ? "0" : shillings(digest.total_cents),
       made("td", null, made("code", { title: digest.digest }, `${digest.digest.slice(0, 16)}…`)))));
 }
@@ -187,6 +187,24 @@ async function findOrder(query) {
   } catch (error) {
     say(at("search-answer"), error.message, "bad");
   }
+}
+
+// An order that is not final yet is looked at again, until it is.
+async function tendOrder() {
+  const { name, rest } = page();
+  if (name === "order" && path?.state === "pending") {
+    const before = path;
+    try {
+      const now = await follow(network, rest.join("/"));
+      if (path === before) {
+        path = now;
+        showOrder(network, path);
+      }
+    } catch (error) {
+      say(at("search-answer"), error.message, "bad");
+    }
+  }
+  setTimeout(tendOrder, AGAIN_MS);
 }
 
 function orderIsLookedFor(event) {
@@ -225,7 +243,7 @@ function showMember() {
     fact("checkpoint", !s.checkpoint ? "none yet" : `${s.checkpoint}, signed by ${s.checkpoint_signed_by}`),
     fact("proposals to approve", whole(s.proposals_to_approve)), fact("texts waiting", whole(s.texts_waiting)),
   );
-  at("agent-peers").replaceChildren(...s.peers.filter((peer) => peer.index !== member.index).map((peer) =>
+  stack(at("agent-peers"), s.peers.filter((peer) => peer.index !== member.index).map((peer) =>
     row(made("td", null, peer.name), made("td", { class: peer.convicted || !peer.connected ? "bad" : "good" },
       peer.convicted ? "convicted" : peer.connected ? "up" : "down"),
     whole(peer.height), whole(peer.height_final), peer.behind > 0 ? whole(peer.behind) : "–",
@@ -317,6 +335,7 @@ async function begin() {
   turn();
   setInterval(show, SHOWN_MS);
   tendBanks();
+  tendOrder();
   if (control) tendButtons();
 }
 

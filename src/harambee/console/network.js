@@ -3,6 +3,8 @@
 // Whoever serves this page is one witness among others. A super-agent's state is what it says of itself while
 // it is heard; one that is not heard is what the others say of their links to it.
 
+import { blocks } from "./words.js";
+
 const FOLLOWED_MAX = 12;
 const SILENT_MS = 3000;
 const AGAIN_MS = 1000;
@@ -74,7 +76,7 @@ export class Network {
       return ["down", "Nobody here has a link to it."];
     }
     const behind = this.behind(member);
-    return behind > BEHIND_BLOCKS ? ["behind", `It is ${behind} blocks behind.`] : ["up", ""];
+    return behind > BEHIND_BLOCKS ? ["behind", `It is ${blocks(behind)} behind.`] : ["up", ""];
   }
 
   peer(member) {

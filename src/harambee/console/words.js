@@ -12,6 +12,8 @@ export function shillings(cents) {
 export const milliseconds = (n) =>
   n == null || n === 0 ? "–" : n < 10 ? n.toFixed(1) : whole(n);
 
+export const blocks = (n) => (n === 1 ? "1 block" : `${whole(n)} blocks`);
+
 export const megabytes = (n) => (n == null ? "–" : `${(n / 1e6).toFixed(1)} MB`);
 
 export function duration(seconds) {
@@ -43,6 +45,13 @@ export function say(element, text, kind) {
 
 // made("td"), for figures that a narrow screen has no room for.
 export const onDesk = (text) => made("td", { class: "on-desk" }, text);
+
+// Rows of a table that stands stacked on a narrow screen: each cell says what its column is.
+export function stack(body, rows) {
+  const labels = [...body.parentElement.querySelectorAll("th")].map((one) => one.textContent);
+  for (const one of rows) [...one.children].forEach((cell, k) => (cell.dataset.label = labels[k]));
+  body.replaceChildren(...rows);
+}
 
 export const row = (...cells) =>
   made("tr", null, ...cells.map((cell) => (cell instanceof Element && cell.tagName === "TD" ? cell : made("td", null, cell))));

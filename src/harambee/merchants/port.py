@@ -14,6 +14,8 @@ from harambee.ledger.outcomes import Outcome
 
 NAME_CHARACTERS_MAX: Final = 64
 URL_CHARACTERS_MAX: Final = 1_024
+LASTS_MS_MAX: Final = 600_000
+"""A customer has ten minutes at most to answer."""
 
 
 class MerchantsError(Exception):

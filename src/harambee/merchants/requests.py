@@ -49,6 +49,7 @@ from harambee.ledger.records import key_of as account_key
 from harambee.merchants.book import Book, ring
 from harambee.merchants.ground import Ground, GroundError, Matter
 from harambee.merchants.port import (
+    LASTS_MS_MAX,
     Ask,
     Merchant,
     MerchantsError,
@@ -78,7 +79,6 @@ WAITING_OF_TAKER_MAX: Final = 32_768
 """Requests taken by one super-agent that wait: those of a minute, five hundred a second."""
 SHOWN_MAX: Final = 64
 """Requests that a handset gets at once; those of all takers in turn."""
-LASTS_MS_MAX: Final = 600_000
 GRACE_MS: Final = 5_000
 """An order that was signed in time may become final a little later."""
 CLOCK_US_MAX: Final = 300_000_000

@@ -12,7 +12,9 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -39,6 +41,8 @@ STAMP: Final = "20260101120000"
 CALLBACKS_S: Final = 120.0
 """So long is waited for callbacks once the last push was sent."""
 LOOK_S: Final = 0.05
+PATIENCE_S: Final = 60.0
+"""Of a customer's handset."""
 WAIT_MS: Final = 10_000
 CONNECTIONS_MAX: Final = 512
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
@@ -293,47 +297,65 @@ class _Crowd:
         return self._customers[number % len(self._customers)]
 
     async def pay(self, customer: _Customer, name: str) -> None:
-        """Find the request of this name among what waits for a customer, and pay it."""
+        """Find the request of this name among what waits for a customer, and pay it; RequestsError."""
         network, account = self._genesis.network, customer.account
+        document = await self._document(account, name)
+        request = read_request(document)
+        tariff = self._genesis.tariffs[-1]
+        body = OrderBody(
+            payer=request.payer,
+            payee=request.payee,
+            amount_cents=request.amount_cents,
+            fee_cents=fee_of(tariff, request.order_kind, request.amount_cents),
+            sequence=customer.sequence,
+            kind=request.order_kind,
+            tariff=tariff.version,
+            day=today(),
+            options=options_for(request.order_kind, FeeMode.PAYER, 0),
+            reference=request_id(network, document),
+        )
+        order = sign_order(account.keypair, network, body)
+        end = time.perf_counter() + PATIENCE_S
+        while (state := await self._bring(account.account, order)) is not State.FINAL:
+            if state is State.REFUSED or time.perf_counter() > end:
+                raise RequestsError(f"an order is {state.name.lower()}, and not final")
+        customer.sequence += 1
+
+    async def _document(self, account: DemoAccount, name: str) -> bytes:
+        """Return what a super-agent has signed; a door may have it a moment later than its taker."""
         door = self.urls[account.account % len(self.urls)]
-        question = RequestsQuestion(account.account, time.time_ns() // 1_000)
-        signed = sign_requests_question(account.keypair, network, question)
-        async with self._session.post(
-            f"{door}/v1/requests/query?wait_ms={WAIT_MS}", data=signed, headers=_OCTETS
-        ) as answer:
-            waiting = (await answer.json())["requests"]
-        documents = [
-            (one["document"].encode(), int(one["super_agent"]), bytes.fromhex(one["signature"]))
-            for one in waiting
-        ]
-        for document, super_agent, signature in documents:
-            request = read_request(document)
-            if request.name != name:
-                continue
-            if not is_taken_by(self._genesis, document, super_agent, signature):
-                raise RequestsError("a request is not signed by a super-agent")
-            body = OrderBody(
-                payer=request.payer,
-                payee=request.payee,
-                amount_cents=request.amount_cents,
-                fee_cents=fee_of(
-                    self._genesis.tariffs[-1], request.order_kind, request.amount_cents
-                ),
-                sequence=customer.sequence,
-                kind=request.order_kind,
-                tariff=self._genesis.tariffs[-1].version,
-                day=today(),
-                options=options_for(request.order_kind, FeeMode.PAYER, 0),
-                reference=request_id(network, document),
-            )
-            order = sign_order(account.keypair, network, body)
-            other = self.urls[(account.account + 1) % len(self.urls)]
-            async with self._session.post(
-                f"{other}/v1/orders?wait_ms={WAIT_MS}", data=order, headers=_OCTETS
-            ) as answer:
-                states = await answer.read()
-            if states[:1] != bytes([State.FINAL]):
-                raise RequestsError(f"an order is not final: {states.hex()}")
-            customer.sequence += 1
-            return
+        end = time.perf_counter() + PATIENCE_S
+        while time.perf_counter() < end:
+            for told in await self._waiting(account, door):
+                document: bytes = told["document"].encode()
+                if read_request(document).name != name:
+                    continue
+                signature = bytes.fromhex(told["signature"])
+                if not is_taken_by(self._genesis, document, told["super_agent"], signature):
+                    raise RequestsError("a request is not signed by a super-agent")
+                return document
+            await asyncio.sleep(LOOK_S)
         raise RequestsError("a customer's handset is not told of a request that was taken")
+
+    async def _waiting(self, account: DemoAccount, door: str) -> list[dict[str, Any]]:
+        question = RequestsQuestion(account.account, time.time_ns() // 1_000)
+        signed = sign_requests_question(account.keypair, self._genesis.network, question)
+        with suppress(aiohttp.ClientConnectionError):
+            async with self._session.post(
+                f"{door}/v1/requests/query?wait_ms={WAIT_MS}", data=signed, headers=_OCTETS
+            ) as answer:
+                if answer.status == HTTPStatus.OK:
+                    told: list[dict[str, Any]] = (await answer.json())["requests"]
+                    return told
+        return []
+
+    async def _bring(self, account: int, order: bytes) -> State:
+        """Offer an order; the same bytes again are the same payment."""
+        door = self.urls[(account + 1) % len(self.urls)]
+        with suppress(aiohttp.ClientConnectionError):
+            async with self._session.post(
+                f"{door}/v1/orders?wait_ms={WAIT_MS}", data=order, headers=_OCTETS
+            ) as answer:
+                if answer.status == HTTPStatus.OK:
+                    return State((await answer.read())[0])
+        return State.PENDING

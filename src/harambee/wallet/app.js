@@ -7,7 +7,7 @@ import { greet, learn, networkOf, readGenesis } from "./network.js";
 import { hasPin } from "./pin.js";
 import { agentScreen, tillScreen } from "./screen_desks.js";
 import { historyScreen, receiptScreen, receiptsScreen, checkScreen } from "./screen_history.js";
-import { homeScreen } from "./screen_home.js";
+import { homeScreen, passing } from "./screen_home.js";
 import { lockScreen, moreScreen } from "./screen_more.js";
 import { payScreen } from "./screen_pay.js";
 import { receiveScreen } from "./screen_receive.js";
@@ -69,7 +69,7 @@ class App {
     const at = kept.rows.findIndex((row) => row.http === location.origin);
     const first = genesis.members.findIndex((member) => member.name === kept.rows[at]?.name);
     this.network = networkOf(genesis, kept.rows, Math.max(0, first));
-    this.refreshDoors().catch((error) => sentenceOf(error));
+    this.refreshDoors().catch(passing);
     document.querySelector(".test").hidden = !genesis.isDevelopment;
   }
 
@@ -169,7 +169,8 @@ class App {
       }
     } catch (error) {
       const said = sentenceOf(error);
-      this.show(heading(t("wallet")), el("p", { class: "error", role: "alert" }, said), button(t("retry"), () => this.route(), { class: "main" }));
+      const again = button(t("retry"), () => this.route(), { class: "main" });
+      this.show(heading(t("wallet")), el("p", { class: "error", role: "alert" }, said), again);
     }
   }
 

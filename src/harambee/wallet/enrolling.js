@@ -53,8 +53,11 @@ async function enrolled(network, key, msisdn) {
 async function enrolAt(network, door, key, msisdn) {
   const view = await door.enrolment();
   const region = wire.regionOf(view.enrolmentAccount);
-  const isItsOwn = network.members[door.index].regions.includes(region);
-  if (!isItsOwn || view.enrolmentAccount !== region * 2 ** 20 || view.account !== view.enrolmentAccount + view.sequence) {
+  const isItsOwn =
+    network.members[door.index].regions.includes(region) &&
+    view.enrolmentAccount === region * 2 ** 20 &&
+    view.account === view.enrolmentAccount + view.sequence;
+  if (!isItsOwn) {
     throw new DoorError("this super-agent offers an account that is not its own to give");
   }
   const body = wire.orderBody({

@@ -47,16 +47,29 @@ export function isKeyOf(view, key) {
   return view.key === hex(key.public) && formOf(view) === key.form;
 }
 
+const NO_NUMBER = -1;
+
+/** The account of a number; NO_NUMBER for a text that is none, which w have to say, too. */
+async function directory(door, text) {
+  try {
+    return await door.directory(text);
+  } catch (error) {
+    if (error instanceof ProblemError && error.code === "TELEPHONE_INVALID") {
+      return NO_NUMBER;
+    }
+    throw error;
+  }
+}
+
 /** The account under an account number, a telephone number or a short code, as w say; HandsetError if none. */
 export async function find(network, text) {
   const bare = text.trim();
   let number = /^[0-9]{1,10}$/.test(bare) && !/^0[17][0-9]{8}$/.test(bare) ? Number(bare) : null;
   if (number === null || number > 0xffffffff) {
-    try {
-      number = await believed(network, (door) => door.directory(bare));
-    } catch (error) {
-      throw error instanceof ProblemError ? new HandsetError("numberWrong") : error;
-    }
+    number = await believed(network, (door) => directory(door, bare));
+  }
+  if (number === NO_NUMBER) {
+    throw new HandsetError("numberWrong");
   }
   const view = number === null ? null : await believed(network, (door) => lasting(door, number));
   if (view === null) {

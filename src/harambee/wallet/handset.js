@@ -82,7 +82,8 @@ export class Handset {
     for (let turn = 1; turn <= NAME_TRIES; turn += 1) {
       let again = false;
       for (const door of this.network.doors) {
-        const question = await wire.nameQuestion(this.key, this.network.network, this.account, payee, Date.now() * 1000);
+        const timeUs = Date.now() * 1000;
+        const question = await wire.nameQuestion(this.key, this.network.network, this.account, payee, timeUs);
         try {
           await door.checkNetwork(this.network.id);
           return await door.nameOf(question);

@@ -13,7 +13,8 @@ export function canScan() {
 /** An element that scans; `accept` is given each text that is seen until it returns true. */
 export function scan(accept, trouble, signal) {
   const detector = new globalThis.BarcodeDetector({ formats: ["qr_code"] });
-  const video = el("video", { playsinline: true, muted: true, hidden: true, class: "camera", "aria-label": t("scanCamera") });
+  const shown = { class: "camera", playsinline: true, muted: true, hidden: true };
+  const video = el("video", { ...shown, "aria-label": t("scanCamera") });
   const picture = field(t("scanPicture"), { type: "file", accept: "image/*", name: "picture" });
   picture.input.addEventListener("change", async () => {
     const [chosen] = picture.input.files;

@@ -8,6 +8,7 @@ import { sayPayment } from "./screen_pay.js";
 import * as store from "./store.js";
 import { t } from "./texts.js";
 import { el, facts, field, form, heading, money, movementName, when } from "./ui.js";
+import { KIND_NAME, readOrder } from "./wire.js";
 
 const POLL_MS = 2_000;
 const SHOWN = 20;
@@ -54,20 +55,32 @@ function arriving(app, signal) {
   const rows = new Map();
   const look = async () => {
     const { lines } = await app.handset.statement(SHOWN);
-    const kept = new Set((await store.all("receipts")).map(({ id }) => id));
     const came = lines.filter((line) => line.change > 0 && line.payer !== app.handset.account);
     for (const line of came.reverse()) {
-      if (!rows.has(line.id)) {
-        rows.set(line.id, arrivedRow(app, line));
-        list.prepend(rows.get(line.id).row);
+      const slot = `${line.payer}/${line.sequence}`;
+      if (!rows.has(slot)) {
+        rows.set(slot, arrivedRow(app, line));
+        list.prepend(rows.get(slot).row);
       }
-      const isProven = kept.has(line.id) || (await collectReceipt(app.network, line));
-      rows.get(line.id).mark(isProven);
+      if (!rows.get(slot).isProven) {
+        const collected = (await proves(app, line)) || (await collectReceipt(app.network, line));
+        rows.get(slot).mark(collected && (await proves(app, line)));
+      }
     }
     empty.hidden = rows.size > 0;
   };
   watch(look, signal);
   return el("section", { class: "card" }, el("h2", {}, t("arriving")), empty, list);
+}
+
+/** Whether a receipt that is kept here says what the line says: the line alone is one super-agent's word. */
+async function proves(app, line) {
+  const kept = (await store.all("receipts")).map(({ body }) => readOrder(body));
+  return kept.some(
+    (said) =>
+      said.payer === line.payer && said.sequence === line.sequence && said.amount === line.amount &&
+      said.payee === app.handset.account && KIND_NAME[said.kind] === line.kind,
+  );
 }
 
 async function watch(look, signal) {
@@ -87,20 +100,22 @@ function arrivedRow(app, line) {
   );
   const row = el("li", {},
     el("a", { href: `#receipt/${line.id}/${line.payer}/${line.sequence}` },
-      el("span", { class: "what" }, `${movementName(line.kind)} · ${line.code}`),
-      el("span", { class: "who" }, `${app.nameOf(line.payer)} · ${when(line.timeMs)}`),
-      el("span", { class: "change in" }, money(line.change, true)),
+      el("span", { class: "what" }, movementName(line.kind)),
+      el("span", { class: "who" }, `${line.code} · ${app.nameOf(line.payer)} · ${when(line.timeMs)}`),
+      el("span", { class: "change in" }, money(line.amount, true)),
     ),
     state,
     line.kind === "withdraw" ? null : back,
   );
-  const mark = (isProven) => {
+  const arrived = { row, isProven: false };
+  arrived.mark = (isProven) => {
     if (isProven) {
+      arrived.isProven = true;
       state.textContent = t("isFinal", { detail: app.network.w });
       state.classList.add("proven");
     }
   };
-  return { row, mark };
+  return arrived;
 }
 
 function shortCodeForm(app) {

@@ -14,14 +14,20 @@ const DAY_MS = 86_400_000;
 
 /** One line: what it was, with whom, and by how much the account changed. */
 export function lineRow(app, line) {
+  const who = [line.other === null ? "" : app.nameOf(line.other), when(line.timeMs)];
   const sign = line.change > 0 ? "in" : "out";
   const change = el("span", { class: `change ${sign}` }, line.change === 0 ? "" : money(line.change, true));
   const look = el("a", { href: `#receipt/${line.id}/${line.payer}/${line.sequence}` },
     el("span", { class: "what" }, movementName(line.kind)),
-    el("span", { class: "who" }, [line.other === null ? "" : app.nameOf(line.other), when(line.timeMs)].filter(Boolean).join(" · ")),
+    el("span", { class: "who" }, who.filter(Boolean).join(" · ")),
     change,
   );
   return el("li", {}, look);
+}
+
+export function receiptLinks() {
+  const kept = el("a", { href: "#receipts" }, t("receipts"));
+  return el("p", { class: "links" }, kept, el("a", { href: "#check" }, t("checkReceipt")));
 }
 
 export async function historyScreen(app) {
@@ -44,7 +50,7 @@ export async function historyScreen(app) {
   }
   return [
     heading(t("history")),
-    el("p", { class: "links" }, el("a", { href: "#receipts" }, t("receipts")), el("a", { href: "#check" }, t("checkReceipt"))),
+    receiptLinks(),
     list.childElementCount === 0 ? el("p", { class: "hint" }, t("nothingYet")) : list,
     older,
     el("p", { class: "hint" }, t("answeredOneDoor")),
@@ -79,7 +85,8 @@ export async function receiptScreen(app, id) {
     kept = await find();
   }
   if (kept === undefined) {
-    return [heading(t("receipt")), el("p", {}, t("noReceiptYet")), button(t("retry"), () => app.route(), { class: "main" })];
+    const again = button(t("retry"), () => app.route(), { class: "main" });
+    return [heading(t("receipt")), el("p", {}, t("noReceiptYet")), again];
   }
   const text = proofText(app.network, kept);
   return [heading(t("receipt")), ...(await verdictOn(app, text)), el("section", { class: "card code" },

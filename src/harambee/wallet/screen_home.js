@@ -13,6 +13,7 @@ const REFRESH_MS = 8_000;
 const LISTEN_MS = 10_000;
 const LOOK_AGAIN_MS = 2_000;
 const LATEST = 5;
+const DESKS = { agent: ["#agent", "agentDesk"], merchant: ["#till", "tillDesk"], business: ["#till", "tillDesk"] };
 
 export async function homeScreen(app, _argument, signal) {
   const { handset } = app;
@@ -26,11 +27,13 @@ export async function homeScreen(app, _argument, signal) {
   const refresh = async () => {
     const [view, page] = await Promise.all([handset.balance(), handset.statement(LATEST)]);
     figure.textContent = money(view.balance);
-    const available = view.available === view.balance ? "" : t("available", { detail: money(view.available) });
+    const { balance, available: free } = view;
+    const available = free === balance ? "" : t("available", { detail: money(free) });
     beneath.textContent = view.agreed ? available : t("notAgreed");
     const rows = page.lines.map((line) => lineRow(app, line));
-    latest.replaceChildren(rows.length === 0 ? el("p", { class: "hint" }, t("nothingYet")) : el("ul", { class: "lines" }, rows));
-    const desk = { agent: ["#agent", "agentDesk"], merchant: ["#till", "tillDesk"], business: ["#till", "tillDesk"] }[view.kind];
+    const none = el("p", { class: "hint" }, t("nothingYet"));
+    latest.replaceChildren(rows.length === 0 ? none : el("ul", { class: "lines" }, rows));
+    const desk = DESKS[view.kind];
     desks.replaceChildren(...(desk === undefined ? [] : [el("a", { href: desk[0], class: "desk" }, t(desk[1]))]));
   };
   await refresh();

@@ -2,6 +2,7 @@
 
 import { hex } from "./bytes.js";
 import { hasPin, isPin, removePin, setPin, tryPin } from "./pin.js";
+import { receiptLinks } from "./screen_history.js";
 import { sayPayment } from "./screen_pay.js";
 import { language, t } from "./texts.js";
 import { HandsetError } from "./errors.js";
@@ -82,7 +83,10 @@ function keySection(app) {
   };
   return el("section", { class: "card" },
     el("h2", {}, t("key")),
-    facts([[t("accountNumber"), String(app.handset.account)], [t(`keyType_${key.form & 3}`), el("code", {}, hex(key.public))]]),
+    facts([
+      [t("accountNumber"), String(app.handset.account)],
+      [t(`keyType_${key.form & 3}`), el("code", {}, hex(key.public))],
+    ]),
     el("p", { class: "hint" }, t("keyText")),
     form(t("changeKey"), change),
   );
@@ -139,7 +143,7 @@ function versionSection() {
 export async function moreScreen(app) {
   return [
     heading(t("settings")),
-    el("p", { class: "links" }, el("a", { href: "#receipts" }, t("receipts")), el("a", { href: "#check" }, t("checkReceipt"))),
+    receiptLinks(),
     languageSection(app),
     await pinSection(),
     keySection(app),

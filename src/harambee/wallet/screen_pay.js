@@ -17,7 +17,8 @@ export function amountOf(text) {
 }
 
 export async function payScreen(app, _argument, signal, filled = {}) {
-  const payee = field(t("payWhom"), { name: "payee", maxlength: 40, required: true, value: filled.text ?? null }, t("payWhomHint"));
+  const whom = { name: "payee", maxlength: 40, required: true, value: filled.text ?? null };
+  const payee = field(t("payWhom"), whom, t("payWhomHint"));
   const amount = field(t("amount"), {
     name: "amount", inputmode: "decimal", maxlength: 20, required: true,
     value: filled.amount ? formatCents(filled.amount) : null,
@@ -58,7 +59,7 @@ async function confirmScreen(app, prepared, shown) {
     facts([
       [t("to"), el("strong", { class: found === null ? "unknown" : "name" }, name)],
       [t("accountNumber"), `${payee} (${kindName(payeeKind)})`],
-      ...(shown === "" ? [] : [[t("scanPaste"), shown]]),
+      ...(shown === "" ? [] : [[t("nameInCode"), shown]]),
       [t("what"), movementName(movement)],
       ...(bill === "" ? [] : [[t("forBill"), bill]]),
       [t("sum"), money(amount)],

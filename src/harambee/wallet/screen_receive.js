@@ -3,15 +3,16 @@
 import { writeKeQr } from "./ke_qr.js";
 import { amountOf } from "./screen_pay.js";
 import { t } from "./texts.js";
-import { copyButton, el, field, form, heading, money, qrPicture } from "./ui.js";
+import { copyButton, el, field, form, heading, kindName, money, qrPicture } from "./ui.js";
+
+const OF_TRADE = { merchant: "BG", business: "PB", agent: "WA" };
 
 /** The code of the own account: its short code or telephone where it has one, else its number. */
 export function ownCode(app, kind, amount = null) {
   const { name = "", msisdn = "", shortCode = "" } = app.settings;
   const wholeName = name || t("account", { detail: app.handset.account });
-  const ofTrade = { merchant: "BG", business: "PB", agent: "WA" }[kind];
-  if (ofTrade !== undefined && shortCode !== "") {
-    return writeKeQr({ kind: ofTrade, payee: shortCode, name: wholeName, amount });
+  if (kind in OF_TRADE && shortCode !== "") {
+    return writeKeQr({ kind: OF_TRADE[kind], payee: shortCode, name: wholeName, amount });
   }
   const [code, payee] = msisdn === "" ? ["AC", String(app.handset.account)] : ["SM", msisdn];
   return writeKeQr({ kind: code, payee, name: wholeName, amount });
@@ -20,8 +21,10 @@ export function ownCode(app, kind, amount = null) {
 /** A card with a code, what it says in words, and its text. */
 export function codeCard(app, kind, amount = null) {
   const text = ownCode(app, kind, amount);
-  const { name = "", msisdn = "" } = app.settings;
-  const said = [name, msisdn || t("account", { detail: app.handset.account }), amount === null ? "" : money(amount)];
+  const { name = "", msisdn = "", shortCode = "" } = app.settings;
+  const called = kind in OF_TRADE && shortCode !== "" ? `${kindName(kind)} ${shortCode}` : msisdn;
+  const own = called || t("account", { detail: app.handset.account });
+  const said = [name, own, amount === null ? "" : money(amount)];
   return el("section", { class: "card code" },
     qrPicture(text, t("qrOf", { detail: said.filter(Boolean).join(", ") })),
     el("p", { class: "name" }, said.filter(Boolean).join(" · ")),

@@ -10,6 +10,7 @@ import { askForKey, takeKey } from "./new_keys.js";
 import * as store from "./store.js";
 import { language, t } from "./texts.js";
 import { button, copyButton, el, field, form, heading, qrPicture, sentenceOf } from "./ui.js";
+import { regionOf } from "./wire.js";
 
 /** The number as the directory has it; a profile names its owner so. */
 function international(text) {
@@ -29,8 +30,10 @@ async function preparedKey() {
 }
 
 export async function startScreen(app) {
-  const name = field(t("yourName"), { name: "name", autocomplete: "name", maxlength: 60, required: true }, t("nameHint"));
-  const number = field(t("yourNumber"), { name: "number", type: "tel", autocomplete: "tel", inputmode: "tel", maxlength: 20 }, t("numberHint"));
+  const named = { name: "name", autocomplete: "name", maxlength: 60, required: true };
+  const name = field(t("yourName"), named, t("nameHint"));
+  const called = { name: "number", type: "tel", autocomplete: "tel", inputmode: "tel", maxlength: 20 };
+  const number = field(t("yourNumber"), called, t("numberHint"));
   const open = async () => {
     const key = await preparedKey();
     const account = await register(app.network, key, number.input.value.trim());
@@ -55,7 +58,9 @@ export async function startScreen(app) {
     heading(t("welcome")),
     el("p", { class: "lead" }, t("welcomeText")),
     form(t("openAccount"), open, name.row, number.row),
-    el("p", { class: "links" }, link("#lost", t("lostPhone")), link("#keyfile", t("useKeyFile")), link("#check", t("checkReceipt"))),
+    el("p", { class: "links" },
+      link("#lost", t("lostPhone")), link("#keyfile", t("useKeyFile")), link("#check", t("checkReceipt")),
+    ),
     languageLink(app),
   ];
 }
@@ -76,12 +81,14 @@ function languageLink(app) {
 
 export async function lostScreen(app) {
   const wanted = await store.get("wanted");
-  const which = field(t("lostWhich"), { name: "which", maxlength: 32, required: true, value: wanted?.account ?? null });
+  const lost = { name: "which", maxlength: 32, required: true, value: wanted?.account ?? null };
+  const which = field(t("lostWhich"), lost);
   const place = el("div", {});
   const ask = async () => {
     const view = await find(app.network, which.input.value);
     const text = await askForKey(app.network, view);
-    const home = app.network.members.find((member) => member.regions.includes(Math.floor(view.account / 2 ** 20)));
+    const region = regionOf(view.account);
+    const home = app.network.members.find((member) => member.regions.includes(region));
     place.replaceChildren(
       el("section", { class: "card" },
         el("h2", {}, t("tellAgent", { detail: home.name })),
@@ -108,11 +115,12 @@ export async function lostScreen(app) {
 }
 
 export async function keyFileScreen(app) {
-  const file = field(t("keyFile"), { type: "file", name: "keyfile", accept: ".key,application/json" }, t("keyFileHint"));
+  const chosen = { type: "file", name: "keyfile", accept: ".key,application/json" };
+  const file = field(t("keyFile"), chosen, t("keyFileHint"));
   const number = field(t("accountNumber"), { name: "account", maxlength: 32, required: true });
   const use = async () => {
-    const [chosen] = file.input.files;
-    const key = await keyOfFile((await chosen?.text()) ?? "").catch(() => {
+    const text = (await file.input.files[0]?.text()) ?? "";
+    const key = await keyOfFile(text).catch(() => {
       throw new HandsetError("keyFileWrong");
     });
     const view = await find(app.network, number.input.value);
@@ -125,5 +133,6 @@ export async function keyFileScreen(app) {
     await app.openAccount();
     app.go("home");
   };
-  return [heading(t("useKeyFile")), form(t("useIt"), use, file.row, number.row), el("p", { class: "links" }, link("#start", t("back")))];
+  const back = el("p", { class: "links" }, link("#start", t("back")));
+  return [heading(t("useKeyFile")), form(t("useIt"), use, file.row, number.row), back];
 }

@@ -137,7 +137,8 @@ export function copyButton(text) {
 
 /** Rows of a term and what it is. */
 export function facts(rows) {
-  return el("dl", { class: "facts" }, rows.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
+  const pairs = rows.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+  return el("dl", { class: "facts" }, pairs);
 }
 
 export function heading(text) {

@@ -35,10 +35,15 @@ NEWEST: Final = 8
 """So many entries are looked at for the newest final orders."""
 EVIDENCE_S: Final = 5.0
 DIGEST_S: Final = 2.0
-COST_SHARE: Final = 50
+COST_SHARE: Final = 20
 """What costs the replica time is asked no oftener than this many times its own duration."""
+NEWEST_COST_SHARE: Final = 5
+"""The same for the newest orders, whose cost is mostly waiting for the replica's turn."""
 DIGEST_COST_SHARE: Final = 100
 """The same for the digest: a nation's takes long, and payments go first."""
+
+PATIENCE_S: Final = 0.5
+"""An event waits no longer for an answer: that it comes says that the super-agent is there."""
 
 log: Final = logging.getLogger(__name__)
 
@@ -85,15 +90,25 @@ class _Rationed(Generic[T]):
     ) -> None:
         self.value = first
         self._ask, self._least_s, self._share = ask, least_s, share
-        self._due = 0.0
+        self._asking: asyncio.Future[T] | None = None
+        self._began = self._due = 0.0
 
-    async def look(self) -> T:
-        began = time.monotonic()
-        if began >= self._due:
-            self.value = await self._ask()
-            ended = time.monotonic()
-            self._due = ended + max(self._least_s, self._share * (ended - began))
-        return self.value
+    async def look(self) -> None:
+        """Ask anew if that may be, and wait for the answer for a moment; UnavailableError."""
+        if self._asking is None:
+            if time.monotonic() < self._due:
+                return
+            self._began = time.monotonic()
+            self._asking = asyncio.ensure_future(self._ask())
+        asked = self._asking
+        await asyncio.wait((asked,), timeout=PATIENCE_S)
+        if asked.done():
+            cost_s = time.monotonic() - self._began
+            self._asking, self._due = (
+                None,
+                time.monotonic() + max(self._least_s, self._share * cost_s),
+            )
+            self.value = asked.result()
 
 
 class _Facts:
@@ -101,12 +116,13 @@ class _Facts:
 
     def __init__(self, port: Port) -> None:
         self._port = port
-        self._entries = -1
         self._trust: _Rationed[TrustRow | None] = _Rationed(self._ask_trust, 0, COST_SHARE, None)
         self._evidence: _Rationed[list[EvidenceRow]] = _Rationed(
             lambda: convicted(port), EVIDENCE_S, COST_SHARE, []
         )
-        self._newest: _Rationed[list[NewestRow]] = _Rationed(self._ask_newest, 0, COST_SHARE, [])
+        self._newest: _Rationed[list[NewestRow]] = _Rationed(
+            self._ask_newest, 0, NEWEST_COST_SHARE, []
+        )
         self._digest: _Rationed[dict[str, Any] | None] = _Rationed(
             port.digest, DIGEST_S, DIGEST_COST_SHARE, None
         )

@@ -13,6 +13,7 @@ from harambee.handset.payment_requests import ACCOUNT_MAX, TEXT_MAX
 from harambee.ledger.outcomes import SENTENCES, Outcome
 from harambee.merchants.port import (
     DECLINED_BY_CUSTOMER,
+    LASTS_MS_MAX,
     NAME_CHARACTERS_MAX,
     URL_CHARACTERS_MAX,
     Deed,
@@ -31,7 +32,6 @@ TELEPHONE_MAX: Final = 32
 CREDENTIAL_MAX: Final = 2_048
 REMARKS_MAX: Final = 100
 LASTS_MS_MIN: Final = 5_000
-LASTS_MS_MAX: Final = 24 * 3_600_000
 RECEIPT_CODE_MAX: Final = 32
 DECLINED: Final = "DECLINED_BY_CUSTOMER"
 

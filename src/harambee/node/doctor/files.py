@@ -18,7 +18,8 @@ from harambee.ledger.records import (
     POSITION_ENROLMENT,
     account_number,
 )
-from harambee.merchants.files import INITIATORS_FILE, KEYS_FOLDER, MERCHANTS_FILE
+from harambee.merchants.credentials import FILE as CREDENTIALS_FILE
+from harambee.merchants.files import merchant_files
 from harambee.node.config import OPERATORS_NEEDED, NodeConfig
 from harambee.node.doctor.findings import Finding, as_sentence, fine, look, wrong
 from harambee.node.network_folder import (
@@ -89,15 +90,13 @@ def secret_files(config: NodeConfig) -> list[Path]:
     places = [config.directory_key, config.signing_key, config.enrolment_key, config.treasury_key]
     files = [place for place in places if isinstance(place, Path)]
     files += [config.tls_key, config.profile_key, older_key_file(config.profile_key)]
-    files += [home / MERCHANTS_FILE, home / INITIATORS_FILE]
-    files += [config.merchants / "credentials.pem"]
-    files += sorted((home / KEYS_FOLDER).glob("*.key"))
+    files += [*merchant_files(home), config.merchants / CREDENTIALS_FILE]
     files += sorted((home / "operators").glob("*.key"))
     return [file for file in files if file.exists()]
 
 
 def _own_folders(config: NodeConfig) -> list[Path]:
-    folders = [config.journal, config.profiles, config.governance, config.merchants]
+    folders = [config.journal, config.profiles, config.governance, config.merchants, config.phones]
     return [folder for folder in [*folders, config.texts_folder] if folder.exists()]
 
 
