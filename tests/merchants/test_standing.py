@@ -169,3 +169,12 @@ def test_a_copy_is_believed_for_what_is_signed_in_it_alone(play):
         assert await desk.take_copy(write_row(row)) == 1
 
     play(scenario)
+
+
+def test_whoever_does_not_keep_it_finds_that_she_agreed(play):
+    async def scenario(town, receiver):
+        await agreed(town)
+        for desk in town.desks.values():
+            assert (await desk.request("sto_1")).state is RequestState.AGREED
+
+    play(scenario, n=10, home=5)

@@ -274,7 +274,7 @@ class RequestDesk:
             same.append(known)
         left_ms = self._ground.now_ms() + GRACE_MS
         for kept in same:
-            if kept.row.state is RequestState.PAID:
+            if kept.row.state in (RequestState.PAID, RequestState.AGREED):
                 return kept
             if kept.request.expires_ms > left_ms and (
                 kept.row.withdrawn or kept.row.state is RequestState.WAITING
@@ -582,8 +582,7 @@ class RequestDesk:
             return False
         if not await self._is_declined(kept, signed):
             return False
-        is_agreed = said.reason == AGREED and kept.request.terms is not None
-        state = RequestState.AGREED if is_agreed else RequestState.DECLINED
+        state = _answered(kept.request, said.reason)
         await self._end(kept, state, reason=said.reason, decline=signed)
         return kept.row.state is state
 
@@ -919,7 +918,8 @@ class RequestDesk:
         if row.payment is not None and await self._is_paid_by(kept, row.payment):
             state, payment = RequestState.PAID, self._facts_of(kept, row.payment)
         elif row.decline and await self._is_declined(kept, row.decline):
-            state, reason = RequestState.DECLINED, read_decline(row.decline).reason
+            reason = read_decline(row.decline).reason
+            state = _answered(kept.request, reason)
         elif kept.request.expires_ms + GRACE_MS <= now_ms:
             state = RequestState.EXPIRED
         checked = replace_row(row, state=state, reason=reason, payment=payment)
@@ -980,6 +980,12 @@ def _certainty(kept: Kept) -> int:
 
 def _kind_of(merchant: Merchant) -> str:
     return "pay_bill" if merchant.trade is Trade.PAYBILL else "buy_goods"
+
+
+def _answered(request: PaymentRequest, reason: int) -> RequestState:
+    """Return what a customer's decline of a request makes of it: AGREED is one to standing orders alone."""
+    is_agreed = reason == AGREED and request.terms is not None
+    return RequestState.AGREED if is_agreed else RequestState.DECLINED
 
 
 def _kind_asked(ask: Ask, merchant: Merchant) -> str:
