@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "agent": ("agent", "Show an agent's float, cash, commission and book."),
     "float": ("float_sources", "Show how long float lasts, and who sells it nearby."),
     "register": ("register", "Open an account of your own."),
+    "dial": ("dial", "Be a feature phone and dial *334#."),
+    "unlock-pin": ("feature_phones", "Let a feature phone's locked PIN be tried again."),
     "name": ("name", "Show whose number it is, before you pay."),
     "cancel": ("pay", "Cancel a payment that is still open."),
     "key": ("key", "Change an account's key, or let a new phone's take over."),

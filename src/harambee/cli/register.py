@@ -26,7 +26,14 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}", re.ASCII)
 
 
 @click.command()
-@click.argument("called", metavar="NAME")
+@click.argument("called", metavar="NAME", required=False)
+@click.option(
+    "--feature-phone",
+    "feature_phone",
+    metavar="NUMBER",
+    help="For this telephone, whose key super-agents keep; as an operator of its home (--via).",
+)
+@click.option("--operator", metavar="NAME", help="With --feature-phone: the operator who signs.")
 @click.option("--telephone", metavar="NUMBER", help="A number by which others can pay you.")
 @click.option("--name", "person", metavar="TEXT", help="Your name; payers see it, masked.")
 @click.option(
@@ -48,7 +55,9 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}", re.ASCII)
 @network_option
 @json_option
 def register(
-    called: str,
+    called: str | None,
+    feature_phone: str | None,
+    operator: str | None,
     telephone: str | None,
     person: str | None,
     documents: tuple[Path, ...],
@@ -71,10 +80,22 @@ def register(
     Example:
       harambee register wanjiku --telephone 0712345678 --name "Your Name"
       harambee register baraka --key-type p256
+      harambee register --feature-phone 0712345678 --name "Your Name"
       harambee pay customer-1 wanjiku 500
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties
 
+    if feature_phone is not None:
+        from harambee.cli.feature_phones import register_phone
+
+        if called is not None or telephone is not None or documents or person is None:
+            raise click.UsageError(
+                "A feature phone has a number and --name, and nothing else here."
+            )
+        register_phone(feature_phone, person, language, via, operator, folder, as_json=as_json)
+        return
+    if called is None:
+        raise click.UsageError("Say what this machine will call the account.")
     if not NAME.fullmatch(called):
         raise click.BadParameter("a name begins with a letter; then letters, digits, _ and -")
     if person is None and documents:

@@ -45,6 +45,7 @@ TAG_DECLINE: Final = b"hrb1:decline\0\0\0\0"  # an account's key declines a requ
 TAG_ANNOUNCEMENT: Final = (
     b"hrb1:announce\0\0\0"  # an account's key says what it is about to pay for
 )
+TAG_PHONE_PAPER: Final = b"hrb1:phone-desk\0"  # an operator opens or unlocks a feature phone
 
 TAGS: Final = (
     TAG_ORDER,
@@ -63,6 +64,7 @@ TAGS: Final = (
     TAG_REQUESTS_QUESTION,
     TAG_DECLINE,
     TAG_ANNOUNCEMENT,
+    TAG_PHONE_PAPER,
 )
 assert all(len(tag) == TAG_BYTES for tag in TAGS)
 assert len(set(TAGS)) == len(TAGS)

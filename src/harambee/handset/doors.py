@@ -391,6 +391,9 @@ class Door(Protocol):
     async def enrolment(self) -> EnrolmentView:
         """Return what its next new account must sign."""
 
+    async def phone_paper(self, paper: bytes, signature: bytes) -> int:
+        """Bring what an operator has signed of a feature phone; returns its account."""
+
     async def register(self, body: bytes, possession: bytes, msisdn: str | None) -> int:
         """Enrol a key that has signed `body`; returns the account number."""
 
@@ -737,6 +740,12 @@ class HttpDoor:
         if len(answer) != len(numbers) * ACCOUNT.itemsize:
             raise self._nonsense()
         return np.frombuffer(answer, ACCOUNT)
+
+    async def phone_paper(self, paper: bytes, signature: bytes) -> int:
+        """Bring what an operator has signed of a feature phone; returns its account."""
+        document = {"paper": paper.decode(), "signature": signature.hex()}
+        wait_ms = 20_000
+        return (await self._ask("POST", "/v1/feature-phones", _Number, document, wait_ms)).account
 
     async def _offer(self, order: dict[str, Any], wait_ms: int) -> Offered:
         path = f"/v1/orders?wait_ms={wait_ms}"

@@ -44,6 +44,7 @@ CONFIG: Final = "node.toml"
 JOURNAL: Final = "journal"
 PROFILES: Final = "profiles"
 MERCHANTS: Final = "merchants"
+PHONES: Final = "phones"
 MERCHANT_FILES: Final = "merchant-files"
 """What a super-agent begins with of merchants, as it lies beside its configuration: it has secrets."""
 CERTIFICATES: Final = "certificates"
@@ -203,6 +204,7 @@ class _Backup:
             journal.folder / DATA_NAME,
             config.profiles / DATA_NAME,
             config.merchants / DATA_NAME,
+            config.phones / DATA_NAME,
         ]
         linked = [*journal.archive.files(), *config.checkpoints.glob("[0-9]*/*")]
         sources = [*databases, *linked, *(source for source, _, _ in loose)]
@@ -220,6 +222,8 @@ class _Backup:
             self._copy_database(PROFILES, lambda place: _copy_lmdb(config.profiles, place))
         if (config.merchants / DATA_NAME).exists():
             self._copy_database(MERCHANTS, lambda place: _copy_lmdb(config.merchants, place))
+        if (config.phones / DATA_NAME).exists():
+            self._copy_database(PHONES, lambda place: _copy_lmdb(config.phones, place))
         for source, path, mode in loose:
             copy_file(source, target / path, mode, progress)
         manifest = Manifest(
@@ -502,6 +506,7 @@ class _Restoration:
             yield path, (target, PRIVATE_MODE)
         yield OLDER_PROFILE_KEY, (older_key_file(config.profile_key), PRIVATE_MODE)
         yield f"{PROFILES}/{DATA_NAME}", (config.profiles / DATA_NAME, PRIVATE_MODE)
+        yield f"{PHONES}/{DATA_NAME}", (config.phones / DATA_NAME, PRIVATE_MODE)
         for name in (DATA_NAME, CREDENTIALS_FILE):
             yield f"{MERCHANTS}/{name}", (config.merchants / name, PRIVATE_MODE)
         for kept in self.manifest.files:

@@ -5,6 +5,7 @@ itself, so that a network's folder can be moved. Every error is one sentence tha
 the field.
 """
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,7 +64,9 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
 NameChecks = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 CheckpointMinutes = Annotated[float, msgspec.Meta(ge=0, le=10_080)]
-TextAdapter = Literal["outbox", "off"]
+TextAdapter = Literal["outbox", "africastalking", "smpp", "off"]
+ShortCode = Annotated[str, msgspec.Meta(pattern="^(paybill:[0-9]{5,7})?$", max_length=15)]
+SOURCES_MAX: Final = 32
 Brand = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
 
 
@@ -98,6 +101,13 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     texts_language: Language = Language.ENGLISH
     texts_brand: Brand = "Harambee"
     operators: dict[str, str] = {}
+    sms_address: str = ""
+    sms_user: str = ""
+    sms_secret: str = ""
+    sms_sender: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    phones: Text = "phones"
+    ussd_sources: list[str] = msgspec.field(default_factory=lambda: ["127.0.0.0/8", "::1/128"])
+    ussd_airtime: ShortCode = ""
     governance: Text = "governance"
     merchants: Text = "merchants"
     callbacks_private: bool = False
@@ -168,6 +178,20 @@ class NodeConfig:
     """Of accounts that have chosen none."""
     texts_brand: str = "Harambee"
     """How texts call the network."""
+    sms_address: str = ""
+    """Of `africastalking` the address of its API, at first the real one; of `smpp` host:port of the SMSC."""
+    sms_user: str = ""
+    """The user name there; of `smpp` the system id."""
+    sms_secret: str = ""
+    """Where the API key or password is: a path, for its owner alone to read, or `env:NAME`."""
+    sms_sender: str = ""
+    """From whom texts come: a short code or a name that the provider has approved."""
+    phones: Path = Path("phones")
+    """The folder of what is kept of feature phones: their keys and PINs, sealed by `profile_key`."""
+    ussd_sources: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks from which USSD callbacks are taken; whoever can post there can say who dials."""
+    ussd_airtime: str = ""
+    """The short code of who sells airtime to feature phones, `paybill:123456`; nothing for nobody."""
     operators: Mapping[str, bytes] = field(default_factory=dict)
     """Who may approve what is governed, two at least or nobody: name -> Ed25519 public key."""
     governance: Path = Path("governance")
@@ -234,6 +258,13 @@ def read_config(file: Path) -> NodeConfig:
         texts_language=document.texts_language,
         texts_brand=document.texts_brand,
         operators=_operators(file, document.operators),
+        sms_address=document.sms_address,
+        sms_user=document.sms_user,
+        sms_secret=document.sms_secret,
+        sms_sender=document.sms_sender,
+        phones=folder / document.phones,
+        ussd_sources=_sources(file, document.ussd_sources),
+        ussd_airtime=document.ussd_airtime,
         governance=folder / document.governance,
         merchants=folder / document.merchants,
         callbacks_private=document.callbacks_private,
@@ -259,6 +290,18 @@ def _operators(file: Path, written: Mapping[str, str]) -> dict[str, bytes]:
             f"{file}: operators: there are {OPERATORS_NEEDED} to {OPERATORS_MAX}, not {len(found)}"
         )
     return found
+
+
+def _sources(file: Path, written: list[str]) -> tuple[str, ...]:
+    """Return the networks from which callbacks are taken; ConfigError if one is none."""
+    if len(written) > SOURCES_MAX:
+        raise ConfigError(f"{file}: ussd_sources: there are at most {SOURCES_MAX}")
+    for text in written:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise ConfigError(f"{file}: ussd_sources: {text!r} is no network") from None
+    return tuple(written)
 
 
 def _key_place(file: Path, name: str, text: str) -> KeyPlace:

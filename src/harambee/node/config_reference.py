@@ -77,6 +77,8 @@ def _of_shape(shape: Any) -> str:
             return ", ".join(f"`{json.dumps(one.value)}`" for one in cls)
         case msgspec.inspect.StrType(max_length=int(most)):
             return f"text of at most {most} characters"
+        case msgspec.inspect.ListType():
+            return "a list of texts"
         case msgspec.inspect.DictType():
             return "a table: names, and keys of 64 hexadecimal digits"
         case _:
@@ -87,5 +89,6 @@ def _default(field: msgspec.inspect.Field) -> str:
     if field.required:
         return "must be there"
     if field.default is msgspec.NODEFAULT:
-        return "nobody"
+        made = field.default_factory()
+        return f"`{json.dumps(made)}`" if made else "nobody"
     return "none" if field.default is None else f"`{json.dumps(field.default)}`"

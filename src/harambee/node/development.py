@@ -53,6 +53,7 @@ AGENT_CODES: Final = 10_000
 HEAD_OFFICE_CODES: Final = 2_000_000
 TILL_CODES: Final = 100_000
 PAYBILL_CODES: Final = 200_000
+AIRTIME_CODE: Final = f"paybill:{PAYBILL_CODES + len(FeeMode) + 1}"
 DEMO_ACCOUNTS_MAX: Final = 999_999
 
 POPULATION: Final = np.dtype([("number", "<u4"), ("kind", "u1"), ("balance", "<i8")])
@@ -347,7 +348,7 @@ def demo_businesses(
     return [
         till._replace(short_code=f"till:{TILL_CODES + 1}"),
         *bills,
-        airtime._replace(short_code=f"paybill:{PAYBILL_CODES + len(bills) + 1}"),
+        airtime._replace(short_code=AIRTIME_CODE),
         pochi._replace(short_code=f"pochi:{trader.msisdn}"),
         office._replace(short_code=f"agent:{HEAD_OFFICE_CODES + 1}"),
         operator._replace(short_code=f"agent:{HEAD_OFFICE_CODES + 2}", head_office=office.account),

@@ -52,6 +52,8 @@ class Errand(IntEnum):
     """Of a holder, by another holder: here is a profile that you should hold too."""
     MERCHANTS = 6
     """What the desks for merchants say to each other (`harambee.merchants.ground.Matter`)."""
+    PHONES = 7
+    """What holders of feature phones say to each other (`harambee.feature_phones.messages.Matter`)."""
 
 
 class ErrandError(Exception):

@@ -118,6 +118,8 @@ class NameDesk:
     now_us: Callable[[], int] = lambda: time.time_ns() // 1_000
     serve_merchants: Callable[[int, bytes], Awaitable[bytes]] | None = None
     """Answers what other super-agents ask for merchants."""
+    serve_phones: Callable[[int, bytes], Awaitable[bytes]] | None = None
+    """Answers what other super-agents ask for feature phones."""
     retry_s: float = RETRY_S
     ask_back_every_s: float = ASK_BACK_EVERY_S
     errands: Errands = field(init=False)
@@ -457,6 +459,19 @@ class NameDesk:
             return {}
         return {party.account: party for party in found if party is not None}
 
+    async def telephones(self, accounts: Sequence[int]) -> dict[int, str]:
+        """Return the telephones to which texts to these accounts go, as far as they are known here."""
+        profiles = await asyncio.to_thread(self.store.get_many, accounts)
+        found: dict[int, str] = {}
+        for account, signed in profiles.items():
+            number = read_profile(signed).number
+            named = None
+            if number is not None:
+                named = await self.ledger.alias(self.ledger.alias_of(number))
+            if number is not None and named == account:
+                found[account] = number
+        return found
+
     # -- errands of others ------------------------------------------------------------------------
 
     async def _serve(self, peer: int, what: Errand, content: bytes) -> bytes:
@@ -465,6 +480,8 @@ class NameDesk:
         match what:
             case Errand.MERCHANTS:
                 serve, failed = self.serve_merchants, b""
+            case Errand.PHONES:
+                serve, failed = self.serve_phones, b""
             case Errand.TAKE_PROFILE:
                 serve, failed = self._serve_owner, bytes([ProfileStatus.UNAVAILABLE])
             case Errand.KEEP_PROFILE:

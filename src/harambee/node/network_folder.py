@@ -80,6 +80,7 @@ from harambee.node.config import PORT_MAX, Address, ConfigError, NodeConfig, rea
 from harambee.node.demo_profiles import write_demo_profiles
 from harambee.node.development import (
     AGENT_CENTS,
+    AIRTIME_CODE,
     COMMISSION_CENTS,
     FLOAT_CENTS,
     POPULATION,
@@ -191,6 +192,11 @@ heartbeat_ms = 1000
 
 # Confirmations to the accounts of its region: "outbox" appends them to texts/outbox.jsonl, "off" writes none.
 texts = "outbox"
+
+# Feature phones (docs/feature-phones.md): who may call back, and who sells them airtime.
+phones = "phones"
+ussd_sources = ["127.0.0.0/8", "::1/128"]
+ussd_airtime = "{airtime}"
 texts_language = "en"
 
 # Whose approvals count here: of two of these people this super-agent votes for a freeze, a new key, a new
@@ -648,6 +654,7 @@ def _create_members(
             pay_commissions=json.dumps(pay_commissions),
             pace_ms=pace_ms,
             checkpoint_minutes=checkpoint_minutes,
+            airtime=AIRTIME_CODE,
             operators=_create_operators(home / "operators", address.name, network),
         )
         _write(home / "node.toml", text.encode())

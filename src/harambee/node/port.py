@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harambee.feature_phones.port import PhonesPort, UssdSettings
 from harambee.handset.network_file import DoorAddress
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER_BYTES
@@ -476,6 +477,18 @@ class Port(Protocol):
     @property
     def merchants(self) -> MerchantsPort:
         """What it offers to the doors of merchants' software."""
+
+    @property
+    def phones(self) -> PhonesPort:
+        """What it offers to those of feature phones."""
+
+    @property
+    def ussd(self) -> UssdSettings:
+        """What its configuration says of USSD."""
+
+    @property
+    def operators(self) -> Mapping[str, bytes]:
+        """The Ed25519 public keys of its own operators, by name."""
 
     @property
     def history(self) -> HistoryPort:

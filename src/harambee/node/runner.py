@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,10 @@ import numpy.typing as npt
 import uvicorn
 
 from harambee.crypto.device_keys import DeviceKeyError
+from harambee.feature_phones.custody import Custody
+from harambee.feature_phones.desk import PhonesDesk
+from harambee.feature_phones.messages import Matter as PhoneMatter
+from harambee.feature_phones.store import PhoneStore, PhoneStoreError
 from harambee.merchants.credentials import Credentials, CredentialsError
 from harambee.merchants.desk import MerchantsDesk
 from harambee.merchants.files import MerchantFiles, MerchantFilesError
@@ -23,7 +27,7 @@ from harambee.merchants.ground import GroundError, Matter
 from harambee.merchants.port import Bodies
 from harambee.merchants.store import MerchantStore, MerchantStoreError
 from harambee.node.checkpoints import CheckpointDesk
-from harambee.node.config import NodeConfig
+from harambee.node.config import ConfigError, NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import BlocksGone, Engine, MemoryDamaged, Turn
 from harambee.node.governance import GovernanceDesk
@@ -35,13 +39,16 @@ from harambee.node.merchant_ground import MerchantGround
 from harambee.node.merchant_watch import MerchantWatch
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
-from harambee.node.outbox import Outbox
 from harambee.node.oversight_desk import OversightDesk
 from harambee.node.page_serving import PageServer
-from harambee.node.port import Port
+from harambee.node.phone_ground import PhoneGround
+from harambee.node.port import Port, UnavailableError
 from harambee.node.profile_store import ProfileStore, ProfileStoreError, open_vault
 from harambee.node.proposals import ProposalStore
 from harambee.node.service import Service
+from harambee.node.sms.adapters import text_port
+from harambee.node.sms.sending import SmsPort
+from harambee.node.texts import TextPort, TextPortError
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError
 from harambee.node.treasury import Treasury
@@ -158,10 +165,10 @@ async def _running(
         )
     except (NetworkFolderError, JournalError) as error:
         raise NodeError(str(error)) from error
-    with journal, _open_profiles(files) as profiles:
+    with journal, _open_profiles(files) as profiles, _open_phones(files) as phones:
         try:
             merchants = _open_merchants(files)
-            agent = SuperAgent(files, journal, profiles, merchants, bodies)
+            agent = SuperAgent(files, journal, profiles, phones, merchants, bodies)
         except TlsError as error:
             raise NodeError(str(error)) from error
         try:
@@ -181,6 +188,15 @@ def _open_profiles(files: NodeFiles) -> ProfileStore:
         vault = open_vault(config.profile_key, config.profiles)
         return ProfileStore.open(config.profiles, files.genesis.network, files.index, vault)
     except ProfileStoreError as error:
+        raise NodeError(str(error)) from error
+
+
+def _open_phones(files: NodeFiles) -> PhoneStore:
+    config = files.config
+    try:
+        vault = open_vault(config.profile_key, config.profiles)
+        return PhoneStore.open(config.phones, files.genesis.network, files.index, vault)
+    except (ProfileStoreError, PhoneStoreError) as error:
         raise NodeError(str(error)) from error
 
 
@@ -219,6 +235,7 @@ class SuperAgent:
         files: NodeFiles,
         journal: Journal,
         profiles: ProfileStore,
+        phones: PhoneStore,
         merchants: _Merchants,
         bodies: Bodies,
     ) -> None:
@@ -264,6 +281,10 @@ class SuperAgent:
             private_too=files.config.callbacks_private,
         )
         self._names.serve_merchants = self._serve_merchants
+        phone_ground = PhoneGround(self.service, self._names, self._links)
+        self._custody = Custody(phone_ground, phones)
+        self.service.phones = PhonesDesk(phone_ground, self._custody)
+        self._names.serve_phones = self._serve_phones
         self._watch = MerchantWatch(self.service, self._merchants, lambda: journal.count)
         self._watch_task: asyncio.Task[None] | None = None
         self._pages = PageServer(
@@ -277,6 +298,7 @@ class SuperAgent:
         self._served = [Allowance(SERVED_BYTES) for _ in range(self._members)]
         self._serves: list[deque[Serve | ServeNamed]] = [deque() for _ in range(self._members)]
         self._servers: dict[int, asyncio.Task[None]] = {}
+        self._text_port: TextPort | None = None
         self._courier = self._make_courier(files)
         self._courier_task: asyncio.Task[None] | None = None
         self._http: _HttpServer | None = None
@@ -299,6 +321,7 @@ class SuperAgent:
         self._governance.start()
         told = self._merchant_files
         await self._merchants.start(told.apps, told.merchants, told.keys, told.initiators)
+        self._custody.start()
         self._watch_task = asyncio.create_task(self._watch.run())
         configuration = uvicorn.Config(
             gateway(self.service),
@@ -325,9 +348,13 @@ class SuperAgent:
         config = files.config
         if config.texts == "off":
             return None
+        try:
+            self._text_port = text_port(config, self._telephones)
+        except ConfigError as error:
+            raise NodeError(str(error)) from error
         courier = Courier(
             self.service,
-            Outbox(config.texts_folder),
+            self._text_port,
             config.texts_folder / "cursor.json",
             Style(config.texts_brand, config.texts_language),
             lambda: self._journal.count,
@@ -335,6 +362,13 @@ class SuperAgent:
         )
         self.service.text_facts = courier.facts
         return courier
+
+    async def _telephones(self, accounts: Sequence[int]) -> Mapping[int, str]:
+        """Return the telephones to which texts go; TextPortError where they cannot be looked up now."""
+        try:
+            return await self._names.telephones(accounts)
+        except (ProfileStoreError, UnavailableError) as error:
+            raise TextPortError(f"telephones cannot be looked up: {error}") from error
 
     def _addresses(self) -> tuple[str, str]:
         return str(self._files.config.listen_http), str(self._links.address)
@@ -349,6 +383,9 @@ class SuperAgent:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        if isinstance(self._text_port, SmsPort):
+            await self._text_port.stop()
+        await self._custody.stop()
         await self._merchants.stop()
         await self._treasury.stop()
         await self._governance.stop()
@@ -420,6 +457,12 @@ class SuperAgent:
         except (GroundError, MerchantStoreError) as error:
             log.warning("what others ask for merchants cannot be told: %s", error)
             return b""
+
+    async def _serve_phones(self, peer: int, content: bytes) -> bytes:
+        """Answer another super-agent's question for feature phones; nothing where it is none."""
+        if not content or content[0] not in {matter.value for matter in PhoneMatter}:
+            return b""
+        return await self._custody.serve(peer, PhoneMatter(content[0]), content[1:])
 
     # -- what goes out ----------------------------------------------------------------------------
 

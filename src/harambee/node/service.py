@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from harambee.crypto.hashing import TAG_ORDER, TAG_RECEIPT, TAG_REFUSAL, signed_prefix
 from harambee.crypto.signatures import sign
+from harambee.feature_phones.desk import PhonesDesk
+from harambee.feature_phones.port import UssdSettings
 from harambee.handset.network_file import DoorAddress
 from harambee.ledger.kinds import ENDINGS, HOUSE, MOVEMENTS, OrderKind
 from harambee.ledger.outcomes import SENTENCES, Outcome
@@ -120,6 +122,7 @@ class Service:
     history: HistoryDesk
     checkpoints: CheckpointDesk
     merchants: MerchantsDesk
+    phones: PhonesDesk
     """Whoever makes the service gives it its desks."""
 
     def __init__(
@@ -179,6 +182,19 @@ class Service:
     def doors(self) -> tuple[DoorAddress, ...]:
         """Where each super-agent serves handsets, in the committee's order."""
         return tuple(DoorAddress(at.name, at.http) for at in self._files.addresses)
+
+    @property
+    def ussd(self) -> UssdSettings:
+        """What its configuration says of USSD."""
+        config = self._files.config
+        return UssdSettings(
+            config.texts_brand, config.texts_language, config.ussd_sources, config.ussd_airtime
+        )
+
+    @property
+    def operators(self) -> Mapping[str, bytes]:
+        """The Ed25519 public keys of its own operators, by name."""
+        return self._files.config.operators
 
     def today(self) -> int:
         """Return the day number that this super-agent would put into an order now."""

@@ -435,12 +435,21 @@ A release is told as the payment that it is.
 """
 
 
+_CUSTODIAL: Final = 8
+"""Of the option byte that describes a key: a super-agent keeps it for the owner."""
+
+
 def told_of(order: Order) -> tuple[TextKind | None, TextKind | None]:
     """Return what the two sides of an order are told (`sides_of`): whose money it is, and the other."""
     moved = as_moved(order) if order.kind == OrderKind.RELEASE else order
     match order.kind:
         case OrderKind.HOLD if order.options[2] & AUTHORISATION_BIT:
             return TextKind.AUTHORISED, TextKind.AUTHORISED_FOR
+        case OrderKind.CHANGE_KEY if order.options[1] & _CUSTODIAL:
+            return (
+                None,
+                None,
+            )  # a feature phone's super-agents hand it over; its owner has done nothing
         case OrderKind.FREEZE if order.amount_cents:
             return None, TextKind.FROZEN_PART
         case OrderKind.UNFREEZE if order.amount_cents:

@@ -29,6 +29,8 @@ from harambee.gateways.http.requests import (
     Send,
     read_request,
 )
+from harambee.gateways.ussd import app as ussd
+from harambee.gateways.ussd.app import UssdGateway
 from harambee.node.port import Port, UnavailableError
 
 Route = dict[str, Handler]
@@ -53,8 +55,8 @@ _STANDING_HEADERS: Final = (
 class HttpGateway:
     """One super-agent's HTTP door: `HttpGateway(port, version)` is an ASGI application.
 
-    Daraja's paths are served by a gateway of their own, whose errors are Daraja's; `simulator` pays there
-    as customers of a development network would.
+    Daraja's paths are served by a gateway of their own, whose errors are Daraja's, and USSD's by another;
+    `simulator` pays at Daraja's as customers of a development network would.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class HttpGateway:
         self._port = port
         self._pages = Pages(pages)
         self._daraja = DarajaGateway(port, simulator)
+        self._ussd = UssdGateway(port)
         self._routes = _routes(operations(version))
         """Exact paths first; then paths with captured segments, by their shape."""
 
@@ -108,6 +111,8 @@ class HttpGateway:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer | Stream:
         if serves(scope["path"]):
             return await self._daraja.answer(scope, receive)
+        if scope["path"] == ussd.PATH:
+            return await self._ussd.answer(scope, receive)
         if self._pages.serves(scope["path"]):
             return self._pages.answer(scope["path"], scope["method"], scope["headers"])
         if scope["method"] == "OPTIONS" and is_open(scope["path"]):

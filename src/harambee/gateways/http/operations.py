@@ -30,6 +30,7 @@ from harambee.gateways.http import (
     paths,
     pay_outs,
     payment_requests,
+    phones,
 )
 from harambee.gateways.http.answers import EVENTS, Answer
 from harambee.gateways.http.operation import (
@@ -324,6 +325,14 @@ def _of_accounts() -> tuple[Operation, ...]:
             bodies=(names.QuestionBody,),
         ),
         Operation("GET", "/v1/enrolment", accounts.enrolment, accounts.EnrolmentDocument),
+        Operation(
+            "POST",
+            "/v1/feature-phones",
+            phones.PhonesDoor().take,
+            phones.PhoneDocument,
+            phones.CODES,
+            bodies=(phones.PaperBody,),
+        ),
     )
 
 

@@ -96,7 +96,7 @@ def secret_files(config: NodeConfig) -> list[Path]:
 
 
 def _own_folders(config: NodeConfig) -> list[Path]:
-    folders = [config.journal, config.profiles, config.governance, config.merchants]
+    folders = [config.journal, config.profiles, config.governance, config.merchants, config.phones]
     return [folder for folder in [*folders, config.texts_folder] if folder.exists()]
 
 
