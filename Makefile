@@ -16,11 +16,12 @@ DEV := $(VENV)/.dev-done
 BENCH := $(VENV)/.bench-done
 AUDIT := $(VENV)/.audit-done
 DOORS := $(VENV)/.doors-done
+DOCS := $(VENV)/.docs-done
 PHONES := $(VENV)/.phones-done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up test check format accept soak bench bench-beside bench-pictures console-pictures lock clean
+.PHONY: help setup up test check format docs accept soak bench bench-beside bench-pictures console-pictures lock clean
 
 help: ## this list
 	@echo "harambee: mobile money with no central switch"
@@ -47,6 +48,9 @@ format: $(DEV) ## write the format, and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(DOCS) ## a site of the documentation under build/site; needs no network to build, nor to read
+	@$(BIN)/python -m scripts.build_site
+
 accept: $(DEV) $(BENCH) $(AUDIT) $(DOORS) $(PHONES) ## what needs distribution packages, root, a browser or minutes
 	@scripts/accept.sh $(ARGS)
 
@@ -71,7 +75,7 @@ lock: $(BASE) ## follow requirements/*.in to the end; writes the pinned *.txt
 clean: ## remove .venv and caches; a network's data (harambee-network/) stays
 	rm -rf $(VENV) build dist src/harambee.egg-info .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find src tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benches scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BASE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -105,6 +109,11 @@ $(AUDIT): $(DEV) requirements/audit.txt
 $(DOORS): $(DEV) requirements/doors.txt
 	@echo "installing schemathesis and clients of Daraja into $(VENV)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/doors.txt
+	@touch $@
+
+$(DOCS): $(RUNTIME) requirements/docs.txt
+	@echo "installing what makes the documentation's site into $(VENV)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements/docs.txt
 	@touch $@
 
 $(PHONES): $(DEV) requirements/phones.txt

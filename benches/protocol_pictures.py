@@ -2,11 +2,12 @@
 
     python -m benches.protocol_pictures
 
-Writes docs/pictures/payment.svg and docs/pictures/recovery.svg. The simulator runs the replicas that ship and is
-the same to the byte for one seed, so a test holds the files to what is drawn here.
+Writes docs/pictures/payment.svg and docs/pictures/recovery.svg. The simulator runs the replicas that ship
+and is the same to the byte for one seed, so a test holds the files to what is drawn here.
 
-What a block says of a slot is read off the blocks with plain sets, as docs/protocol.md defines it: who votes, what
-is certified in whose past, who acknowledges. What comes out must be what the replicas decided, or nothing is drawn.
+What a block says of a slot is read off the blocks with plain sets, as docs/protocol.md defines it: who
+votes, what is certified in whose past, who acknowledges. What comes out must be what the replicas decided, or
+nothing is drawn.
 """
 
 from collections.abc import Callable, Iterable, Iterator

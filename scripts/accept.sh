@@ -6,12 +6,14 @@ cd "$(dirname "$0")/.."
 
 # command=package, for each command that a test marked `accept` calls.
 needed=(
+    curl=curl
     mount=mount
     umount=mount
     unshare=util-linux
     pg_createcluster=postgresql
     prometheus=prometheus
     promtool=prometheus
+    ss=iproute2
     chromium=chromium
     systemd-analyze=systemd
     softhsm2-util=softhsm2

@@ -2,9 +2,10 @@
 
     python -m scripts.build_site
 
-Every page of docs/ with the pages beside README.md, the HTTP door's operations from its own description, and the
-Python modules that others import from their docstrings (pdoc). Nothing is fetched, neither now nor by whoever
-reads: no page has a font, a script or a picture from elsewhere. A link that leads nowhere ends the build.
+Every page of docs/ with the pages beside README.md, the HTTP door's operations from its own description, and
+the Python modules that others import from their docstrings (pdoc). Nothing is fetched, neither now nor by
+whoever reads: no page has a font, a script or a picture from elsewhere. A link that leads nowhere ends the
+build.
 """
 
 import json
@@ -40,12 +41,16 @@ FETCHING: Final = {"link": "href", "script": "src", "img": "src", "iframe": "src
 """Where a page names what a browser fetches to show it, by element."""
 
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --soft: #f1f3f5; --line: #d0d7de; --link: #0b5c8a }
+:root {
+  color-scheme: light dark;
+  --ink: #1c1c1c; --paper: #ffffff; --soft: #f1f3f5; --line: #d0d7de; --link: #0b5c8a
+}
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e6e6; --paper: #14171a; --soft: #22272e; --line: #444c56; --link: #79b8ff }
 }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif }
-nav { display: flex; flex-wrap: wrap; gap: .4em 1.4em; padding: .8em 1.2em; border-bottom: 1px solid var(--line) }
+nav { display: flex; flex-wrap: wrap; gap: .4em 1.4em; padding: .8em 1.2em }
+nav { border-bottom: 1px solid var(--line) }
 main { max-width: 56em; margin: 0 auto; padding: 0 1.2em 4em }
 a { color: var(--link) }
 pre, code { font: 14px/1.45 ui-monospace, monospace; background: var(--soft) }

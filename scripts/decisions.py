@@ -9,8 +9,8 @@ from typing import Final
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "decisions"
 HEAD: Final = """# Decisions
 
-Choices that someone could question, one paragraph or page each: what was chosen, against what, and why. A decision
-that is overturned stays and says by which one. The list is written by `python -m scripts.decisions`.
+Choices that someone could question, one paragraph or page each: what was chosen, against what, and why. A
+decision that is overturned stays and says by which one. The list is written by `python -m scripts.decisions`.
 """
 
 

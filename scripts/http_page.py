@@ -64,7 +64,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
             for kind, content in answer.get("content", {}).items()
             if "problem" not in kind
         ]
-        yield f"| {status} | {'; '.join([_cell(answer['description']), *shapes])} |"
+        yield f"| {status} | {' '.join([_cell(answer['description']), *shapes])} |"
     yield ""
 
 

@@ -17,7 +17,7 @@ trap 'rm -rf "$tools"' EXIT
 "$tools/bin/pip" install --quiet --disable-pip-version-check pip-tools==7.6.2
 
 # Those that others constrain come after them.
-for name in build runtime dev bench audit doors phones; do
+for name in build runtime dev bench audit doors phones docs; do
     # A fresh file, because an old answer would be kept where it still fits.
     rm -f "$name.txt"
     "$tools/bin/pip-compile" --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \

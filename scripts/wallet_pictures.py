@@ -44,11 +44,13 @@ class Sheet:
         self._screens: list[Image.Image] = []
 
     def add(self, page: Page) -> None:
+        """Take what the phone shows now."""
         page.colours(self._scheme)
         page.until("document.querySelector('main h1') && !document.querySelector('.loading')")
         self._screens.append(Image.open(io.BytesIO(page.picture())).convert("RGB"))
 
     def write(self) -> None:
+        """Write the file."""
         width, height = self._screens[0].size
         whole = Image.new(
             "RGB",
@@ -62,6 +64,7 @@ class Sheet:
 
 
 def draw(street: Street) -> None:
+    """Play the story of two customers, in daylight and in the dark."""
     light, dark = Sheet("light", "light"), Sheet("dark", "dark")
     new = street.phone(0)
     light.add(new)
@@ -113,6 +116,7 @@ def draw(street: Street) -> None:
 
 
 def draw_desks(street: Street, till: Page, brian: Page) -> None:
+    """Play that of who trades, and of who lost her phone."""
     desks = Sheet("desks", "light")
     go(till, "till")
     till.fill("shortcode", TILL)
@@ -144,9 +148,10 @@ def draw_desks(street: Street, till: Page, brian: Page) -> None:
 
 
 def main() -> None:
+    """Draw all pictures."""
     running = TemporaryNetwork(4, None, customers=4, agents_each=1)
     with running, Browser() as browser:
-        draw(Street(running, browser, Random(12)))
+        draw(Street(running, browser, Random(12)))  # noqa: S311 - telephone numbers, no keys
 
 
 main()

@@ -184,7 +184,8 @@ class Page:
                 if self.run(f"(async () => Boolean(await ({condition})))()"):
                     return
             if time.monotonic() > end:
-                raise PageError(f"not {condition} in time; the page says: {self.text}")
+                said = f"{self.text}\nand complains: {self.console()}"
+                raise PageError(f"not {condition} in time; the page says: {said}")
             time.sleep(POLL_S)
 
     def until_says(self, text: str, deadline_s: float = 30) -> None:

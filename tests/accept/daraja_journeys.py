@@ -261,7 +261,38 @@ def _sdk_instructions(settings, client, balances):
     assert settings.told("sdk-tax")["Result"]["ResultCode"] == UNREGISTERED
 
 
+def _sdk_invoices(settings, client):
+    bills = client.bill_manager_service
+    details = {
+        "shortcode": settings.short_code,
+        "email": "bills@shop.example",
+        "officialContact": "0710000000",
+        "sendReminders": "1",
+        "callbackurl": settings.place("sdk-bills"),
+    }
+    assert bills.opt_in(details).rescode == "200"
+    assert bills.change_opt_in(details).rescode == "200"
+    invoice = {
+        "externalReference": "SDK-1",
+        "billedFullName": "Customer 1",
+        "billedPhoneNumber": settings.phone,
+        "billedPeriod": "November",
+        "invoiceName": "Water",
+        "dueDate": "2026-12-12",
+        "accountReference": "SDK-METER",
+        "amount": "50",
+        "invoiceItems": [{"itemName": "Water", "amount": "50"}],
+    }
+    assert bills.send_single_invoice(invoice).rescode == "200"
+    others = [invoice | {"externalReference": f"SDK-{number}"} for number in (2, 3)]
+    assert bills.send_bulk_invoice({"invoices": others}).rescode == "200"
+    assert bills.cancel_single_invoice({"externalReference": "SDK-2"}).rescode == "200"
+    rest = {"externalReferences": [{"externalReference": "SDK-3"}]}
+    assert bills.cancel_bulk_invoices(rest).rescode == "200"
+
+
 def _sdk_questions(settings, client):
+    _sdk_invoices(settings, client)
     asked = client.b2b_express(
         {
             "primaryShortCode": settings.biller,

@@ -6,7 +6,7 @@ import time
 import pytest
 from tests.accept.browser import Browser
 from tests.accept.console_stage import SIZES, Payments, resized, stage
-from tests.accept.quiet_network import get, until
+from tests.accept.quiet_network import get, submit, until
 
 pytestmark = [
     pytest.mark.accept,
@@ -171,6 +171,28 @@ def test_an_order_is_followed_by_its_receipt(network, page):
     page.until(
         "/no receipt|knows no final/.test(document.querySelector('#search-answer').innerText)"
     )
+
+
+def test_an_order_that_waits_for_others_is_seen_to_become_final(network, page):
+    """Two of four do not hear: it has too few votes, and becomes final by itself once one goes on."""
+    payer, payee = network.quiet.customer(), network.quiet.customer()
+    order = network.quiet.sign(payer, network.quiet.body(payer, payee.account, 1_00))
+    for name in network.names[2:]:
+        press(page, "Pause", name)
+        is_in_state(page, name, "down")
+    fate = submit(network.quiet.urls[0], [order], wait_ms=500)[0]
+    assert fate["state"] == "pending"
+    page.until("document.body.innerText.includes('It waits: 2 of 4 super-agents are up')")
+    page.run(f"location.hash = '/order/{payer.account}/0'")
+    page.until("/ of 4 have voted for it, and 3 are needed/.test(document.body.innerText)")
+    page.run("location.hash = '/network'")
+    press(page, "Resume", network.names[2])
+    page.run(f"location.hash = '/order/{payer.account}/0'")
+    page.until("/acknowledgements it was final/.test(document.body.innerText)", CAUGHT_UP_S)
+    page.run("location.hash = '/network'")
+    press(page, "Resume", network.names[3])
+    for name in network.names[2:]:
+        is_in_state(page, name, "up")
 
 
 @pytest.mark.parametrize("shape", SIZES)

@@ -284,6 +284,14 @@ def test_a_business_pays_what_the_third_client_asks_it_for(network, receiver):
     assert (told["requestId"], told["transactionId"]) == ("REQ001", paid["receipt_code"])
 
 
+def test_a_payment_of_the_third_clients_invoice_is_told(network, receiver):
+    told = ["pay", "customer-1", f"paybill:{SHORT_CODE}", "50", "--account", "sdk-meter"]
+    paid = document_of(network.folder, *told)
+    [push] = receiver.told("sdk-bills")[:1]
+    assert (push["transactionId"], push["paidAmount"]) == (paid["receipt_code"], "50")
+    assert (push["accountReference"], push["shortCode"]) == ("sdk-meter", SHORT_CODE)
+
+
 def throwaway_authority(place):
     """Return the file of an authority's certificate, and the TLS of a door that it vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,8 +1,9 @@
-"""docs/tutorials, typed: every command that stands there, in order, on a network that is as a newcomer has it.
+"""docs/tutorials, typed: every command that stands there, in order, on a network that a newcomer has too.
 
-A block marked `console` has commands (`$ ...`, going on in the next line after a backslash) and below each the
-lines that it promises, in their order; `...` in a line stands for anything, and other lines may stand between.
-`status=1` is the exit status of its last command. A block marked `python NAME` is saved under that name.
+A block marked `console` has commands (`$ ...`, going on in the next line after a backslash or in an open
+quote) and below each the lines that it promises, in their order; `...` in a line stands for anything, and
+other lines may stand between. `status=1` is the exit status of its last command. A block marked `python NAME`
+is saved under that name.
 """
 
 import os

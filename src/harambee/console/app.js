@@ -29,12 +29,12 @@ function showVerdict() {
   const { committee } = network.about;
   const states = network.members.map((member) => network.state(member)[0]);
   const up = states.filter((state) => state === "up").length;
-  const serves = network.heard().some((member) => member.live.status.ready == null);
+  const pays = up >= committee.q && network.heard().some((member) => member.live.status.ready == null);
   const through = network.witness ? `Seen through ${network.witness.name}.` : "Nobody is heard.";
-  const verdict = !serves
+  const verdict = !pays
     ? `It waits: ${up} of ${committee.n} super-agents are up, and payments need ${committee.q}. No shilling is lost.`
     : `It pays: ${up} of ${committee.n} super-agents are up, and it needs ${committee.q}.`;
-  say(at("verdict"), `${verdict} ${through}`, !serves ? "bad" : up < committee.n ? "late" : "good");
+  say(at("verdict"), `${verdict} ${through}`, !pays ? "bad" : up < committee.n ? "late" : "good");
 }
 
 // Whoever hears the page and does not see it is told what changes.
@@ -189,6 +189,24 @@ async function findOrder(query) {
   }
 }
 
+// An order that is not final yet is looked at again, until it is.
+async function tendOrder() {
+  const { name, rest } = page();
+  if (name === "order" && path?.state === "pending") {
+    const before = path;
+    try {
+      const now = await follow(network, rest.join("/"));
+      if (path === before) {
+        path = now;
+        showOrder(network, path);
+      }
+    } catch (error) {
+      say(at("search-answer"), error.message, "bad");
+    }
+  }
+  setTimeout(tendOrder, AGAIN_MS);
+}
+
 function orderIsLookedFor(event) {
   event.preventDefault();
   const text = at("query").value.trim();
@@ -317,6 +335,7 @@ async function begin() {
   turn();
   setInterval(show, SHOWN_MS);
   tendBanks();
+  tendOrder();
   if (control) tendButtons();
 }
 

@@ -215,6 +215,7 @@ def _corrected(known: MerchantRow | None, filed: Merchant, ground: Ground) -> Me
         urls=before.urls,
         webhook=before.webhook,
         webhook_secret=before.webhook_secret,
+        billing=before.billing,
         home=before.home if known.version else filed.home,
     )
     if kept == before:

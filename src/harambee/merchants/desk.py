@@ -28,6 +28,7 @@ from harambee.handset.payment_requests import (
 )
 from harambee.handset.receipt_code import code_of
 from harambee.ledger.records import key_of as account_key
+from harambee.merchants.billing import BillingDesk
 from harambee.merchants.book import Book, key_of, ring
 from harambee.merchants.credentials import Credentials
 from harambee.merchants.ground import Ground, GroundError, Matter
@@ -37,11 +38,13 @@ from harambee.merchants.port import (
     URL_CHARACTERS_MAX,
     App,
     Ask,
+    Billing,
     Bodies,
     Event,
     EventKind,
     Faults,
     Instruction,
+    Invoice,
     Merchant,
     MerchantsError,
     PaymentFacts,
@@ -99,6 +102,7 @@ class _Arrangement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     short_code: str
     urls: Urls | None = None
     webhook: str | None = None
+    billing: Billing | None = None
 
 
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +149,7 @@ class MerchantsDesk:
             ground, store, self._book, credentials, self._instruction_ended
         )
         self._inquiries = Inquiries(ground, self._book)
+        self._billing = BillingDesk(ground, store, self._book, self._notes)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._judged: OrderedDict[bytes, asyncio.Task[Verdict]] = OrderedDict()
         self._followed = asyncio.Event()
@@ -210,6 +215,7 @@ class MerchantsDesk:
         self._book.link_up(peer)
         self._teller.link_up(peer)
         self._requests.link_up(peer)
+        self._spawn(self._billing.bring_all(peer))
 
     # -- what becomes final -----------------------------------------------------------------------
 
@@ -267,7 +273,11 @@ class MerchantsDesk:
         )
         urls = merchant.urls
         url, form = (urls.confirmation, urls.form) if urls is not None else ("", "")
-        tiding = Tiding(row, url, form, facts.receipt_code, body.reference)
+        also: tuple[tuple[str, str], ...] = ()
+        billing = merchant.billing
+        if billing is not None and self._billing.is_invoiced(merchant, facts.account):
+            also = ((billing.callback_url, billing.form),)
+        tiding = Tiding(row, url, form, facts.receipt_code, body.reference, also)
         await self._teller.tell(merchant, tiding)
         if kept is None:
             # It may have been brought here while the payment was being recorded.
@@ -427,6 +437,27 @@ class MerchantsDesk:
         """Keep where our own events go; returns the secret that signs them; MerchantsError."""
         return await self._whole(self._arrange(_Arrangement(consumer_key, short_code, webhook=url)))
 
+    async def set_billing(self, short_code: str, billing: Billing) -> None:
+        """Keep how a merchant's software keeps invoices; MerchantsError."""
+        wanted = _Arrangement(billing.consumer_key, short_code, billing=billing)
+        await self._whole(self._arrange(wanted))
+
+    async def keep_invoice(self, consumer_key: str, short_code: str, invoice: Invoice) -> None:
+        """Keep an invoice with the merchant's ring; MerchantsError."""
+        await self._whole(self._billing.keep(consumer_key, short_code, invoice))
+
+    async def cancel_invoice(self, consumer_key: str, short_code: str, reference: str) -> None:
+        """Forget an invoice; MerchantsError."""
+        await self._whole(self._billing.cancel(consumer_key, short_code, reference))
+
+    async def acknowledge(
+        self, consumer_key: str, short_code: str, receipt_code: str, amount_cents: int
+    ) -> None:
+        """Make sure that a merchant has got a payment; MerchantsError."""
+        await self._whole(
+            self._billing.acknowledge(consumer_key, short_code, receipt_code, amount_cents)
+        )
+
     async def events(self, short_code: str, after: int, limit: int) -> list[Event]:
         """Return events of a merchant behind a cursor of this super-agent's, oldest first."""
         merchant = self._known(short_code)
@@ -501,12 +532,22 @@ class MerchantsDesk:
         if app is None or merchant.short_code not in app.short_codes:
             raise MerchantsError(Reason.INVALID, "This software does not act for this merchant.")
         urls = wanted.urls or Urls("")
-        addresses = (urls.confirmation, urls.validation, wanted.webhook or "")
-        if len(urls.form) > FORM_MAX or not all(map(_is_address, addresses)):
+        billing = wanted.billing or Billing("", 0, "", "")
+        addresses = (
+            urls.confirmation,
+            urls.validation,
+            wanted.webhook or "",
+            billing.callback_url,
+        )
+        if max(len(urls.form), len(billing.form)) > FORM_MAX or not all(
+            map(_is_address, addresses)
+        ):
             sentence = f"An address has at most {URL_CHARACTERS_MAX} characters of ASCII."
             raise MerchantsError(Reason.INVALID, sentence)
         if wanted.urls is not None:
             merchant = await self._book.change(merchant, urls=wanted.urls)
+        if wanted.billing is not None:
+            merchant = await self._book.change(merchant, billing=billing)
         if wanted.webhook is not None:
             secret = merchant.webhook_secret or secrets.token_bytes(WEBHOOK_SECRET_BYTES)
             merchant = await self._book.change(
@@ -639,6 +680,8 @@ class MerchantsDesk:
                 return await self._serve_bill(content)
             case Matter.ARRANGE:
                 return await self._serve_arrangement(content)
+            case Matter.BILLING:
+                return await self._billing.told(content)
             case Matter.NAME:
                 return await self._inquiries.told(content)
 
@@ -672,6 +715,8 @@ class MerchantsDesk:
                 return 1
             case b"Q":
                 return self._teller.who_tells(text)
+            case b"I":
+                return await self._billing.take(peer, content)
             case b"B":
                 return await self._take_bill(peer, content)
             case _:

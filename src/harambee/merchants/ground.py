@@ -38,6 +38,8 @@ class Matter(IntEnum):
     """Of a merchant's home: these are its addresses from now on."""
     NAME = 9
     """Of a merchant's home: ask for a payee's name by the merchant's key."""
+    BILLING = 10
+    """Of a merchant's home: keep or forget an invoice, or look for a payment of one."""
 
 
 class Ground(Protocol):

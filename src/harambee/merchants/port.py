@@ -88,6 +88,39 @@ class Urls:
 
 
 @dataclass(frozen=True, slots=True)
+class Billing:
+    """How a merchant's software keeps invoices, and where payments of them are told."""
+
+    consumer_key: str
+    """The software that has opted in; its invoices are this merchant's."""
+    since_ms: int
+    callback_url: str
+    form: str
+    """How the body looks; `Delivery.form`."""
+    email: str = field(default="", repr=False)
+    contact: str = field(default="", repr=False)
+    reminders: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """What somebody owes a merchant."""
+
+    reference: str
+    """The merchant's own, unique among its invoices."""
+    account: str
+    """What is to be written when it is paid; several invoices may have one."""
+    name: str
+    period: str
+    due: str
+    amount_cents: int
+    billed_name: str = field(default="", repr=False)
+    billed_msisdn: str = field(default="", repr=False)
+    items: tuple[tuple[str, int], ...] = ()
+    """What it is for, and how many cents of each."""
+
+
+@dataclass(frozen=True, slots=True)
 class Merchant:
     """A till or a paybill, as every super-agent knows it."""
 
@@ -102,6 +135,7 @@ class Merchant:
     webhook: str = ""
     """Where our own events go; empty: nowhere."""
     webhook_secret: bytes = field(default=b"", repr=False)
+    billing: Billing | None = None
 
 
 @unique
@@ -386,6 +420,20 @@ class MerchantsPort(Protocol):
 
     async def set_webhook(self, consumer_key: str, short_code: str, url: str) -> bytes:
         """Keep where our own events go, and return the secret that signs them; empty: nowhere."""
+
+    async def set_billing(self, short_code: str, billing: Billing) -> None:
+        """Keep how a merchant's software keeps invoices; at the merchant's home."""
+
+    async def keep_invoice(self, consumer_key: str, short_code: str, invoice: Invoice) -> None:
+        """Keep an invoice with the merchant's ring; NAME_TAKEN where its reference is another one's."""
+
+    async def cancel_invoice(self, consumer_key: str, short_code: str, reference: str) -> None:
+        """Forget an invoice; NOT_FOUND where there is none."""
+
+    async def acknowledge(
+        self, consumer_key: str, short_code: str, receipt_code: str, amount_cents: int
+    ) -> None:
+        """A merchant has booked a payment: NOT_FOUND where it has got no such one."""
 
     async def events(self, short_code: str, after: int, limit: int) -> list[Event]:
         """Events of a merchant behind a cursor of this super-agent's, oldest first."""

@@ -12,6 +12,7 @@ from harambee.merchants.port import (
     Event,
     EventKind,
     Instruction,
+    Invoice,
     Merchant,
     PaymentFacts,
     RequestState,
@@ -118,6 +119,13 @@ class BillRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_ms: int
     msisdn: str | None = None
     third_party_id: str = ""
+
+
+class InvoiceRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An invoice that is open, or was."""
+
+    invoice: Invoice
+    made_ms: int
 
 
 class InstructionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,6 +24,8 @@ known to w super-agents, and what is final is in the ledger. Every value is seal
 | `bills` | payer u32, reference 32 | BillRow |
 | `instructions` | trade ":" short code, 0, name | InstructionRow |
 | `undone` | the same | nothing: these have no result yet |
+| `invoices` | trade ":" short code, 0, the merchant's reference | InvoiceRow |
+| `invoiced` | trade ":" short code, 0, account, 0, reference | nothing: by what its invoices are paid |
 | `past` | time u64, table u8, key | nothing: from then on this row is not needed for what goes on |
 
 Integers are big-endian in keys. Writes that come together are made durable together, in another thread; one
@@ -49,6 +51,7 @@ from harambee.merchants.rows import (
     DeliveryRow,
     EventRow,
     InstructionRow,
+    InvoiceRow,
     MerchantRow,
     RequestRow,
     RowError,
@@ -79,7 +82,10 @@ TABLES: Final = (
     "instructions",
     "undone",
     "past",
+    "invoices",
+    "invoiced",
 )
+"""Their places are in `past`: new ones stand last."""
 READERS_MAX: Final = 512
 DATA_NAME: Final = "data.mdb"
 KEY_BYTES_MAX: Final = 511
@@ -247,6 +253,29 @@ class MerchantStore:
         key = _BILL.pack(payer, reference)
         found = self._looked_up("bills", key)
         return None if found is None else self._opened("bills", key, found[_CURSOR.size :], BillRow)
+
+    def invoice(self, key: str, reference: str) -> InvoiceRow | None:
+        """Return a merchant's invoice by its own reference."""
+        return self._get("invoices", _of(key, reference), InvoiceRow)
+
+    def invoices(self) -> list[tuple[str, InvoiceRow]]:
+        """Return every invoice with its merchant's key."""
+        rows = self._all("invoices", InvoiceRow)
+        return [(place.partition(b"\0")[0].decode(), row) for place, row in rows]
+
+    def invoices_count(self) -> int:
+        """Return how many invoices there are of all merchants."""
+        with self._reading("invoices") as transaction:
+            return int(transaction.stat(self._tables["invoices"])["entries"])
+
+    def is_invoiced(self, key: str, account: str) -> bool:
+        """Say whether a merchant has an invoice that is paid under this account."""
+        prefix = _of(key, account) + b"\0"
+        if len(prefix) > KEY_BYTES_MAX:
+            return False
+        with self._reading("invoiced") as transaction:
+            cursor = transaction.cursor()
+            return bool(cursor.set_range(prefix)) and bytes(cursor.key()).startswith(prefix)
 
     def event(self, cursor: int) -> EventRow | None:
         """Return an event."""
@@ -451,6 +480,19 @@ class Changes:
         else:
             self._delete("undone", place)
             self._is_past(past_ms, "instructions", place)
+
+    def put_invoice(self, key: str, account: str, row: InvoiceRow, past_ms: int) -> None:
+        """Keep an invoice, which is paid under `account`, until it is past."""
+        place = _of(key, row.invoice.reference)
+        self._put("invoices", place, row)
+        named = ("invoiced", _of(key, account) + b"\0" + row.invoice.reference.encode())
+        self._mark(*named, b"")
+        self._is_past(past_ms, "invoices", place, [named])
+
+    def drop_invoice(self, key: str, account: str, reference: str) -> None:
+        """Forget an invoice."""
+        self._delete("invoices", _of(key, reference))
+        self._delete("invoiced", _of(key, account) + b"\0" + reference.encode())
 
     def put_event(self, key: str, new: NewEvent) -> int | None:
         """Keep an event with the addresses that it has yet to reach; returns its cursor.

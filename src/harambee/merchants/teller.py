@@ -118,6 +118,8 @@ class Tiding:
     form: str = ""
     receipt_code: str = ""
     reference: bytes = b""
+    also: tuple[tuple[str, str], ...] = ()
+    """More addresses, each with the form of what goes there."""
 
 
 class Teller:
@@ -179,6 +181,7 @@ class Teller:
         """
         key, event_id = key_of(merchant), tiding.row.id
         addresses = [(tiding.url, tiding.form)] if tiding.url else []
+        addresses += tiding.also
         if merchant.webhook:
             addresses.append((THE_WEBHOOK, OURS))
         new = NewEvent(

@@ -51,28 +51,42 @@ async function checked(handset, row) {
   };
 }
 
+/**
+ * What w doors tell together, each replaced by another one where it does not answer.
+ *
+ * With a wait the first that has something to tell is enough: the others are still waiting for it.
+ */
+async function toldByDoors({ network, key, account }, waitMs, signal) {
+  const left = [...network.doors];
+  const told = [];
+  const one = async () => {
+    for (let door = left.shift(); door !== undefined; door = left.shift()) {
+      try {
+        const question = await wire.requestsQuestion(key, network.network, account, Date.now() * 1000);
+        told.push(...(await door.requests(question, waitMs, signal)));
+        return;
+      } catch (error) {
+        if (!(error instanceof DoorError)) {
+          throw error;
+        }
+      }
+    }
+    throw new HandsetError("unreachable");
+  };
+  const asked = Array.from({ length: network.w }, one);
+  if (waitMs === 0) {
+    await Promise.allSettled(asked);
+  }
+  await Promise.any(asked).catch(({ errors }) => {
+    throw errors[0];
+  });
+  return told;
+}
+
 /** Which requests wait for an answer, oldest first; each door may wait `waitMs` for one to come. */
 export async function waiting(handset, waitMs = 0, signal = null) {
   const { network } = handset;
-  const told = [];
-  let count = 0;
-  const asked = network.doors.slice(0, network.w).map(async (door) => {
-    const timeUs = Date.now() * 1000 + door.index;
-    const question = await wire.requestsQuestion(handset.key, network.network, handset.account, timeUs);
-    try {
-      told.push(...(await door.requests(question, waitMs, signal)));
-      count += 1;
-    } catch (error) {
-      if (!(error instanceof DoorError)) {
-        throw error;
-      }
-    }
-  });
-  // With a wait the first that has something to tell is enough: the others are still waiting for it.
-  await (waitMs > 0 ? Promise.race(asked) : Promise.all(asked));
-  if (count === 0) {
-    throw new HandsetError("unreachable");
-  }
+  const told = await toldByDoors(handset, waitMs, signal);
   const found = new Map();
   for (const row of told) {
     const request = await checked(handset, row);

@@ -61,6 +61,7 @@ class FakeMerchants:
     verdict: Verdict = field(default_factory=lambda: Verdict(accepted=True))
     asked_for: list[Any] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    invoices: dict[str, Any] = field(default_factory=dict)
     answered: int = 0
     fails: Exception | None = None
     """What every method raises that could."""
@@ -129,6 +130,27 @@ class FakeMerchants:
         if msisdn not in self.names:
             raise MerchantsError(Reason.NOT_FOUND, "The owner has given no name.")
         return self.names[msisdn]
+
+    async def set_billing(self, short_code, billing):
+        self._fail()
+        digits = short_code.rpartition(":")[2]
+        self.merchants[digits] = replace(self.merchants[digits], billing=billing)
+
+    async def keep_invoice(self, consumer_key, short_code, invoice):
+        self._fail()
+        if self.invoices.setdefault(invoice.reference, (short_code, invoice))[1] != invoice:
+            raise MerchantsError(Reason.NAME_TAKEN, "Another invoice has this reference.")
+
+    async def cancel_invoice(self, consumer_key, short_code, reference):
+        self._fail()
+        if self.invoices.pop(reference, None) is None:
+            raise MerchantsError(Reason.NOT_FOUND, "There is no such invoice.")
+
+    async def acknowledge(self, consumer_key, short_code, receipt_code, amount_cents):
+        self._fail()
+        known = {(row.receipt_code, row.amount_cents) for row in self.received}
+        if (receipt_code, amount_cents) not in known:
+            raise MerchantsError(Reason.NOT_FOUND, "There is no such payment.")
 
     async def set_urls(self, consumer_key, short_code, urls):
         self._fail()

@@ -5,14 +5,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gateways.daraja import test_b2b_express, test_hakikisha
+from tests.gateways.daraja import test_b2b_express, test_bill_manager, test_hakikisha
 from tests.gateways.daraja.fakes import PAYBILL, PHONE, Door, FakeSimulator, password
 from tests.gateways.daraja.test_c2b import register_call, simulate_call
 from tests.gateways.daraja.test_instructions import CALLS, call_of
 from tests.gateways.daraja.test_qr_and_pull import qr_call
 from tests.gateways.daraja.test_stk import push_call, query_call
 
-from harambee.gateways.daraja.app import PREFIXES, ROUTES, serves
+from harambee.gateways.daraja.app import LISTS, PREFIXES, ROUTES, serves
 from harambee.gateways.daraja.fields import BODY_BYTES_MAX
 from harambee.gateways.http.requests import BODY_BYTES_MAX as HTTP_BODY_BYTES_MAX
 
@@ -29,6 +29,7 @@ WHOLE = {
     "/mpesa/qrcode/v1/generate": qr_call(),
     "/mpesa/b2c/hakikisha/v1/hakikisha": test_hakikisha.call(),
     "/v1/ussdpush/get-msisdn": test_b2b_express.call(),
+    **test_bill_manager.WHOLE,
     "/pulltransactions/v1/register": {
         "ShortCode": PAYBILL,
         "RequestType": "Pull",
@@ -85,7 +86,7 @@ def test_every_call_has_a_whole_example():
     assert WHOLE.keys() == ROUTES.keys()
     for path, document in WHOLE.items():
         door, token = fresh_door()
-        assert door.post(path, document, token).status in (200, 400), path
+        assert door.post(path, document, token).status in (200, 400, 404), path
 
 
 @given(path=st.sampled_from(sorted(ROUTES)), body=st.binary(max_size=200))
@@ -93,7 +94,8 @@ def test_any_bytes_are_an_invalid_payload(path, body):
     door, token = fresh_door()
     reply = door.post(path, body, token)
     try:
-        is_object = isinstance(json.loads(body), dict)
+        found = json.loads(body)
+        is_object = isinstance(found, list if path in LISTS else dict)
     except ValueError:
         is_object = False
     if not is_object:
@@ -104,10 +106,13 @@ def test_any_bytes_are_an_invalid_payload(path, body):
 @given(data=st.data(), path=st.sampled_from(sorted(ROUTES)))
 def test_any_json_is_answered(data, path):
     door, token = fresh_door()
-    whole = WHOLE[path]
+    whole = WHOLE[path][0] if path in LISTS else WHOLE[path]
     changed = data.draw(st.dictionaries(st.sampled_from(sorted(whole)), values, max_size=4))
     dropped = data.draw(st.sets(st.sampled_from(sorted(whole)), max_size=2))
     added = data.draw(st.dictionaries(st.text(max_size=5), values, max_size=2))
+    if path in LISTS:
+        assert_answered(door.post(path, [changed, *data.draw(st.lists(values, max_size=3))], token))
+        return
     document = {name: v for name, v in (added | whole | changed).items() if name not in dropped}
     assert_answered(door.post(path, document, token))
 
@@ -143,7 +148,7 @@ def test_any_request_is_answered(method, path, query, headers):
         "/mpesa/stkpush/v2/processrequest",
         "/standingorder/v1/createStandingOrderExternal",
         "/imsi/v1/checkATI",
-        "/v1/billmanager-invoice/optin",
+        "/v1/billmanager-invoice/optout",
         "/v1/ussdpush/get-imsi",
     ],
 )

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harambee.crypto.hashing import digest
-from harambee.gateways.daraja import b2b_express, c2b, hakikisha, instructions, pull, qr, stk
+from harambee.gateways.daraja import (
+    b2b_express,
+    bill_manager,
+    c2b,
+    hakikisha,
+    instructions,
+    pull,
+    qr,
+    stk,
+)
 from harambee.gateways.daraja.calls import Call, Simulator
 from harambee.gateways.daraja.errors import DarajaError, internal, refusal, unreadable
-from harambee.gateways.daraja.fields import Fields, read_fields
+from harambee.gateways.daraja.fields import Fields, read_fields, read_rows
 from harambee.gateways.daraja.identifiers import local
 from harambee.gateways.daraja.tokens import LIFETIME_S, TokenDesk, app_with_secret, bearer
 from harambee.gateways.http.answers import Answer, json_answer
@@ -56,6 +65,10 @@ _NOT_FOUND: Final = _Refusal(404, "404.001.03")
 _UNAUTHORISED: Final = _Refusal(401, "401.002.01")
 _BAD: Final = _Refusal(400, "400.003.01")
 
+_BILLS: Final = "/v1/billmanager-invoice"
+LISTS: Final = frozenset({f"{_BILLS}/bulk-invoicing", f"{_BILLS}/cancel-bulk-invoices"})
+"""Calls whose body is a list."""
+
 ROUTES: Final[dict[str, tuple[Handler, _Refusal]]] = {
     "/mpesa/stkpush/v1/processrequest": (stk.push, _NOT_FOUND),
     "/mpesa/stkpushquery/v1/query": (stk.query, _NOT_FOUND),
@@ -71,6 +84,13 @@ ROUTES: Final[dict[str, tuple[Handler, _Refusal]]] = {
     "/mpesa/reversal/v1/request": (instructions.reverse, _NOT_FOUND),
     "/mpesa/b2c/hakikisha/v1/hakikisha": (hakikisha.name, _NOT_FOUND),
     "/v1/ussdpush/get-msisdn": (b2b_express.push, _NOT_FOUND),
+    f"{_BILLS}/optin": (bill_manager.opt_in, _NOT_FOUND),
+    f"{_BILLS}/change-optin-details": (bill_manager.change_opt_in, _NOT_FOUND),
+    f"{_BILLS}/single-invoicing": (bill_manager.invoice, _NOT_FOUND),
+    f"{_BILLS}/bulk-invoicing": (bill_manager.invoices, _NOT_FOUND),
+    f"{_BILLS}/cancel-single-invoice": (bill_manager.cancel, _NOT_FOUND),
+    f"{_BILLS}/cancel-bulk-invoices": (bill_manager.cancel_all, _NOT_FOUND),
+    f"{_BILLS}/reconciliation": (bill_manager.reconcile, _NOT_FOUND),
     "/mpesa/transactionstatus/v1/query": (instructions.status, _BAD),
     "/mpesa/accountbalance/v1/query": (instructions.balance, _UNAUTHORISED),
     "/mpesa/qrcode/v1/generate": (qr.generate, _NOT_FOUND),
@@ -142,9 +162,10 @@ class DarajaGateway:
         call = Call(
             self._port.merchants,
             app,
-            read_fields(request.body),
+            Fields({}) if path in LISTS else read_fields(request.body),
             now_ms,
             self._simulator,
+            read_rows(request.body) if path in LISTS else (),
             _sent_again_as(app, request, now_ms),
         )
         return json_answer(await handler(call))

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from harambee.gateways.daraja import b2b_express, c2b, instructions, stk
-from harambee.gateways.daraja.identifiers import dotted, stamp
+from harambee.gateways.daraja import b2b_express, bill_manager, c2b, instructions, stk
+from harambee.gateways.daraja.identifiers import dotted, local, stamp
 from harambee.gateways.daraja.result_codes import CANCELLED, DONE, ending_of, result_of
 from harambee.gateways.daraja.shillings import decimal, number, two_decimals
 from harambee.merchants.port import (
@@ -136,6 +136,22 @@ def _confirmation(delivery: Delivery, merchant: Merchant, *, masked: bool) -> Bo
     cents = payment.balance_cents
     balance = "" if cents is None else two_decimals(cents)
     return _body(_payment(payment, merchant, masked=masked, balance=balance))
+
+
+def _bill(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
+    del now_ms
+    payment = delivery.event.facts
+    assert isinstance(payment, PaymentFacts), "a payment was received"
+    return _body(
+        {
+            "transactionId": payment.receipt_code,
+            "paidAmount": bytes(number(payment.amount_cents)).decode(),
+            "msisdn": (payment.msisdn or "").removeprefix("+"),
+            "dateCreated": f"{local(payment.time_ms):%Y-%m-%d}",
+            "accountReference": payment.account,
+            "shortCode": merchant.short_code,
+        }
+    )
 
 
 def _payment(
@@ -314,6 +330,7 @@ def _charges(fee_cents: int) -> str:
 _MAKERS: Final[dict[str, BodyMaker]] = {
     stk.FORM: _stk,
     b2b_express.FORM: _express,
+    bill_manager.FORM: _bill,
     c2b.FORM_V1: _c2b_v1,
     c2b.FORM_V2: _c2b_v2,
     instructions.FORM_B2C: _to_customer,

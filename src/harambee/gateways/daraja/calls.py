@@ -24,6 +24,8 @@ class Call:
     fields: Fields
     now_ms: int
     simulator: Simulator | None
+    rows: tuple[Fields, ...] = ()
+    """What it says, where its body is a list."""
     sent_again_as: bytes = b""
     """Where the client marks what it sends again: the same 32 bytes each time, on the same day."""
 

@@ -52,6 +52,15 @@ class Fields:
             raise invalid(name)
         return Fields(value or {})
 
+    def rows(self, name: str, most: int) -> tuple["Fields", ...]:
+        """Return the objects of a list inside this one, at most so many; none where it is absent."""
+        value = self._document.get(name)
+        if value is not None and not isinstance(value, list):
+            raise invalid(name)
+        if value and (len(value) > most or not all(isinstance(one, dict) for one in value)):
+            raise invalid(name)
+        return tuple(map(Fields, value or ()))
+
     def choice(self, name: str, known: Container[str]) -> str:
         """Return a text that is one of those `known`."""
         value = self.text(name, 64)
@@ -101,12 +110,24 @@ def is_web_address(text: str) -> bool:
 
 def read_fields(body: bytes) -> Fields:
     """Return the fields of a body; DarajaError if it is no JSON object, or too large."""
-    if len(body) > BODY_BYTES_MAX:
-        raise unreadable(413)
-    try:
-        document = _DECODER.decode(body)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise unreadable() from error
+    document = _read(body)
     if not isinstance(document, dict):
         raise unreadable()
     return Fields(document)
+
+
+def read_rows(body: bytes) -> tuple[Fields, ...]:
+    """Return the fields of each object of a body; DarajaError if it is no list of them, or too large."""
+    document = _read(body)
+    if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
+        raise unreadable()
+    return tuple(map(Fields, document))
+
+
+def _read(body: bytes) -> Any:
+    if len(body) > BODY_BYTES_MAX:
+        raise unreadable(413)
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise unreadable() from error
