@@ -6,6 +6,7 @@ receiver that tells on GET what was posted there.
 """
 
 import base64
+import datetime as dt
 import json
 import sys
 import time
@@ -291,8 +292,32 @@ def _sdk_invoices(settings, client):
     assert bills.cancel_bulk_invoices(rest).rescode == "200"
 
 
+def _sdk_standing_order(settings, client):
+    now = dt.datetime.now(dt.timezone(dt.timedelta(hours=3)))
+    asked = client.ratiba_service.create_standing_order(
+        {
+            "StandingOrderName": "Rent",
+            "StartDate": f"{now:%Y%m%d}",
+            "EndDate": f"{now + dt.timedelta(days=90):%Y%m%d}",
+            "BusinessShortCode": settings.short_code,
+            "TransactionType": "Standing Order Customer Pay Bill",
+            "ReceiverPartyIdentifierType": "4",
+            "Amount": "45",
+            "PartyA": settings.phone,
+            "CallBackURL": settings.place("sdk-ratiba"),
+            "AccountReference": "HOUSE-7",
+            "TransactionDesc": "Rent",
+            "Frequency": "4",
+        }
+    )
+    assert asked.ResponseHeader.responseCode == "200", asked
+    told = settings.told("sdk-ratiba")
+    assert told["responseHeader"]["responseCode"] == "0", told
+
+
 def _sdk_questions(settings, client):
     _sdk_invoices(settings, client)
+    _sdk_standing_order(settings, client)
     asked = client.b2b_express(
         {
             "primaryShortCode": settings.biller,

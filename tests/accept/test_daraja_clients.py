@@ -292,6 +292,14 @@ def test_a_payment_of_the_third_clients_invoice_is_told(network, receiver):
     assert (push["accountReference"], push["shortCode"]) == ("sdk-meter", SHORT_CODE)
 
 
+def test_the_first_payment_of_the_third_clients_standing_order_is_made_unasked(receiver):
+    """Her handset agreed to it; it is confirmed at the address of all payments."""
+    [told] = receiver.told(
+        "v3-confirmation", lambda document: document["BillRefNumber"] == "HOUSE-7"
+    )[:1]
+    assert (told["TransAmount"], told["BusinessShortCode"]) == ("45.00", SHORT_CODE)
+
+
 def throwaway_authority(place):
     """Return the file of an authority's certificate, and the TLS of a door that it vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())

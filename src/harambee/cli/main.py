@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "requests": ("merchant_requests", "Show what merchants ask you to pay."),
     "accept": ("merchant_requests", "Pay what a merchant asks for."),
     "decline": ("merchant_requests", "Tell a merchant that you do not pay."),
+    "standing-orders": ("merchant_requests", "Show the standing orders that you agreed to."),
     "handset": ("merchant_requests", "Be a handset that pays by itself what it is asked."),
     "pay-out": ("pay_out", "Pay everybody in a file."),
     "balance": ("accounts", "Show what an account holds."),

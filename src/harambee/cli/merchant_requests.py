@@ -69,10 +69,11 @@ def requests(who: str, via: str | None, folder: Path, as_json: bool) -> None:
 @network_option
 @json_option
 def accept(who: str, name: str | None, via: str | None, folder: Path, as_json: bool) -> None:
-    """Pay what a merchant asks WHO for.
+    """Pay what a merchant asks WHO for, or agree to a standing order.
 
     NAME is the request's, or its beginning, as `harambee requests` shows it; none is needed where one
-    waits. A request is paid once, however often this is run.
+    waits. A request is paid once, however often this is run. What a standing order says is paid by a
+    handset that stays (`harambee handset`), when it is due.
 
     \b
     Examples:
@@ -80,20 +81,30 @@ def accept(who: str, name: str | None, via: str | None, folder: Path, as_json: b
       harambee accept customer-1 ws_CO_28112026
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.cli.handset_use import handset_errors, read_parties, with_handset
+    from harambee.handset.agreed import agree, pay_due
     from harambee.handset.requesting import approve, waiting
 
     async def use(
         handset: "Handset",
-    ) -> "tuple[CheckedRequest, Payment, Balance | None]":
+    ) -> "tuple[CheckedRequest, Payment | None, Balance | None]":
         request = _named(await waiting(handset), name)
-        payment = await approve(handset, request)
+        if request.said.terms is not None:
+            await agree(handset, request)
+            return request, None, None
+        pay = pay_due if request.said.under else approve
+        payment = await pay(handset, request)
         balance = await handset.balance_after(payment) if payment.receipts else None
         return request, payment, balance
 
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         request, payment, balance = with_handset(known, parties.wallet(who), via, use)
-    _tell_paid(request, payment, balance, known, as_json=as_json)
+    if payment is not None:
+        _tell_paid(request, payment, balance, known, as_json=as_json)
+    elif as_json:
+        print_json(request_document(request) | {"status": "agreed"})
+    else:
+        click.echo(f"Agreed: {_shown(request)}.")
 
 
 @click.command()
@@ -130,14 +141,64 @@ def decline(who: str, name: str | None, via: str | None, folder: Path, as_json: 
         click.echo(f"Declined: {_shown(request)}.")
 
 
+@click.command(name="standing-orders")
+@click.argument("who")
+@click.option("--end", "ended", metavar="NAME", help="Agree no more to the one of this name.")
+@network_option
+@json_option
+def standing_orders(who: str, ended: str | None, folder: Path, as_json: bool) -> None:
+    """Show the standing orders that WHO has agreed to, or end one.
+
+    What was agreed to lies in the wallet alone: what ended there is paid no more, whatever is asked.
+
+    \b
+    Examples:
+      harambee standing-orders customer-1
+      harambee standing-orders customer-1 --end sto_20261128_0011223344556677
+    """  # noqa: D301 - click's sign for lines to keep
+    from harambee.cli.handset_use import handset_errors, read_parties
+    from harambee.handset.agreed import Agreements
+    from harambee.money.amounts import format_cents
+
+    with handset_errors(as_json=as_json):
+        _, parties = read_parties(folder)
+        agreements = Agreements(parties.wallet(who))
+        found = agreements.all()
+        if ended is not None:
+            found = {name: one for name, one in found.items() if one.said.name == ended}
+            for name in found:
+                agreements.end(name)
+    if ended is not None and not found:
+        raise FailureError("There is no such standing order.")
+    if as_json:
+        rows = [
+            {
+                "name": one.said.name,
+                "short_code": one.said.short_code,
+                "payee": one.said.payee,
+                "amount_cents": one.said.amount_cents,
+                "terms": one.words,
+                "paid_number": one.last_number,
+            }
+            for one in found.values()
+        ]
+        print_json({"standing_orders": rows, "ended": ended is not None})
+        return
+    for one in found.values():
+        amount = format_cents(one.said.amount_cents)
+        click.echo(f"{one.said.name}  {amount} {one.words} to {one.said.payee_name}")
+    if ended is not None or not found:
+        click.echo("Ended." if ended is not None else "Nothing was agreed to.")
+
+
 @click.command()
 @click.argument("who", nargs=-1, required=True)
 @click.option(
     "--approve",
     "most",
-    metavar="all|MAX",
+    metavar="all|MAX|agreed",
     required=True,
-    help="Pay whatever is asked, or each request of at most so many shillings.",
+    help="Pay whatever is asked, each request of at most so many shillings, or only what was agreed to.",
 )
 @via_option
 @network_option
@@ -157,7 +218,9 @@ def handset(who: tuple[str, ...], most: str, via: str | None, folder: Path, as_j
     from harambee.money.amounts import AmountError, parse_cents
 
     with one_sentence(AmountError, as_json=as_json):
-        most_cents = None if most == "all" else parse_cents(most)
+        most_cents = {"all": None, "agreed": 0}.get(most, 0)
+        if most not in ("all", "agreed"):
+            most_cents = parse_cents(most)
     with handset_errors(as_json=as_json):
         known, parties = read_parties(folder)
         wallets = [parties.wallet(one) for one in who]
@@ -230,7 +293,8 @@ def _shown(request: "CheckedRequest") -> str:
     said = request.said
     who = f"{said.payee_name} ({said.short_code or said.payee})"
     what = "".join(f", {text}" for text in (said.account, said.text) if text)
-    return f"{format_cents(said.amount_cents)} to {who}{what}"
+    often = "" if said.terms is None else f" {said.terms.words}"
+    return f"{format_cents(said.amount_cents)}{often} to {who}{what}"
 
 
 def request_document(request: "CheckedRequest") -> dict[str, Any]:
@@ -249,6 +313,8 @@ def request_document(request: "CheckedRequest") -> dict[str, Any]:
         "text": said.text,
         "made_ms": said.made_ms,
         "expires_ms": said.expires_ms,
+        "terms": None if said.terms is None else said.terms.words,
+        "under": said.under,
     }
 
 

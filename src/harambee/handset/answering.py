@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from harambee.handset.agreed import Agreements, agree, pay_due, refusal_of
 from harambee.handset.believing import check_network
 from harambee.handset.doors import Door, DoorError
 from harambee.handset.handset import Handset, HandsetError, Payment, PaymentStatus
@@ -48,11 +49,15 @@ class Answer:
     payment: Payment | None
     """None where no order was signed."""
     sentence: str
+    agreed: bool = False
+    """To a standing order: nothing is paid yet."""
 
     @property
     def status(self) -> str:
-        """Return the payment's status, or "left" where there is none."""
-        return "left" if self.payment is None else str(self.payment.status)
+        """Return the payment's status, or "left" where there is none, or "agreed"."""
+        if self.payment is None:
+            return "agreed" if self.agreed else "left"
+        return str(self.payment.status)
 
 
 @dataclass
@@ -118,11 +123,22 @@ class Answering:
             self._seen = {name: ends for name, ends in self._seen.items() if ends > time_ms}
         for one in taken:
             self._seen[one.id] = one.said.expires_ms
-            if self.most_cents is not None and one.said.amount_cents > self.most_cents:
+            if one.said.under:
+                self._take_due(one, time_ms)
+            elif self.most_cents is not None and one.said.amount_cents > self.most_cents:
                 self.tell(Answer(one, None, f"More than {format_cents(self.most_cents)}."))
             else:
                 self._put(one)
         return bool(taken)
+
+    def _take_due(self, request: CheckedRequest, time_ms: int) -> None:
+        """Queue a payment of a standing order if it was agreed to, however much is paid unasked."""
+        agreement = Agreements(self.handset.wallet).find(request.said.under)
+        refusal = refusal_of(agreement, request, time_ms)
+        if refusal is None:
+            self._put(request)
+        else:
+            self.tell(Answer(request, None, refusal))
 
     def _put(self, request: CheckedRequest) -> None:
         heapq.heappush(self._queue, (request.said.made_ms, request.id, request))
@@ -140,7 +156,12 @@ class Answering:
             if len(self._queue) < QUEUED_MAX:
                 self._room.set()
             try:
-                payment = await approve(self.handset, request, self.clock)
+                if request.said.terms is not None:
+                    await agree(self.handset, request, self.clock)
+                    self.tell(Answer(request, None, request.said.terms.words, agreed=True))
+                    continue
+                pay = pay_due if request.said.under else approve
+                payment = await pay(self.handset, request, self.clock)
             except EndedError as error:
                 self.tell(Answer(request, None, str(error)))
             except (HandsetError, WalletError) as error:

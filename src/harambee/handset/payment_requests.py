@@ -9,6 +9,7 @@ section 20, has the layouts.
 
 import struct
 from dataclasses import dataclass
+from string import hexdigits
 from typing import Final
 
 import msgspec
@@ -23,7 +24,9 @@ from harambee.crypto.hashing import (
 )
 from harambee.crypto.keys import OwnerKey, PublicKey, sign, verify
 from harambee.crypto.signatures import verify as verify_ed25519
+from harambee.handset.standing_orders import Terms
 from harambee.ledger.kinds import OrderKind
+from harambee.ledger.outcomes import Outcome
 from harambee.money.amounts import MAX_AMOUNT_CENTS
 from harambee.protocol.genesis import Genesis
 
@@ -44,14 +47,20 @@ ORDER_KINDS: Final = {
     "buy_goods": OrderKind.BUY_GOODS,
     BUSINESS_TRANSFER: OrderKind.BUSINESS_TRANSFER,
 }
-"""The kinds that a request may have, and those of the orders that pay it."""
+"""The kinds that a request for money may have, and those of the orders that pay it."""
+STANDING_ORDER: Final = "standing_order"
+"""The kind of a request that no order pays: its payer is asked to agree to its terms."""
+AGREED: Final = 255
+"""What a decline has for its reason when it is none: the payer agrees to a standing order."""
+assert AGREED not in set(Outcome)
+_ID_DIGITS: Final = 64
 
 
 class RequestError(ValueError):
     """These bytes are not what they should be; the message is one sentence."""
 
 
-class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A merchant asks a customer, or a business, for money. Its JSON, byte for byte, is signed and named."""
 
     name: str
@@ -62,7 +71,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payer: int
     amount_cents: int
     kind: str
-    """One of ORDER_KINDS."""
+    """One of ORDER_KINDS, or STANDING_ORDER."""
     payee_name: str
     short_code: str
     account: str
@@ -71,6 +80,12 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     made_ms: int
     expires_ms: int
     nonce: str
+    terms: Terms | None = None
+    """Of a standing order, and of nothing else."""
+    under: str = ""
+    """The id of the standing order that this is a payment of, in hexadecimal; empty: of none."""
+    number: int = 0
+    """Which of its payments, from 1."""
 
     def to_bytes(self) -> bytes:
         """Return the document; RequestError if it says what no request can."""
@@ -83,7 +98,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def order_kind(self) -> OrderKind:
         """The kind of the order that pays it."""
-        return ORDER_KINDS[self.kind]
+        return ORDER_KINDS[self.kind if self.terms is None else self.terms.kind]
 
     def _check(self) -> None:
         texts = (
@@ -98,14 +113,24 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise RequestError("A text of the request is too long, or missing.")
         if not all(text.isprintable() for text, _, _ in texts):
             raise RequestError("A text of the request cannot be printed.")
-        if self.kind not in ORDER_KINDS:
-            raise RequestError("A request is for a bill, for goods or for a business's transfer.")
+        self._check_kind()
         if not 0 < self.amount_cents <= MAX_AMOUNT_CENTS:
             raise RequestError("The amount of a request must be more than nothing, and possible.")
         if not 0 < self.made_ms < self.expires_ms < 1 << 53:
             raise RequestError("A request expires after it was made.")
         if not all(0 <= number < 1 << 32 for number in (self.payee, self.payer, self.super_agent)):
             raise RequestError("An account of the request cannot be one.")
+
+    def _check_kind(self) -> None:
+        if self.terms is None and self.kind not in ORDER_KINDS:
+            raise RequestError("A request is for a bill, for goods or for a business's transfer.")
+        if self.terms is not None and not (self.kind == STANDING_ORDER and self.terms.are_possible):
+            raise RequestError("Nobody can agree to these terms.")
+        is_payment = bool(self.under) and self.terms is None and 0 < self.number < 1 << 32
+        if (self.under or self.number) and not (
+            is_payment and len(self.under) == _ID_DIGITS and set(self.under) <= set(hexdigits)
+        ):
+            raise RequestError("This is no payment of a standing order.")
 
 
 def read_request(document: bytes) -> PaymentRequest:
@@ -174,7 +199,8 @@ class Decline:
     request: bytes
     account: int
     reason: int = 0
-    """0 where she does not want to; else the Outcome by which her order was refused."""
+    """0 where she does not want to, AGREED where she agrees to a standing order; else the Outcome by which
+    her order was refused."""
 
 
 def sign_decline(keypair: OwnerKey, network: bytes, decline: Decline) -> bytes:

@@ -18,6 +18,7 @@ from harambee.handset.doors import AccountView, Door, DoorError, SignedRequest
 from harambee.handset.handset import Handset, HandsetError, Payment, PaymentStatus
 from harambee.handset.orders import OrderBody, OrderError, check_between, fee_of, options_for
 from harambee.handset.payment_requests import (
+    AGREED,
     ORDER_KINDS,
     Decline,
     PaymentRequest,
@@ -149,6 +150,8 @@ async def approve(handset: Handset, request: CheckedRequest, clock: Clock = now_
     before or has expired, UnpayableError where there is no such payment from this account.
     """
     answered, said = Answered(handset.wallet), request.said
+    if said.terms is not None:
+        raise EndedError("Nothing is paid for a standing order itself.")
     earlier = await finish_earlier(handset)
     if earlier is not None and OrderBody.from_bytes(earlier.order).reference == request.id:
         payment = replace(earlier, resumed=True)
@@ -218,6 +221,12 @@ async def decline(handset: Handset, request: CheckedRequest, clock: Clock = now_
             raise HandsetError("This request is being paid just now.")
     Answered(handset.wallet).note(request.id, request.said.expires_ms, clock())
     await _bring_decline(handset, request.id, BY_CUSTOMER)
+
+
+async def tell_agreed(handset: Handset, request: CheckedRequest, clock: Clock = now_ms) -> None:
+    """Say that the customer agrees to a standing order; HandsetError where too few doors take it."""
+    Answered(handset.wallet).note(request.id, request.said.expires_ms, clock())
+    await _bring_decline(handset, request.id, AGREED)
 
 
 async def _tell_refused(handset: Handset, payment: Payment) -> None:

@@ -69,6 +69,7 @@ from harambee.merchants.rows import (
     write_row,
     write_told,
 )
+from harambee.merchants.standing import StandingDesk
 from harambee.merchants.store import KEPT_MS, Changes, MerchantStore, MerchantStoreError
 from harambee.merchants.teller import QUESTION_S, Teller, Tiding
 
@@ -148,6 +149,14 @@ class MerchantsDesk:
         self._instructions = InstructionDesk(
             ground, store, self._book, credentials, self._instruction_ended
         )
+        self._standing = StandingDesk(
+            ground,
+            store,
+            self._book,
+            self._notes,
+            self._requests.ask,
+            self._requests.named,
+        )
         self._inquiries = Inquiries(ground, self._book)
         self._billing = BillingDesk(ground, store, self._book, self._notes)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -168,7 +177,9 @@ class MerchantsDesk:
         self._teller.load()
         self._instructions.load(keys, initiators)
         self._inquiries.load(keys)
+        self._standing.load()
         self._spawn(self._teller.run())
+        self._spawn(self._stand())
         self._spawn(self._expire())
         self._spawn(self._forget())
 
@@ -216,6 +227,7 @@ class MerchantsDesk:
         self._teller.link_up(peer)
         self._requests.link_up(peer)
         self._spawn(self._billing.bring_all(peer))
+        self._spawn(self._standing.bring_all(peer))
 
     # -- what becomes final -----------------------------------------------------------------------
 
@@ -310,7 +322,16 @@ class MerchantsDesk:
             request=replace(view, payment=payment),
         )
         tiding = Tiding(row, kept.row.callback_url, kept.row.form)
-        await self._teller.tell(merchant, tiding, change)
+        if view.state is not RequestState.AGREED:
+            await self._teller.tell(merchant, tiding, change)
+            return
+        begin = self._standing.take(kept.id, kept.row)
+
+        def both(changes: Changes) -> None:
+            change(changes)
+            begin(changes)
+
+        await self._teller.tell(merchant, tiding, both)
 
     async def _instruction_ended(
         self, merchant: Merchant, row: InstructionRow, result: Result
@@ -343,6 +364,11 @@ class MerchantsDesk:
             except Exception:
                 log.exception("requests could not be ended")
             await asyncio.sleep(pause_s)
+
+    async def _stand(self) -> None:
+        # What was paid while it was away is not asked for again.
+        await self._followed.wait()
+        await self._standing.run()
 
     async def _forget(self) -> None:
         while True:
@@ -715,6 +741,8 @@ class MerchantsDesk:
                 return 1
             case b"Q":
                 return self._teller.who_tells(text)
+            case b"S":
+                return await self._standing.take_copy(content)
             case b"I":
                 return await self._billing.take(peer, content)
             case b"B":

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Final, Protocol
 
+from harambee.handset.standing_orders import Terms
 from harambee.ledger.outcomes import Outcome
 
 NAME_CHARACTERS_MAX: Final = 64
@@ -146,6 +147,8 @@ class RequestState(StrEnum):
     PAID = "paid"
     DECLINED = "declined"
     EXPIRED = "expired"
+    AGREED = "agreed"
+    """To a standing order: its payments are requests of their own."""
 
 
 DECLINED_BY_CUSTOMER: Final = 0
@@ -173,6 +176,12 @@ class Ask:
     fresh: bool = False
     """Whether the gateway made the name up just now, so that nobody can have asked under it before."""
     lasts_ms: int = 60_000
+    terms: Terms | None = None
+    """Of a standing order: nothing is paid now."""
+    under: str = ""
+    """The id of the standing order that it is a payment of, in hexadecimal."""
+    number: int = 0
+    """Which of its payments, from 1."""
     payer: str = ""
     """The business that is asked, as the directory has it: "till:174379"."""
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -29,8 +29,10 @@ import msgspec
 from harambee.crypto.signatures import sign
 from harambee.handset.orders import OrderBody, OrderError
 from harambee.handset.payment_requests import (
+    AGREED,
     BUSINESS_TRANSFER,
     NAME_MAX,
+    STANDING_ORDER,
     PaymentRequest,
     RequestError,
     is_declined_by,
@@ -121,6 +123,8 @@ class Kept:
 def pays(order: OrderBody, kept: Kept) -> bool:
     """Say whether an order pays a request (docs/wire.md, section 20)."""
     request = kept.request
+    if request.terms is not None:
+        return False
     return (order.payer, order.payee, order.amount_cents, order.kind, order.reference) == (
         request.payer,
         request.payee,
@@ -169,7 +173,7 @@ class RequestDesk:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pushes: dict[int, asyncio.Task[None]] = {}
         self._down: frozenset[int] | None = None
-        self.counts = dict.fromkeys(("taken", "paid", "declined", "expired"), 0)
+        self.counts = dict.fromkeys(("taken", "paid", "declined", "expired", "agreed"), 0)
 
     def load(self) -> None:
         """Take up what waited when the super-agent stopped."""
@@ -248,9 +252,10 @@ class RequestDesk:
         def is_same(kept: Kept) -> bool:
             request = kept.request
             before = (request.payee, request.payer, request.amount_cents)
-            words = (request.account, request.text)
+            words = (request.account, request.text, request.terms, request.under, request.number)
             asked = (merchant.account, payer, ask.amount_cents)
-            return (before, words) == (asked, (ask.account, ask.text))
+            said = (ask.account, ask.text, ask.terms, ask.under, ask.number)
+            return (before, words) == (asked, said)
 
         taken = MerchantsError(Reason.NAME_TAKEN, "Something else was asked for under this name.")
         known = self._named_here(ask.name)
@@ -311,7 +316,7 @@ class RequestDesk:
             payee=merchant.account,
             payer=payer,
             amount_cents=ask.amount_cents,
-            kind=BUSINESS_TRANSFER if ask.payer else _kind_of(merchant),
+            kind=_kind_asked(ask, merchant),
             payee_name=merchant.name,
             short_code=merchant.short_code,
             account=ask.account,
@@ -319,6 +324,9 @@ class RequestDesk:
             made_ms=now_ms,
             expires_ms=now_ms + max(1, min(ask.lasts_ms, LASTS_MS_MAX)),
             nonce=secrets.token_hex(8),
+            terms=ask.terms,
+            under=ask.under,
+            number=ask.number,
         )
         try:
             document = request.to_bytes()
@@ -574,8 +582,10 @@ class RequestDesk:
             return False
         if not await self._is_declined(kept, signed):
             return False
-        await self._end(kept, RequestState.DECLINED, reason=said.reason, decline=signed)
-        return kept.row.state is RequestState.DECLINED
+        is_agreed = said.reason == AGREED and kept.request.terms is not None
+        state = RequestState.AGREED if is_agreed else RequestState.DECLINED
+        await self._end(kept, state, reason=said.reason, decline=signed)
+        return kept.row.state is state
 
     async def _is_declined(self, kept: Kept, signed: bytes) -> bool:
         """Whether the request's payer, and nobody else, signed that she does not pay it."""
@@ -615,8 +625,10 @@ class RequestDesk:
         if merchant is None or request.super_agent != taker:
             return False
         said = (request.short_code, request.payee_name)
-        kinds = (_kind_of(merchant), BUSINESS_TRANSFER)
+        kinds = (_kind_of(merchant), BUSINESS_TRANSFER, STANDING_ORDER)
         if said != (merchant.short_code, merchant.name) or request.kind not in kinds:
+            return False
+        if request.terms is not None and request.terms.kind != _kind_of(merchant):
             return False
         lasts = request.expires_ms - request.made_ms <= LASTS_MS_MAX
         is_now = request.made_ms <= now_ms + CLOCK_MS_MAX and request.expires_ms + GRACE_MS > now_ms
@@ -956,6 +968,7 @@ _CERTAINTY: Final = (
     RequestState.WAITING,
     RequestState.EXPIRED,
     RequestState.DECLINED,
+    RequestState.AGREED,
     RequestState.PAID,
 )
 
@@ -967,6 +980,12 @@ def _certainty(kept: Kept) -> int:
 
 def _kind_of(merchant: Merchant) -> str:
     return "pay_bill" if merchant.trade is Trade.PAYBILL else "buy_goods"
+
+
+def _kind_asked(ask: Ask, merchant: Merchant) -> str:
+    if ask.terms is not None:
+        return STANDING_ORDER
+    return BUSINESS_TRANSFER if ask.payer else _kind_of(merchant)
 
 
 def _payer_of(document: bytes) -> int | None:

@@ -121,6 +121,16 @@ class BillRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     third_party_id: str = ""
 
 
+class StandingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A standing order that a customer has agreed to, and which of its payments was asked for last."""
+
+    request: RequestRow
+    number: int = 0
+    tries: int = 0
+    """How often it was asked for."""
+    asked_ms: int = 0
+
+
 class InvoiceRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An invoice that is open, or was."""
 

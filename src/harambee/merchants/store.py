@@ -26,6 +26,7 @@ known to w super-agents, and what is final is in the ledger. Every value is seal
 | `undone` | the same | nothing: these have no result yet |
 | `invoices` | trade ":" short code, 0, the merchant's reference | InvoiceRow |
 | `invoiced` | trade ":" short code, 0, account, 0, reference | nothing: by what its invoices are paid |
+| `standing` | id 32 of a request | StandingRow: its payer has agreed to it |
 | `past` | time u64, table u8, key | nothing: from then on this row is not needed for what goes on |
 
 Integers are big-endian in keys. Writes that come together are made durable together, in another thread; one
@@ -55,6 +56,7 @@ from harambee.merchants.rows import (
     MerchantRow,
     RequestRow,
     RowError,
+    StandingRow,
     read_row,
     write_row,
 )
@@ -84,6 +86,7 @@ TABLES: Final = (
     "past",
     "invoices",
     "invoiced",
+    "standing",
 )
 """Their places are in `past`: new ones stand last."""
 READERS_MAX: Final = 512
@@ -253,6 +256,10 @@ class MerchantStore:
         key = _BILL.pack(payer, reference)
         found = self._looked_up("bills", key)
         return None if found is None else self._opened("bills", key, found[_CURSOR.size :], BillRow)
+
+    def standing(self) -> list[tuple[bytes, StandingRow]]:
+        """Return the standing orders, by the ids of their requests."""
+        return self._all("standing", StandingRow)
 
     def invoice(self, key: str, reference: str) -> InvoiceRow | None:
         """Return a merchant's invoice by its own reference."""
@@ -480,6 +487,14 @@ class Changes:
         else:
             self._delete("undone", place)
             self._is_past(past_ms, "instructions", place)
+
+    def put_standing(self, identity: bytes, row: StandingRow) -> None:
+        """Keep a standing order, and how far it is asked for."""
+        self._put("standing", identity, row)
+
+    def drop_standing(self, identity: bytes) -> None:
+        """Forget a standing order that is over."""
+        self._delete("standing", identity)
 
     def put_invoice(self, key: str, account: str, row: InvoiceRow, past_ms: int) -> None:
         """Keep an invoice, which is paid under `account`, until it is past."""

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gateways.daraja import test_b2b_express, test_bill_manager, test_hakikisha
+from tests.gateways.daraja import test_b2b_express, test_bill_manager, test_hakikisha, test_ratiba
 from tests.gateways.daraja.fakes import PAYBILL, PHONE, Door, FakeSimulator, password
 from tests.gateways.daraja.test_c2b import register_call, simulate_call
 from tests.gateways.daraja.test_instructions import CALLS, call_of
@@ -30,6 +30,7 @@ WHOLE = {
     "/mpesa/b2c/hakikisha/v1/hakikisha": test_hakikisha.call(),
     "/v1/ussdpush/get-msisdn": test_b2b_express.call(),
     **test_bill_manager.WHOLE,
+    test_ratiba.CREATE: test_ratiba.call(),
     "/pulltransactions/v1/register": {
         "ShortCode": PAYBILL,
         "RequestType": "Pull",
@@ -146,7 +147,7 @@ def test_any_request_is_answered(method, path, query, headers):
         "/oauth/v1/generate/",
         "/mpesa/",
         "/mpesa/stkpush/v2/processrequest",
-        "/standingorder/v1/createStandingOrderExternal",
+        "/standingorder/v1/createStandingOrder",
         "/imsi/v1/checkATI",
         "/v1/billmanager-invoice/optout",
         "/v1/ussdpush/get-imsi",

@@ -19,6 +19,7 @@ from harambee.gateways.daraja import (
     instructions,
     pull,
     qr,
+    ratiba,
     stk,
 )
 from harambee.gateways.daraja.calls import Call, Simulator
@@ -84,6 +85,7 @@ ROUTES: Final[dict[str, tuple[Handler, _Refusal]]] = {
     "/mpesa/reversal/v1/request": (instructions.reverse, _NOT_FOUND),
     "/mpesa/b2c/hakikisha/v1/hakikisha": (hakikisha.name, _NOT_FOUND),
     "/v1/ussdpush/get-msisdn": (b2b_express.push, _NOT_FOUND),
+    "/standingorder/v1/createStandingOrderExternal": (ratiba.create, _NOT_FOUND),
     f"{_BILLS}/optin": (bill_manager.opt_in, _NOT_FOUND),
     f"{_BILLS}/change-optin-details": (bill_manager.change_opt_in, _NOT_FOUND),
     f"{_BILLS}/single-invoicing": (bill_manager.invoice, _NOT_FOUND),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harambee.gateways.daraja import b2b_express, bill_manager, c2b, instructions, stk
+from harambee.gateways.daraja import b2b_express, bill_manager, c2b, instructions, ratiba, stk
 from harambee.gateways.daraja.identifiers import dotted, local, stamp
 from harambee.gateways.daraja.result_codes import CANCELLED, DONE, ending_of, result_of
 from harambee.gateways.daraja.shillings import decimal, number, two_decimals
@@ -136,6 +136,32 @@ def _confirmation(delivery: Delivery, merchant: Merchant, *, masked: bool) -> Bo
     cents = payment.balance_cents
     balance = "" if cents is None else two_decimals(cents)
     return _body(_payment(payment, merchant, masked=masked, balance=balance))
+
+
+def _standing(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
+    """Return what became of a standing order: in small letters where it stands, in capitals where not."""
+    del merchant, now_ms
+    view = delivery.event.facts
+    assert isinstance(view, RequestView), "a request ended"
+    ending = ending_of(view)
+    stands = view.state is RequestState.AGREED
+    header = {
+        "responseRefID": view.extra.get(ratiba.REFERENCE, ""),
+        "requestRefID": view.name,
+        "responseCode": str(ending.code),
+        "responseDescription": ending.sentence,
+    }
+    rows = {
+        "TransactionID": view.name if stands else "0000000000",
+        "responseCode": str(ending.code),
+        "Status": "OKAY" if stands else "ERROR",
+        "Msisdn": f"******{view.msisdn[-3:]}",
+    }
+    if stands:
+        data = [{"name": name, "value": value} for name, value in rows.items()]
+        return _body({"responseHeader": header, "responseBody": {"responseData": data}})
+    data = [{"Name": name, "Value": value} for name, value in rows.items()]
+    return _body({"ResponseHeader": header, "ResponseBody": {"ResponseData": data}})
 
 
 def _bill(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
@@ -331,6 +357,7 @@ _MAKERS: Final[dict[str, BodyMaker]] = {
     stk.FORM: _stk,
     b2b_express.FORM: _express,
     bill_manager.FORM: _bill,
+    ratiba.FORM: _standing,
     c2b.FORM_V1: _c2b_v1,
     c2b.FORM_V2: _c2b_v2,
     instructions.FORM_B2C: _to_customer,

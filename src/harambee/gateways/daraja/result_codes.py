@@ -130,7 +130,7 @@ assert OF_REASON.keys() == set(Reason), "every reason has its code"
 def ending_of(view: RequestView) -> Ending:
     """Return how a request ended that waits no longer."""
     assert view.state is not RequestState.WAITING
-    if view.state is RequestState.PAID:
+    if view.state in (RequestState.PAID, RequestState.AGREED):
         return DONE
     if view.state is RequestState.EXPIRED:
         return UNREACHED

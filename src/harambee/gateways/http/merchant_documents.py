@@ -39,6 +39,7 @@ _DECLINED_SENTENCE: Final = "The customer does not want to pay."
 _STATE_SENTENCES: Final = {
     RequestState.WAITING: "The customer has not answered yet.",
     RequestState.PAID: "The customer has paid.",
+    RequestState.AGREED: "The customer has agreed to the standing order.",
     RequestState.EXPIRED: "The customer did not answer in time.",
 }
 _OUTCOMES: Final = frozenset(int(outcome) for outcome in Outcome)

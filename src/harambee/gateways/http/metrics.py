@@ -343,7 +343,7 @@ GROUPS: Final = (
                 label="state",
                 keys=tuple(
                     (state, f"requests_{state}")
-                    for state in ("taken", "paid", "declined", "expired")
+                    for state in ("taken", "paid", "declined", "expired", "agreed")
                 ),
             ),
             Metric(
