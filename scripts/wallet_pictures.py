@@ -21,10 +21,10 @@ from tests.accept.test_wallet import (  # noqa: E402 - the same
     TILL,
     Merchant,
     Street,
+    code_on,
     go,
     pay,
     prepare,
-    read_code,
     scan,
 )
 
@@ -123,7 +123,7 @@ def draw_desks(street: Street, till: Page, brian: Page) -> None:
     till.press("Keep")
     till.until_says("Kept.")
     go(till, "till")
-    scan(brian, read_code(till))
+    scan(brian, code_on(till))
     brian.fill("amount", "95")
     brian.press("Next")
     brian.until_says("Is this right?")

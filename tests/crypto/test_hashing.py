@@ -32,6 +32,7 @@ def test_the_tags_are_those_of_the_wire_format():
         "hrb1:requests?",
         "hrb1:decline",
         "hrb1:announce",
+        "hrb1:phone-desk",
     ]
 
 

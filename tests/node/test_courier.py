@@ -300,7 +300,7 @@ def test_a_port_that_is_stuck_holds_up_no_payment(tmp_path, monkeypatch):
         stuck.append(StuckPort())
         return stuck[-1]
 
-    monkeypatch.setattr(runner, "Outbox", make)
+    monkeypatch.setattr(runner, "text_port", make)
 
     async def story(folder, ports):
         ann, ben = people(folder)[:2]

@@ -23,7 +23,8 @@ export async function payScreen(app, _argument, signal, filled = {}) {
     name: "amount", inputmode: "decimal", maxlength: 20, required: true,
     value: filled.amount ? formatCents(filled.amount) : null,
   });
-  const bill = field(t("forBill"), { name: "bill", maxlength: 40 }, t("forBillHint"));
+  const noted = { name: "bill", maxlength: 40, value: filled.reference ?? null };
+  const bill = field(t("forBill"), noted, t("forBillHint"));
   const next = async () => {
     const cents = amountOf(amount.input.value);
     const prepared = await app.handset.prepare(payee.input.value, cents, bill.input.value.trim());

@@ -13,7 +13,7 @@ from typing import Final
 from harambee.feature_phones.port import Caller, Obstacle, Quote
 
 SESSIONS_MAX: Final = 4_096
-SESSIONS_OF_NUMBER_MAX: Final = 8
+SESSIONS_OF_NUMBER_MAX: Final = 32
 """Of one telephone, within LIFETIME_S."""
 LIFETIME_S: Final = 300.0
 """Networks end a session after two or three minutes; a callback that comes again comes soon."""
