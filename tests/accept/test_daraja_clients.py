@@ -15,6 +15,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tarfile
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from harambee.traffic.temporary_network import free_ports
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(300)]
 
 JOURNEYS = Path(__file__).with_name("daraja_journeys.py")
+SUITE = Path("tests") / "integration" / "test_sandbox.py"
+SUITE_REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "daraja-suite.txt"
 SANDBOX = "sandbox.safaricom.co.ke"
 SHORT_CODE, BILLER, PHONE = "174379", "600000", "254708374149"
 TOLD_S = 30
@@ -258,21 +261,64 @@ def test_a_simulated_payment_is_confirmed(receiver):
 
 
 def test_a_client_that_knows_one_host_only(network, receiver, tmp_path):
-    authority, tls = throwaway_authority(tmp_path)
-    hosts = tmp_path / "hosts"
+    configured = settings(network, receiver, f"https://{SANDBOX}", tmp_path)
+    with entrance_of_the_sandbox(network, tmp_path) as (before, environment):
+        run_journey("daraja_sdk", configured, before, **environment)
+
+
+@contextmanager
+def entrance_of_the_sandbox(network, place):
+    """Stand where clients look for the sandbox; yields what goes before a command, and its environment."""
+    authority, tls = throwaway_authority(place)
+    hosts = place / "hosts"
     hosts.write_text(f"127.0.0.1 localhost {SANDBOX}\n")
     redirect = f'mount --bind {hosts} /etc/hosts && exec "$@"'
-    before = [shutil.which("unshare"), "-m", "sh", "-c", redirect, "sh"]
-    assert before[0], "unshare belongs to util-linux"
+    unshare = shutil.which("unshare")
+    assert unshare, "unshare belongs to util-linux"
+    trusted = {
+        "REQUESTS_CA_BUNDLE": str(authority),
+        "SSL_CERT_FILE": str(authority),
+        "SSL_CERT_DIR": str(place / "none"),
+    }
     with entrance([address.http for address in network.addresses], 443, tls):
-        run_journey(
-            "daraja_sdk",
-            settings(network, receiver, f"https://{SANDBOX}", tmp_path),
-            before,
-            REQUESTS_CA_BUNDLE=str(authority),
-            SSL_CERT_FILE=str(authority),
-            SSL_CERT_DIR=str(tmp_path / "none"),
+        yield [unshare, "-m", "sh", "-c", redirect, "sh"], trusted
+
+
+def test_the_third_clients_own_suite_passes(network, tmp_path):
+    """Its tests against the sandbox, as they lie in its source on PyPI."""
+    suite = source_of_the_third_client(tmp_path)
+    known = json.loads((network.folder / "sandbox.json").read_text())
+    with entrance_of_the_sandbox(network, tmp_path) as (before, environment):
+        done = subprocess.run(
+            [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE)],
+            cwd=suite,
+            env=os.environ
+            | environment
+            | {
+                "MPESA_CONSUMER_KEY": known["consumer_key"],
+                "MPESA_CONSUMER_SECRET": known["consumer_secret"],
+                "MPESA_PASSKEY": known["passkey"],
+                "MPESA_INITIATOR_NAME": known["initiators"][0],
+                "MPESA_INITIATOR_PASSWORD": known["initiator_password"],
+            },
+            capture_output=True,
+            text=True,
+            timeout=JOURNEY_S,
+            check=False,
         )
+    assert done.returncode == 0, done.stdout[-8_000:] + done.stderr
+    assert "21 passed" in done.stdout
+
+
+def source_of_the_third_client(place):
+    """Its source archive, held to the digest that stands in requirements/."""
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    chosen = ["--no-binary", ":all:", "-r", str(SUITE_REQUIREMENTS), "-d", str(place)]
+    subprocess.run([*download, *chosen], check=True, timeout=JOURNEY_S)
+    [archive] = place.glob("daraja_sdk_py-*.tar.gz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(place, filter="data")
+    return archive.with_name(archive.name.removesuffix(".tar.gz"))
 
 
 def test_a_business_pays_what_the_third_client_asks_it_for(network, receiver):
