@@ -128,13 +128,21 @@ class _Place(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def receiver():
-    server = Receiver()
+    with serving(Receiver()) as server:
+        yield server
+
+
+@contextmanager
+def serving(server):
+    """A receiver that takes what is posted to it, until it is left."""
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager

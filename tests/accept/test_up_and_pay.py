@@ -39,11 +39,11 @@ def document_of(folder, *words):
 
 
 @contextmanager
-def up(folder, said):
+def up(folder, said, *options):
     """`harambee up` in a session of its own, as a terminal would start it; serving when entered."""
     with said.open("wb") as output:
         process = subprocess.Popen(
-            [HARAMBEE, "up", "--network", str(folder)],
+            [HARAMBEE, "up", "--network", str(folder), *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
