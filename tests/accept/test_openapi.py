@@ -30,7 +30,6 @@ CHECKS = (
     "ignored_auth",
 )
 EXAMPLES = 6
-WORKERS = 4
 ASKED_S = 900
 
 
@@ -66,7 +65,7 @@ def test_no_answer_is_other_than_described_and_none_our_fault(network, tmp_path)
             f"--checks={','.join(CHECKS)}",
             "--phases=coverage,fuzzing",
             f"--max-examples={EXAMPLES}",
-            f"--workers={WORKERS}",
+            "--workers=1",  # ast.parse of Python 3.11 is not for several threads
             "--generation-deterministic",
             "--continue-on-failure",
             "--no-shrink",

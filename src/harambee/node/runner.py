@@ -50,7 +50,7 @@ from harambee.node.sms.adapters import text_port
 from harambee.node.sms.sending import SmsPort
 from harambee.node.texts import TextPort, TextPortError
 from harambee.node.tickets import Tickets
-from harambee.node.tls import TlsError
+from harambee.node.tls import TlsError, server_context
 from harambee.node.treasury import Treasury
 from harambee.protocol.effects import (
     EVERYONE,
@@ -160,14 +160,16 @@ async def _running(
     try:
         files = load_node(config)
         genesis = files.genesis
+        # First what is only read: who has a spoilt key is told so, and nothing was written.
+        server_context(config.tls_certificate, config.tls_key, files.certificates)
         journal = Journal.open(
             config.journal, genesis.network, files.index, genesis.committee.epoch
         )
-    except (NetworkFolderError, JournalError) as error:
+    except (NetworkFolderError, JournalError, TlsError) as error:
         raise NodeError(str(error)) from error
     with journal, _open_profiles(files) as profiles, _open_phones(files) as phones:
+        merchants = _open_merchants(files)
         try:
-            merchants = _open_merchants(files)
             agent = SuperAgent(files, journal, profiles, phones, merchants, bodies)
         except TlsError as error:
             raise NodeError(str(error)) from error

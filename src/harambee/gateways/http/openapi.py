@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harambee.gateways.http.answers import JSON, OCTETS
+from harambee.gateways.http.answers import EVENTS, JSON, OCTETS
 from harambee.gateways.http.merchant_documents import EventDocument
 from harambee.gateways.http.operation import (
     Content,
@@ -146,7 +146,9 @@ def _content(body: Content, schemas: _Schemas) -> dict[str, Any]:
             schema = {"type": "string", "format": "binary", "description": layout}
             return {OCTETS.decode(): {"schema": schema}}
         case Text(media_type, what):
-            return {media_type: {"schema": {"type": "string", "description": what}}}
+            # Events are described one by one, and programs take each for an object of its own.
+            kind = {} if media_type == EVENTS.decode() else {"type": "string"}
+            return {media_type: {"schema": {**kind, "description": what}}}
         case kind:
             return {JSON.decode(): {"schema": schemas.of(kind)}}
 
