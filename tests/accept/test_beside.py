@@ -109,7 +109,8 @@ def test_a_ctrl_c_leaves_no_server_behind(scratch):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(8)
         if process.poll() is None:
-            # Long before it would end by itself. Python loses one that comes amid a callback whose exceptions it ignores: a person presses again.
+            # Python loses one that comes amid a callback whose exceptions it ignores: a person presses
+            # again, long before the bench would end by itself.
             process.send_signal(signal.SIGINT)
         process.wait(60)
     assert process.returncode != 0
