@@ -36,6 +36,7 @@ from harambee.feature_phones.rows import (
     write_row,
 )
 from harambee.feature_phones.tries import NO_TRIES, Tries, Try, claimed
+from harambee.storage.owner import claim
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -46,7 +47,6 @@ TABLES: Final = ("meta", "keys", "pins", "tries", "pending")
 READERS_MAX: Final = 512
 FINISHED_AT_ONCE: Final = 256
 
-_FORMAT: Final = struct.Struct("<I")
 _ACCOUNT: Final = struct.Struct(">I")
 _KEY: Final = struct.Struct(">IH")
 _AAD_TAG: Final = b"hrb1:phones\0\0\0\0\0"
@@ -82,21 +82,13 @@ class PhoneStore:
                 mode=0o600,
                 max_readers=READERS_MAX,
             )
-            wanted = {
-                b"format": _FORMAT.pack(FORMAT),
-                b"network": network,
-                b"author": author.to_bytes(2, "little"),
-            }
             meta = environment.open_db(b"meta")
             with environment.begin(write=True, db=meta) as transaction:
-                for name, value in wanted.items():
-                    found = transaction.get(name)
-                    if found is None:
-                        transaction.put(name, value)
-                    elif found != value:
-                        raise PhoneStoreError(
-                            f"what is kept of feature phones in {folder} belongs to another {name.decode()}"
-                        )
+                other = claim(transaction, FORMAT, network, author)
+                if other is not None:
+                    raise PhoneStoreError(
+                        f"what is kept of feature phones in {folder} belongs to another {other}"
+                    )
             store = cls(environment, network, vault)
             store._seal_again()
         except (OSError, lmdb.Error) as error:

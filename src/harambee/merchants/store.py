@@ -60,6 +60,7 @@ from harambee.merchants.rows import (
     read_row,
     write_row,
 )
+from harambee.storage.owner import claim
 
 T = TypeVar("T")
 R = TypeVar("R", bound=msgspec.Struct)
@@ -101,7 +102,6 @@ FORGOTTEN_AT_ONCE: Final = 256
 _CURSOR: Final = struct.Struct(">Q")
 _DELIVERY: Final = struct.Struct(">QB")
 _BILL: Final = struct.Struct(">I32s")
-_FORMAT: Final = struct.Struct("<I")
 _READ: Final = struct.Struct(">QQ")
 _PAST: Final = struct.Struct(">QB")
 _CURSOR_MAX: Final = 1 << 63
@@ -157,21 +157,13 @@ class MerchantStore:
                 mode=0o600,
                 max_readers=READERS_MAX,
             )
-            wanted = {
-                b"format": _FORMAT.pack(FORMAT),
-                b"network": network,
-                b"author": author.to_bytes(2, "little"),
-            }
             meta = environment.open_db(b"meta")
             with environment.begin(write=True, db=meta) as transaction:
-                for name, value in wanted.items():
-                    found = transaction.get(name)
-                    if found is None:
-                        transaction.put(name, value)
-                    elif found != value:
-                        raise MerchantStoreError(
-                            f"what is kept of merchants in {folder} belongs to another {name.decode()}"
-                        )
+                other = claim(transaction, FORMAT, network, author)
+                if other is not None:
+                    raise MerchantStoreError(
+                        f"what is kept of merchants in {folder} belongs to another {other}"
+                    )
                 _note_place(transaction, folder / DATA_NAME)
             return cls(environment, network, vault)
         except (OSError, lmdb.Error) as error:

@@ -29,6 +29,7 @@ import lmdb
 from harambee.crypto.keyfiles import KeyFileError, StoredKey, read_key_file, write_key_file
 from harambee.crypto.signatures import generate
 from harambee.crypto.vault import SealingKey, Vault, VaultError
+from harambee.storage.owner import claim
 
 FORMAT: Final = 1
 KIND_SEALING: Final = "profiles"
@@ -133,20 +134,10 @@ class ProfileStore:
                 str(folder), map_size=MAP_BYTES, max_dbs=4, mode=0o600, max_readers=512
             )
             meta = environment.open_db(b"meta")
-            wanted = {
-                b"format": _VERSION.pack(FORMAT),
-                b"network": network,
-                b"author": author.to_bytes(2, "little"),
-            }
             with environment.begin(write=True, db=meta) as transaction:
-                for name, value in wanted.items():
-                    found = transaction.get(name)
-                    if found is None:
-                        transaction.put(name, value)
-                    elif found != value:
-                        raise ProfileStoreError(
-                            f"the profiles in {folder} belong to another {name.decode()}"
-                        )
+                other = claim(transaction, FORMAT, network, author)
+                if other is not None:
+                    raise ProfileStoreError(f"the profiles in {folder} belong to another {other}")
             store = cls(environment, network, vault)
             store._seal_again()
         except (OSError, lmdb.Error) as error:
