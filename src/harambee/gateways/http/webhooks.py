@@ -5,13 +5,12 @@ body, by a secret that only the merchant and super-agents have. `harambee.handse
 """
 
 import base64
-import hashlib
-import hmac
 from typing import Final
 
 import msgspec
 
 from harambee.gateways.http.merchant_documents import event_document
+from harambee.handset.webhooks import signature
 from harambee.merchants.port import Body, Delivery, Merchant
 
 FORM: Final = "harambee.v1"
@@ -27,15 +26,9 @@ def body(delivery: Delivery, merchant: Merchant, now_ms: int) -> Body:
         "content-type": "application/json",
         "webhook-id": event.id,
         "webhook-timestamp": seconds,
-        "webhook-signature": signature(merchant.webhook_secret, event.id, seconds, content),
+        "webhook-signature": "v1," + signature(merchant.webhook_secret, event.id, seconds, content),
     }
     return headers, content
-
-
-def signature(secret: bytes, event_id: str, seconds: str, content: bytes) -> str:
-    """Return the header that signs a webhook."""
-    signed = f"{event_id}.{seconds}.".encode() + content
-    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 def secret_text(secret: bytes) -> str:
