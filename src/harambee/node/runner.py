@@ -16,6 +16,7 @@ import numpy.typing as npt
 import uvicorn
 
 from harambee.crypto.device_keys import DeviceKeyError
+from harambee.crypto.vault import Vault
 from harambee.feature_phones.custody import Custody
 from harambee.feature_phones.desk import PhonesDesk
 from harambee.feature_phones.messages import Matter as PhoneMatter
@@ -167,52 +168,58 @@ async def _running(
         )
     except (NetworkFolderError, JournalError, TlsError) as error:
         raise NodeError(str(error)) from error
-    with journal, _open_profiles(files) as profiles, _open_phones(files) as phones:
-        merchants = _open_merchants(files)
-        try:
-            agent = SuperAgent(files, journal, profiles, phones, merchants, bodies)
-        except TlsError as error:
-            raise NodeError(str(error)) from error
-        try:
-            await agent.start(gateway)
-        except LinksError as error:
-            await agent.stop()
-            raise NodeError(str(error)) from error
-        try:
-            yield agent
-        finally:
-            await agent.stop()
+    with journal:
+        vault = _open_vault(files)
+        with _open_profiles(files, vault) as profiles, _open_phones(files, vault) as phones:
+            merchants = _open_merchants(files, vault)
+            try:
+                agent = SuperAgent(files, journal, profiles, phones, merchants, bodies)
+            except TlsError as error:
+                raise NodeError(str(error)) from error
+            try:
+                await agent.start(gateway)
+            except LinksError as error:
+                await agent.stop()
+                raise NodeError(str(error)) from error
+            try:
+                yield agent
+            finally:
+                await agent.stop()
 
 
-def _open_profiles(files: NodeFiles) -> ProfileStore:
+def _open_vault(files: NodeFiles) -> Vault:
+    """Return what seals whatever is kept of persons here."""
+    try:
+        return open_vault(files.config.profile_key, files.config.profiles)
+    except ProfileStoreError as error:
+        raise NodeError(str(error)) from error
+
+
+def _open_profiles(files: NodeFiles, vault: Vault) -> ProfileStore:
     config = files.config
     try:
-        vault = open_vault(config.profile_key, config.profiles)
         return ProfileStore.open(config.profiles, files.genesis.network, files.index, vault)
     except ProfileStoreError as error:
         raise NodeError(str(error)) from error
 
 
-def _open_phones(files: NodeFiles) -> PhoneStore:
+def _open_phones(files: NodeFiles, vault: Vault) -> PhoneStore:
     config = files.config
     try:
-        vault = open_vault(config.profile_key, config.profiles)
         return PhoneStore.open(config.phones, files.genesis.network, files.index, vault)
-    except (ProfileStoreError, PhoneStoreError) as error:
+    except PhoneStoreError as error:
         raise NodeError(str(error)) from error
 
 
-def _open_merchants(files: NodeFiles) -> "_Merchants":
+def _open_merchants(files: NodeFiles, vault: Vault) -> "_Merchants":
     config = files.config
     try:
-        vault = open_vault(config.profile_key, config.profiles)
         return _Merchants(
             MerchantStore.open(config.merchants, files.genesis.network, files.index, vault),
             Credentials.open(config.merchants, config.name),
             MerchantFiles.load(config.file.parent),
         )
     except (
-        ProfileStoreError,
         MerchantStoreError,
         CredentialsError,
         MerchantFilesError,
