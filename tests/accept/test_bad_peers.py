@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from tests.accept.quiet_network import get, until
 
-from harambee.node.links import FRAME_BYTES_MAX, FrameType
+from harambee.node.frames import FRAME_BYTES_MAX, FrameType
 from harambee.node.tls import create_certificate
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(120)]

@@ -10,8 +10,8 @@ from tests.accept.quiet_network import QuietNetwork, get, quiet_population, unti
 from tests.accept.test_bad_peers import MEMBER, client, dialled, frame, hello, send
 
 from harambee.crypto.signatures import sign
+from harambee.node.frames import FrameType
 from harambee.node.journal import Journal
-from harambee.node.links import FrameType
 from harambee.node.network_folder import load_node
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Draft, block_prefix, read_block, write_block

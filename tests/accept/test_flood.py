@@ -15,7 +15,7 @@ from tests.accept.quiet_network import QuietNetwork, get, quiet_population, unti
 from tests.accept.test_bad_peers import MEMBER, VICTIM, client, dialled, frame, hello
 
 from harambee.crypto.signatures import sign
-from harambee.node.links import FrameType
+from harambee.node.frames import FrameType
 from harambee.node.network_folder import load_node
 from harambee.protocol.effects import Name, Range
 from harambee.protocol.limits import BLOCKS

@@ -69,7 +69,7 @@ def ask(buttons, method="GET", path="/super-agents", body=None, **sent):
 
 
 def test_kill_and_start(breaker, said):
-    assert breaker.state()[0] == {"name": "amani", "state": "running", "with": ["amani"]}
+    assert breaker.state()[0] == {"name": "amani", "state": "running"}
     breaker.do("kill", "amani")
     assert states(breaker) == ["ended", "running"]
     assert breaker.children.dead() == [], "the terminal need not say it once more"

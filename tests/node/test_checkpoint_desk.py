@@ -12,7 +12,7 @@ from tests.protocol.network import SUPER_AGENT_KEYS
 
 from harambee.node.checkpoint_process import Made
 from harambee.node.checkpoints import CheckpointDesk
-from harambee.node.links import FrameType
+from harambee.node.frames import FrameType
 from harambee.node.port import UnavailableError
 from harambee.protocol.checkpoint import Word, Words, read_word, sign_checkpoint
 from harambee.protocol.cuts import cut_below

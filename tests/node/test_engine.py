@@ -31,7 +31,7 @@ from harambee.protocol.replica import Replica
 
 
 def an_engine(journal):
-    files = SimpleNamespace(config=SimpleNamespace(name="baraka"))
+    files = SimpleNamespace(config=SimpleNamespace(name="baraka", pace_ms=20))
     return Engine(files, journal, lambda _: None)
 
 
@@ -87,7 +87,9 @@ def test_a_commit_rests_as_long_as_it_took_and_not_for_ever(took_ms):
 def test_who_hears_q_others_and_gets_no_block_of_what_is_missing_stops_and_says_so(tmp_path, peers):
     """With one of three others it may be that one who keeps them back."""
     image = Image()
-    files = SimpleNamespace(config=SimpleNamespace(name="baraka", checkpoints=tmp_path / "c"))
+    files = SimpleNamespace(
+        config=SimpleNamespace(name="baraka", pace_ms=20, checkpoints=tmp_path / "c")
+    )
     engine = Engine(files, None, lambda _: None)
     committee = make_committee(4)
     replica = Replica(NETWORK, committee, 0, SUPER_AGENT_KEYS[0], make_ledger(4, 2))

@@ -16,7 +16,7 @@ from harambee.node.errands import (
     ErrandError,
     Errands,
 )
-from harambee.node.links import FrameError, FrameType
+from harambee.node.frames import FrameError, FrameType
 
 PEER, OTHER = 1, 2
 

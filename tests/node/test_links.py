@@ -14,22 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harambee.node.config import Address
-from harambee.node.links import (
-    FRAME_BYTES_MAX,
-    FrameError,
-    Frames,
-    FrameType,
-    Limits,
-    Links,
-    LinksError,
-    frame,
-)
+from harambee.node.frames import FRAME_BYTES_MAX, Frame, FrameError, Frames, FrameType
+from harambee.node.links import Limits, Links, LinksError
 from harambee.node.tls import create_certificate, key_digest
 from harambee.protocol.committee import Committee, Member
 
 NETWORK = b"n" * 32
 QUICK = Limits(silence_ms_max=60_000, backoff_ms_first=5, backoff_ms_max=20)
 LOCAL = "127.0.0.1"
+
+
+def frame(kind, content):
+    """A frame as it goes over a link."""
+    return Frame(kind, content).data
 
 
 class Identity:

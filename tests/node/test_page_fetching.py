@@ -10,7 +10,7 @@ from tests.protocol.network import SUPER_AGENT_KEYS, make_block
 
 from harambee.node.beginning import make_ledger
 from harambee.node.forgotten import refuse_forgotten, refuse_without_history
-from harambee.node.links import FrameType
+from harambee.node.frames import FrameType
 from harambee.node.mending import MendingEnded
 from harambee.node.page_fetching import (
     GONE_S,

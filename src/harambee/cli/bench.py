@@ -255,6 +255,46 @@ def free(fights: int, super_agents: int, seed: int, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--super-agents", type=click.IntRange(4, 100), default=100, show_default=True)
+@click.option("--processes", type=click.IntRange(1), help="Default: as `harambee up` has it.")
+@click.option(
+    "--rate", type=click.FloatRange(0.1, 1_000), default=20, show_default=True, help="A second."
+)
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 86_400),
+    default=60,
+    show_default=True,
+    help="Of each of the three loads.",
+)
+@seed_option
+@json_option
+def together(
+    super_agents: int, processes: int | None, rate: float, seconds: int, seed: int, as_json: bool
+) -> None:
+    """Many super-agents on this machine: a third is killed, then one more, which comes back.
+
+    \b
+    Example:
+      harambee bench together --super-agents 100 --rate 20 --json
+    """  # noqa: D301 - click's sign for lines to keep
+    from rich.console import Console
+
+    from harambee.traffic.bench_together import Gathering, bench_together
+    from harambee.traffic.generator import LoadError
+    from harambee.traffic.temporary_network import NetworkError
+    from harambee.traffic.verdict import VerdictError
+
+    size = Gathering(super_agents, processes, rate, seconds, seed)
+    with (
+        one_sentence(NetworkError, LoadError, VerdictError, as_json=as_json),
+        Console(stderr=True).status("Making a network") as status,
+    ):
+        figures = bench_together(size, status.update)
+    _tell(figures, as_json=as_json)
+
+
+@bench.command()
 @click.option("--payees", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True)
 @click.option(
     "--single",

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from harambee.cli.processes import Child, Children
+from harambee.cli.processes import Child, Children, SwitchError
 
 if TYPE_CHECKING:
     from harambee.node.network_folder import NetworkFolder
@@ -50,10 +50,10 @@ class Breaker:
     """The processes that are stopped, by their ids."""
 
     def state(self) -> list[dict[str, Any]]:
-        """Return of each super-agent whether it is running, paused or ended, and who shares its process."""
+        """Return of each super-agent whether it is running, paused or ended."""
         with self.children.lock:
             return [
-                {"name": name, "state": self._state(child), "with": [*child.names]}
+                {"name": name, "state": self._state(child, name)}
                 for name in self.network.names
                 for child in self.children.children
                 if name in child.names
@@ -72,51 +72,63 @@ class Breaker:
             child = next((c for c in self.children.children if name in c.names), None)
             if child is None or action not in actions:
                 raise BreakingError("There is no such super-agent or no such button.")
-            actions[action](child)
+            try:
+                actions[action](child, name)
+            except SwitchError as error:
+                raise BreakingError(str(error)) from error
 
-    def _state(self, child: Child) -> str:
-        if child.process.poll() is not None:
+    def _state(self, child: Child, name: str) -> str:
+        if child.process.poll() is not None or name in child.off:
             return "ended"
         return "paused" if child.process.pid in self._paused else "running"
 
-    def _kill(self, child: Child) -> None:
+    def _kill(self, child: Child, name: str) -> None:
+        if self._state(child, name) == "ended":
+            raise BreakingError(f"{name} has ended already.")
+        if child.switches is not None:
+            child.switch(name, on=False)
+        else:
+            child.process.kill()
+            child.process.wait()
+            child.mourned = True
+        self.say(f"{name}: killed by the console.")
+
+    def _start(self, child: Child, name: str) -> None:
+        if self._state(child, name) != "ended":
+            raise BreakingError(f"{name} runs already.")
         if child.process.poll() is not None:
-            raise BreakingError(f"{child.spoken} has ended already.")
-        child.process.kill()
-        child.process.wait()
-        child.mourned = True
-        self.say(f"{child.spoken}: killed by the console.")
+            self.children.restart(child)
+        else:
+            child.switch(name, on=True)
+        self.say(f"{name}: started by the console.")
 
-    def _start(self, child: Child) -> None:
-        if child.process.poll() is None:
-            raise BreakingError(f"{child.spoken} runs already.")
-        self.children.restart(child)
-        self.say(f"{child.spoken}: started by the console.")
-
-    def _pause(self, child: Child) -> None:
-        if self._state(child) != "running":
-            raise BreakingError(f"{child.spoken} does not run.")
+    def _pause(self, child: Child, name: str) -> None:
+        if child.switches is not None:
+            raise BreakingError(
+                f"{name} shares its process with others; it can be killed, not paused."
+            )
+        if self._state(child, name) != "running":
+            raise BreakingError(f"{name} does not run.")
         child.process.send_signal(signal.SIGSTOP)
         self._paused.add(child.process.pid)
-        self.say(f"{child.spoken}: paused by the console; it neither hears nor speaks.")
+        self.say(f"{name}: paused by the console; it neither hears nor speaks.")
 
-    def _resume(self, child: Child) -> None:
-        if self._state(child) != "paused":
-            raise BreakingError(f"{child.spoken} is not paused.")
+    def _resume(self, child: Child, name: str) -> None:
+        if self._state(child, name) != "paused":
+            raise BreakingError(f"{name} is not paused.")
         child.process.send_signal(signal.SIGCONT)
         self._paused.discard(child.process.pid)
-        self.say(f"{child.spoken}: goes on.")
+        self.say(f"{name}: goes on.")
 
-    def _damage(self, child: Child) -> None:
+    def _damage(self, child: Child, name: str) -> None:
         from harambee.node.config import read_config
 
-        if child.process.poll() is None:
-            self._kill(child)
-        name = child.names[0]
+        if self._state(child, name) != "ended":
+            self._kill(child, name)
         try:
             position = damage_journal(read_config(self.network.node_file(name)).journal)
         finally:
-            self.children.restart(child)
+            self._start(child, name)
         self.say(f"{name}: killed, block {position} of its journal damaged, and started again.")
 
 

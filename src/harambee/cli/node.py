@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +35,8 @@ time, as Python has it, made payments of a nation wait two and a half times as l
     required=True,
     help="Its node.toml; several of them run several super-agents in this process.",
 )
-def node(files: tuple[Path, ...]) -> None:
+@click.option("--switches", type=int, hidden=True, help="A socket of `harambee up`.")
+def node(files: tuple[Path, ...], switches: int | None) -> None:
     """Run a super-agent until it is told to stop (Ctrl-C or SIGTERM).
 
     \b
@@ -50,7 +52,7 @@ def node(files: tuple[Path, ...]) -> None:
         configs = [read_config(file) for file in files]
         sys.setswitchinterval(SWITCH_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(configs))
+            runner.run(_serve(configs, switches))
 
 
 def make_gateway(port: "Port") -> "HttpGateway":
@@ -74,11 +76,12 @@ def make_bodies() -> "Bodies":
     return CallbackBodies({webhooks.FORM: webhooks.body})
 
 
-async def _serve(configs: "list[NodeConfig]") -> None:
+async def _serve(configs: "list[NodeConfig]", switches: int | None) -> None:
     """Serve until a signal comes; the node then ends its journal in order."""
     from harambee.node.runner import serve_nodes
 
-    serving = asyncio.ensure_future(serve_nodes(configs, make_gateway, make_bodies()))
+    heard = socket.socket(fileno=switches) if switches is not None else None
+    serving = asyncio.ensure_future(serve_nodes(configs, make_gateway, make_bodies(), heard))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)

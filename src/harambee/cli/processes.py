@@ -1,6 +1,10 @@
 """The processes of a network on this machine, each with one super-agent or several in it."""
 
+import contextlib
+import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -8,12 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from harambee.node.network_folder import NetworkFolder
 
 STOP_S: Final = 15
+SWITCH_S: Final = 60
+ALONE_MAX: Final = 10
+"""More super-agents than these share processes, as many as there are cores."""
 
 
 @dataclass
@@ -25,12 +32,46 @@ class Child:
     log: Path
     files: tuple[Path, ...]
     """Their configurations."""
+    switches: socket.socket | None = None
+    """Where each of several can be switched off and on."""
+    off: set[str] = field(default_factory=set)
+    """Those that are switched off."""
     mourned: bool = False
 
     @property
     def spoken(self) -> str:
         """Their names, as they stand in a sentence."""
         return " and ".join(self.names)
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Switch one of several off or on; SwitchError."""
+        assert self.switches is not None, "it has several"
+        try:
+            self.switches.settimeout(SWITCH_S)
+            asked = {"super_agent": name, "on": on}
+            self.switches.sendall(json.dumps(asked).encode() + b"\n")
+            answer = json.loads(_read_line(self.switches))
+        except (OSError, ValueError) as error:
+            raise SwitchError(
+                f"The process of {self.names[0]} does not answer: {error}."
+            ) from error
+        if "detail" in answer:
+            raise SwitchError(str(answer["detail"]))
+        (self.off.discard if on else self.off.add)(name)
+
+
+class SwitchError(Exception):
+    """A super-agent cannot be switched; the message is one sentence."""
+
+
+def _read_line(end: socket.socket) -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = end.recv(4_096)
+        if not part:
+            raise ConnectionResetError("it has ended")
+        line += part
+    return bytes(line)
 
 
 @dataclass
@@ -73,8 +114,8 @@ class Children:
     def restart(self, child: Child) -> None:
         """Start one that has ended."""
         assert child.process.poll() is not None, "it has ended"
-        with child.log.open("ab") as output:
-            child.process = _spawn(child.files, output)
+        child.process, child.switches = _spawn(child.files, child.log)
+        child.off.clear()
         child.mourned = False
 
 
@@ -86,24 +127,36 @@ def start(network: "NetworkFolder", processes: int) -> Children:
             names = network.names[place::processes]
             log = network.node_file(names[0]).with_name("node.log")
             files = tuple(network.node_file(name) for name in names)
-            with log.open("ab") as output:
-                process = _spawn(files, output)
-            children.children.append(Child(names, process, log, files))
+            process, switches = _spawn(files, log)
+            children.children.append(Child(names, process, log, files, switches))
     except BaseException:
         children.kill()
         raise
     return children
 
 
-def _spawn(files: Sequence[Path], output: IO[bytes]) -> subprocess.Popen[bytes]:
+def processes_for(super_agents: int) -> int:
+    """Return how many processes so many are dealt out to, where nobody says: few share, many must."""
+    return super_agents if super_agents <= ALONE_MAX else min(super_agents, os.cpu_count() or 1)
+
+
+def _spawn(
+    files: Sequence[Path], log: Path
+) -> "tuple[subprocess.Popen[bytes], socket.socket | None]":
+    """Start a process; returns also where its super-agents can be switched, if there are several."""
     command = [sys.executable, "-m", "harambee", "node"]
     for file in files:
         command += ["--config", str(file)]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        # Ctrl-C is for the parent, which then stops its children in order.
-        process_group=0,
-    )
+    mine, theirs = socket.socketpair() if len(files) > 1 else (None, None)
+    with log.open("ab") as output, theirs or contextlib.nullcontext():
+        passed = (theirs.fileno(),) if theirs is not None else ()
+        process = subprocess.Popen(
+            [*command, *(f"--switches={end}" for end in passed)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=passed,
+            # Ctrl-C is for the parent, which then stops its children in order.
+            process_group=0,
+        )
+    return process, mine

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import click
 
 from harambee.cli.breaking import Breaker, Buttons
-from harambee.cli.processes import Children, start
+from harambee.cli.processes import Children, processes_for, start
 from harambee.cli.sandbox_handsets import SandboxHandsets, sandbox_lines
 from harambee.cli.terminal import (
     FailureError,
@@ -53,7 +53,8 @@ LOG_TAIL_LINES: Final = 5
 @click.option(
     "--processes",
     type=click.IntRange(1),
-    help="In how many processes; default: each super-agent has its own.",
+    help="In how many processes; default: each super-agent has its own, and more than ten share one for "
+    "each core.",
 )
 @click.option(
     "--key-days",
@@ -96,7 +97,7 @@ def up(
     network = _open(folder, super_agents, key_days)
     _refuse_taken_ports(network)
     with ExitStack() as leave:
-        children = start(network, processes or len(network.names))
+        children = start(network, processes or processes_for(len(network.names)))
         leave.callback(children.stop)
         handsets = SandboxHandsets(folder)
         leave.callback(handsets.stop)

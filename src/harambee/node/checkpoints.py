@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from harambee.node.checkpoint_process import Made, Request
+from harambee.node.frames import FrameType
 from harambee.node.journal import Journal, JournalFull
-from harambee.node.links import FrameType
 from harambee.node.network_folder import NodeFiles
 from harambee.node.port import UnavailableError
 from harambee.protocol.checkpoint import (

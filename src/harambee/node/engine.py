@@ -26,6 +26,7 @@ import numpy.typing as npt
 from harambee.crypto.durable_files import replace_file
 from harambee.node.beginning import make_ledger
 from harambee.node.durations import COMMIT_BOUNDS_S, DurationFacts, Durations
+from harambee.node.household import Household
 from harambee.node.journal import Journal, JournalDamaged, JournalFull
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
@@ -60,7 +61,12 @@ COMMITS_REMEMBERED: Final = 512
 COMMIT_REST: Final = 2
 """So many times as long as a commit took, blocks of others are gathered for the next one."""
 GATHER_NS_MAX: Final = 50_000_000
-"""But never longer than this, however slow the disk is, or a clock that was set back."""
+"""But never longer than this, however slow the disk is."""
+TURNS_IN_A_PACE: Final = 8
+TURN_GAP_LESS_NS: Final = 10_000_000
+"""What peers say waits for the next of so many turns between two blocks of a super-agent that speaks rarely;
+for one that speaks often, whose turns were closer together than this, each frame is a turn's beginning."""
+GAPS_IN_A_COMMIT: Final = 2
 TOTAL_COST_SHARE: Final = 50
 """The sum of all balances is audited no more often than this many times its own duration."""
 PATROL_PAGES: Final = 64
@@ -146,8 +152,19 @@ class Snapshot:
 class Engine:
     """A replica with its journal, in a thread of its own."""
 
-    def __init__(self, files: NodeFiles, journal: Journal, deliver: Callable[[Turn], None]) -> None:
-        """`deliver` is called in the engine's thread for each turn that the outside may see."""
+    def __init__(
+        self,
+        files: NodeFiles,
+        journal: Journal,
+        deliver: Callable[[Turn], None],
+        household: Household | None = None,
+    ) -> None:
+        """`deliver` is called in the engine's thread for each turn that the outside may see.
+
+        With the others of its `household` it shares checks, and takes turns to compute.
+        """
+        self._checking = household.checking if household is not None else None
+        self._turns = household.turns if household is not None else threading.Lock()
         self.files = files
         self.snapshot = Snapshot()
         self.trouble: str | None = "This super-agent is reading its journal."
@@ -172,6 +189,13 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=f"engine {files.config.name}")
         self._commits_ms: list[float] = []
         self._commits = Durations(COMMIT_BOUNDS_S)
+        pace_ns = files.config.pace_ms * MILLISECOND_NS
+        self._gap_ns = max(0, pace_ns // TURNS_IN_A_PACE - TURN_GAP_LESS_NS)
+        """How long what peers say is gathered for one turn."""
+        self._gather_ns_max = max(GATHER_NS_MAX, GAPS_IN_A_COMMIT * self._gap_ns)
+        self._turn_due = 0
+        self._urgent = threading.Event()
+        """Set where something has come that waits for no turn: what people ask and bring."""
         self._commit_due = 0
         """When the next commit may be made of what others say alone; nanoseconds since 1970."""
         self._total_due = 0
@@ -187,7 +211,7 @@ class Engine:
     def stop(self) -> None:
         """End after the turn under way; returns when the thread is gone."""
         self._stopping.set()
-        self._inbox.put(None)
+        self._stir(None)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -196,7 +220,11 @@ class Engine:
 
         A frame of a `peer` takes `size` bytes as long as it waits; `Turn` says when it does no more.
         """
-        self._inbox.put(_Told(message, peer, size))
+        told = _Told(message, peer, size)
+        if peer < 0:
+            self._stir(told)
+        else:
+            self._inbox.put(told)
 
     def ask(self, question: Callable[[Replica], T]) -> "Future[T]":
         """Ask the replica something, in its turn; from any thread.
@@ -205,8 +233,13 @@ class Engine:
         """
         answer: Future[T] = Future()
         self._questions.append(_Question(question, answer))
-        self._inbox.put(None)
+        self._stir(None)
         return answer
+
+    def _stir(self, told: _Told | None) -> None:
+        """Let the thread have something, and wake it up if it only lets things gather."""
+        self._inbox.put(told)
+        self._urgent.set()
 
     # -- in the thread ----------------------------------------------------------------------------
 
@@ -339,6 +372,7 @@ class Engine:
             self.files.signing,
             make_ledger(genesis, self._journal, stored),
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
+            self._checking,
         )
         begin(replica, self._journal, stored)
         if stored is not None:
@@ -357,9 +391,11 @@ class Engine:
             turn.effects.extend(replica.receive(PeerUp(peer), time.time_ns()))
         self._lookout = Lookout(replica.network, replica.committee)
         while not self._stopping.is_set():
-            self._receive(replica, turn, wake_at)
-            now = time.time_ns()
-            turn.effects.extend(replica.act(now))
+            told = self._await(wake_at)
+            with self._turns:
+                self._receive(told, replica, turn)
+                now = time.time_ns()
+                turn.effects.extend(replica.act(now))
             wake_at = turn.effects.wake_at or now
             if self._may_gather(turn, now):
                 wake_at = min(wake_at, self._commit_due)
@@ -386,20 +422,32 @@ class Engine:
         """
         speaks = any(isinstance(outgoing, SendBlock) for outgoing in turn.effects.send)
         waits = bool(turn.effects.persist) and not (speaks or self._questions)
-        return waits and 0 < self._commit_due - now <= GATHER_NS_MAX
+        return waits and 0 < self._commit_due - now <= self._gather_ns_max
 
-    def _receive(self, replica: Replica, turn: Turn, wake_at: int) -> None:
-        """Wait until something comes or `wake_at`; let the replica receive what has come, for one turn."""
+    def _await(self, wake_at: int) -> _Told | None:
+        """Wait until something has come or `wake_at`; what peers say alone gathers until a turn is due."""
+        rest_ns = min(self._turn_due, wake_at) - time.time_ns()
+        if 0 < rest_ns <= self._gap_ns:
+            self._urgent.wait(rest_ns / 1e9)
+        self._urgent.clear()
         rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
+        try:
+            return self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _receive(self, told: _Told | None, replica: Replica, turn: Turn) -> None:
+        """Let the replica receive what has come, for one turn, beginning with this."""
+        longest = TURN_NS + self._gap_ns
+        end = time.time_ns() + longest
         with contextlib.suppress(queue.Empty):
-            told = self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()
-            end = time.time_ns() + TURN_NS
             while True:
                 if told is not None:
                     self._take(told, replica, turn)
-                if self._stopping.is_set() or not 0 <= end - time.time_ns() <= TURN_NS:
+                if self._stopping.is_set() or not 0 <= end - time.time_ns() <= longest:
                     return
                 told = self._inbox.get_nowait()
+        self._turn_due = time.time_ns() + self._gap_ns
 
     def _take(self, told: _Told, replica: Replica, turn: Turn) -> None:
         """Let the replica receive one message, and note what it took off those that wait."""
@@ -438,7 +486,8 @@ class Engine:
                 log.warning("the journal can be written again")
                 self.trouble = None
             took_s = time.perf_counter() - began
-            rest_ns = min(int(COMMIT_REST * took_s * 1e9), GATHER_NS_MAX)
+            rest_ns = max(int(COMMIT_REST * took_s * 1e9), GAPS_IN_A_COMMIT * self._gap_ns)
+            rest_ns = min(rest_ns, self._gather_ns_max)
             self._commit_due = time.time_ns() + rest_ns
             self._commits_ms.append(took_s * 1e3)
             self._commits.add(took_s)
@@ -479,7 +528,7 @@ class Engine:
     def _look_at(self, replica: Replica, now: int) -> None:
         """Take a snapshot for people, if the last one is old."""
         before = self.snapshot
-        if 0 <= now - before.now < SNAPSHOT_NS:
+        if 0 <= now - before.now < SNAPSHOT_NS + self._gap_ns:
             return
         total = before.total_cents
         if not self._total_due or now >= self._total_due or now < before.now:

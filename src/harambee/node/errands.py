@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from harambee.node.links import FrameError, FrameType
+from harambee.node.frames import FrameError, FrameType
 from harambee.protocol.limits import SECOND_NS, Allowance, Rate
 
 ASKED_BYTES_MAX: Final = 192 << 10

@@ -21,24 +21,20 @@ import random
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 from typing import Final, Self, cast
 
 from harambee.node.config import Address
+from harambee.node.frames import FRAME_BYTES_MAX, Frame, FrameError, Frames, FrameType
+from harambee.node.household import Household, IndoorLink
 from harambee.node.network_folder import NodeFiles
 from harambee.node.tls import TlsError, client_context, key_digest, server_context
 from harambee.protocol.committee import Committee
 
 VERSION: Final = 1
 NETWORK_BYTES: Final = 32
-FRAME_BYTES_MAX: Final = (4 << 20) + 64
-"""Type and content of a frame together; docs/wire.md, section 10."""
-
-_LENGTH: Final = struct.Struct("<I")
-_FRAME: Final = struct.Struct("<IB")
 _HELLO: Final = struct.Struct(f"<HH{NETWORK_BYTES}s")
 HELLO_FRAME_BYTES: Final = 1 + _HELLO.size
 assert HELLO_FRAME_BYTES == 37
@@ -46,33 +42,8 @@ assert HELLO_FRAME_BYTES == 37
 log: Final = logging.getLogger(__name__)
 
 
-class FrameType(IntEnum):
-    """What a frame contains."""
-
-    HELLO = 1
-    BLOCK = 2
-    HEADS = 3
-    FETCH = 4
-    ASK_HEADS = 5
-    FETCHED = 6
-    FETCH_NAMED = 16
-    WORD = 17
-    ASK_WORDS = 18
-    ASK_INDEX = 19
-    INDEX = 20
-    ASK_PAGES = 21
-    PAGE = 22
-    WORDS_TOLD = 23
-    ERRAND = 32
-    ERRAND_ANSWER = 33
-
-
 class LinksError(Exception):
     """This super-agent cannot listen; the message is one sentence."""
-
-
-class FrameError(ValueError):
-    """The other side sent what is no frame; the message says what was wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,44 +79,6 @@ class PeerStats:
     """Why the link was lost, or could not be made, the last time."""
 
 
-class Frames:
-    """Cuts a stream of bytes into frames; bytes go in as they come."""
-
-    def __init__(self, bytes_max: int = FRAME_BYTES_MAX) -> None:
-        """`bytes_max` is the most that type and content of one frame may have together."""
-        self.bytes_max = bytes_max
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield (type, content) of each frame that `data` completes.
-
-        FrameError at a frame that is empty or longer than `bytes_max`; nothing may be fed then.
-        """
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        while len(buffer) - start >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(buffer, start)
-            if length == 0:
-                raise FrameError("a frame without a type")
-            if length > self.bytes_max:
-                raise FrameError(f"a frame of {length} bytes where {self.bytes_max} are allowed")
-            end = start + _LENGTH.size + length
-            if len(buffer) < end:
-                break
-            kind = buffer[start + _LENGTH.size]
-            yield kind, bytes(memoryview(buffer)[start + _FRAME.size : end])
-            start = end
-        del buffer[:start]
-
-
-def frame(kind: int, content: bytes) -> bytes:
-    """Return a frame of this type (0 to 255); ValueError if the content is too long for one."""
-    if 1 + len(content) > FRAME_BYTES_MAX:
-        raise ValueError(f"a frame cannot have {len(content)} bytes of content")
-    return _FRAME.pack(1 + len(content), kind) + content
-
-
 class Links:
     """The links of one super-agent to all others."""
 
@@ -164,8 +97,11 @@ class Links:
         on_up: Callable[[int], None],
         on_down: Callable[[int], None],
         limits: Limits | None = None,
+        household: Household | None = None,
     ) -> None:
         """For the super-agent `index` of the network with this id (32 bytes).
+
+        With those of its `household` it has links without TLS and sockets.
 
         `certificate` and `key` are its own PEM files, `certificates` all members' in PEM, and
         `addresses` where each listens for super-agents, both in the committee's order. The
@@ -176,8 +112,10 @@ class Links:
         assert 0 <= index < committee.n
         assert len(network) == NETWORK_BYTES
         self.limits = limits or Limits()
+        self.outgoing_bytes_max = self.limits.outgoing_bytes_max
         self.addresses = list(addresses)
-        self._index = index
+        self.index = index
+        self._household = household or Household(network, committee, (index,))
         self._names = [member.name for member in committee.members]
         self._by_key = {member.tls_key_digest: i for i, member in enumerate(committee.members)}
         self._network = network
@@ -188,11 +126,13 @@ class Links:
         self._on_up = on_up
         self._on_down = on_down
         self._stats = [PeerStats(name) for name in self._names]
-        self._up: list[_Link | None] = [None] * committee.n
+        self._up: list[_Link | IndoorLink | None] = [None] * committee.n
         self._greeted: list[_Link | None] = [None] * committee.n
-        self._links: set[_Link] = set()
+        self._links: set[_Link | IndoorLink] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers: dict[asyncio.Task[None], socket.socket | None] = {}
+        # All others may come at once, where a whole network starts.
+        self._strangers_max = max(self.limits.strangers_max, committee.n)
         self._listener: socket.socket | None = None
         self._stopping = False
         self._refused_silently = 0
@@ -206,6 +146,7 @@ class Links:
         on_up: Callable[[int], None],
         on_down: Callable[[int], None],
         limits: Limits | None = None,
+        household: Household | None = None,
     ) -> Self:
         """Return the links of the super-agent whose configuration was loaded."""
         return cls(
@@ -221,6 +162,7 @@ class Links:
             on_up=on_up,
             on_down=on_down,
             limits=limits,
+            household=household,
         )
 
     @property
@@ -238,17 +180,26 @@ class Links:
         """
         self._listener = await listen(self._listen)
         self._tasks.append(asyncio.create_task(self._accept(self._listener)))
-        for peer in range(self._index):
+        self._household.arrives(self)
+        for peer in range(self.index):
             self.dial(peer)
 
     def dial(self, peer: int) -> None:
         """Begin to dial one of a lower index: all that somebody does who wants no other links."""
-        assert peer < self._index, "the one with the higher index dials"
+        assert peer < self.index, "the one with the higher index dials"
         self._tasks.append(asyncio.create_task(self._dial(peer)))
+
+    def cut_off(self) -> None:
+        """End all links at once, whatever waits to be sent; no callbacks from now on."""
+        self._stopping = True
+        self._household.leaves(self)
+        for link in list(self._links):
+            link.drop("stopping")
 
     async def stop(self) -> None:
         """End all links, after a second at most in which to send what waits; no callbacks then."""
         self._stopping = True
+        self._household.leaves(self)
         tasks = [*self._tasks, *self._strangers]
         for task in tasks:
             task.cancel()
@@ -270,12 +221,12 @@ class Links:
     def send(self, peer: int, kind: int, content: bytes) -> bool:
         """Send a frame to a peer; False if there is no link to it, or not any more."""
         link = self._up[peer]
-        return link is not None and link.write(frame(kind, content))
+        return link is not None and link.send(Frame(kind, content))
 
     def broadcast(self, kind: int, content: bytes) -> int:
         """Send a frame to every peer to which there is a link; returns to how many."""
-        data = frame(kind, content)
-        return sum(link.write(data) for link in self._up if link is not None)
+        frame = Frame(kind, content)
+        return sum(link.send(frame) for link in self._up if link is not None)
 
     def outgoing_bytes(self, peer: int) -> int:
         """Return how many bytes wait to be sent to a peer: what paces the answer to a fetch."""
@@ -316,7 +267,7 @@ class Links:
             stranger = asyncio.create_task(self._prove(connection, address[0]))
             self._strangers[stranger] = connection
             stranger.add_done_callback(self._forget_stranger)
-            if len(self._strangers) > self.limits.strangers_max:
+            if len(self._strangers) > self._strangers_max:
                 oldest = next(iter(self._strangers))
                 oldest.cancel()
                 self._forget_stranger(oldest)
@@ -369,12 +320,14 @@ class Links:
             await asyncio.sleep(random.uniform(pause_ms / 2, pause_ms) / 1_000)  # noqa: S311 - jitter
             pause_ms = min(2 * pause_ms, self.limits.backoff_ms_max)
 
-    async def _connect(self, peer: int) -> "_Link":
-        """Dial a peer once; OSError if there is no TLS connection in time."""
+    async def _connect(self, peer: int) -> "_Link | IndoorLink":
+        """Dial a peer once; OSError if there is no TLS connection in time, or it is not at home."""
+        if peer in self._household.members:
+            return self._household.connect(self, peer)
         loop = asyncio.get_running_loop()
         patience_s = self.limits.handshake_ms_max / 1_000
         link = _Link(self, peer)
-        async with asyncio.timeout(patience_s):
+        async with self._household.dialling, asyncio.timeout(patience_s):
             await loop.create_connection(
                 lambda: link,
                 *self.addresses[peer],
@@ -401,7 +354,12 @@ class Links:
         self._refused_at, self._refused_silently = now, 0
         log.warning("%s%s", what, more)
 
-    # What follows is called by `_Link` alone.
+    # What follows is called by links alone, and by the household.
+
+    def meet(self, link: IndoorLink) -> None:
+        """A link to another one of this process stands."""
+        self._links.add(link)
+        self.established(link)
 
     def identify(self, link: "_Link", digest: bytes) -> int:
         """Return whose key this is; FrameError if it may not be at the other end of this link."""
@@ -411,18 +369,18 @@ class Links:
         name = self._names[peer]
         if link.dialled is not None and peer != link.dialled:
             raise FrameError(f"{name} answered in its place")
-        if link.dialled is None and peer <= self._index:
+        if link.dialled is None and peer <= self.index:
             raise FrameError(f"{name} dialled, but has to wait to be dialled")
         return peer
 
-    def greet(self, link: "_Link") -> bytes:
+    def greet(self, link: "_Link") -> Frame:
         """Return the hello for a proved peer; an older link that never said hello gives way."""
         older = self._greeted[link.peer]
         if older is not None:
             older.drop("it connected again")
         self._greeted[link.peer] = link
         self._links.add(link)
-        return frame(FrameType.HELLO, _HELLO.pack(VERSION, self._index, self._network))
+        return Frame(FrameType.HELLO, _HELLO.pack(VERSION, self.index, self._network))
 
     def check_hello(self, peer: int, kind: int, content: bytes) -> None:
         """Raise FrameError unless this is the hello of this peer, of our version and network."""
@@ -436,7 +394,7 @@ class Links:
         if index != peer:
             raise FrameError(f"it says that it is number {index}, but its key is number {peer}'s")
 
-    def established(self, link: "_Link") -> None:
+    def established(self, link: "_Link | IndoorLink") -> None:
         """Make this the link to its peer; an older one, dead perhaps without knowing it, ends."""
         if self._stopping:
             return
@@ -453,7 +411,7 @@ class Links:
         log.info("link to %s is up", self._names[peer])
         self._on_up(peer)
 
-    def received(self, link: "_Link", kind: int, content: bytes) -> None:
+    def received(self, link: "_Link | IndoorLink", kind: int, content: bytes) -> None:
         """Hand a frame on, if this is still the link to its peer."""
         if self._up[link.peer] is link and not self._stopping:
             self._on_frame(link.peer, kind, content)
@@ -463,7 +421,7 @@ class Links:
         self._stats[peer].bytes_in += bytes_in
         self._stats[peer].bytes_out += bytes_out
 
-    def ended(self, link: "_Link", reason: str) -> None:
+    def ended(self, link: "_Link | IndoorLink", reason: str) -> None:
         """Forget a link that is gone."""
         self._links.discard(link)
         peer = link.peer
@@ -520,7 +478,7 @@ class _Link(asyncio.Protocol):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._heard_at = self._loop.time()
         self._watch()
-        self.write(self.links.greet(self))
+        self.send(self.links.greet(self))
 
     def data_received(self, data: bytes) -> None:
         """Take what came, frame by frame; whoever breaks the rules is hung up on."""
@@ -553,15 +511,15 @@ class _Link(asyncio.Protocol):
         if self.peer >= 0:
             self.links.ended(self, self.dropped or (_reason(exc) if exc else "it hung up"))
 
-    def write(self, data: bytes) -> bool:
-        """Send bytes unless too many wait already, which ends the link; says whether they went."""
+    def send(self, frame: Frame) -> bool:
+        """Send a frame unless too many bytes wait already, which ends the link; says whether they went."""
         if self._transport is None or self.dropped is not None or self._transport.is_closing():
             return False
-        if self.outgoing_bytes() + len(data) > self.links.limits.outgoing_bytes_max:
+        if self.outgoing_bytes() + frame.size > self.links.outgoing_bytes_max:
             self.drop(f"it is too slow: {self.outgoing_bytes()} bytes wait for it")
             return False
-        self._transport.write(data)
-        self.links.count(self.peer, bytes_out=len(data))
+        self._transport.write(frame.data)
+        self.links.count(self.peer, bytes_out=frame.size)
         return True
 
     def outgoing_bytes(self) -> int:

@@ -138,7 +138,11 @@ ALIASES_AT_ONCE: Final = 1 << 16
 HEAD_OFFICES_FILE: Final = "head-offices.csv"
 CHECKPOINT_MINUTES: Final = 10.0
 PACE_MS: Final = 20
-"""The least time between two blocks of a super-agent, where all are on one machine."""
+"""The least time between two blocks of a super-agent, where few are on one machine."""
+BLOCKS_A_SECOND_MAX: Final = 10_000
+"""So many blocks may all of them together receive in a second; where they are more, they speak less often."""
+HEARTBEAT_MS: Final = 1_000
+PACES_IN_A_HEARTBEAT: Final = 4
 
 WARNING: Final = """\
 FOR DEVELOPMENT ONLY.
@@ -188,7 +192,7 @@ agent_places = "agents.csv"
 
 # At least this long between two blocks, and at most that long.
 pace_ms = {pace_ms}
-heartbeat_ms = 1000
+heartbeat_ms = {heartbeat_ms}
 
 # Confirmations to the accounts of its region: "outbox" appends them to texts/outbox.jsonl, "off" writes none.
 texts = "outbox"
@@ -325,6 +329,11 @@ class NodeFiles:
     directory_key: bytes
 
 
+def pace_for(super_agents: int) -> int:
+    """The least time between two blocks of one of so many super-agents on one machine; milliseconds."""
+    return max(PACE_MS, 1_000 * super_agents**2 // BLOCKS_A_SECOND_MAX)
+
+
 def create_network(
     folder: Path,
     *,
@@ -340,7 +349,7 @@ def create_network(
     banks: int = 2,
     key_days: int = 0,
     pay_commissions: bool = True,
-    pace_ms: int = PACE_MS,
+    pace_ms: int | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     base_http_port: int = 8401,
     base_peer_port: int = 9401,
@@ -386,7 +395,7 @@ def create_network(
             addresses,
             regions_each,
             pay_commissions=pay_commissions,
-            pace_ms=pace_ms,
+            pace_ms=pace_ms or pace_for(super_agents),
             checkpoint_minutes=checkpoint_minutes,
         )
         openings = Openings(regions, dormant_each)
@@ -653,6 +662,7 @@ def _create_members(
             peer=address.peer,
             pay_commissions=json.dumps(pay_commissions),
             pace_ms=pace_ms,
+            heartbeat_ms=max(HEARTBEAT_MS, PACES_IN_A_HEARTBEAT * pace_ms),
             checkpoint_minutes=checkpoint_minutes,
             airtime=AIRTIME_CODE,
             operators=_create_operators(home / "operators", address.name, network),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from harambee.node.links import FrameType
+from harambee.node.frames import FrameType
 from harambee.protocol.limits import SECOND_NS, SERVED_BYTES_EACH, SERVED_PAGES, Allowance
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.page_wire import (

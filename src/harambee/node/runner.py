@@ -6,8 +6,9 @@ Everything that leaves goes through `_carry_out`, which an engine calls once its
 import asyncio
 import contextlib
 import logging
+import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,10 +32,12 @@ from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.config import ConfigError, NodeConfig
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import BlocksGone, Engine, MemoryDamaged, Turn
+from harambee.node.frames import FrameError, FrameType
 from harambee.node.governance import GovernanceDesk
 from harambee.node.history_desk import HistoryDesk
+from harambee.node.household import Household
 from harambee.node.journal import Journal, JournalError, JournalPruned
-from harambee.node.links import FrameError, FrameType, Links, LinksError, listen
+from harambee.node.links import Links, LinksError, listen
 from harambee.node.logs import begin_log
 from harambee.node.merchant_ground import MerchantGround
 from harambee.node.merchant_watch import MerchantWatch
@@ -49,6 +52,7 @@ from harambee.node.proposals import ProposalStore
 from harambee.node.service import Service
 from harambee.node.sms.adapters import text_port
 from harambee.node.sms.sending import SmsPort
+from harambee.node.switches import heed
 from harambee.node.texts import TextPort, TextPortError
 from harambee.node.tickets import Tickets
 from harambee.node.tls import TlsError, server_context
@@ -129,13 +133,17 @@ class NodeError(Exception):
 
 
 async def serve_nodes(
-    configs: Sequence[NodeConfig], gateway: Callable[[Port], Asgi], bodies: Bodies
+    configs: Sequence[NodeConfig],
+    gateway: Callable[[Port], Asgi],
+    bodies: Bodies,
+    switches: socket.socket | None = None,
 ) -> None:
     """Run these super-agents until cancelled; `gateway` makes the ASGI application of each.
 
-    `bodies` makes what merchants' software is sent.
+    `bodies` makes what merchants' software is sent. Who holds the other end of `switches` may switch each
+    of them off and on (`harambee.node.switches`).
 
-    NodeError when one of them cannot start or fails; all of them are stopped then.
+    NodeError when one of them cannot open its files, and nobody starts then; and when the last one fails.
     """
     names, levels = [config.name for config in configs], logging.getLevelNamesMapping()
     begin_log(
@@ -143,21 +151,133 @@ async def serve_nodes(
         "json" if any(config.log_format == "json" for config in configs) else "text",
         names,
     )
-    async with contextlib.AsyncExitStack() as running:
-        agents = [
-            await running.enter_async_context(_running(config, gateway, bodies))
-            for config in configs
-        ]
-        await asyncio.wait([agent.failed for agent in agents], return_when=asyncio.FIRST_COMPLETED)
-        for agent in agents:
-            if agent.failed.done():
-                agent.failed.result()
+    house = _House(configs, gateway, bodies)
+    listening = asyncio.create_task(heed(switches, house)) if switches is not None else None
+    try:
+        await house.switch_all_on()
+        await house.failed
+    finally:
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        await house.stop()
+
+
+class _House:
+    """The super-agents that this process may run, each of them on or off."""
+
+    def __init__(
+        self, configs: Sequence[NodeConfig], gateway: Callable[[Port], Asgi], bodies: Bodies
+    ) -> None:
+        """All are off."""
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises NodeError when nobody is left who could go on."""
+        self._configs = {config.name: config for config in configs}
+        self._gateway = gateway
+        self._bodies = bodies
+        self._households: dict[bytes, Household] = {}
+        self._running: dict[str, tuple[SuperAgent, asyncio.Task[None]]] = {}
+        self._changing = asyncio.Lock()
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of all."""
+        return self._configs.keys()
+
+    def is_on(self, name: str) -> bool:
+        """Whether a super-agent runs, however it fares."""
+        return name in self._running
+
+    async def switch_all_on(self) -> None:
+        """Start all. NodeError.
+
+        Each of them opens its files before any of them speaks: what starts among many who speak waits long.
+        """
+        async with self._changing:
+            begin = asyncio.Event()
+            for name in self.names:
+                await self._open(name, begin)
+            begin.set()
+
+    async def switch_on(self, name: str) -> None:
+        """Start one that is off; NodeError."""
+        async with self._changing:
+            begin = asyncio.Event()
+            await self._open(name, begin)
+            begin.set()
+
+    async def _open(self, name: str, begin: asyncio.Event) -> None:
+        """Open a super-agent's files; it starts when told to begin."""
+        assert name not in self._running
+        opened: asyncio.Future[SuperAgent] = asyncio.get_running_loop().create_future()
+        life = asyncio.create_task(self._live(self._configs[name], opened, begin))
+        try:
+            await asyncio.wait((opened, life), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+            raise
+        if not opened.done():
+            life.result()
+        self._running[name] = opened.result(), life
+        life.add_done_callback(lambda life: self._ended(name, life))
+
+    async def switch_off(self, name: str) -> None:
+        """End one that is on at once, as if its machine had lost its power; what it answered is on disk."""
+        async with self._changing:
+            agent, life = self._running.pop(name)
+            agent.cut_off()
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End all that are on, in order."""
+        lives = [life for _, life in self._running.values()]
+        self._running.clear()
+        for life in lives[::-1]:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+
+    async def _live(
+        self, config: NodeConfig, opened: "asyncio.Future[SuperAgent]", begin: asyncio.Event
+    ) -> None:
+        async with _opened(config, self._household, self._bodies) as agent:
+            opened.set_result(agent)
+            await begin.wait()
+            try:
+                await agent.start(self._gateway)
+                await agent.failed
+            except LinksError as error:
+                raise NodeError(str(error)) from error
+            finally:
+                await agent.stop()
+
+    def _household(self, files: NodeFiles) -> Household:
+        """Return those of this process that are of one network with a super-agent."""
+        network, committee = files.genesis.network, files.genesis.committee
+        if network not in self._households:
+            members = [i for i, member in enumerate(committee.members) if member.name in self.names]
+            self._households[network] = Household(network, committee, members)
+        return self._households[network]
+
+    def _ended(self, name: str, life: "asyncio.Task[None]") -> None:
+        """One has ended that nobody switched off: the others go on, if there are any."""
+        if self._running.get(name, (None, None))[1] is not life:
+            return
+        del self._running[name]
+        failure = life.exception()
+        assert failure is not None
+        if self._running:
+            log.error("%s; the other super-agents of this process go on", failure)
+        elif not self.failed.done():
+            self.failed.set_exception(failure)
 
 
 @contextlib.asynccontextmanager
-async def _running(
-    config: NodeConfig, gateway: Callable[[Port], Asgi], bodies: Bodies
+async def _opened(
+    config: NodeConfig, household: Callable[[NodeFiles], Household], bodies: Bodies
 ) -> AsyncIterator["SuperAgent"]:
+    """A super-agent with its files, not started; NodeError."""
     try:
         files = load_node(config)
         genesis = files.genesis
@@ -173,18 +293,12 @@ async def _running(
         with _open_profiles(files, vault) as profiles, _open_phones(files, vault) as phones:
             merchants = _open_merchants(files, vault)
             try:
-                agent = SuperAgent(files, journal, profiles, phones, merchants, bodies)
+                agent = SuperAgent(
+                    files, journal, profiles, phones, merchants, bodies, household(files)
+                )
             except TlsError as error:
                 raise NodeError(str(error)) from error
-            try:
-                await agent.start(gateway)
-            except LinksError as error:
-                await agent.stop()
-                raise NodeError(str(error)) from error
-            try:
-                yield agent
-            finally:
-                await agent.stop()
+            yield agent
 
 
 def _open_vault(files: NodeFiles) -> Vault:
@@ -247,6 +361,7 @@ class SuperAgent:
         phones: PhoneStore,
         merchants: _Merchants,
         bodies: Bodies,
+        household: Household,
     ) -> None:
         """Make its parts; nothing runs yet. TlsError if its certificates are no good."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -255,8 +370,10 @@ class SuperAgent:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._members = files.genesis.committee.n
-        self._links = Links.of(files, self._on_frame, self._on_up, self._on_down)
-        self._engine = Engine(files, journal, self._deliver)
+        self._links = Links.of(
+            files, self._on_frame, self._on_up, self._on_down, household=household
+        )
+        self._engine = Engine(files, journal, self._deliver, household)
         self._tickets = Tickets()
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
         self._names = self.service.names = NameDesk(
@@ -381,6 +498,13 @@ class SuperAgent:
 
     def _addresses(self) -> tuple[str, str]:
         return str(self._files.config.listen_http), str(self._links.address)
+
+    def cut_off(self) -> None:
+        """Say nothing more to anybody from now on; `stop` is to follow."""
+        self.service.is_leaving = True
+        self._links.cut_off()
+        if self._http is not None:
+            self._http.force_exit = True
 
     async def stop(self) -> None:
         """End in order: no new customers, nothing more said, the journal whole."""

@@ -33,12 +33,12 @@ from harambee.protocol.messages import (
     PeerDown,
     PeerUp,
 )
+from harambee.protocol.remembering import RememberingChecking
 from harambee.protocol.replica import DAY_NS, ZONE_NS, Pace, Replica, day_of
 from harambee.sim.auditor import Auditor
 from harambee.sim.checkpoints import Asked
 from harambee.sim.machine import MS, Machine
 from harambee.sim.marks import Marks
-from harambee.sim.remembering import RememberingChecking
 from harambee.sim.story import Act, Story
 from harambee.sim.timeline import Timeline
 from harambee.sim.town import Town

@@ -57,7 +57,7 @@ LATER: Final = np.array(
     [Outcome.SEQUENCE_AHEAD, Outcome.BROKER_BUSY, Outcome.SLOT_TAKEN, Outcome.SLOT_FENCED], np.uint8
 )
 BUSY_STATUSES: Final = frozenset({429, 503})
-DOORS_MAX: Final = 64  # the doors that refused an order are the bits of a u64
+DOORS_IN_A_WORD: Final = 64
 SECONDS_PER_DAY: Final = 86_400
 EAST_AFRICA_S: Final = 3 * 3_600
 
@@ -154,7 +154,7 @@ class Generator:
         pace: Pace,
     ) -> None:
         """`payers` are the account numbers that pay, ascending, and their (n, 64) secret keys."""
-        assert 0 < len(doors) <= DOORS_MAX
+        assert doors
         self.book = book
         # A copy: what one load finds out about a door is nothing to the next load.
         self.doors = [Door(door.name, door.url, index) for index, door in enumerate(doors)]
@@ -177,8 +177,9 @@ class Generator:
         self._standing = np.zeros(len(self._numbers), np.bool_)
         """Payers in a line or in a batch."""
         self._cancelling = np.zeros(len(self._numbers), np.bool_)
-        self._asked = np.zeros(len(self._numbers), np.uint64)
-        """The doors that refused a payer's order, as bits."""
+        words = -(-len(self.doors) // DOORS_IN_A_WORD)
+        self._asked = np.zeros((len(self._numbers), words), np.uint64)
+        """The doors that refused a payer's order, as bits, (payers, words)."""
         self._fresh, self._again, self._parked = Line(), Line(), Line()
         self._open = 0
         self._decided = 0
@@ -490,8 +491,9 @@ class Generator:
         """Take refused orders to doors that have not refused them; cancel when enough have."""
         if not len(payers):
             return
-        self._asked[payers] |= np.uint64(1 << door.index)
-        enough = np.bitwise_count(self._asked[payers]) >= self._refusals_needed
+        word, bit = _bit_of(door)
+        self._asked[payers, word] |= bit
+        enough = np.bitwise_count(self._asked[payers]).sum(axis=1) >= self._refusals_needed
         self._route(payers[~enough], door)
         refused, rows = payers[enough], rows[enough]
         if len(refused):
@@ -550,7 +552,8 @@ class Generator:
         for door in choices:
             if not len(payers):
                 break
-            unasked = self._asked[payers] & np.uint64(1 << door.index) == 0
+            word, bit = _bit_of(door)
+            unasked = self._asked[payers, word] & bit == 0
             door.line.put(payers[unasked])
             self._wake(door, door.line.length)
             payers = payers[~unasked]
@@ -584,6 +587,12 @@ async def ask_accounts(
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             continue
     raise LoadError("no super-agent answers what the payers' next sequences are")
+
+
+def _bit_of(door: Door) -> tuple[int, np.uint64]:
+    """The word and the bit of a door among those that were asked."""
+    word, place = divmod(door.index, DOORS_IN_A_WORD)
+    return word, np.uint64(1 << place)
 
 
 def _pieces(numbers: npt.NDArray[np.uint32], length: int) -> list[npt.NDArray[np.uint32]]:

@@ -23,7 +23,8 @@ from harambee.crypto.key_places import read_key_pair
 from harambee.crypto.signatures import KeyPair, sign
 from harambee.ledger.records import ORDER_BYTES
 from harambee.node.config import Address, NodeConfig
-from harambee.node.links import FrameType, Links
+from harambee.node.frames import FrameType
+from harambee.node.links import Links
 from harambee.node.network_folder import KIND_SIGNING, NetworkFolder
 from harambee.protocol.checkpoint import Checkpoint, sign_checkpoint
 from harambee.protocol.cuts import Cut

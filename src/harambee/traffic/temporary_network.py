@@ -37,7 +37,6 @@ from harambee.money.tariff import Tariff
 from harambee.node.development import Population, Residents
 from harambee.node.network_folder import (
     CHECKPOINT_MINUTES,
-    PACE_MS,
     NetworkFolder,
     NetworkFolderError,
     create_network,
@@ -142,7 +141,7 @@ class TemporaryNetwork(Leaving):
         regions_each: int = 1,
         pay_commissions: bool = False,
         dormant_each: int = 0,
-        pace_ms: int = PACE_MS,
+        pace_ms: int | None = None,
         checkpoint_minutes: float = CHECKPOINT_MINUTES,
         only: int | None = None,
     ) -> None:
