@@ -39,7 +39,7 @@ from harambee.protocol.fold import FOLDED_AT_ONCE, Fold
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.opening import open_accounts
-from harambee.protocol.placing import lacks, place
+from harambee.protocol.placing import Past, past_of, place
 from harambee.protocol.wire import SIGNATURE_BYTES, Block
 
 SEGMENT_SIGNATURES: Final = 32_768
@@ -93,9 +93,10 @@ class AuditedFold(Fold):
         """Fold a block if its past is here; else what is wrong with it, or an empty text if it lacks that."""
         if self._is_held(block):
             return TWICE
-        if lacks(self.chains, block) is not None:
+        past = past_of(self.chains, block)
+        if not isinstance(past, Past):
             return ""
-        placed = place(self.chains, block)
+        placed = place(self.chains, block, past)
         if placed is None:
             return BREAKS_CHAIN
         self._position = position

@@ -17,6 +17,7 @@ Everything here belongs to one event loop and one thread.
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import socket
 import ssl
@@ -458,6 +459,8 @@ class _Link(asyncio.Protocol):
         self.dropped: str | None = None
         self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._look_at = math.inf
+        """When the timer is to look whether the peer is silent."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS stands: learn from the key who this is, and say hello."""
@@ -556,8 +559,12 @@ class _Link(asyncio.Protocol):
             self._transport.close()
 
     def _watch(self) -> None:
-        """Drop the link if the peer has been silent for too long; otherwise look again later."""
+        """Drop the link if the peer has been silent for too long; otherwise look again later.
+
+        For as long as this process itself was late, nobody was silent: what came waits to be read.
+        """
         limits = self.links.limits
+        self._heard_at += max(0.0, self._loop.time() - self._look_at)
         allowed_ms = limits.silence_ms_max if self._greeted else limits.handshake_ms_max
         if self._paused:
             self._heard_at = self._loop.time()
@@ -567,7 +574,8 @@ class _Link(asyncio.Protocol):
             return
         # A hello that comes changes what is allowed: look no later than the shorter limit says.
         rest_s = min(rest_s, limits.handshake_ms_max / 1_000, limits.silence_ms_max / 1_000)
-        self._timer = self._loop.call_later(max(rest_s, 0.001), self._watch)
+        self._look_at = self._loop.time() + max(rest_s, 0.001)
+        self._timer = self._loop.call_at(self._look_at, self._watch)
 
 
 async def listen(address: Address) -> socket.socket:

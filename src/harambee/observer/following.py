@@ -31,7 +31,7 @@ from harambee.protocol.effects import Effects, Evidence, Name, TwoVotes
 from harambee.protocol.fold import FOLDED_AT_ONCE, Fold
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.placing import lacks
+from harambee.protocol.placing import Past, past_of
 from harambee.protocol.wire import Block
 from harambee.storage.beginning import begin, blocks_behind, fill
 from harambee.storage.checkpoint_store import Stored
@@ -58,7 +58,9 @@ class WatchedFold(Fold):
     def put(self, block: Block, position: int, effects: Effects) -> bool:
         """Fold a block whose past is held, which lies so in the log; False if it breaks a rule of chains."""
         self._position = position
-        return self._take(block, effects)
+        past = past_of(self.chains, block)
+        assert isinstance(past, Past), "it is held"
+        return self._take(block, past, effects)
 
     def possession_holds(self, order: np.void, proof: bytes) -> bool:
         """Whether the new key that an order brings has signed it."""
@@ -141,7 +143,8 @@ class Following:
 
     def lacks(self, block: Block) -> Name | None:
         """The first block of its immediate past that is not here."""
-        return lacks(self.fold.chains, block)
+        past = past_of(self.fold.chains, block)
+        return None if isinstance(past, Past) else past
 
     def take(self, block: Block, position: int | None = None) -> bool:
         """Fold a block that is signed and whose past is here, and keep it in the log.

@@ -11,7 +11,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
+from harambee.ledger.records import readable
 from harambee.protocol.effects import Fetch, Range
 
 PATIENCE_NS: Final = 60_000_000
@@ -83,6 +85,15 @@ class CatchUp:
         """`peer` is known to hold these authors' chains, each named once, up to these heights."""
         row = self.held_by[peer]
         row[authors] = np.maximum(row[authors], heights)
+
+    def holds_named(
+        self, peer: int, names: npt.NDArray[np.void], incarnations: npt.NDArray[np.int64]
+    ) -> None:
+        """`peer` is known to hold the blocks that a REFERENCE array (k,) names, and those below them.
+
+        Names of other incarnations than these, (n,), by author, say nothing.
+        """
+        _raise_to_named(self.held_by[peer], readable(names, names.dtype), incarnations)
 
     def is_claimed(self, author: int, height: int, peers: set[int]) -> bool:
         """Whether one of these peers is taken to hold the author's chain up to this height."""
@@ -225,3 +236,15 @@ class CatchUp:
         others = [p for p in able if failed is None or p != failed.peer] or able
         self._turn += 1
         return others[self._turn % len(others)]
+
+
+@njit(cache=True, nogil=True)
+def _raise_to_named(
+    row: npt.NDArray[np.int64],
+    names: npt.NDArray[np.void],
+    incarnations: npt.NDArray[np.int64],
+) -> None:
+    for k in range(names.shape[0]):
+        author = names[k]["author"]
+        if incarnations[author] == names[k]["incarnation"]:
+            row[author] = max(row[author], np.int64(names[k]["height"]))

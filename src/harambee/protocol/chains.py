@@ -235,10 +235,13 @@ class Chains:
                 return lane
         return None
 
-    def find_all(self, names: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-        """The lane of each named block, -1 where it is not held; `names` is a REFERENCE array (k,)."""
+    def find_all(self, names: npt.NDArray[np.void]) -> tuple[Heights, bool]:
+        """The lane of each named block, (k,), -1 where it is not held; and whether all are.
+
+        `names` is a REFERENCE array (k,).
+        """
         lanes = np.empty(len(names), np.int64)
-        _find_followed(
+        missing: int = _find_followed(
             readable(names, names.dtype),
             self.followed,
             self._heads,
@@ -247,15 +250,20 @@ class Chains:
             self.window,
             lanes,
         )
-        for missing in np.flatnonzero(lanes < 0).tolist():
-            name = names[missing]
-            author = int(name["author"])
-            if author in self.several:
-                found = self.find(
-                    author, int(name["height"]), name["digest"].tobytes(), int(name["incarnation"])
-                )
-                lanes[missing] = -1 if found is None else found
-        return lanes
+        if missing and self.several:
+            for at in np.flatnonzero(lanes < 0).tolist():
+                name = names[at]
+                author = int(name["author"])
+                if author in self.several:
+                    found = self.find(
+                        author,
+                        int(name["height"]),
+                        name["digest"].tobytes(),
+                        int(name["incarnation"]),
+                    )
+                    lanes[at] = -1 if found is None else found
+            missing = int((lanes < 0).sum())
+        return lanes, not missing
 
     def row(self, lane: int, height: int) -> Rows:
         """The three rows (3, lanes) of a held block inside the window; a view."""
@@ -295,7 +303,7 @@ class Chains:
         self._orders[lane, height & (self.window - 1)] = orders
         newly = self._newly(self.head_row(lane)[VOTED], references)
         held = references
-        if (references[:, 1] <= self._bases[references[:, 0]]).any():
+        if self.several and (references[:, 1] <= self._bases[references[:, 0]]).any():
             held = np.array([(self.owner(to, last), last) for to, last in references.tolist()])
         _extend(
             self._rows,
@@ -364,6 +372,11 @@ class Chains:
         self, before: npt.NDArray[np.int32], references: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
         """(lane, first, last) of what references vote on that a chain with these votes has not, (k, 3)."""
+        if not self.several:
+            # One lane for each author, so they ascend as authors do.
+            newly = np.empty((len(references), 3), np.int64)
+            count: int = _new_votes(before, references, newly)
+            return newly[:count]
         to, last = references[:, 0], references[:, 1]
         if not self._bases[to].any():
             first = before[to].astype(np.int64) + 1
@@ -546,8 +559,12 @@ def _find_followed(
     digests: npt.NDArray[np.uint8],
     window: int,
     found: npt.NDArray[np.int64],
-) -> None:
-    """The lane that is followed of each name's author, where the named block lies in it; else -1."""
+) -> int:
+    """The lane that is followed of each name's author, where the named block lies in it; else -1.
+
+    Returns how many are not found.
+    """
+    missing = names.shape[0]
     for k in range(names.shape[0]):
         author = names[k]["author"]
         height = np.int64(names[k]["height"])
@@ -563,6 +580,22 @@ def _find_followed(
             same = same and held[i] == names[k]["digest"][i]
         if same:
             found[k] = lane
+            missing -= 1
+    return int(missing)
+
+
+@njit(cache=True, nogil=True)
+def _new_votes(
+    before: npt.NDArray[np.int32], references: npt.NDArray[np.int64], newly: npt.NDArray[np.int64]
+) -> int:
+    """Write (lane, first, last) of what references, (k, 2), vote on beyond these votes; returns how many."""
+    count = 0
+    for k in range(references.shape[0]):
+        lane, last = references[k, 0], references[k, 1]
+        if last > before[lane]:
+            newly[count, 0], newly[count, 1], newly[count, 2] = lane, before[lane] + 1, last
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)

@@ -454,6 +454,8 @@ class Disputes:
         refuses, by (lane, height). Returns the disputed slots that it passed by and that are worth counting:
         a single order that nobody fenced comes to nothing before it has the votes of a quorum.
         """
+        if not self._by_slot:
+            return []
         height, quorum = int(chains.heads[lane]), chains.quorum
         passed: dict[Slot, None] = {}
         for on, first, last in newly:

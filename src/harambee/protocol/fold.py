@@ -35,7 +35,7 @@ from harambee.protocol.effects import Effects, Evidence, Name, Proposed, TwoVote
 from harambee.protocol.frame import Frame, FrameBroken, OpenBlock
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.placing import Placed, lacks, place
+from harambee.protocol.placing import Past, Placed, past_of, place
 from harambee.protocol.recovery_entries import SKIP
 from harambee.protocol.slot import Slot
 from harambee.protocol.tally import Tally
@@ -67,6 +67,24 @@ class Held:
     possessions: npt.NDArray[np.bool_] | None = None
     apart: set[int] = field(default_factory=set)
     """Orders that were refused once: they are counted one by one, or lie in decided slots."""
+
+
+class VotesOn:
+    """What a block newly votes on, itself included: (lane, first, last) of heights.
+
+    Read only where something is counted one by one, which is rare: so it is written out only then.
+    """
+
+    __slots__ = ("_lane_and_height", "_newly")
+
+    def __init__(self, newly: npt.NDArray[np.int64], lane: int, height: int) -> None:
+        """`newly` is what `Chains.extend` returned for the block."""
+        self._newly, self._lane_and_height = newly, (lane, height)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        lane, height = self._lane_and_height
+        yield from map(tuple, self._newly.tolist())
+        yield lane, height, height
 
 
 @dataclass(slots=True)
@@ -133,7 +151,7 @@ class Fold:
         """Blocks with orders that are not final yet: for each lane, by height."""
         self._newest_open: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
         """Each lane's newest block with orders, final or not."""
-        self._applied: list[int] = [0] * committee.n
+        self._applied: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
         """Up to which height each lane's blocks were applied."""
         self._undecided: dict[tuple[int, int], Held] = {}
         """Blocks that are final themselves, but for disputed orders; by (lane, height)."""
@@ -172,9 +190,10 @@ class Fold:
         self._position = position
         if self._is_held(block):
             raise JournalBroken(self._position, "it stands there twice")
-        if lacks(self.chains, block) is not None:
+        past = past_of(self.chains, block)
+        if not isinstance(past, Past):
             raise JournalBroken(self._position, "its past is missing")
-        placed = place(self.chains, block)
+        placed = place(self.chains, block, past)
         if placed is None:
             raise JournalBroken(self._position, "it does not continue its author's chain")
         self._integrate(block, placed, effects)
@@ -184,9 +203,7 @@ class Fold:
     def _is_held_now(self, lane: int, held: Held, effects: Effects) -> None:
         """A block was integrated, and nothing that it says is counted yet."""
 
-    def _is_counted_now(
-        self, lane: int, block: Block, votes_on: list[tuple[int, int, int]]
-    ) -> None:
+    def _is_counted_now(self, lane: int, block: Block, votes_on: VotesOn) -> None:
         """What a block says is counted, and nothing is applied yet that is final by it."""
 
     def _is_final_now(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
@@ -243,9 +260,9 @@ class Fold:
 
     # -- taking blocks ------------------------------------------------------------------------------
 
-    def _take(self, block: Block, effects: Effects) -> bool:
+    def _take(self, block: Block, past: Past, effects: Effects) -> bool:
         """Integrate a block whose past is held; False if it breaks a rule of chains."""
-        placed = place(self.chains, block)
+        placed = place(self.chains, block, past)
         if placed is None:
             self.counters.malformed += 1
             return False
@@ -262,13 +279,13 @@ class Fold:
         held = Held(block, self._position, self._era)
         self._position += 1
         self.counters.blocks += 1
-        if IS_GOVERNED[block.orders["kind"]].any():
-            effects.proposed += _proposed_in(block)
         if len(block.orders):
+            if IS_GOVERNED[block.orders["kind"]].any():
+                effects.proposed += _proposed_in(block)
             self._open[lane][block.height] = held
             self._newest_open[lane] = block.height
             self._keep(lane, block)
-        votes_on = [*map(tuple, newly.tolist()), (lane, block.height, block.height)]
+        votes_on = VotesOn(newly, lane, block.height)
         self._is_held_now(lane, held, effects)
         self._dispute(block, lane, votes_on, effects)
         self._is_counted_now(lane, block, votes_on)
@@ -277,7 +294,7 @@ class Fold:
     def _open_lane(self, about: Lane) -> int:
         lane = self.chains.open_lane(about)
         self._open.append({})
-        self._applied.append(about.base)
+        self._applied = np.append(self._applied, about.base)
         self._newest_open = np.append(self._newest_open, 0)
         self._era_heads = np.append(self._era_heads, about.base)
         lanes = (self.chains.lanes[other] for other in self.chains.lanes_of[about.author])
@@ -351,7 +368,7 @@ class Fold:
         self,
         block: Block,
         lane: int,
-        votes_on: list[tuple[int, int, int]],
+        votes_on: VotesOn,
         effects: Effects,
     ) -> None:
         """Take what the newest block of a lane says about disputed slots, and what it opens."""
@@ -604,7 +621,7 @@ class Fold:
         """Apply what has become final with its whole block, disputed orders excepted."""
         final = self.chains.final
         for lane in np.flatnonzero(final > self._applied).tolist():
-            for height in range(self._applied[lane] + 1, int(final[lane]) + 1):
+            for height in range(int(self._applied[lane]) + 1, int(final[lane]) + 1):
                 held = self._open[lane].pop(height, None)
                 if held is None:
                     continue
@@ -617,7 +634,7 @@ class Fold:
                 else:
                     self._keep_no_more(lane, held.block)
                 self._apply(held, indices, effects)
-            self._applied[lane] = int(final[lane])
+            self._applied[lane] = final[lane]
         self._apply_waiting(effects)
         self._dispute_what_is_old()
 
@@ -769,7 +786,7 @@ class Fold:
         chains = self.chains
         self._open = [{} for _ in range(lanes)]
         self._newest_open = np.zeros(lanes, np.int64)
-        self._applied = chains.final.tolist()
+        self._applied = chains.final.copy()
         self._era_heads = chains.heads.copy()
         incarnations = [(lane.author, lane.incarnation) for lane in chains.lanes]
         forked = {at for at in incarnations if incarnations.count(at) > 1}

@@ -203,7 +203,7 @@ def cost_of(block: Block, *, vouched: bool = False) -> tuple[int, int, int]:
     """What taking a block costs its author: blocks, bytes, work, each in eighths."""
     refusals = sum(len(rejection.indices) for rejection in block.rejections)
     entries = len(block.recovery.slots())
-    naming = int(np.count_nonzero(HAS_CONTENT[block.orders["kind"]]))
+    naming = int(np.count_nonzero(HAS_CONTENT[block.orders["kind"]])) if len(block.orders) else 0
     tables = naming * TABLE_WORK + block.table_rows // ROWS_IN_ONE
     work = len(block.orders) + tables + entries + refusals // REFUSALS_IN_ONE
     shift = 0 if vouched else VOUCHED_SHIFT

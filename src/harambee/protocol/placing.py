@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harambee.protocol.chains import CLOCK, VOTED, Chains, Lane, Rows
+from harambee.protocol.chains import CLOCK, VOTED, Chains, Heights, Lane, Rows
 from harambee.protocol.effects import Name
 from harambee.protocol.wire import NO_DIGEST, Block, names_in
 
@@ -24,37 +24,53 @@ class Placed:
     """(lane, height), shape (k, 2)."""
 
 
-def lacks(chains: Chains, block: Block) -> Name | None:
-    """The first block of this one's immediate past that is not held."""
-    if block.height > 1 and _previous_lane(chains, block) is None:
-        return Name(block.author, block.incarnation, block.height - 1, block.previous)
-    missing = np.flatnonzero(chains.find_all(block.names) < 0)
-    return names_in(block.names[missing[:1]])[0] if len(missing) else None
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Where the immediate past of a block lies, all of which is held."""
+
+    previous: int | None
+    """The lane of its author's block before it; None for the first of a chain."""
+    references: Heights
+    """The lane of each block that it references, (k,)."""
 
 
-def place(chains: Chains, block: Block) -> Placed | None:
-    """Where a block belongs whose past is held; None if it breaks a rule of chains.
+def past_of(chains: Chains, block: Block) -> Past | Name:
+    """Where a block's immediate past is held, or the first block of it that is not."""
+    previous = None
+    if block.height > 1:
+        previous = chains.find(block.author, block.height - 1, block.previous, block.incarnation)
+        if previous is None:
+            return Name(block.author, block.incarnation, block.height - 1, block.previous)
+    found, all_held = chains.find_all(block.names)
+    if not all_held:
+        missing = np.flatnonzero(found < 0)
+        return names_in(block.names[missing[:1]])[0]
+    return Past(previous, found)
+
+
+def place(chains: Chains, block: Block, past: Past) -> Placed | None:
+    """Where a block belongs whose past is held, as it is now; None if it breaks a rule of chains.
 
     PROTOCOL section 1: heights are contiguous; a reference extends the previous one to that author; a
     rejection is of a block that this one newly votes on. And one rule of our own (decision 14): nobody
     references an author whose fork lies in the block's own past, nor has a fork of its own there. Honest
     authors never do, and so the branches that a past can hold are bounded.
     """
-    lane = _lane_for(chains, block)
+    lane = _lane_for(chains, block, past)
     if lane is None or not _re_enters_as_it_must(block):
         return None
-    names = block.names
-    to = chains.find_all(names)
-    assert (to >= 0).all(), "its past is held"
-    since = _since(chains, block, to)
+    names, before = block.names, _row_before(chains, block, past)
+    since = _since(chains, block, past.references, before[VOTED])
     if since is None:
         return None
-    references = np.stack((to, names["height"].astype(np.int64)), axis=1)
+    references = np.empty((len(names), 2), np.int64)
+    references[:, 0] = past.references
+    references[:, 1] = names["height"]
     apart = chains.several and chains.several.intersection(
         (block.author, *names["author"].tolist())
     )
     if apart or not isinstance(lane, int):
-        clock = _clock(chains, block, references)
+        clock = _clock(chains, references, before[CLOCK])
         if any(chains.forked_in(clock, author) for author in sorted(apart)):
             return None
         if _stands_beside(chains, clock, lane, block):
@@ -62,7 +78,7 @@ def place(chains: Chains, block: Block) -> Placed | None:
     if block.rejections:
         voted_from = {
             (name.author, name.incarnation): (before, name.height)
-            for name, before in zip(block.references, since, strict=True)
+            for name, before in zip(block.references, since.tolist(), strict=True)
         }
         for rejection in block.rejections:
             found = voted_from.get((rejection.author, rejection.incarnation))
@@ -71,12 +87,14 @@ def place(chains: Chains, block: Block) -> Placed | None:
     return Placed(lane, references)
 
 
-def _since(chains: Chains, block: Block, to: npt.NDArray[np.int64]) -> list[int] | None:
-    """The height of the reference before each one to the same chain; None if one does not extend it."""
-    voted = _row_before(chains, block)[VOTED]
-    since: list[int] = voted[to].tolist()
+def _since(
+    chains: Chains, block: Block, to: Heights, voted: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32] | None:
+    """The height of the reference before each one to the same chain, (k,); None if one does not extend it."""
+    since: npt.NDArray[np.int32] = voted[to]
+    heights = block.names["height"]
     if not chains.several:
-        return None if (block.names["height"] <= voted[to]).any() else since
+        return None if (heights <= since).any() else since
     for k, name in enumerate(block.references):
         if name.author in chains.several:
             extended = _extends_reference(chains, voted, name, int(to[k]))
@@ -89,20 +107,16 @@ def _since(chains: Chains, block: Block, to: npt.NDArray[np.int64]) -> list[int]
 
 
 def _clock(
-    chains: Chains, block: Block, references: npt.NDArray[np.int64]
+    chains: Chains, references: Heights, before: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int32]:
-    """The clock of the block, but for itself."""
-    clock: npt.NDArray[np.int32] = _row_before(chains, block)[CLOCK].copy()
+    """The clock of a block, but for itself; `before` is the one of its author's block before it."""
+    clock: npt.NDArray[np.int32] = before.copy()
     for to, height in references.tolist():
         np.maximum(clock, chains.row(to, height)[CLOCK], out=clock)
     return clock
 
 
-def _previous_lane(chains: Chains, block: Block) -> int | None:
-    return chains.find(block.author, block.height - 1, block.previous, block.incarnation)
-
-
-def _lane_for(chains: Chains, block: Block) -> int | Lane | None:
+def _lane_for(chains: Chains, block: Block, past: Past) -> int | Lane | None:
     """The lane whose next block this is, or a new one: a branch, or another incarnation."""
     if block.height == 1:
         if block.previous != NO_DIGEST:
@@ -112,8 +126,8 @@ def _lane_for(chains: Chains, block: Block) -> int | Lane | None:
             if chains.lanes[lane].incarnation == block.incarnation and empty:
                 return lane
         return Lane(block.author, block.incarnation, -1, 0)
-    previous = _previous_lane(chains, block)
-    assert previous is not None, "its past is held"
+    previous = past.previous
+    assert previous is not None, "it has one"
     if chains.heads[previous] == block.height - 1:
         return previous
     return Lane(block.author, block.incarnation, previous, block.height - 1)
@@ -128,12 +142,10 @@ def _re_enters_as_it_must(block: Block) -> bool:
     return entry is not None and entry.incarnation == block.incarnation
 
 
-def _row_before(chains: Chains, block: Block) -> Rows:
-    if block.height == 1:
+def _row_before(chains: Chains, block: Block, past: Past) -> Rows:
+    if past.previous is None:
         return np.zeros((3, len(chains.lanes)), np.int32)
-    previous = _previous_lane(chains, block)
-    assert previous is not None, "its past is held"
-    return chains.row(previous, block.height - 1)
+    return chains.row(past.previous, block.height - 1)
 
 
 def _extends_reference(chains: Chains, voted: Rows, name: Name, to: int) -> int | None:

@@ -80,7 +80,7 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
-from harambee.protocol.fold import NONE, Fold, Held
+from harambee.protocol.fold import NONE, Fold, Held, VotesOn
 from harambee.protocol.frame import Frame
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
@@ -112,7 +112,7 @@ from harambee.protocol.messages import (
 )
 from harambee.protocol.offers import HEADS_AGAIN_NS, Offers
 from harambee.protocol.parking import Parking
-from harambee.protocol.placing import lacks, place
+from harambee.protocol.placing import Past, past_of, place
 from harambee.protocol.recovery import Plan, Rescuer
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
@@ -571,12 +571,12 @@ class Replica(Fold):
         if not free:
             self._limits.allowances[block.author].pay(*cost_of(block, vouched=vouched))
             self._charge_p256(block, vouched=vouched)
-        lacking = lacks(self.chains, block)
-        if lacking is None:
-            if self._take(block, effects):
+        past = past_of(self.chains, block)
+        if isinstance(past, Past):
+            if self._take(block, past, effects):
                 self._integrate_parked(self._parking.arrived(block.digest), effects)
         elif self._parking.add(block, peer, vouched=vouched or free):
-            self._parking.wait(block.digest, lacking)
+            self._parking.wait(block.digest, past)
         else:
             self.counters.deferred += 1
             return
@@ -587,7 +587,7 @@ class Replica(Fold):
         if block.incarnation != self.catch_up.incarnations[block.author]:
             return False
         holders = self.catch_up.held_by[:, block.author] >= block.height
-        return int(holders.sum()) >= self.committee.w
+        return int(np.count_nonzero(holders)) >= self.committee.w
 
     def _is_within_limits(self, seen: Glance, now: int) -> bool:
         """Whether a block that its author pushes may be taken now; if not, it is fetched later."""
@@ -622,12 +622,9 @@ class Replica(Fold):
 
     def _note_what_is_held(self, block: Block) -> None:
         """A block leaves its author only when its past is durable there: the author holds all it names."""
-        incarnations = self.chains.followed[1]
         if block.author != self.index:
             self._note_holder(block.author, block)
-        names = block.names
-        names = names[names["incarnation"] == incarnations[names["author"]]]
-        self.catch_up.holds_all(block.author, names["author"], names["height"])
+        self.catch_up.holds_named(block.author, block.names, self.chains.followed[1])
 
     def _integrate_parked(self, ready: list[bytes], effects: Effects) -> None:
         """Integrate those of these parked blocks whose past is held, and then what has waited for them."""
@@ -636,12 +633,12 @@ class Replica(Fold):
             block = self._parking.get(digest)
             if block is None:
                 continue
-            lacking = lacks(self.chains, block)
-            if lacking is not None:
-                self._parking.wait(digest, lacking)
+            past = past_of(self.chains, block)
+            if not isinstance(past, Past):
+                self._parking.wait(digest, past)
                 continue
             self._parking.take(digest)
-            if self._take(block, effects):
+            if self._take(block, past, effects):
                 ready += self._parking.arrived(digest)
 
     def _heads_with_parked(self) -> npt.NDArray[np.int64]:
@@ -722,9 +719,7 @@ class Replica(Fold):
         if lane != self.lane:  # its own block abstains itself
             self._note_abstentions(held.block.orders)
 
-    def _is_counted_now(
-        self, lane: int, block: Block, votes_on: list[tuple[int, int, int]]
-    ) -> None:
+    def _is_counted_now(self, lane: int, block: Block, votes_on: VotesOn) -> None:
         if lane == self.lane:
             if self._restoring:
                 self._lock_as_voted(block, votes_on)
@@ -847,7 +842,7 @@ class Replica(Fold):
         if forged:
             self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
-    def _lock_as_voted(self, block: Block, votes_on: list[tuple[int, int, int]]) -> None:
+    def _lock_as_voted(self, block: Block, votes_on: VotesOn) -> None:
         """Take again the locks that one's own block is the record of."""
         refused = self._refused_by(block)
         for lane, first, last in votes_on:
@@ -899,7 +894,7 @@ class Replica(Fold):
         if refuse.any():
             self._late[lane][height] = Late(len(orders), np.flatnonzero(refuse))
 
-    def _forget_late(self, votes_on: list[tuple[int, int, int]]) -> None:
+    def _forget_late(self, votes_on: VotesOn) -> None:
         """One's own newest block votes on these heights: it says what it refuses."""
         for lane, _, last in votes_on:
             for height in [height for height in self._late[lane] if height <= last]:
@@ -1136,7 +1131,7 @@ class Replica(Fold):
             & (held - heights < self.chains.window)
             & ((heights <= held) | convicted[authors])
         )
-        beside[beside] = self.chains.find_all(heads[beside]) < 0
+        beside[beside] = self.chains.find_all(heads[beside])[0] < 0
         return beside
 
     def _whose_heads_to_ask(self, now: int) -> list[int]:
@@ -1299,7 +1294,9 @@ class Replica(Fold):
         assert len(signature) == SIGNATURE_BYTES
         block = self._checking.read(unsigned + signature)
         assert isinstance(block, Block), block
-        placed = place(self.chains, block)
+        past = past_of(self.chains, block)
+        assert isinstance(past, Past), "what it references is held"
+        placed = place(self.chains, block, past)
         assert placed is not None, "an honest author's block keeps the rules"
         self._last_block_at = now
         self._limits.allowances[self.index].pay(*cost_of(block))

@@ -25,6 +25,7 @@ from harambee.protocol.messages import OrdersOffered
 from harambee.protocol.replica import Pace, Replica
 from harambee.protocol.slot import Slot
 from harambee.protocol.tally import Tally
+from harambee.protocol.wire import REFERENCE
 
 _SECOND_NS = 1_000_000_000
 
@@ -57,6 +58,7 @@ def warm_up() -> None:
     replica.slots.release(orders)
     replica.chains.certified_if_referenced()
     chains = replica.chains
+    replica.catch_up.holds_named(0, np.zeros(0, REFERENCE), chains.followed[1])
     group = Group(chains.first_votes(0, 1), [0])
     acknowledging(chains, chains.clocks(), [group])
     tally = Tally()
