@@ -442,6 +442,24 @@ def test_what_is_certified_where_nobody_fenced_is_waited_for():
     network.assert_same()
 
 
+def test_what_one_alone_has_fenced_is_joined_when_nobody_can_be_missed():
+    """Exactly q are up, and one of them has fenced: its acknowledgement in view 0 is lacking for ever.
+
+    Found with a hundred super-agents of whom 33 were down, and with payers who tried each door only once.
+    """
+    network = Network()
+    network.run(1)
+    network.kill(3)
+    network.cut = {(1, 0), (2, 0)}
+    order = make_order(ANN, BEN, 10_000, 0)
+    insist(network, 0, order, 8)
+    assert network.nodes[0].replica.disputes.get(Slot.of(order[0])).view_of(0) == 1
+    network.cut = set()
+    network.until(lambda: network.is_final(order), seconds=10)
+    assert all(not node.replica.counters.skipped for node in network.nodes)
+    network.assert_same()
+
+
 def test_views_last_as_long_as_blocks_really_take():
     rescuer = Network().nodes[0].replica.rescuer
     at_first = rescuer.view_ns

@@ -7,7 +7,8 @@ read from one's own chain, so a restart finds every promise again.
 A slot is *opened* (fenced from view 0 to 1) of one's own accord only for a payer's next sequence, with two
 signed orders in hand, or one that was offered again without success; and only so often for each payer and
 region. Who is shown the second of two after a vote for the first opens it at once; who merely sees both in
-blocks gives view 0 the time of a view first: a cancel of what everybody refused is final before that.
+blocks gives view 0 the time of a view first: a cancel of what everybody refused is final before that. So it
+is with one order that somebody has fenced: what he does not acknowledge any more may be what is lacking.
 *Joining* w others is never limited: at least one of them is honest.
 """
 
@@ -90,8 +91,8 @@ class _Case:
     """The rate limits let it be opened; it will be, whatever comes."""
     timer_view: int = 0
     timer_due: int = 0
-    rivals_due: int = 0
-    """When view 0 is over in which two signed orders lie; 0 as long as they do not."""
+    view_0_due: int = 0
+    """When view 0 is over in which two signed orders lie, or one that somebody fenced; 0 as long as not."""
 
     @property
     def is_justified(self) -> bool:
@@ -124,7 +125,9 @@ class Rescuer:
         """
         self._committee = committee
         self._index = index
-        self._pace_ns = self._stride_ns = pace_ns
+        self._pace_ns = pace_ns
+        self.stride_ns = pace_ns
+        """How far one's own blocks really lie apart when they have been due; nanoseconds."""
         self._chains = chains
         self._disputes = disputes
         self._is_next = is_next
@@ -148,12 +151,12 @@ class Rescuer:
         before anybody can have voted in them would make everybody busier still.
         """
         took_ns = min(max(took_ns, self._pace_ns), STRIDE_NS_MAX)
-        self._stride_ns += (took_ns - self._stride_ns) // 4
+        self.stride_ns += (took_ns - self.stride_ns) // 4
 
     @property
     def view_ns(self) -> int:
         """How long view 1 may take; nanoseconds."""
-        return max(VIEW_BLOCKS * self._pace_ns, VIEW_NS_MIN, VIEW_STRIDES * self._stride_ns)
+        return max(VIEW_BLOCKS * self._pace_ns, VIEW_NS_MIN, VIEW_STRIDES * self.stride_ns)
 
     def note_order(
         self,
@@ -198,12 +201,12 @@ class Rescuer:
             slot
             for slot, case in self._cases.items()
             if (case.timer_due and now >= case.timer_due)
-            or ((case.is_justified or 0 < case.rivals_due <= now) and not case.timer_view)
+            or ((case.is_justified or 0 < case.view_0_due <= now) and not case.timer_view)
         ]
 
     def next_timer(self, now: int) -> int | None:
         """When the next view runs out that has not yet; None if none runs."""
-        timers = (t for c in self._cases.values() for t in (c.timer_due, c.rivals_due) if t > now)
+        timers = (t for c in self._cases.values() for t in (c.timer_due, c.view_0_due) if t > now)
         return min(timers, default=None)
 
     # -- what is to be said -----------------------------------------------------------------------
@@ -278,8 +281,8 @@ class Rescuer:
                     return own + 1
         if own or not self._is_next(slot) or not self._is_ripe(slot):
             return own
-        if dispute is not None and len(dispute.orders) > 1:
-            case = self._with_rivals(dispute, now)
+        if dispute is not None and (len(dispute.orders) > 1 or dispute.fenced_by(1)):
+            case = self._with_view_0(dispute, now)
         if case is None or not case.is_justified:
             return own
         if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):
@@ -287,16 +290,23 @@ class Rescuer:
         case.opening = case.opening or self._may_open(slot, now)
         return 1 if case.opening else 0
 
-    def _with_rivals(self, dispute: Dispute, now: int) -> _Case | None:
-        """The case of a slot in which several orders lie: two signed ones are in hand when view 0 is over."""
+    def _with_view_0(self, dispute: Dispute, now: int) -> _Case | None:
+        """The case of a slot in which several orders lie, or one that somebody fenced.
+
+        What justifies to open it is in hand when view 0 is over: two signed orders, or one and the fence.
+        """
         case = self._case(dispute.slot)
-        if case is None or case.is_justified or now < case.rivals_due:
+        if case is None or case.is_justified or now < case.view_0_due:
             return case
         signed = [name for name in dispute.orders if self._is_signed(dispute, name)]
-        if len(signed) >= FENCE_ORDERS_MAX and case.rivals_due:
+        is_fenced = dispute.fenced_by(1) > 0
+        if len(signed) < (1 if is_fenced else FENCE_ORDERS_MAX):
+            return case
+        if case.view_0_due:
             case.known = {name: dispute.orders[name] for name in signed[:FENCE_ORDERS_MAX]}
-        elif len(signed) >= FENCE_ORDERS_MAX:
-            case.rivals_due = now + self.view_ns
+            case.insisted |= is_fenced
+        else:
+            case.view_0_due = now + self.view_ns
         return case
 
     def _runs_out(self, view: int, now: int) -> int:

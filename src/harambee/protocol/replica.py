@@ -157,7 +157,8 @@ after each further one."""
 INSIST_NS: Final = 2_000_000_000
 """An order that is offered again so long after it was first offered again, is not getting through;"""
 INSIST_PACES: Final = 24
-"""and no sooner than so many paces, where people speak rarely: a payment takes about four of them."""
+"""and no sooner than after so many of one's own blocks, where people speak rarely, or are too busy to speak
+more often: a payment takes about four of them."""
 INSISTENT_MAX: Final = 1 << 14
 DOOR_ORDERS_MAX: Final = 1 << 16
 BLOCK_ORDERS: Final = 4_096
@@ -308,7 +309,6 @@ class Replica(Fold):
         """For each lane, by height: blocks whose orders were not judged and are no longer open."""
         self._parking, self._offers = Parking(committee.n), Offers()
         self._owed, self._restoring = Owed(), False
-        self._insist_ns = max(INSIST_NS, INSIST_PACES * self.pace.block_ns)
         self._insistent: dict[Slot, int] = {}
         """When an order that was known already was first offered again."""
         self._door, self._ahead = list[Waiting](), list[Waiting]()
@@ -1043,7 +1043,7 @@ class Replica(Fold):
                 known[row] = Offer.NEW
             if not self._are_enough_in_reach(dispute):
                 self._insistent[slot] = now
-            elif not 0 <= now - self._insistent.setdefault(slot, now) < self._insist_ns:
+            elif not 0 <= now - self._insistent.setdefault(slot, now) < self._patience_ns:
                 name = ids[row].tobytes()
                 self._open_dispute(slot, NONE)
                 order = orders[row : row + 1]
@@ -1521,6 +1521,11 @@ class Replica(Fold):
         rows = self._rows_with_new_keys(waiting.orders, waiting.keys_changed)
         holds[rows] = self._signatures_of(waiting.orders[rows])
         return holds
+
+    @property
+    def _patience_ns(self) -> int:
+        """How long an order that is offered again may still come to its end by itself."""
+        return max(INSIST_NS, INSIST_PACES * self.rescuer.stride_ns)
 
     def _room_for_orders(self, now: int) -> int:
         """How many orders this author may put into its next block: well below what others take from it."""
