@@ -150,7 +150,8 @@ CLAIMS: Final[dict[str, Claim]] = {
     "decided within a few views": Claim(
         says="While q honest reach each other, a slot that an honest one opened is decided.",
         because=(
-            "The honest see both orders and fence, or see w fences and join; so q fences of one view come "
+            "The honest see both orders and fence, or see w fences and join, or see one signed order and one "
+            "fence, and fence once view 0 has had its time; so q fences of one view come "
             "together. Leaders take turns, at most f bad ones in a row, and views grow, and last as long as "
             "blocks really take. An honest leader's "
             "proposal is proved; in even views it is a certificate's value or skip, which every honest one "
@@ -160,12 +161,18 @@ CLAIMS: Final[dict[str, Claim]] = {
         shown_by=(
             "tests/protocol/test_recovery.py::test_two_orders_in_one_slot_are_decided_and_the_payer_pays_on",
             "tests/protocol/test_recovery.py::test_a_dead_leader_costs_a_view_and_no_more",
+            "tests/protocol/test_recovery.py"
+            "::test_what_one_alone_has_fenced_is_joined_when_nobody_can_be_missed",
             "tests/protocol/test_recovery.py::test_views_last_as_long_as_blocks_really_take",
         ),
     ),
     "nobody opens an honest slot alone": Claim(
         says="Up to f liars cannot force the recovery of a slot.",
-        because="A fence binds its author alone; others join at w = f + 1 fences, one of them honest.",
+        because=(
+            "A fence binds its author alone; others join at w = f + 1 fences, one of them honest. At fewer "
+            "they join only what is undecided after the time of a view, and an order that q honest ones "
+            "vote for is final long before, without the liars."
+        ),
         shown_by=(
             "tests/protocol/test_proposals.py::test_a_replica_joins_w_others_and_not_fewer",
             "tests/protocol/test_recovery.py::test_an_honest_order_is_never_skipped",
