@@ -86,7 +86,7 @@ CODE_MAX: Final = 32
 FORM_MAX: Final = 64
 LOOK_S: Final = 1.0
 """Between two looks for requests that have ended, and for who is down."""
-FORGET_S: Final = 5.0
+FORGET_S: Final = 60.0
 """Between two looks for what may be forgotten."""
 
 T = TypeVar("T")

@@ -238,7 +238,7 @@ class CatchUp:
         return others[self._turn % len(others)]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _raise_to_named(
     row: npt.NDArray[np.int64],
     names: npt.NDArray[np.void],

@@ -22,6 +22,9 @@ Lutris's, arXiv 2310.18042.)
 Rows are kept for a window of heights for each lane. Where a count needs a row that is no longer kept, it
 takes nothing for it: it then knows less than is true, which delays finality and never makes any. Its author's
 next blocks reference newer heads, and are counted in full.
+
+The kernels that every block goes through keep the interpreter's lock: they take microseconds, and where other
+threads wait for the lock, whoever gives it up waits a thousand times as long to have it back.
 """
 
 import math
@@ -446,14 +449,14 @@ class Chains:
         return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _reach(reached: npt.NDArray[np.int32], row: npt.NDArray[np.int32]) -> None:
     """Raise an author's heights to those of one of its lanes."""
     for c in range(reached.shape[0]):
         reached[c] = max(reached[c], row[c])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _raise_to_quorum(reached: Rows, quorum: int, heights: npt.NDArray[np.int32]) -> None:
     """Raise each lane's height to the one that q authors have reached; `reached` is (authors, lanes).
 
@@ -487,7 +490,7 @@ def _raise_to_quorum(reached: Rows, quorum: int, heights: npt.NDArray[np.int32])
     heights[:] = low
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _extend(
     rows: Rows,
     heads: Heights,
@@ -532,7 +535,7 @@ def _extend(
         final[:lanes] = heights
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _certified_now(
     rows: Rows,
     heads: Heights,
@@ -550,7 +553,7 @@ def _certified_now(
     return certified.astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _find_followed(
     names: npt.NDArray[np.void],
     followed: Heights,
@@ -584,7 +587,7 @@ def _find_followed(
     return int(missing)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _new_votes(
     before: npt.NDArray[np.int32], references: npt.NDArray[np.int64], newly: npt.NDArray[np.int64]
 ) -> int:

@@ -290,6 +290,7 @@ class Fold:
         self._dispute(block, lane, votes_on, effects)
         self._is_counted_now(lane, block, votes_on)
         self._apply_final(effects)
+        self._dispute_what_is_old(lane)
 
     def _open_lane(self, about: Lane) -> int:
         lane = self.chains.open_lane(about)
@@ -597,13 +598,13 @@ class Fold:
         for at in self.disputes.close(dispute):
             self._let_go(*at)
 
-    def _dispute_what_is_old(self) -> None:
-        """Count one by one what stays undecided so long that rows begin to be forgotten.
+    def _dispute_what_is_old(self, lane: int) -> None:
+        """A lane has grown: count one by one what stays undecided so long that rows begin to be forgotten.
 
         So a dispute that is opened later never needs a row that is no longer kept.
         """
         quarter = self.chains.window // 4
-        if not (self.chains.heads - self._era_heads >= quarter).any():
+        if self.chains.heads[lane] - self._era_heads[lane] < quarter:
             return
         self._era += 1
         self._era_heads = self.chains.heads.copy()
@@ -636,7 +637,6 @@ class Fold:
                 self._apply(held, indices, effects)
             self._applied[lane] = final[lane]
         self._apply_waiting(effects)
-        self._dispute_what_is_old()
 
     def _apply(self, held: Held, indices: npt.NDArray[np.uint32], effects: Effects) -> None:
         """Apply final orders of a block; those that wait for another one are kept."""
