@@ -1,6 +1,7 @@
 """`harambee node`: one super-agent, or several in one process; node and gateway meet here."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -24,6 +25,11 @@ SWITCH_S: Final = 0.0005
 
 An engine gives it up hundreds of times a second, to check signatures and to sync. To wait for it 5 ms each
 time, as Python has it, made payments of a nation wait two and a half times as long (docs/performance.md)."""
+
+SWITCH_OF_MANY_S: Final = 0.005
+"""The same where several share it, who take turns to compute (`harambee.node.household`)."""
+GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
+"""Python's own are (700, 10, 10): to look through a ledger's objects so often was a twentieth of all work."""
 
 
 @click.command()
@@ -50,7 +56,8 @@ def node(files: tuple[Path, ...], switches: int | None) -> None:
 
     with one_sentence(ConfigError, NodeError, OSError):
         configs = [read_config(file) for file in files]
-        sys.setswitchinterval(SWITCH_S)
+        sys.setswitchinterval(SWITCH_S if len(configs) == 1 else SWITCH_OF_MANY_S)
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(configs, switches))
 

@@ -142,8 +142,13 @@ class Courier:
         style: Style,
         journal_blocks: Callable[[], int],
         parties: Parties = nameless,
+        pause_s: float = PAUSE_S,
     ) -> None:
-        """`file` is the cursor's; who has chosen no language gets the style's."""
+        """`file` is the cursor's; who has chosen no language gets the style's.
+
+        What becomes final within `pause_s` is told together.
+        """
+        self._pause_s = pause_s
         self.sent = 0
         self.failed = 0
         """How often the port did not take texts; they were brought again."""
@@ -199,11 +204,11 @@ class Courier:
                 await asyncio.sleep(RETRY_S[-1])
                 continue
             if more:
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._pause_s)
             else:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), IDLE_S)
-                    await asyncio.sleep(PAUSE_S)  # what comes together goes together
+                    await asyncio.sleep(self._pause_s)  # what comes together goes together
 
     def _tell_failure(self, failures: int, error: Exception) -> None:
         self.failed += 1

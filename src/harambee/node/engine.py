@@ -64,8 +64,8 @@ GATHER_NS_MAX: Final = 50_000_000
 """But never longer than this, however slow the disk is."""
 TURNS_IN_A_PACE: Final = 8
 TURN_GAP_LESS_NS: Final = 10_000_000
-"""What peers say waits for the next of so many turns between two blocks of a super-agent that speaks rarely;
-for one that speaks often, whose turns were closer together than this, each frame is a turn's beginning."""
+"""What comes waits for the next of so many turns between two blocks of a super-agent that speaks rarely; for
+one that speaks often, whose turns were closer together than this, whatever comes is a turn's beginning."""
 GAPS_IN_A_COMMIT: Final = 2
 TOTAL_COST_SHARE: Final = 50
 """The sum of all balances is audited no more often than this many times its own duration."""
@@ -163,7 +163,8 @@ class Engine:
 
         With the others of its `household` it shares checks, and takes turns to compute.
         """
-        self._checking = household.checking if household is not None else None
+        self.checking = household.checking if household is not None else None
+        """What remembers for all engines of this process; None where there is but one."""
         self._turns = household.turns if household is not None else threading.Lock()
         self.files = files
         self.snapshot = Snapshot()
@@ -194,8 +195,6 @@ class Engine:
         """How long what peers say is gathered for one turn."""
         self._gather_ns_max = max(GATHER_NS_MAX, GAPS_IN_A_COMMIT * self._gap_ns)
         self._turn_due = 0
-        self._urgent = threading.Event()
-        """Set where something has come that waits for no turn: what people ask and bring."""
         self._commit_due = 0
         """When the next commit may be made of what others say alone; nanoseconds since 1970."""
         self._total_due = 0
@@ -211,7 +210,7 @@ class Engine:
     def stop(self) -> None:
         """End after the turn under way; returns when the thread is gone."""
         self._stopping.set()
-        self._stir(None)
+        self._inbox.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
@@ -220,11 +219,7 @@ class Engine:
 
         A frame of a `peer` takes `size` bytes as long as it waits; `Turn` says when it does no more.
         """
-        told = _Told(message, peer, size)
-        if peer < 0:
-            self._stir(told)
-        else:
-            self._inbox.put(told)
+        self._inbox.put(_Told(message, peer, size))
 
     def ask(self, question: Callable[[Replica], T]) -> "Future[T]":
         """Ask the replica something, in its turn; from any thread.
@@ -233,13 +228,8 @@ class Engine:
         """
         answer: Future[T] = Future()
         self._questions.append(_Question(question, answer))
-        self._stir(None)
+        self._inbox.put(None)
         return answer
-
-    def _stir(self, told: _Told | None) -> None:
-        """Let the thread have something, and wake it up if it only lets things gather."""
-        self._inbox.put(told)
-        self._urgent.set()
 
     # -- in the thread ----------------------------------------------------------------------------
 
@@ -372,7 +362,7 @@ class Engine:
             self.files.signing,
             make_ledger(genesis, self._journal, stored),
             Pace(config.pace_ms * MILLISECOND_NS, config.heartbeat_ms * MILLISECOND_NS),
-            self._checking,
+            self.checking,
         )
         begin(replica, self._journal, stored)
         if stored is not None:
@@ -418,18 +408,19 @@ class Engine:
     def _may_gather(self, turn: Turn, now: int) -> bool:
         """Whether a turn may take more before it is made durable: others' blocks, just after a commit.
 
-        What this super-agent says itself, and what somebody asks, waits for nothing.
+        What this super-agent says itself waits for nothing; nor does what somebody asks of one that speaks
+        often.
         """
         speaks = any(isinstance(outgoing, SendBlock) for outgoing in turn.effects.send)
-        waits = bool(turn.effects.persist) and not (speaks or self._questions)
+        is_asked = bool(self._questions) and not self._gap_ns
+        waits = bool(turn.effects.persist) and not (speaks or is_asked)
         return waits and 0 < self._commit_due - now <= self._gather_ns_max
 
     def _await(self, wake_at: int) -> _Told | None:
-        """Wait until something has come or `wake_at`; what peers say alone gathers until a turn is due."""
+        """Wait until something has come or `wake_at`; it gathers until a turn is due."""
         rest_ns = min(self._turn_due, wake_at) - time.time_ns()
         if 0 < rest_ns <= self._gap_ns:
-            self._urgent.wait(rest_ns / 1e9)
-        self._urgent.clear()
+            self._stopping.wait(rest_ns / 1e9)
         rest_s = max(0.0, (wake_at - time.time_ns()) / 1e9)
         try:
             return self._inbox.get(timeout=min(rest_s, 1.0)) if rest_s else self._inbox.get_nowait()

@@ -43,8 +43,14 @@ class MerchantWatch:
     """Belongs to the event loop's thread."""
 
     def __init__(
-        self, service: Service, desk: MerchantsDesk, journal_blocks: Callable[[], int]
+        self,
+        service: Service,
+        desk: MerchantsDesk,
+        journal_blocks: Callable[[], int],
+        pause_s: float = PAUSE_S,
     ) -> None:
+        """What becomes final within `pause_s` is told together."""
+        self._pause_s = pause_s
         self._service = service
         self._desk = desk
         self._journal_blocks = journal_blocks
@@ -79,7 +85,7 @@ class MerchantWatch:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_S):
                         await self._news.wait()
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
     async def step(self) -> bool:
         """Look at the next entries; returns whether there are more already."""

@@ -30,6 +30,7 @@ from harambee.merchants.port import Bodies
 from harambee.merchants.store import MerchantStore, MerchantStoreError
 from harambee.node.checkpoints import CheckpointDesk
 from harambee.node.config import ConfigError, NodeConfig
+from harambee.node.courier import PAUSE_S as COURIER_PAUSE_S
 from harambee.node.courier import Courier, Style
 from harambee.node.engine import BlocksGone, Engine, MemoryDamaged, Turn
 from harambee.node.frames import FrameError, FrameType
@@ -40,6 +41,7 @@ from harambee.node.journal import Journal, JournalError, JournalPruned
 from harambee.node.links import Links, LinksError, listen
 from harambee.node.logs import begin_log
 from harambee.node.merchant_ground import MerchantGround
+from harambee.node.merchant_watch import PAUSE_S as WATCH_PAUSE_S
 from harambee.node.merchant_watch import MerchantWatch
 from harambee.node.names import NameDesk
 from harambee.node.network_folder import NetworkFolderError, NodeFiles, load_node
@@ -411,7 +413,11 @@ class SuperAgent:
         self._custody = Custody(phone_ground, phones)
         self.service.phones = PhonesDesk(phone_ground, self._custody)
         self._names.serve_phones = self._serve_phones
-        self._watch = MerchantWatch(self.service, self._merchants, lambda: journal.count)
+        # Who speaks rarely hears of what is final rarely, and of much together.
+        self._pause_s = files.config.pace_ms / 1_000
+        self._watch = MerchantWatch(
+            self.service, self._merchants, lambda: journal.count, max(WATCH_PAUSE_S, self._pause_s)
+        )
         self._watch_task: asyncio.Task[None] | None = None
         self._pages = PageServer(
             self._checkpoints.store, self._links.send, self._links.outgoing_bytes, self._members
@@ -485,6 +491,7 @@ class SuperAgent:
             Style(config.texts_brand, config.texts_language),
             lambda: self._journal.count,
             self._names.parties,
+            max(COURIER_PAUSE_S, self._pause_s),
         )
         self.service.text_facts = courier.facts
         return courier

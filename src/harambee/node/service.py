@@ -77,6 +77,7 @@ from harambee.node.proposals import ProposalStoreError
 from harambee.node.remembered_blocks import RememberedBlocks
 from harambee.node.tariff_shelf import TariffShelf
 from harambee.node.tickets import Tickets, account_key
+from harambee.protocol.checking import Checking
 from harambee.protocol.genesis import Genesis
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.messages import OrdersOffered
@@ -139,8 +140,8 @@ class Service:
         self._journal = journal
         self._links = links
         self._tickets = tickets
-        self._archive = _Archive(journal, files.genesis)
-        self._read_through = _Archive(journal, files.genesis)
+        self._archive = _Archive(journal, files.genesis, engine.checking)
+        self._read_through = _Archive(journal, files.genesis, engine.checking)
         """For whoever reads through everything: it does not drive out what customers look at."""
         self._how_to_ask = hold_facts.Ask(self.ask, self.orders_at)
         self._paths = OrderPaths(self.ask, journal, self._read_through.blocks)
@@ -842,8 +843,8 @@ class Service:
 class _Archive:
     """Orders as they lie in the journal's blocks; read in other threads, the newest kept."""
 
-    def __init__(self, journal: Journal, genesis: Genesis) -> None:
-        self._blocks = RememberedBlocks(journal, genesis, BLOCKS_REMEMBERED)
+    def __init__(self, journal: Journal, genesis: Genesis, checking: Checking | None) -> None:
+        self._blocks = RememberedBlocks(journal, genesis, BLOCKS_REMEMBERED, checking)
 
     async def orders(self, entries: npt.NDArray[np.void]) -> Orders:
         """Return the ORDER (n,) that each ENTRY (n,) stands for."""

@@ -7,7 +7,7 @@ instead of computing them again for each.
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, signed_prefix
+from harambee.crypto.hashing import TAG_ORDER, TAG_POSSESSION, digest_many, signed_prefix
 from harambee.crypto.keys import PublicKey, verify_many
 from harambee.crypto.keys import verify as verify_owner
 from harambee.crypto.signatures import verify
@@ -54,6 +54,11 @@ class Checking:
         rows = np.ascontiguousarray(orders).view(np.uint8).reshape(len(orders), ORDER.itemsize)
         bodies, marks = rows[:, :BODY_BYTES], rows[:, BODY_BYTES:]
         return verify_many(self._order_prefix, bodies, keys, forms, marks, self._threads)
+
+    def ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
+        """The ids of (n,) orders, (n, 32)."""
+        rows = np.ascontiguousarray(orders).view(np.uint8).reshape(len(orders), ORDER.itemsize)
+        return digest_many(self._order_prefix, rows[:, :BODY_BYTES])
 
     def possession_holds(self, order: np.void, signature: bytes) -> bool:
         """Whether the new key that an order brings has signed it."""

@@ -35,6 +35,10 @@ HISTORY: Final = (
     "test_who_came_back_is_not_convicted_for_referencing_all_of_history"
 )
 BOUNDED: Final = "tests/protocol/test_bounded_work.py::"
+JOINED_LATE: Final = (
+    "tests/protocol/test_recovery.py"
+    "::test_what_one_alone_has_fenced_is_joined_when_nobody_can_be_missed"
+)
 WIPED: Final = (
     "tests/protocol/test_recovery.py::test_who_lost_its_disk_comes_back_under_a_new_incarnation"
 )
@@ -161,8 +165,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         shown_by=(
             "tests/protocol/test_recovery.py::test_two_orders_in_one_slot_are_decided_and_the_payer_pays_on",
             "tests/protocol/test_recovery.py::test_a_dead_leader_costs_a_view_and_no_more",
-            "tests/protocol/test_recovery.py"
-            "::test_what_one_alone_has_fenced_is_joined_when_nobody_can_be_missed",
+            JOINED_LATE,
             "tests/protocol/test_recovery.py::test_views_last_as_long_as_blocks_really_take",
         ),
     ),

@@ -20,10 +20,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harambee.crypto.hashing import TAG_ORDER, digest_many, signed_prefix
 from harambee.ledger.kinds import IS_GOVERNED, OrderKind, Space
 from harambee.ledger.ledger import Ledger
-from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
+from harambee.ledger.records import KEY_FORM_MASK, ORDER
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
 from harambee.protocol.chains import NEVER, Chains, Lane, Rows
@@ -145,7 +144,6 @@ class Fold:
         self._is_exact = is_exact
         self._applier, self._kept = Applier(ledger), KeptOrders(rows, with_marks=is_exact)
         self._checking = checking or Checking(network, committee)
-        self._order_prefix = signed_prefix(TAG_ORDER, network)
         self._position = 0
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each lane, by height."""
@@ -363,7 +361,7 @@ class Fold:
         return slot.sequence < self._next_in(slot) or self._applier.waits_in(slot)
 
     def _ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
-        return digest_many(self._order_prefix, _bytes_of(orders)[:, :BODY_BYTES])
+        return self._checking.ids_of(orders)
 
     def _dispute(
         self,

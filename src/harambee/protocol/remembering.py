@@ -57,6 +57,7 @@ class RememberingChecking(Checking):
         self._glances: Memory[Glance | Malformed] = Memory(REMEMBERED_BYTES)
         self._read: Memory[Block | Malformed] = Memory(REMEMBERED_BYTES)
         self._signed: Memory[bool] = Memory(REMEMBERED_BYTES)
+        self._ids: Memory[npt.NDArray[np.uint8]] = Memory(ORDERS_REMEMBERED_BYTES)
         self._orders: Memory[bool] = Memory(ORDERS_REMEMBERED_BYTES)
         """By order, key and its form: replicas ask for the same ones in other company."""
 
@@ -83,6 +84,15 @@ class RememberingChecking(Checking):
             found = super().block_holds(block)
             self._signed.put(block.data, found)
         return found
+
+    def ids_of(self, orders: Orders) -> npt.NDArray[np.uint8]:
+        """The ids of orders, (n, 32)."""
+        asked = orders.tobytes()
+        found = self._ids.get(asked)
+        if found is None:
+            found = super().ids_of(orders)
+            self._ids.put(asked, found)
+        return found.copy()
 
     def orders_hold(self, orders: Orders, keys: Keys, forms: Forms) -> npt.NDArray[np.bool_]:
         """Which orders are signed by the owners of these keys."""
