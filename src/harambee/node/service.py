@@ -820,8 +820,8 @@ class Service:
     async def give_way(self, took_s: float) -> None:
         """Rest after a piece of work that took so long, and that no payment waits for.
 
-        As long as this super-agent reads what it has missed, such work has a tenth of the time: what it
-        reads the ledger for is late already, and all of it shares one interpreter with the engine.
+        As long as this super-agent reads what it has missed, whoever works so has a tenth of the time: what
+        the ledger is read for is late already, and shares one interpreter with the engine (decision 74).
         """
         end = time.monotonic() + GIVE_WAY * took_s
         await asyncio.sleep(0)
