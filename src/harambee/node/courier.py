@@ -228,6 +228,7 @@ class Courier:
         that they are sent is not durable yet; UnavailableError where the super-agent cannot say.
         """
         self._news.clear()
+        self._composed_s = 0.0
         cursor = await self._opened()
         at = cursor.entries
         self._applied, entries = await self._source.ask(lambda replica: _window(replica, at))
