@@ -10,7 +10,7 @@ from tests.node.test_runner import WAIT_MS, journey, make_folder, payment, peopl
 
 from harambee.ledger.records import ENTRY, ROW_OF_TABLE, region_of
 from harambee.node import courier as couriers
-from harambee.node import runner
+from harambee.node import past_balances, runner
 from harambee.node.courier import Courier, Style
 from harambee.node.outbox import OutboxReader
 from harambee.node.port import State
@@ -181,7 +181,7 @@ def test_a_backlog_is_told_in_steps(tmp_path, monkeypatch):
         for sequence in range(6):
             await service.submit(payment(folder, ann, ben, 10_100, sequence), {}, WAIT_MS)
         monkeypatch.setattr(couriers, "TEXTS_AT_ONCE", 2)
-        monkeypatch.setattr(couriers, "LINES_FIRST", 1)
+        monkeypatch.setattr(past_balances, "NEWER_FIRST", 1)
         courier = courier_of(service, port, tmp_path / "cursor.json")
         steps = 1
         while await courier.step():

@@ -29,6 +29,10 @@ class FakeService:
         ledger = SimpleNamespace(entry_count=len(self.entries), entries=self.entries)
         return question(SimpleNamespace(ledger=ledger))
 
+    async def give_way(self, took_s):
+        assert took_s >= 0
+        await asyncio.sleep(0)
+
     async def orders_at(self, entries):
         return entries["number"]
 

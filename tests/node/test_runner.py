@@ -64,6 +64,7 @@ async def running(folder):
             while len(ports) < len(configs) or any(port.ready() for port in ports):
                 assert not serving.done(), serving.exception()
                 await asyncio.sleep(0.01)
+        ports.sort(key=lambda port: port.index)  # they start in any order
         yield ports
     finally:
         serving.cancel()

@@ -57,6 +57,10 @@ class World:
         await asyncio.sleep(0)
         return np.concatenate([self.blocks[at] for at in entries["position"].tolist()])
 
+    async def give_way(self, took_s):
+        assert took_s >= 0
+        await asyncio.sleep(0)
+
     async def tables_at(self, orders, entries):
         self.may_fail()
         tables = tables_of(self.town.tables)

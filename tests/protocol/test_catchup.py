@@ -90,6 +90,86 @@ def test_what_has_come_makes_room_for_what_is_next():
     assert blocks_in(second) + waiting <= AT_ONCE + N * RANGE_BLOCKS_MIN
 
 
+FEW, MORE = 20, 40
+
+
+def two_fetches_of_one_peer():
+    """Peer 1 alone holds a few blocks of 2 and 3, was asked for the one and then the other, and has more."""
+    catch_up, heads = CatchUp(4, 0), np.zeros(4, np.int64)
+    for author in (2, 3):
+        catch_up.holds(1, author, FEW)
+        ((_, part),) = asked(catch_up, heads, SECOND, 4)
+        assert (part.author, part.last) == (author, FEW)
+    catch_up.holds_all(1, np.array([2, 3]), np.array([MORE, MORE]))
+    return catch_up, heads
+
+
+def test_an_answer_ends_the_fetch_that_was_asked_first_and_no_other():
+    catch_up, heads = two_fetches_of_one_peer()
+    heads[2] = FEW - 1
+    catch_up.answered(1)
+    ((_, part),) = asked(catch_up, heads, SECOND + 1, 4)
+    assert (part.author, part.first) == (2, FEW), "the other is on the way"
+    heads[3] = FEW - 1
+    catch_up.answered(1)
+    ((_, part),) = asked(catch_up, heads, SECOND + 2, 4)
+    assert (part.author, part.first) == (3, FEW)
+
+
+def test_an_answer_without_a_block_says_that_its_peer_has_none():
+    catch_up, heads = two_fetches_of_one_peer()
+    catch_up.answered(1)
+    assert not asked(catch_up, heads, SECOND + 1, 4), (
+        "nobody has the one, and the other is on the way"
+    )
+    assert not catch_up.is_claimed(2, 1, {1})
+    assert catch_up.is_claimed(3, MORE, {1}), "in that fetch it was not asked for"
+
+
+def test_what_has_come_whole_is_followed_by_the_next_before_its_answer_ends():
+    catch_up, heads = two_fetches_of_one_peer()
+    heads[2] = FEW
+    ((_, part),) = asked(catch_up, heads, SECOND + 1, 4)
+    assert (part.author, part.first) == (2, FEW + 1)
+    catch_up.answered(1)
+    assert not asked(catch_up, heads, SECOND + 2, 4), "what has ended is the fetch before"
+
+
+def test_an_answer_that_nobody_waits_for_ends_nothing():
+    catch_up, heads = two_fetches_of_one_peer()
+    catch_up.answered(2)
+    assert not asked(catch_up, heads, SECOND + 1, 4)
+    catch_up.forget(1)
+    catch_up.answered(1)
+    assert len(asked(catch_up, heads, SECOND + 2, 4)) == 2, "asked again over a new link"
+    assert not asked(catch_up, heads, SECOND + 3, 4)
+
+
+def test_a_fetch_that_was_never_answered_does_not_stand_before_others_for_ever():
+    catch_up, heads = CatchUp(4, 0), np.zeros(4, np.int64)
+    catch_up.note_fetch(1, SECOND)  # the peer had too many to answer, and dropped it
+    catch_up.holds(1, 2, 10_000)
+    late = SECOND + ANSWERS_MAX * ANSWER_NS_MAX
+    ((_, part),) = asked(catch_up, heads, late, 4)
+    heads[2] = part.first
+    catch_up.answered(1)
+    ((_, rest),) = asked(catch_up, heads, late + 1, 4)
+    assert rest.first == part.first + 1
+
+
+def test_whoever_owes_an_answer_is_asked_after_those_who_owe_none():
+    catch_up, heads = CatchUp(4, 0), np.zeros(4, np.int64)
+    for peer in (1, 2, 3):
+        catch_up.holds(peer, 1, 10_000)
+    catch_up.note_fetch(1, SECOND)
+    catch_up.note_fetch(3, SECOND)
+    for _ in range(3):
+        ((peer, part),) = asked(catch_up, heads, SECOND, 4)
+        assert peer == 2
+        heads[1] = part.last
+        catch_up.answered(2)
+
+
 def test_whoever_is_silent_is_passed_over_and_whoever_sends_is_waited_for():
     catch_up, heads = behind(), np.zeros(N, np.int64)
     first = {part.author: peer for peer, part in asked(catch_up, heads, SECOND)}

@@ -3,11 +3,14 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import ORDER
+from harambee.protocol import kept_orders
+from harambee.protocol.disputes import Place
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.slot import Slot
 
@@ -41,6 +44,26 @@ def test_an_order_lies_twice_where_its_slot_is_found_twice_in_kept_blocks(blocks
         if goes:
             gone = min(there)
             kept.drop(0, gone, there.pop(gone))
+
+
+PLACES = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=40)
+
+
+@given(PLACES)
+def test_kept_orders_are_found_where_they_lie_however_often_room_is_made(blocks):
+    """Blocks of one order of one slot, in several lanes: what was kept longest goes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kept_orders, "ROOM", 2)
+        kept, there, heights = KeptOrders(4), [], Counter()
+        for lane, stay in blocks:
+            heights[lane] += 1
+            orders = block_of([(OrderKind.SEND, 1, 0)])
+            kept.add(lane, heights[lane], orders)
+            there.append(Place(lane, heights[lane], 0))
+            while len(there) > stay:
+                gone = there.pop(0)
+                kept.drop(gone.lane, gone.height, orders)
+            assert kept.places(Slot.of(orders[0])) == there
 
 
 def test_payers_who_pay_again_and_again_make_nobody_look_at_all_that_is_kept(monkeypatch):

@@ -10,7 +10,8 @@ questions at a bounded rate, and nothing that pays waits for it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -22,7 +23,6 @@ from harambee.handset.receipt_code import code_of
 from harambee.ledger.house_rules import is_reversal_of
 from harambee.ledger.kinds import LIMITED, PARTIES, OrderKind
 from harambee.ledger.records import (
-    ACCOUNT,
     ENTRY,
     KIND_MASK,
     ORDER,
@@ -34,6 +34,7 @@ from harambee.ledger.records import (
 )
 from harambee.ledger.rules import Order, named_hold, sides_of
 from harambee.money.tariff import Tariff
+from harambee.node.past_balances import PastBalances, Touched
 from harambee.node.port import ReversalFacts, StatementLine, UnavailableError
 from harambee.node.text_cursor import CursorError, TextCursor, marks_of
 from harambee.node.texts import Text, TextPort, TextPortError
@@ -52,14 +53,13 @@ TEXTS_AT_ONCE: Final = 128
 COMPOSED_AT_ONCE: Final = 16
 """Texts composed before whoever pays has a turn."""
 PAUSE_S: Final = 0.2
-"""Between two steps, so that a backlog is worked off beside the payments and not before them."""
+RESTS: Final = 3
+"""Between two steps, and so many times as long as composing took: so that a backlog is worked off beside the
+payments and not before them."""
 IDLE_S: Final = 5.0
 RETRY_S: Final = (1.0, 5.0, 30.0, 60.0)
 DAYS_LATE_MAX: Final = 3
 """A text of what is older would only frighten; the statement has it."""
-LINES_FIRST: Final = 4
-LINES_MAX: Final = 16_384
-"""How far an account's statement is read back for the balance after an entry."""
 
 log: Final = logging.getLogger(__name__)
 
@@ -84,22 +84,25 @@ class Source(Protocol):
     async def accounts(self, numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.void]:
         """ACCOUNT records."""
 
-    async def statement(self, number: int, limit: int, before: int | None) -> list[StatementLine]:
-        """The newest lines of an account."""
-
     async def tariff_today(self) -> Tariff:
         """The tariff of today."""
 
     async def reversal(self, payer: int, sequence: int) -> ReversalFacts | None:
         """The payment in a slot, and what became of the wish to have it back."""
 
-    async def newest_lines(
+    async def lines_at(
         self,
-        accounts: npt.NDArray[np.void],
         numbers: npt.NDArray[np.uint32],
+        indices: npt.NDArray[np.int64],
         entries: npt.NDArray[np.void],
     ) -> list[StatementLine]:
-        """The newest line of each of many accounts, of its record and its newest entry."""
+        """What entries are on the statements of accounts, but for the balances."""
+
+    async def changes_at(self, number: int, entries: npt.NDArray[np.void]) -> list[int]:
+        """By how many cents (n,) entries changed an account's balance."""
+
+    async def give_way(self, took_s: float) -> None:
+        """Rest after work that took so long, while the super-agent reads what it has missed."""
 
 
 Parties = Callable[[Sequence[int]], Awaitable[Mapping[int, Party]]]
@@ -160,6 +163,9 @@ class Courier:
         self._journal_blocks = journal_blocks
         self._blocks_at_start = journal_blocks()
         self._parties = parties
+        self._past = PastBalances(source)
+        self._composed_s = 0.0
+        """How long the last step took to compose its texts."""
         self._cursor: TextCursor | None = None
         self._applied = 0
         self._news = asyncio.Event()
@@ -203,12 +209,12 @@ class Courier:
                 log.exception("texts could not be composed")
                 await asyncio.sleep(RETRY_S[-1])
                 continue
-            if more:
-                await asyncio.sleep(self._pause_s)
-            else:
+            if not more:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), IDLE_S)
-                    await asyncio.sleep(self._pause_s)  # what comes together goes together
+            # What comes together goes together, too.
+            await asyncio.sleep(max(self._pause_s, RESTS * self._composed_s))
+            await self._source.give_way(self._composed_s)
 
     def _tell_failure(self, failures: int, error: Exception) -> None:
         self.failed += 1
@@ -222,6 +228,7 @@ class Courier:
         that they are sent is not durable yet; UnavailableError where the super-agent cannot say.
         """
         self._news.clear()
+        self._composed_s = 0.0
         cursor = await self._opened()
         at = cursor.entries
         self._applied, entries = await self._source.ask(lambda replica: _window(replica, at))
@@ -229,7 +236,9 @@ class Courier:
             return False
         marks = marks_of(entries)
         errands, done = self._errands(at, entries, cursor.told(marks))
+        began = time.monotonic()
         texts = await self._compose(errands)
+        self._composed_s = time.monotonic() - began
         if texts:
             await self._port.send(texts)
         cursor.advance(marks[:done])
@@ -294,38 +303,28 @@ class Courier:
     ) -> dict[int, dict[int, StatementLine]]:
         """Return the lines that errands are about, by account and entry.
 
-        Most are the newest of their accounts, whose records say the balance; only of the others the
-        statements are read.
+        Most are the newest of their accounts, whose records say the balance.
         """
-        newest: list[_Errand] = []
-        oldest: dict[int, int] = {}
-        for errand in errands:
-            if errand.account not in known:
-                continue
-            if int(known[errand.account]["last_entry"]) == errand.entry + 1:
-                newest.append(errand)
-            else:
-                oldest.setdefault(errand.account, errand.entry)
-        newest = [errand for errand in newest if errand.account not in oldest]
-        told = await self._source.newest_lines(
-            np.array([known[errand.account] for errand in newest], ACCOUNT),
-            np.array([errand.account for errand in newest], np.uint32),
-            np.array([errand.place for errand in newest], ENTRY),
+        told = [errand for errand in errands if errand.account in known]
+        lines = await self._source.lines_at(
+            np.array([errand.account for errand in told], np.uint32),
+            np.array([errand.entry for errand in told], np.int64),
+            np.array([errand.place for errand in told], ENTRY),
         )
-        read = await _all(self._lines(number, entry) for number, entry in oldest.items())
-        return dict(zip(oldest, read, strict=True)) | {
-            errand.account: {line.entry: line} for errand, line in zip(newest, told, strict=True)
-        }
-
-    async def _lines(self, number: int, entry: int) -> dict[int, StatementLine]:
-        """Return an account's lines by entry, at least back to one."""
-        limit = LINES_FIRST
-        while True:
-            lines = await self._source.statement(number, limit, None)
-            reached = not lines or lines[-1].entry <= entry or len(lines) < limit
-            if reached or limit >= LINES_MAX:
-                return {line.entry: line for line in lines}
-            limit *= 8
+        touched = []
+        for errand, line in zip(told, lines, strict=True):
+            record = known[errand.account]
+            is_newest = int(record["last_entry"]) == errand.entry + 1
+            cents = int(record["balance"]) if is_newest else None
+            touched.append(
+                Touched(errand.account, errand.entry, errand.place, line.change_cents, cents)
+            )
+        found: dict[int, dict[int, StatementLine]] = {number: {} for number in known}
+        balances = await self._past.after(touched)
+        for errand, line, balance in zip(told, lines, balances, strict=True):
+            if balance is not None:
+                found[errand.account][errand.entry] = replace(line, balance_cents=balance)
+        return found
 
     def _text(
         self,
@@ -341,7 +340,7 @@ class Courier:
         """
         line = lines.get(errand.entry)
         if line is None:
-            # Beyond LINES_MAX newer lines of one account; its statement has it.
+            # Too many newer lines of one account; its statement has it.
             self.too_old += 1
             return None
         read = _order_of(line)
@@ -444,7 +443,3 @@ def _told_to(order: Order, account: int) -> TextKind | None:
 
 def _order_of(line: StatementLine) -> Order:
     return Order.of(np.frombuffer(line.order, ORDER)[0])
-
-
-async def _all(waiting: Iterable[Awaitable[T]]) -> list[T]:
-    return list(await asyncio.gather(*waiting))

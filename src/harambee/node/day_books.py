@@ -6,6 +6,7 @@ order that becomes final late finds its day still.
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -144,6 +145,7 @@ class DayBooks:
             while not at_end:
                 entries, numbers, end, at_end = await self._service.ask(self._question)
                 for start in range(0, len(entries), READ_ORDERS):
+                    began = time.monotonic()
                     part = entries[start : start + READ_ORDERS]
                     orders = await self._service.orders_at(part)
                     tables = await self._service.tables_at(orders, part)
@@ -151,7 +153,8 @@ class DayBooks:
                     self.books.take(orders, own, tables)
                     # Exactly what was entered: what fails in between is read again, and nothing twice.
                     self.read_up_to = int(own[-1]) + 1
-                    await asyncio.sleep(0)  # customers wait in this thread too
+                    # Customers wait in this thread too.
+                    await self._service.give_way(time.monotonic() - began)
                 self.read_up_to = end
 
     def _question(self, replica: "Replica") -> tuple[Orders, npt.NDArray[np.int64], int, bool]:

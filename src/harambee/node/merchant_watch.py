@@ -67,6 +67,7 @@ class MerchantWatch:
     async def run(self) -> None:
         """Follow for ever; ends only when cancelled."""
         while True:
+            began = time.monotonic()
             try:
                 more = await self.step()
             except (UnavailableError, GroundError):
@@ -81,6 +82,7 @@ class MerchantWatch:
                 log.exception("payments could not be told to merchants")
                 await asyncio.sleep(RETRY_S)
                 continue
+            await self._service.give_way(time.monotonic() - began)
             if not more:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_S):

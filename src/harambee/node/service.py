@@ -89,6 +89,9 @@ Orders = npt.NDArray[np.void]
 
 INBOX_ORDERS_MAX: Final = 1 << 16
 """Room of orders, tables included, that wait to be looked at; beyond it BROKER_BUSY refuses new ones."""
+GIVE_WAY: Final = 9
+LOOK_S: Final = 0.25
+"""Whoever rests while this super-agent reads up, looks so often whether it still does."""
 READ_TOGETHER: Final = 32
 """Blocks that are read in one turn of another thread; each may be some megabytes."""
 BLOCKS_REMEMBERED: Final = 256
@@ -440,7 +443,7 @@ class Service:
 
         balance, numbers, entries = await self.ask(question)
         lines: list[StatementLine] = []
-        told = await self._lines(np.full(len(entries), number, np.uint32), numbers, entries)
+        told = await self.lines_at(np.full(len(entries), number, np.uint32), numbers, entries)
         for line in told:
             if before is None or line.entry < before:
                 lines.append(replace(line, balance_cents=balance))
@@ -449,31 +452,16 @@ class Service:
             self._remember_page(number, lines[-1].entry, balance)
         return lines
 
-    async def newest_lines(
-        self,
-        accounts: npt.NDArray[np.void],
-        numbers: npt.NDArray[np.uint32],
-        entries: npt.NDArray[np.void],
-    ) -> list[StatementLine]:
-        """Return the newest statement line of each of (n,) accounts, without asking the replica.
-
-        `accounts` are ACCOUNT records of these `numbers`, and `entries` the ENTRY records of their newest
-        entries.
-        """
-        newest = accounts["last_entry"].astype(np.int64) - 1
-        lines = await self._lines(numbers, newest, entries)
-        balances = accounts["balance"].tolist()
-        return [
-            replace(line, balance_cents=cents) for line, cents in zip(lines, balances, strict=True)
-        ]
-
-    async def _lines(
+    async def lines_at(
         self,
         numbers: npt.NDArray[np.uint32],
         indices: npt.NDArray[np.int64],
         entries: npt.NDArray[np.void],
     ) -> list[StatementLine]:
-        """Return what (n,) entries are on the statements of (n,) accounts, but for the balances."""
+        """Return what (n,) entries are on the statements of (n,) accounts, without asking the replica.
+
+        But for the balances, which are all 0. `entries` are the ENTRY records of what `indices` names.
+        """
         orders = await self._archive.orders(entries)
         tables = await self._archive.tables(orders, entries)
         tariffs = await self._shelf.known()
@@ -487,6 +475,16 @@ class Service:
             seen = _seen_by(number, order, tariffs)
             lines.append(StatementLine(entry, order.tobytes(), author, time_ms, change, 0, *seen))
         return lines
+
+    async def changes_at(self, number: int, entries: npt.NDArray[np.void]) -> list[int]:
+        """Return by how many cents ENTRY (n,), which touched an account, changed its balance."""
+        orders = await self.orders_at(entries)
+        tables = await self.tables_at(orders, entries)
+        tariffs = await self._shelf.known()
+        return [
+            change_cents(number, order, tariffs, tables.get(row))
+            for row, order in enumerate(orders)
+        ]
 
     def _remember_page(self, number: int, entry: int, balance_cents: int) -> None:
         self._page_ends[number, entry] = balance_cents
@@ -818,6 +816,17 @@ class Service:
         """
         self._demand_service()
         return await asyncio.wrap_future(self._engine.ask(question))
+
+    async def give_way(self, took_s: float) -> None:
+        """Rest after a piece of work that took so long, and that no payment waits for.
+
+        As long as this super-agent reads what it has missed, whoever works so has a tenth of the time: what
+        the ledger is read for is late already, and shares one interpreter with the engine (decision 74).
+        """
+        end = time.monotonic() + GIVE_WAY * took_s
+        await asyncio.sleep(0)
+        while self._engine.snapshot.reading_up and (rest_s := end - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(rest_s, LOOK_S))
 
     async def orders_at(self, entries: npt.NDArray[np.void]) -> Orders:
         """Return the ORDER (n,) that each ENTRY (n,) stands for, read from the journal."""

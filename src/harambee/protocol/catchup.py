@@ -4,8 +4,12 @@ Peers say which heads they hold, and every block tells what its author held. Whe
 longer than a block normally needs to arrive by itself, the missing heights are asked for, each author's
 from one peer at a time, different authors' from different peers. A peer that does not answer in time is
 passed over. Whatever arrives is checked like any other block, so a lying peer can only waste time.
+
+A peer answers one fetch after the other, in the order in which they came, and says only that an answer has
+ended, not which. So its fetches are numbered here: an answer that ends says nothing of those behind it.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +45,8 @@ class _Request:
     first: int
     last: int
     deadline: int
+    fetch: int
+    """The number of the fetch of which it is a part."""
 
 
 @dataclass(slots=True)
@@ -57,6 +63,10 @@ class CatchUp:
     _gap_since: dict[int, int] = field(default_factory=dict)
     _empty_claims: dict[int, _Request] = field(default_factory=dict)
     """What was answered since the last requests, by author."""
+    _fetches: int = 0
+    """How many were sent."""
+    _unanswered: dict[int, deque[tuple[int, int]]] = field(default_factory=dict)
+    """For each peer its fetches that have no answer yet: (number, when), in the order of sending."""
     _turn: int = 0
     _heard: dict[int, int] = field(default_factory=dict)
     """When a block last came from a peer that it was asked for."""
@@ -122,13 +132,24 @@ class CatchUp:
     def forget(self, peer: int) -> None:
         """The link to `peer` is gone: what was asked of it will not come."""
         self._asked = {author: r for author, r in self._asked.items() if r.peer != peer}
+        self._unanswered.pop(peer, None)
+
+    def note_fetch(self, peer: int, now: int) -> int:
+        """Something is being fetched from `peer`, who will say when it was answered: its number."""
+        self._fetches += 1
+        self._unanswered.setdefault(peer, deque()).append((self._fetches, now))
+        return self._fetches
 
     def answered(self, peer: int) -> None:
-        """`peer` has sent what it could: ask on at once where a gap is left.
+        """`peer` has sent what it could for its oldest fetch: ask on at once where a gap is left.
 
-        What it was asked for and did not bring, it is not taken to hold any more.
+        What it was asked for in that one and did not bring, it is not taken to hold any more.
         """
-        for author in [author for author, r in self._asked.items() if r.peer == peer]:
+        unanswered = self._unanswered.get(peer)
+        if not unanswered:
+            return
+        fetch, _ = unanswered.popleft()
+        for author in [author for author, r in self._asked.items() if r.fetch == fetch]:
             request = self._asked.pop(author)
             self._empty_claims[author] = request
             self._gap_since[author] = self._gap_since.get(author, 0) - PATIENCE_NS
@@ -151,8 +172,10 @@ class CatchUp:
         of whose blocks only those are fetched, by name, that others stand on.
         """
         ranges: dict[int, list[Range]] = {}
+        fetches: dict[int, int] = {}
         wake: int | None = None
         self._forget_empty_claims(heads, ends)
+        self._forget_unanswered(now)
         peers = sorted(up)
         best = np.minimum(self.held_by[peers].max(axis=0), ends) if peers else heads
         lacking = [a for a in np.flatnonzero(best > heads).tolist() if a not in without]
@@ -160,7 +183,7 @@ class CatchUp:
         for author in lacking:
             since = min(self._gap_since.setdefault(author, now), now)
             asked = self._asked.get(author)
-            if asked is not None and self._is_awaited(asked, now):
+            if asked is not None and self._is_awaited(asked, int(heads[author]), now):
                 until = self._waits_until(asked)
                 wake = until if wake is None else min(wake, until)
                 continue
@@ -170,14 +193,16 @@ class CatchUp:
             if now < due:
                 wake = due if wake is None else min(wake, due)
                 continue
-            peer = self._choose(author, int(heads[author]), peers, asked)
+            peer = self._choose(author, int(heads[author]), peers, asked, fetches)
+            if peer not in fetches:
+                fetches[peer] = self.note_fetch(peer, now)
             last = min(
                 int(self.held_by[peer, author]),
                 int(heads[author]) + room,
                 int(ends[author]),
             )
             first = int(heads[author]) + 1
-            self._asked[author] = _Request(peer, first, last, now + ANSWER_NS_MAX)
+            self._asked[author] = _Request(peer, first, last, now + ANSWER_NS_MAX, fetches[peer])
             ranges.setdefault(peer, []).append(
                 Range(author, first, last, self.incarnations[author])
             )
@@ -192,7 +217,8 @@ class CatchUp:
         asked = [
             author
             for author in lacking
-            if author in self._asked and self._is_awaited(self._asked[author], now)
+            if author in self._asked
+            and self._is_awaited(self._asked[author], int(heads[author]), now)
         ]
         under_way = sum(
             max(
@@ -206,8 +232,14 @@ class CatchUp:
         each = left // max(1, len(lacking) - len(asked))
         return min(RANGE_BLOCKS_MAX, max(RANGE_BLOCKS_MIN, each))
 
-    def _is_awaited(self, asked: _Request, now: int) -> bool:
-        """Whether an answer may still come; not where the clock was set back since it was asked for."""
+    def _is_awaited(self, asked: _Request, height: int, now: int) -> bool:
+        """Whether more of an answer may still come to an author's chain that is held up to `height`.
+
+        Not where the clock was set back since it was asked for.
+        """
+        return height < asked.last and self._is_in_time(asked, now)
+
+    def _is_in_time(self, asked: _Request, now: int) -> bool:
         return now < self._waits_until(asked) and asked.deadline <= now + ANSWER_NS_MAX
 
     def _waits_until(self, asked: _Request) -> int:
@@ -230,12 +262,30 @@ class CatchUp:
                 )
         self._empty_claims.clear()
 
-    def _choose(self, author: int, height: int, peers: list[int], failed: _Request | None) -> int:
-        """The next peer in turn that holds more, preferably not the one that has just failed."""
+    def _forget_unanswered(self, now: int) -> None:
+        """Whoever drops a fetch never answers it: what is older than any answer is waited for no more."""
+        for unanswered in self._unanswered.values():
+            while unanswered and not 0 <= now - unanswered[0][1] < ANSWERS_MAX * ANSWER_NS_MAX:
+                unanswered.popleft()
+
+    def _choose(
+        self,
+        author: int,
+        height: int,
+        peers: list[int],
+        failed: _Request | None,
+        fetches: dict[int, int],
+    ) -> int:
+        """The next peer in turn that holds more, preferably not the one that has just failed.
+
+        Of the others rather one that owes no answer, but for the `fetches` that are being put together.
+        """
         able = [p for p in np.flatnonzero(self.held_by[:, author] > height).tolist() if p in peers]
-        others = [p for p in able if failed is None or p != failed.peer] or able
+        silent = failed.peer if failed is not None and height < failed.last else None
+        others = [p for p in able if p != silent] or able
+        free = [p for p in others if p in fetches or not self._unanswered.get(p)] or others
         self._turn += 1
-        return others[self._turn % len(others)]
+        return free[self._turn % len(free)]
 
 
 @njit(cache=True)

@@ -114,14 +114,23 @@ class KeptOrders:
         """Leave out the rows of blocks that are gone; where too few are, take twice the room."""
         rows = self._rows[: self._used]
         if self._gone_rows > self._used // 2:
-            places = rows[["lane", "height"]].tolist()
-            rows = rows[[place not in self._gone for place in places]]
+            gone = np.array(list(self._gone), np.int64)
+            stay = ~np.isin(_blocks_of(rows["lane"], rows["height"]), _blocks_of(*gone.T))
+            rows = rows[stay]
             used -= self._used - len(rows)
             self._gone.clear()
             self._gone_rows = 0
         self._rows = np.zeros(max(ROOM, 2 * used), KEPT)
         self._rows[: len(rows)] = rows
         self._used = len(rows)
+
+
+def _blocks_of(
+    lanes: npt.NDArray[np.signedinteger], heights: npt.NDArray[np.signedinteger]
+) -> npt.NDArray[np.int64]:
+    """Blocks by lane and height, (n,), each as one number."""
+    numbers: npt.NDArray[np.int64] = lanes.astype(np.int64) << 32 | heights
+    return numbers
 
 
 def _whose(slot: Slot) -> np.uint64:

@@ -1108,6 +1108,7 @@ class Replica(Fold):
             if newer != self.index or self.re_entering.phase == Phase.READING:
                 last = min(int(heads["height"][newer]), RANGE_BLOCKS_MAX)
                 begun = Range(newer, 1, last, int(heads["incarnation"][newer]))
+                self.catch_up.note_fetch(message.peer, now)
                 effects.send.append(Fetch(message.peer, (begun,)))
         beside = names_in(message.heads[self._are_beside(message.heads)])
         if asked := self._offers.take(message.peer, beside, now):
