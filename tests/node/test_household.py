@@ -7,7 +7,7 @@ import pytest
 import uvloop
 
 from harambee.node.frames import Frame, FrameError
-from harambee.node.household import HANDED_AT_ONCE, Household
+from harambee.node.household import HANDED_AT_ONCE, Household, IndoorLink
 from harambee.protocol.committee import Committee, Member
 
 NETWORK = b"n" * 32
@@ -25,9 +25,9 @@ class Mate:
 
     index: int
     outgoing_bytes_max: int = 1_000
-    heard: list = field(default_factory=list)
-    gone: list = field(default_factory=list)
-    links: list = field(default_factory=list)
+    heard: list[tuple[int, int, bytes]] = field(default_factory=list)
+    gone: list[tuple[int, str]] = field(default_factory=list)
+    links: list[IndoorLink] = field(default_factory=list)
     refuses: bool = False
 
     def meet(self, link):
