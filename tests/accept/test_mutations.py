@@ -213,9 +213,16 @@ MUTATIONS = {
     ),
     "who is behind is held back by the limits": Mutation(
         "replica",
-        "return int(holders.sum()) >= self.committee.w",
+        "return int(np.count_nonzero(holders)) >= self.committee.w",
         "return False",
         BOUNDED + "::test_what_w_hold_is_taken_without_a_limit",
+    ),
+    "what one alone has fenced is never joined": Mutation(
+        "recovery",
+        "(len(dispute.orders) > 1 or dispute.fenced_by(1))",
+        "len(dispute.orders) > 1",
+        "tests/protocol/test_recovery.py"
+        "::test_what_one_alone_has_fenced_is_joined_when_nobody_can_be_missed",
     ),
     "blocks wait for their past without end": Mutation(
         "parking",

@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -66,6 +68,59 @@ def ask(buttons, method="GET", path="/super-agents", body=None, **sent):
     finally:
         connection.close()
     return answer, json.loads(content) if content else None
+
+
+class Switchable(threading.Thread):
+    """The other end of a shared process's switches: it remembers who is on, and refuses one."""
+
+    def __init__(self, end):
+        super().__init__(daemon=True)
+        self.end, self.asked = end, []
+
+    def run(self):
+        with self.end.makefile("rwb") as lines:
+            for line in lines:
+                asked = json.loads(line)
+                self.asked.append((asked["super_agent"], asked["on"]))
+                refused = asked["super_agent"] == "baraka" and asked["on"]
+                answer = {"detail": "baraka: its journal is spoilt"} if refused else {"done": True}
+                lines.write(json.dumps(answer).encode() + b"\n")
+                lines.flush()
+
+
+def test_those_that_share_a_process_have_a_switch_each(tmp_path, said):
+    mine, theirs = socket.socketpair()
+    house = Switchable(theirs)
+    house.start()
+    process = subprocess.Popen(SLEEP)
+    children = Sleepers([Child(Network.names, process, tmp_path / "log", (), mine)])
+    breaker = Breaker(Network(), children, said.append)
+    try:
+        breaker.do("kill", "baraka")
+        assert states(breaker) == ["running", "ended"]
+        assert process.poll() is None
+        with pytest.raises(BreakingError, match="has ended already"):
+            breaker.do("kill", "baraka")
+        with pytest.raises(BreakingError, match="its journal is spoilt"):
+            breaker.do("start", "baraka")
+        assert states(breaker) == ["running", "ended"]
+        with pytest.raises(BreakingError, match="it can be killed, not paused"):
+            breaker.do("pause", "amani")
+        breaker.do("kill", "amani")
+        breaker.do("start", "amani")
+        assert states(breaker) == ["running", "ended"]
+        assert house.asked == [
+            ("baraka", False),
+            ("baraka", True),
+            ("amani", False),
+            ("amani", True),
+        ]
+        theirs.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(BreakingError, match="does not answer"):
+            breaker.do("kill", "amani")
+        assert said[0] == "baraka: killed by the console."
+    finally:
+        children.stop()
 
 
 def test_kill_and_start(breaker, said):

@@ -1,4 +1,4 @@
-"""`harambee up`: a whole network on this machine, each super-agent a process of its own.
+"""`harambee up`: a whole network on this machine, each super-agent a process of its own where they are few.
 
 The folder is made if it is missing and resumed if it is there. One that dies is named, and the
 others go on: that is what they are for.
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import click
 
 from harambee.cli.breaking import Breaker, Buttons
-from harambee.cli.processes import Children, processes_for, start
+from harambee.cli.processes import ALONE_MAX, Children, processes_for, start
 from harambee.cli.sandbox_handsets import SandboxHandsets, sandbox_lines
 from harambee.cli.terminal import (
     FailureError,
@@ -41,6 +41,10 @@ BAR_WIDTH: Final = 30
 DEMO_SHOWN: Final = 3
 DEMO_PARTIES: Final = ("agent-1", "head-office-1", "till-1", "paybill-1", "airtime-1")
 LOG_TAIL_BYTES: Final = 4_000
+PAGE_BYTES: Final = 4_096
+"""A journal's records take whole pages."""
+BLOCK_HEAD_BYTES: Final = 256
+"""About, with the signature and what the journal adds."""
 LOG_TAIL_LINES: Final = 5
 
 
@@ -91,7 +95,7 @@ def up(
     Examples:
       harambee up
       harambee up --super-agents 7 --network ./seven
-      harambee up --super-agents 40 --processes 2 --network ./forty
+      harambee up --super-agents 100 --network ./hundred
       harambee up --no-sandbox
     """  # noqa: D301 - click's sign for lines to keep
     network = _open(folder, super_agents, key_days)
@@ -298,6 +302,10 @@ def _greet(
     )
     for address in network.addresses:
         click.echo(f"  {address.name:<12} {address.http}/")
+    if count > ALONE_MAX:
+        click.echo(
+            f"  so many write some {_gigabytes_an_hour(network):.0f} GB an hour here, even idle"
+        )
     first = f"{network.addresses[0].http}/console/"
     if buttons is None:
         click.echo(f"The console, from any of them: {first}")
@@ -314,6 +322,16 @@ def _greet(
     for line in sandbox_lines(folder, network.addresses[0].http, answered=answered):
         click.echo(line)
     click.echo("\nCtrl-C stops it.")
+
+
+def _gigabytes_an_hour(network: "NetworkFolder") -> float:
+    """What all journals grow by while nobody pays: each has every block, and each block names all others."""
+    from harambee.protocol.wire import REFERENCE_BYTES
+
+    count = len(network.names)
+    blocks_an_hour = count * 3_600_000 / network.node(0).heartbeat_ms
+    pages = -(-(BLOCK_HEAD_BYTES + REFERENCE_BYTES * (count - 1)) // PAGE_BYTES)
+    return blocks_an_hour * count * pages * PAGE_BYTES / 1e9
 
 
 def _show_demo(network: "NetworkFolder", folder: Path, people: "Sequence[DemoAccount]") -> None:

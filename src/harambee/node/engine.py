@@ -62,7 +62,7 @@ COMMIT_REST: Final = 2
 """So many times as long as a commit took, blocks of others are gathered for the next one."""
 GATHER_NS_MAX: Final = 50_000_000
 """But never longer than this, however slow the disk is."""
-TURNS_IN_A_PACE: Final = 8
+TURNS_IN_A_PACE: Final = 5
 TURN_GAP_LESS_NS: Final = 10_000_000
 """What comes waits for the next of so many turns between two blocks of a super-agent that speaks rarely; for
 one that speaks often, whose turns were closer together than this, whatever comes is a turn's beginning."""
