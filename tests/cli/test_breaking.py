@@ -121,6 +121,8 @@ def test_those_that_share_a_process_have_a_switch_each(tmp_path, said):
         assert said[0] == "baraka: killed by the console."
     finally:
         children.stop()
+        house.join()
+        theirs.close()
 
 
 def test_kill_and_start(breaker, said):

@@ -43,6 +43,11 @@ class Child:
         """Their names, as they stand in a sentence."""
         return " and ".join(self.names)
 
+    def close(self) -> None:
+        """It has ended: there is nothing left to switch."""
+        if self.switches is not None:
+            self.switches.close()
+
     def switch(self, name: str, *, on: bool) -> None:
         """Switch one of several off or on; SwitchError."""
         assert self.switches is not None, "it has several"
@@ -105,6 +110,7 @@ class Children:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+            child.close()
 
     def kill(self) -> None:
         """End all at once, as `kill -9` does; what they answered is on disk."""
@@ -114,6 +120,7 @@ class Children:
     def restart(self, child: Child) -> None:
         """Start one that has ended."""
         assert child.process.poll() is not None, "it has ended"
+        child.close()
         child.process, child.switches = _spawn(child.files, child.log)
         child.off.clear()
         child.mourned = False
