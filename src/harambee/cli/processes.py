@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 STOP_S: Final = 15
 SWITCH_S: Final = 60
 ALONE_MAX: Final = 10
-"""More super-agents than these share processes, as many as there are cores."""
+"""More super-agents than these share processes."""
+PROCESSES_A_CORE: Final = 2
+"""While one waits for its disk, or for the interpreter, the other one computes."""
 
 
 @dataclass
@@ -143,8 +145,9 @@ def start(network: "NetworkFolder", processes: int) -> Children:
 
 
 def processes_for(super_agents: int) -> int:
-    """Return how many processes so many are dealt out to, where nobody says: few share, many must."""
-    return super_agents if super_agents <= ALONE_MAX else min(super_agents, os.cpu_count() or 1)
+    """Return how many processes so many are dealt out to, where nobody says: the first few have their own."""
+    shared = PROCESSES_A_CORE * (os.cpu_count() or 1)
+    return super_agents if super_agents <= ALONE_MAX else min(super_agents, shared)
 
 
 def _spawn(

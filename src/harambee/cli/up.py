@@ -57,7 +57,7 @@ LOG_TAIL_LINES: Final = 5
 @click.option(
     "--processes",
     type=click.IntRange(1),
-    help="In how many processes; default: each super-agent has its own, and more than ten share one for "
+    help="In how many processes; default: each super-agent has its own, and more than ten share two for "
     "each core.",
 )
 @click.option(
