@@ -28,8 +28,6 @@ time, as Python has it, made payments of a nation wait two and a half times as l
 
 SWITCH_OF_MANY_S: Final = 0.005
 """The same where several share it, who take turns to compute (`harambee.node.household`)."""
-GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
-"""Python's own are (700, 10, 10): to look through a ledger's objects so often was a twentieth of all work."""
 
 
 @click.command()
@@ -51,6 +49,7 @@ def node(files: tuple[Path, ...], switches: int | None) -> None:
     """  # noqa: D301 - click's sign for lines to keep
     import uvloop
 
+    from harambee.ledger.memory import GARBAGE_THRESHOLDS
     from harambee.node.config import ConfigError, read_config
     from harambee.node.runner import NodeError
 

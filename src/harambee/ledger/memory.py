@@ -1,4 +1,4 @@
-"""Large arrays of zeros, beginning on a page, that take no memory until they are written."""
+"""Memory of processes that hold ledgers: arrays that take none until written, and rare collections."""
 
 import mmap
 from typing import Any, Final
@@ -6,6 +6,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
+"""For `gc.set_threshold`; Python's own are (700, 10, 10). A ledger is many objects that stay: to look through
+them all so often was a twentieth of the work of fifty super-agents, a fifth of a hundred simulated ones."""
 _MAP_NORESERVE: Final = 0x4000
 """Linux: promise no memory for the mapping. Python names it from 3.13 on."""
 

@@ -303,13 +303,7 @@ class CommissionPayer:
         ).to_bytes()
         signed = body + sign(self.files.treasury, self._prefix + body)
         submission = await self.service.submit(np.frombuffer(signed, ORDER), {}, DECIDE_MS)
-        match State(submission.states[0]):
-            case State.FINAL:
-                return Outcome.ACCEPTED
-            case State.REFUSED:
-                return Outcome(submission.outcomes[0])
-            case _:
-                return None
+        return submission.outcome_of(0)
 
     async def _read(self) -> _Moment:
         """Read all that became final since; returns the account as it was at the end of that."""

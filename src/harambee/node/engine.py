@@ -61,7 +61,8 @@ COMMITS_REMEMBERED: Final = 512
 COMMIT_REST: Final = 2
 """So many times as long as a commit took, blocks of others are gathered for the next one."""
 GATHER_NS_MAX: Final = 50_000_000
-"""But never longer than this, however slow the disk is."""
+"""But never longer than this, or than the turns below say, however slow the disk is, or a clock that was set
+back."""
 TURNS_IN_A_PACE: Final = 5
 TURN_GAP_LESS_NS: Final = 10_000_000
 """What comes waits for the next of so many turns between two blocks of a super-agent that speaks rarely; for
@@ -192,7 +193,7 @@ class Engine:
         self._commits = Durations(COMMIT_BOUNDS_S)
         pace_ns = files.config.pace_ms * MILLISECOND_NS
         self._gap_ns = max(0, pace_ns // TURNS_IN_A_PACE - TURN_GAP_LESS_NS)
-        """How long what peers say is gathered for one turn."""
+        """How long what comes is gathered for one turn."""
         self._gather_ns_max = max(GATHER_NS_MAX, GAPS_IN_A_COMMIT * self._gap_ns)
         self._turn_due = 0
         self._commit_due = 0

@@ -68,13 +68,7 @@ class DeskGround:
         """Offer an order; ACCEPTED once it is final, None where that is not decided in time."""
         orders = np.frombuffer(order, ORDER)
         submission = await self.told(self.service.submit(orders, dict(possessions), wait_ms))
-        match State(submission.states[0]):
-            case State.FINAL:
-                return Outcome.ACCEPTED
-            case State.REFUSED:
-                return Outcome(submission.outcomes[0])
-            case _:
-                return None
+        return submission.outcome_of(0)
 
     async def final(self, payer: int, sequence: int, wait_ms: int) -> tuple[bool, bytes | None]:
         """Return whether a slot is decided, and the 128 bytes that are final in it, if any are."""

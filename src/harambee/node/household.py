@@ -31,8 +31,10 @@ class Housemate(Protocol):
     """The links of one super-agent of this process, as the others' ends of indoor links know them."""
 
     index: int
-    outgoing_bytes_max: int
-    """Waiting for one peer; beyond it the link is dropped."""
+
+    @property
+    def outgoing_bytes_max(self) -> int:
+        """How many bytes may wait for one peer; beyond it the link is dropped."""
 
     def meet(self, link: "IndoorLink") -> None:
         """A link to another one of this process stands."""

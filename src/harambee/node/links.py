@@ -113,7 +113,6 @@ class Links:
         assert 0 <= index < committee.n
         assert len(network) == NETWORK_BYTES
         self.limits = limits or Limits()
-        self.outgoing_bytes_max = self.limits.outgoing_bytes_max
         self.addresses = list(addresses)
         self.index = index
         self._household = household or Household(network, committee, (index,))
@@ -165,6 +164,11 @@ class Links:
             limits=limits,
             household=household,
         )
+
+    @property
+    def outgoing_bytes_max(self) -> int:
+        """How many bytes may wait to be sent to one peer."""
+        return self.limits.outgoing_bytes_max
 
     @property
     def address(self) -> Address:

@@ -54,6 +54,16 @@ class Submission:
     outcomes: npt.NDArray[np.uint8]
     """The Outcome where REFUSED, else 0."""
 
+    def outcome_of(self, row: int) -> Outcome | None:
+        """Return what became of one order: ACCEPTED if it is final, None where that is not decided."""
+        match State(self.states[row]):
+            case State.FINAL:
+                return Outcome.ACCEPTED
+            case State.REFUSED:
+                return Outcome(self.outcomes[row])
+            case _:
+                return None
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:

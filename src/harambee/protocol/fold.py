@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from harambee.ledger.kinds import IS_GOVERNED, OrderKind, Space
 from harambee.ledger.ledger import Ledger
-from harambee.ledger.records import KEY_FORM_MASK, ORDER
+from harambee.ledger.records import KEY_FORM_MASK
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
 from harambee.protocol.chains import NEVER, Chains, Lane, Rows
@@ -895,12 +895,6 @@ class JournalBroken(Exception):  # noqa: N818 - it names what is the matter, as 
         """`position` is the journal's."""
         super().__init__(f"block {position} of the journal cannot be used: {why}")
         self.position = position
-
-
-def _bytes_of(orders: Orders) -> npt.NDArray[np.uint8]:
-    """An ORDER array as rows of bytes, (n, 128), without a copy where the orders lie together."""
-    contiguous = np.ascontiguousarray(orders)
-    return contiguous.view(np.uint8).reshape(len(orders), ORDER.itemsize)
 
 
 def _proposed_in(block: Block) -> list[Proposed]:

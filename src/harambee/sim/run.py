@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from harambee.ledger.memory import GARBAGE_THRESHOLDS
 from harambee.protocol.slot import Slot
 from harambee.sim.books import books_close_in
 from harambee.sim.customers import Crowd
@@ -14,8 +15,6 @@ from harambee.sim.story import Story
 from harambee.sim.world import SECOND, START_NS, World
 
 STEP_S: Final = 0.25
-GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
-"""Python's own are (700, 10, 10)."""
 REST_STEPS: Final = 8
 """For how many steps everything must have been at rest."""
 AGREED_STEPS: Final = 24
