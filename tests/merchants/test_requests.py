@@ -425,6 +425,32 @@ def test_what_is_being_made_durable_counts_only_once_it_is(play):
     play(scenario)
 
 
+def test_who_declines_what_is_just_being_made_durable_has_declined_it(play):
+    async def scenario(town, receiver):
+        store, is_written, goes_on = town.stores[0], asyncio.Event(), asyncio.Event()
+        write = store.write
+
+        async def write_and_pause(change):
+            store.write = write
+            answer = await write(change)
+            is_written.set()
+            await goes_on.wait()
+            return answer
+
+        store.write = write_and_pause
+        view = await town.ask(0)  # durable at two others: the customer is shown it there
+        await is_written.wait()
+        declining = asyncio.create_task(town.desks[0].decline(town.decline(view.id)))
+        await asyncio.wait([declining], timeout=0.1)  # as far as it comes meanwhile
+        goes_on.set()
+        await declining
+        await until(lambda: not town.desks[0]._requests._keeping)
+        assert (await town.desks[0].request("request-1")).state is RequestState.DECLINED
+        assert await town.pending(0) == []
+
+    play(scenario)
+
+
 # -- liars ------------------------------------------------------------------------------------------------
 
 

@@ -573,17 +573,22 @@ class RequestDesk:
             said = read_decline(signed)
         except RequestError:
             return False
-        kept = self._find(said.request)
+        kept = await self._settled(said.request)
         if kept is None:
             # She may be quicker than its taker; it is looked at when the request is here.
             self._early_declines.setdefault((said.request, said.account), signed)
             if len(self._early_declines) > EARLY_MAX:
                 self._early_declines.popitem(last=False)
             return False
+        return await self._decline(kept, signed)
+
+    async def _decline(self, kept: Kept, signed: bytes) -> bool:
+        """End a request that its payer declined, unless somebody else did; whether it ended so."""
         if not await self._is_declined(kept, signed):
             return False
-        state = _answered(kept.request, said.reason)
-        await self._end(kept, state, reason=said.reason, decline=signed)
+        reason = read_decline(signed).reason
+        state = _answered(kept.request, reason)
+        await self._end(kept, state, reason=reason, decline=signed)
         return kept.row.state is state
 
     async def _is_declined(self, kept: Kept, signed: bytes) -> bool:
@@ -712,9 +717,7 @@ class RequestDesk:
         """An order is final: end the request that it pays, if it is kept here; returns that."""
         if not any(order.reference):
             return None
-        if (keeping := self._keeping.get(order.reference)) is not None:
-            await asyncio.wait([keeping])
-        kept = self._find(order.reference)
+        kept = await self._settled(order.reference)
         if kept is None or not pays(order, kept):
             return None
         known = replace(facts, account=kept.request.account, msisdn=kept.row.msisdn)
@@ -815,7 +818,7 @@ class RequestDesk:
                 await self._end(kept, RequestState.PAID, payment=known)
         decline = self._early_declines.pop((kept.id, kept.request.payer), None)
         if decline is not None:
-            await self.take_decline(decline)
+            await self._decline(kept, decline)
         return True
 
     def _is_kept(self, kept: Kept) -> None:
@@ -868,6 +871,15 @@ class RequestDesk:
             found = Kept(identity, row.request(), row)
             self._remember(found)
         return found
+
+    async def _settled(self, identity: bytes) -> Kept | None:
+        """Return a request once it waits, if it is just being made durable.
+
+        Before that the store may have it already, and would give it as one that nobody waits for.
+        """
+        if (keeping := self._keeping.get(identity)) is not None:
+            await asyncio.wait([keeping])
+        return self._find(identity)
 
     def knows(self, name: str) -> int:
         """Answer another super-agent whether a request of this name is kept here; 1 where one is."""
