@@ -107,7 +107,9 @@ def verify_many(
     return valid
 
 
+assert KeyForm.P256_EVEN & KeyForm.P256_ODD == 1, "they differ in the highest of three bits"
+
+
 def is_p256(forms: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which of (n,) forms are of P-256."""
-    assert KeyForm.P256_EVEN & KeyForm.P256_ODD == 1, "they differ in the highest of three bits"
     return np.asarray(forms & 0b011 == 1)

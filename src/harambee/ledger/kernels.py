@@ -360,7 +360,7 @@ def _options_hold(order: Records, kind: Whole, movement: Records) -> bool:
     return bool(kind != _BULK or order["payee"] == order["payer"])
 
 
-@njit(nogil=True, cache=True)
+@njit(cache=True)
 def check_orders(
     orders: Records,
     signatures_hold: NDArray[np.bool_],
@@ -777,7 +777,7 @@ def _begin_entry(order: Records, entry: Records, index: np.uint32, position: Who
     entry["head_office_previous"] = 0
 
 
-@njit(nogil=True, cache=True)
+@njit(cache=True)
 def apply_orders(
     orders: Records,
     first: Whole,
@@ -1085,7 +1085,7 @@ def _create(
 # -- looking things up ---------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@njit(cache=True)
 def copy_keys(
     accounts: Records,
     identities: Records,

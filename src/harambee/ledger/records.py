@@ -294,6 +294,8 @@ def head_office_named(payee: int, options: bytes) -> int | None:
 
 def readable(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the array as kernels take it, contiguous and read-only: one compilation for all."""
+    if array.dtype is dtype and array.flags.c_contiguous and not array.flags.writeable:
+        return array
     view = np.ascontiguousarray(array, dtype).view()
     view.setflags(write=False)
     return view

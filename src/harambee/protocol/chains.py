@@ -28,9 +28,10 @@ threads wait for the lock, whoever gives it up waits a thousand times as long to
 """
 
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,8 @@ NEVER: Final = (1 << 31) - 1
 LANES_MORE: Final = 8
 """For at least how many more lanes room is made when there is none."""
 
+_LANE_WRITTEN: Final = struct.Struct("<iiii")
+
 KEPT: Final = np.dtype([("digest", "u1", 32), ("orders", "<u4")])
 """What is kept of a block beside its rows."""
 
@@ -71,6 +74,16 @@ class Lane:
     """The highest block that belongs to the parent; 0 where it begins a chain."""
 
 
+class RowsMemory(Protocol):
+    """What replicas of one process know of blocks' pasts, by what names a block and the lanes counted."""
+
+    def get(self, name: bytes, /) -> Rows | None:
+        """The rows (3, lanes) of a block, if somebody has computed and nobody has forgotten them."""
+
+    def put(self, name: bytes, rows: Rows, /) -> None:
+        """Remember rows, which nobody writes to any more."""
+
+
 def window_for(members: int) -> int:
     """How many heights of each lane are kept: a power of two, fewer the larger the committee."""
     row_bytes = 3 * members * np.dtype(np.int32).itemsize + 32
@@ -88,8 +101,18 @@ def _reserved(shape: tuple[int, ...], kind: type[np.integer[Any]]) -> npt.NDArra
 class Chains:
     """The rows of all lanes' recent blocks. Not thread-safe; belongs to one replica."""
 
-    def __init__(self, members: int, quorum: int, window: int | None = None) -> None:
-        """`quorum` is q; `window` a power of two, by default what `window_for` says."""
+    def __init__(
+        self,
+        members: int,
+        quorum: int,
+        window: int | None = None,
+        remembered: RowsMemory | None = None,
+    ) -> None:
+        """`quorum` is q; `window` a power of two, by default what `window_for` says.
+
+        Chains that share what is `remembered` compute a block's rows once: its digest names its whole past,
+        so the rows follow from it and from which lane is whose.
+        """
         self.members = members
         self.quorum = quorum
         self.window = window or window_for(members)
@@ -97,6 +120,8 @@ class Chains:
         self.lanes: list[Lane] = []
         self.lanes_of: list[list[int]] = [[] for _ in range(members)]
         """The lanes of each author, in the order in which they were opened."""
+        self.has_more_final = False
+        """Whether the newest block has made more of some lane final."""
         self.current: list[int] = list(range(members))
         """The lane of each author that is followed: the first one seen of its newest incarnation."""
         self._heads: Heights = np.zeros(members, np.int64)
@@ -109,6 +134,11 @@ class Chains:
         """The authors that have more than one lane."""
         self._acknowledged: npt.NDArray[np.int32] = np.zeros((members, members), np.int32)
         """(authors, lanes): the highest block of each lane that an author acknowledges."""
+        self._beyond: npt.NDArray[np.int32] = np.zeros(members, np.int32)
+        """How many authors acknowledge a higher block of each lane than is final; fewer than q."""
+        self._remembered = remembered
+        self._layout: bytes | None = b""
+        """Says which lanes there are; None where two are of one chain, which others may number otherwise."""
         self._rows: Rows = _reserved((3, self.window, members, members), np.int32)
         self._digests: npt.NDArray[np.uint8] = _reserved((members, self.window, 32), np.uint8)
         self._orders: npt.NDArray[np.uint16] = _reserved((members, self.window), np.uint16)
@@ -146,11 +176,22 @@ class Chains:
             self.several.add(lane.author)
         if lane.incarnation > self.lanes[self.current[lane.author]].incarnation:
             self.current[lane.author] = index
+        self._note_layout(lane)
         self.followed[:, lane.author] = (
             self.current[lane.author],
             self.lanes[self.current[lane.author]].incarnation,
         )
         return index
+
+    def _note_layout(self, lane: Lane) -> None:
+        if len(self.lanes) <= self.members:
+            return  # the first of each author
+        incarnations = [self.lanes[other].incarnation for other in self.lanes_of[lane.author]]
+        if self._layout is None or incarnations.count(lane.incarnation) > 1:
+            self._layout = None
+        else:
+            about = (lane.author, lane.incarnation, lane.parent, lane.base)
+            self._layout += _LANE_WRITTEN.pack(*about)
 
     def _grow(self, lanes: int) -> None:
         before = len(self._heads)
@@ -160,6 +201,8 @@ class Chains:
             setattr(self, name, grown)
         acknowledged = np.zeros((self.members, lanes), np.int32)
         acknowledged[:, :before] = self._acknowledged
+        beyond = np.zeros(lanes, np.int32)
+        beyond[:before] = self._beyond
         rows = _reserved((3, self.window, lanes, lanes), np.int32)
         digests = _reserved((lanes, self.window, 32), np.uint8)
         # Heights come first, so that memory which no block has touched yet stays untouched.
@@ -168,7 +211,7 @@ class Chains:
         digests[:before] = self._digests
         orders = _reserved((lanes, self.window), np.uint16)
         orders[:before] = self._orders
-        self._acknowledged, self._rows = acknowledged, rows
+        self._acknowledged, self._beyond, self._rows = acknowledged, beyond, rows
         self._digests, self._orders = digests, orders
 
     def owner(self, lane: int, height: int) -> int:
@@ -216,8 +259,10 @@ class Chains:
 
     def digest_at(self, lane: int, height: int) -> bytes | None:
         """The digest of a held block of a lane's chain, or None if it is not held or below the window."""
-        lane = self.owner(lane, height)
-        if not 0 < height <= self._heads[lane] or self._heads[lane] - height >= self.window:
+        if self.several:
+            lane = self.owner(lane, height)
+        head: int = self._heads.item(lane)
+        if not max(0, head - self.window) < height <= head:
             return None
         name: bytes = self._digests[lane, height & (self.window - 1)].tobytes()
         return name
@@ -293,37 +338,62 @@ class Chains:
         return clock
 
     def extend(
-        self, lane: int, digest: bytes, references: npt.NDArray[np.int64], orders: int = 0
+        self,
+        lane: int,
+        digest: bytes,
+        references: npt.NDArray[np.int64],
+        newly: npt.NDArray[np.int64] | None = None,
+        orders: int = 0,
     ) -> npt.NDArray[np.int64]:
         """Add the lane's next block; `references` are (lane, height), (k, 2), held, extending earlier ones.
 
-        It has so many `orders`.
+        It has so many `orders`, and `newly` is what this returns, where that is known.
 
         Returns what it newly votes on besides itself: (lane, first, last) of heights, (k, 3), ascending.
         """
         height = int(self._heads[lane]) + 1
         self._digests[lane, height & (self.window - 1)] = np.frombuffer(digest, np.uint8)
         self._orders[lane, height & (self.window - 1)] = orders
-        newly = self._newly(self.head_row(lane)[VOTED], references)
+        if newly is None:
+            newly = self._newly(self.head_row(lane)[VOTED], references)
+        row = self._rows[:, height & (self.window - 1), lane, : len(self.lanes)]
+        name = None if self._layout is None else self._layout + digest
+        known = None
+        if self._remembered is not None and name is not None:
+            known = self._remembered.get(name)
+        if known is not None:
+            row[:] = known
+        else:
+            self._know(lane, references, newly)
+            if self._remembered is not None and name is not None:
+                self._remembered.put(name, row.copy())
+        self._heads[lane] = height
+        author = self._author_of[lane]
+        self.has_more_final = _acknowledge(
+            row[CERTIFIED], self._acknowledged, author, self._beyond, self._final, self.quorum
+        )
+        return newly
+
+    def _know(
+        self, lane: int, references: npt.NDArray[np.int64], newly: npt.NDArray[np.int64]
+    ) -> None:
+        """Compute the rows of the lane's next block."""
         held = references
         if self.several and (references[:, 1] <= self._bases[references[:, 0]]).any():
             held = np.array([(self.owner(to, last), last) for to, last in references.tolist()])
-        _extend(
+        _know(
             self._rows,
             self._heads,
-            self._final,
             self._author_of,
-            self._acknowledged,
             len(self.lanes),
             self.members,
             self.window - 1,
             self.quorum,
             lane,
-            self.owner(lane, height - 1),
+            self.owner(lane, int(self._heads[lane])),
             held,
             newly,
         )
-        return newly
 
     # -- what a frame has of them (frame.py) ------------------------------------------------------
 
@@ -357,29 +427,39 @@ class Chains:
         lanes = len(self.lanes)
         self._heads[:lanes], self._final[:lanes] = heads, final
         self._acknowledged[:, :lanes] = acknowledged
+        self._beyond[:lanes] = (acknowledged > final).sum(axis=0)
 
     def become(self, other: "Chains") -> None:
-        """Be what another one is, which is not to be used any more."""
+        """Be what another one is, which is not to be used any more; what is remembered stays."""
         assert (self.members, self.quorum, self.window) == (
             other.members,
             other.quorum,
             other.window,
         )
-        vars(self).update(vars(other))
+        vars(self).update(vars(other) | {"_remembered": self._remembered})
 
     def orders_at(self, lane: int, height: int) -> int:
         """How many orders a kept block has."""
         return int(self._orders[lane, height & (self.window - 1)])
 
+    def new_votes(
+        self, names: npt.NDArray[np.void], lanes: Heights, voted: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """What a block references and newly votes on, (k, 2) and (k, 3) as `extend` has them.
+
+        `names`, (k,), are found in these `lanes`, and its author has `voted` so far. For chains of one lane
+        for each author. None where a reference does not extend the one before it.
+        """
+        assert not self.several
+        references = np.empty((len(names), 2), np.int64)
+        newly = np.empty((len(names), 3), np.int64)
+        extends = _new_votes(readable(names, names.dtype), lanes, voted, references, newly)
+        return (references, newly) if extends else None
+
     def _newly(
         self, before: npt.NDArray[np.int32], references: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
         """(lane, first, last) of what references vote on that a chain with these votes has not, (k, 3)."""
-        if not self.several:
-            # One lane for each author, so they ascend as authors do.
-            newly = np.empty((len(references), 3), np.int64)
-            count: int = _new_votes(before, references, newly)
-            return newly[:count]
         to, last = references[:, 0], references[:, 1]
         if not self._bases[to].any():
             first = before[to].astype(np.int64) + 1
@@ -491,12 +571,10 @@ def _raise_to_quorum(reached: Rows, quorum: int, heights: npt.NDArray[np.int32])
 
 
 @njit(cache=True)
-def _extend(
+def _know(
     rows: Rows,
     heads: Heights,
-    final: Heights,
     author_of: Heights,
-    acknowledged: Rows,
     lanes: int,
     members: int,
     mask: int,
@@ -506,6 +584,7 @@ def _extend(
     references: npt.NDArray[np.int64],
     newly: npt.NDArray[np.int64],
 ) -> None:
+    """Write the rows of a lane's next block."""
     height = heads[lane] + 1
     row = rows[:, height & mask, lane, :lanes]
     if height > 1:
@@ -518,21 +597,58 @@ def _extend(
         row[1, newly[k, 0]] = newly[k, 2]
     row[0, lane] = height
     row[1, lane] = height
-    heads[lane] = height
     reached = np.zeros((members, lanes), np.int32)
     for a in range(lanes):
         seen = row[0, a]
         if seen > 0 and heads[a] - seen <= mask:
             _reach(reached[author_of[a]], rows[1, seen & mask, a, :lanes])
     _raise_to_quorum(reached, quorum, row[2])
-    _reach(acknowledged[author_of[lane], :lanes], row[2])
-    news = False
-    for c in range(lanes):
-        news = news or row[2, c] > final[c]
-    if news:
-        heights = final[:lanes].astype(np.int32)
-        _raise_to_quorum(acknowledged[:, :lanes], quorum, heights)
-        final[:lanes] = heights
+
+
+@njit(cache=True)
+def _acknowledge(
+    certified: npt.NDArray[np.int32],
+    acknowledged: Rows,
+    author: int,
+    beyond: npt.NDArray[np.int32],
+    final: Heights,
+    quorum: int,
+) -> bool:
+    """Count what a new block of an author acknowledges; raise what is final where q authors have.
+
+    Returns whether anything was raised. A lane's height is looked for only once q authors are beyond it: by
+    bisection of what they acknowledge.
+    """
+    raised = False
+    for c in range(certified.shape[0]):
+        before, after = acknowledged[author, c], certified[c]
+        if after <= before:
+            continue
+        acknowledged[author, c] = after
+        if not before <= final[c] < after:
+            continue
+        beyond[c] += 1
+        if beyond[c] < quorum:
+            continue
+        low, high = final[c] + 1, final[c] + 1
+        for a in range(acknowledged.shape[0]):
+            high = max(high, np.int64(acknowledged[a, c]))
+        while low < high:
+            middle = low + ((high - low + 1) >> 1)
+            count = 0
+            for a in range(acknowledged.shape[0]):
+                count += int(acknowledged[a, c] >= middle)
+            if count >= quorum:
+                low = middle
+            else:
+                high = middle - 1
+        final[c] = low
+        raised = True
+        count = 0
+        for a in range(acknowledged.shape[0]):
+            count += int(acknowledged[a, c] > low)
+        beyond[c] = count
+    return raised
 
 
 @njit(cache=True)
@@ -589,16 +705,23 @@ def _find_followed(
 
 @njit(cache=True)
 def _new_votes(
-    before: npt.NDArray[np.int32], references: npt.NDArray[np.int64], newly: npt.NDArray[np.int64]
-) -> int:
-    """Write (lane, first, last) of what references, (k, 2), vote on beyond these votes; returns how many."""
-    count = 0
-    for k in range(references.shape[0]):
-        lane, last = references[k, 0], references[k, 1]
-        if last > before[lane]:
-            newly[count, 0], newly[count, 1], newly[count, 2] = lane, before[lane] + 1, last
-            count += 1
-    return count
+    names: npt.NDArray[np.void],
+    lanes: Heights,
+    voted: npt.NDArray[np.int32],
+    references: npt.NDArray[np.int64],
+    newly: npt.NDArray[np.int64],
+) -> bool:
+    """Write (lane, height) of each name, and (lane, first, last) of what it votes on beyond these votes.
+
+    False where one does not extend what was referenced before.
+    """
+    for k in range(names.shape[0]):
+        lane, height = lanes[k], np.int64(names[k]["height"])
+        references[k, 0], references[k, 1] = lane, height
+        newly[k, 0], newly[k, 1], newly[k, 2] = lane, voted[lane] + 1, height
+        if height <= voted[lane]:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ from harambee.crypto.keys import PublicKey, verify_many
 from harambee.crypto.keys import verify as verify_owner
 from harambee.crypto.signatures import verify
 from harambee.ledger.records import BODY_BYTES, KEY_FORM_MASK, ORDER
+from harambee.protocol.chains import RowsMemory
 from harambee.protocol.committee import Committee
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Block, Glance, block_prefix, glance, read_on
@@ -23,6 +24,9 @@ Forms = npt.NDArray[np.uint8]
 
 class Checking:
     """The checks of one network."""
+
+    rows: RowsMemory | None = None
+    """Where replicas of one process keep what they know of blocks' pasts; None where there is but one."""
 
     def __init__(self, network: bytes, committee: Committee, threads: int = 1) -> None:
         """`threads` is over how many threads orders' signatures are spread."""

@@ -136,14 +136,15 @@ class Fold:
         Otherwise such an order may wait for one of its blocks, which costs a liar's copies nothing.
         """
         self.network, self.committee, self.ledger = network, committee, ledger
-        self.counters, self.chains = Counters(), Chains(committee.n, committee.q)
+        self._checking = checking or Checking(network, committee)
+        self.counters = Counters()
+        self.chains = Chains(committee.n, committee.q, remembered=self._checking.rows)
         rows = len(ledger.accounts)
         self.disputes, self.doubts = Disputes(rows), Doubts(rows)
         self.convicted: set[int] = set()
         """Authors whose word is not relied on any more."""
         self._is_exact = is_exact
         self._applier, self._kept = Applier(ledger), KeptOrders(rows, with_marks=is_exact)
-        self._checking = checking or Checking(network, committee)
         self._position = 0
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each lane, by height."""
@@ -273,7 +274,9 @@ class Fold:
     def _integrate(self, block: Block, placed: Placed, effects: Effects) -> None:
         """Take a block whose past is held and which extends its chain: from here on nothing may fail."""
         lane = placed.lane if isinstance(placed.lane, int) else self._open_lane(placed.lane)
-        newly = self.chains.extend(lane, block.digest, placed.references, len(block.orders))
+        newly = self.chains.extend(
+            lane, block.digest, placed.references, placed.newly, len(block.orders)
+        )
         held = Held(block, self._position, self._era)
         self._position += 1
         self.counters.blocks += 1
@@ -618,23 +621,28 @@ class Fold:
 
     def _apply_final(self, effects: Effects) -> None:
         """Apply what has become final with its whole block, disputed orders excepted."""
-        final = self.chains.final
-        for lane in np.flatnonzero(final > self._applied).tolist():
-            for height in range(int(self._applied[lane]) + 1, int(final[lane]) + 1):
-                held = self._open[lane].pop(height, None)
-                if held is None:
-                    continue
-                indices = np.arange(len(held.block.orders), dtype=np.uint32)
-                apart = self._apart_in(lane, height)
-                self._is_final_now(lane, height, held.block.orders, apart)
-                if apart:
-                    self._undecided[lane, height] = held
-                    indices = np.delete(indices, apart)
-                else:
-                    self._keep_no_more(lane, held.block)
-                self._apply(held, indices, effects)
-            self._applied[lane] = final[lane]
+        if self.chains.has_more_final:
+            final = self.chains.final
+            for lane in np.flatnonzero(final > self._applied).tolist():
+                self._apply_final_of(lane, int(final[lane]), effects)
         self._apply_waiting(effects)
+
+    def _apply_final_of(self, lane: int, final: int, effects: Effects) -> None:
+        """Apply a lane's blocks up to the height that is final."""
+        for height in range(int(self._applied[lane]) + 1, final + 1):
+            held = self._open[lane].pop(height, None)
+            if held is None:
+                continue
+            indices = np.arange(len(held.block.orders), dtype=np.uint32)
+            apart = self._apart_in(lane, height)
+            self._is_final_now(lane, height, held.block.orders, apart)
+            if apart:
+                self._undecided[lane, height] = held
+                indices = np.delete(indices, apart)
+            else:
+                self._keep_no_more(lane, held.block)
+            self._apply(held, indices, effects)
+        self._applied[lane] = final
 
     def _apply(self, held: Held, indices: npt.NDArray[np.uint32], effects: Effects) -> None:
         """Apply final orders of a block; those that wait for another one are kept."""

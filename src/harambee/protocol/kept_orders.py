@@ -156,7 +156,7 @@ def _marks_of(
     return (mixed * _MIX_WHOSE >> np.uint64(64 - MARK_BITS)).astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _add_up(counts: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], change: int) -> None:
     """Change the count of each row, as often as it is named."""
     for row in rows:

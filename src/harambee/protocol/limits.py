@@ -202,7 +202,8 @@ def _in_eighths(rate: Rate, share: int) -> Rate:
 def cost_of(block: Block, *, vouched: bool = False) -> tuple[int, int, int]:
     """What taking a block costs its author: blocks, bytes, work, each in eighths."""
     refusals = sum(len(rejection.indices) for rejection in block.rejections)
-    entries = len(block.recovery.slots())
+    recovery = block.recovery
+    entries = len(recovery.fences) + len(recovery.proposals) + len(recovery.votes)
     naming = int(np.count_nonzero(HAS_CONTENT[block.orders["kind"]])) if len(block.orders) else 0
     tables = naming * TABLE_WORK + block.table_rows // ROWS_IN_ONE
     work = len(block.orders) + tables + entries + refusals // REFUSALS_IN_ONE

@@ -22,6 +22,8 @@ class Placed:
     """The lane whose next block it is, or the one to open for it."""
     references: npt.NDArray[np.int64]
     """(lane, height), shape (k, 2)."""
+    newly: npt.NDArray[np.int64] | None = None
+    """What it newly votes on besides itself, (lane, first, last), (k, 3); None while that is to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +62,42 @@ def place(chains: Chains, block: Block, past: Past) -> Placed | None:
     if lane is None or not _re_enters_as_it_must(block):
         return None
     names, before = block.names, _row_before(chains, block, past)
+    if not chains.several and isinstance(lane, int):
+        votes = chains.new_votes(names, past.references, before[VOTED])
+        if votes is None:
+            return None
+        references, newly = votes
+        kept = not block.rejections or _rejects_new_votes(block, newly[:, 1] - 1)
+        return Placed(lane, references, newly) if kept else None
     since = _since(chains, block, past.references, before[VOTED])
     if since is None:
         return None
     references = np.empty((len(names), 2), np.int64)
     references[:, 0] = past.references
     references[:, 1] = names["height"]
-    apart = chains.several and chains.several.intersection(
-        (block.author, *names["author"].tolist())
-    )
+    apart = chains.several.intersection((block.author, *names["author"].tolist()))
     if apart or not isinstance(lane, int):
         clock = _clock(chains, references, before[CLOCK])
         if any(chains.forked_in(clock, author) for author in sorted(apart)):
             return None
         if _stands_beside(chains, clock, lane, block):
             return None
-    if block.rejections:
-        voted_from = {
-            (name.author, name.incarnation): (before, name.height)
-            for name, before in zip(block.references, since.tolist(), strict=True)
-        }
-        for rejection in block.rejections:
-            found = voted_from.get((rejection.author, rejection.incarnation))
-            if found is None or not found[0] < rejection.height <= found[1]:
-                return None
+    if block.rejections and not _rejects_new_votes(block, since):
+        return None
     return Placed(lane, references)
+
+
+def _rejects_new_votes(block: Block, since: npt.NDArray[np.integer]) -> bool:
+    """Whether all its rejections are of blocks that it newly votes on: above `since`, (k,), by reference."""
+    voted_from = {
+        (name.author, name.incarnation): (before, name.height)
+        for name, before in zip(block.references, since.tolist(), strict=True)
+    }
+    for rejection in block.rejections:
+        found = voted_from.get((rejection.author, rejection.incarnation))
+        if found is None or not found[0] < rejection.height <= found[1]:
+            return False
+    return True
 
 
 def _since(
@@ -92,9 +105,6 @@ def _since(
 ) -> npt.NDArray[np.int32] | None:
     """The height of the reference before each one to the same chain, (k,); None if one does not extend it."""
     since: npt.NDArray[np.int32] = voted[to]
-    heights = block.names["height"]
-    if not chains.several:
-        return None if (heights <= since).any() else since
     for k, name in enumerate(block.references):
         if name.author in chains.several:
             extended = _extends_reference(chains, voted, name, int(to[k]))

@@ -1,7 +1,8 @@
-"""Checks that are computed once for all replicas of one process: they are functions of bytes.
+"""What is computed once for all replicas of one process: functions of bytes, and of what bytes name.
 
-What is asked is the key of each memory: nothing is ever taken on trust. Any number of threads may ask at
-once; two that ask the same at the same moment may both compute it.
+What is asked is the key of each memory: nothing is ever taken on trust. A block's digest names its whole
+past, so what a block knows is asked by that. Any number of threads may ask at once; two that ask the same at
+the same moment may both compute it.
 """
 
 from typing import Final, Generic, TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.records import ORDER_BYTES
+from harambee.protocol.chains import Rows
 from harambee.protocol.checking import Checking, Forms, Keys, Orders
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.wire import Block, Glance
@@ -17,6 +19,7 @@ from harambee.protocol.wire import Block, Glance
 REMEMBERED_BYTES: Final = 64 << 20
 """So many bytes of blocks each memory of them holds at least, and twice as many at most."""
 ORDERS_REMEMBERED_BYTES: Final = 32 << 20
+ROWS_REMEMBERED_BYTES: Final = 16 << 20
 
 T = TypeVar("T")
 
@@ -28,7 +31,7 @@ class Memory(Generic[T]):
     """
 
     def __init__(self, bytes_max: int) -> None:
-        """A generation ends once what was asked takes so many bytes."""
+        """A generation ends once what was asked takes so many bytes, with answers that are arrays."""
         self._bytes_max = bytes_max
         self._bytes = 0
         self._young: dict[bytes, T] = {}
@@ -44,7 +47,7 @@ class Memory(Generic[T]):
     def put(self, asked: bytes, answer: T) -> None:
         """Remember an answer."""
         self._young[asked] = answer
-        self._bytes += len(asked)
+        self._bytes += len(asked) + getattr(answer, "nbytes", 0)
         if self._bytes > self._bytes_max:
             self._old, self._young, self._bytes = self._young, {}, 0
 
@@ -60,6 +63,7 @@ class RememberingChecking(Checking):
         self._ids: Memory[npt.NDArray[np.uint8]] = Memory(ORDERS_REMEMBERED_BYTES)
         self._orders: Memory[bool] = Memory(ORDERS_REMEMBERED_BYTES)
         """By order, key and its form: replicas ask for the same ones in other company."""
+        self.rows = Memory[Rows](ROWS_REMEMBERED_BYTES)
 
     def glance(self, data: bytes) -> Glance | Malformed:
         """Read what a block's fixed head says, once."""

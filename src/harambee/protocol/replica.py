@@ -1411,6 +1411,8 @@ class Replica(Fold):
         a tariff of many bands takes a second.
         """
         governed = np.flatnonzero(IS_GOVERNED[orders["kind"]])
+        if not len(governed):
+            return self.ledger.check(orders, signatures, possessions, today, tables)
         names = map(bytes, self._ids_of(orders[governed]))
         unapproved = governed[[name not in self.approved for name in names]]
         unread = unapproved[HAS_CONTENT[orders["kind"][unapproved]]]

@@ -190,7 +190,7 @@ class Slots:
 _NO_IDS: Final[Digests] = readable(np.zeros((0, 32), np.uint8), np.uint8)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
     for k in range(32):  # noqa: SIM110 - numba has no all() over a generator
         if a[k] != b[k]:
@@ -198,7 +198,7 @@ def _same(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _enter_kernel(
     open_of: npt.NDArray[np.uint32],
     pool: npt.NDArray[np.void],
@@ -247,7 +247,7 @@ def _enter_kernel(
             codes[i] = _TAKEN
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _release_kernel(
     open_of: npt.NDArray[np.uint32],
     pool: npt.NDArray[np.void],
