@@ -30,13 +30,14 @@ from harambee.protocol.page_catchup import STUCK_NS, Lookout
 from harambee.protocol.replica import Replica
 
 
-def an_engine(journal):
-    files = SimpleNamespace(config=SimpleNamespace(name="baraka", pace_ms=20))
-    return Engine(files, journal, lambda _: None)
+def an_engine(journal, pace_ms=20, is_awaited=lambda _: False):
+    files = SimpleNamespace(config=SimpleNamespace(name="baraka", pace_ms=pace_ms))
+    return Engine(files, journal, lambda _: None, is_awaited=is_awaited)
 
 
-def a_turn(*, persist=(), send=()):
-    return Turn(Effects(persist=list(persist), send=list(send)), [], 0, {})
+def a_turn(*, persist=(), send=(), settled=()):
+    effects = Effects(persist=list(persist), send=list(send), settled=list(settled))
+    return Turn(effects, [], 0, {})
 
 
 def test_balances_that_do_not_add_up_end_it():
@@ -74,9 +75,18 @@ def test_blocks_of_others_wait_for_the_next_commit(turn, rest_ns, gathers):
     assert not engine._may_gather(turn, START_NS), "whoever asks waits for nothing"
 
 
+@pytest.mark.parametrize(("pace_ms", "gathers"), [(20, True), (1_500, False)])
+def test_where_turns_are_rare_what_somebody_waits_for_is_told_at_once(pace_ms, gathers):
+    engine = an_engine(None, pace_ms, is_awaited=lambda orders: orders == "hers")
+    engine._commit_due = START_NS + 1
+    assert engine._may_gather(a_turn(persist=[b"theirs"], settled=["his"]), START_NS)
+    told = a_turn(persist=[b"theirs"], settled=["his", "hers"])
+    assert engine._may_gather(told, START_NS) is gathers
+
+
 @pytest.mark.parametrize("took_ms", [1, 60])
 def test_a_commit_rests_as_long_as_it_took_and_not_for_ever(took_ms):
-    engine = an_engine(SimpleNamespace(append=lambda _: time.sleep(took_ms / 1_000)))
+    engine = an_engine(SimpleNamespace(append=lambda *_: time.sleep(took_ms / 1_000)))
     assert engine._make_durable([b"block"], [])
     ended = time.time_ns()
     assert ended < engine._commit_due + GATHER_NS_MAX

@@ -8,6 +8,7 @@ import uvloop
 
 from harambee.node.frames import Frame, FrameError
 from harambee.node.household import HANDED_AT_ONCE, Household, IndoorLink
+from harambee.node.journal import HEAD_BYTES, written
 from harambee.protocol.committee import Committee, Member
 
 NETWORK = b"n" * 32
@@ -161,3 +162,12 @@ def test_who_is_switched_off_is_not_at_home():
 def test_what_one_has_checked_the_others_of_the_process_need_not():
     assert Household(NETWORK, committee(), (0, 1)).checking is not None
     assert Household(NETWORK, committee(), (0,)).checking is None
+
+
+def test_a_block_is_made_ready_for_their_journals_once():
+    block = bytes(HEAD_BYTES)
+    home = Household(NETWORK, committee(), (0, 1))
+    assert home.written(block) == written(block)
+    assert home.written(bytes(HEAD_BYTES)) is home.written(block)
+    alone = Household(NETWORK, committee(), (0,))
+    assert alone.written(block) is not alone.written(block), "nobody else would ask"

@@ -303,7 +303,7 @@ class FullJournal:
     def evidence(self):
         return {}
 
-    def append(self, blocks):
+    def append(self, blocks, as_stored):
         self.attempts += 1
         if self.attempts > 1:
             self.tried.set()

@@ -27,7 +27,7 @@ from harambee.crypto.durable_files import replace_file
 from harambee.node.beginning import make_ledger
 from harambee.node.durations import COMMIT_BOUNDS_S, DurationFacts, Durations
 from harambee.node.household import Household
-from harambee.node.journal import Journal, JournalDamaged, JournalFull
+from harambee.node.journal import Journal, JournalDamaged, JournalFull, written
 from harambee.node.mending import MendingEnded, mend
 from harambee.node.network_folder import NodeFiles
 from harambee.node.page_fetching import PageFetch, look_for_pages_next_time
@@ -159,14 +159,18 @@ class Engine:
         journal: Journal,
         deliver: Callable[[Turn], None],
         household: Household | None = None,
+        is_awaited: Callable[[npt.NDArray[np.void]], bool] = lambda _: False,
     ) -> None:
         """`deliver` is called in the engine's thread for each turn that the outside may see.
 
-        With the others of its `household` it shares checks, and takes turns to compute.
+        With the others of its `household` it shares checks, and takes turns to compute. `is_awaited`, called
+        in the engine's thread, says whether somebody waits here for one of these orders, an ORDER array.
         """
         self.checking = household.checking if household is not None else None
         """What remembers for all engines of this process; None where there is but one."""
         self._turns = household.turns if household is not None else threading.Lock()
+        self._written = household.written if household is not None else written
+        self._is_awaited = is_awaited
         self.files = files
         self.snapshot = Snapshot()
         self.trouble: str | None = "This super-agent is reading its journal."
@@ -410,11 +414,14 @@ class Engine:
         """Whether a turn may take more before it is made durable: others' blocks, just after a commit.
 
         What this super-agent says itself waits for nothing; nor does what somebody asks of one that speaks
-        often.
+        often, or what somebody waits for at one that speaks rarely: there a turn gathers for long.
         """
         speaks = any(isinstance(outgoing, SendBlock) for outgoing in turn.effects.send)
-        is_asked = bool(self._questions) and not self._gap_ns
-        waits = bool(turn.effects.persist) and not (speaks or is_asked)
+        if self._gap_ns:
+            is_urgent = any(map(self._is_awaited, turn.effects.settled))
+        else:
+            is_urgent = bool(self._questions)
+        waits = bool(turn.effects.persist) and not (speaks or is_urgent)
         return waits and 0 < self._commit_due - now <= self._gather_ns_max
 
     def _await(self, wake_at: int) -> _Told | None:
@@ -461,7 +468,7 @@ class Engine:
         while True:
             began = time.perf_counter()
             try:
-                self._journal.append(blocks)
+                self._journal.append(blocks, self._written)
             except JournalFull as error:
                 if self.trouble is None:
                     log.error("%s; it waits for room", error)  # noqa: TRY400 - expected, one line

@@ -3,8 +3,8 @@
 What a link over TLS proves with keys needs no proof here: whoever is in this process was started by it, with
 its own keys, and whoever could lie inside it has those keys anyway. All the rest of a link is kept: frames
 arrive in order and never within the call that sends them, what waits for a slow reader is bounded, and who
-leaves is seen to leave. A block is the same bytes for all of them, so it is parsed once, and its signatures
-are checked once (`harambee.protocol.remembering`).
+leaves is seen to leave. A block is the same bytes for all of them, so it is parsed once, its signatures are
+checked once (`harambee.protocol.remembering`), and it is made ready for their journals once.
 
 Links belong to one event loop and one thread; the checks to any.
 """
@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from harambee.node.frames import Frame, FrameError
+from harambee.node.journal import Written, written
 from harambee.protocol.committee import Committee
-from harambee.protocol.remembering import RememberingChecking
+from harambee.protocol.remembering import Memory, RememberingChecking
 
 HANDED_AT_ONCE: Final = 64
 """So many frames are handed over before others have their turn of the loop."""
+WRITTEN_BYTES: Final = 8 << 20
+"""So many bytes of blocks are remembered as journals store them, at least."""
 DIALS_MAX: Final = 16
 """So many handshakes they begin at once."""
 
@@ -151,6 +154,16 @@ class Household:
         self.dialling = asyncio.Semaphore(DIALS_MAX)
         """Who dials somebody elsewhere has one of these: a handshake is work, and has to end in time."""
         self._at_home: dict[int, Housemate] = {}
+        self.written = self._written_once if len(self.members) > 1 else written
+        """Returns a block as each of their journals stores it; ValueError. From any thread."""
+        self._remembered: Memory[Written] = Memory(WRITTEN_BYTES)
+
+    def _written_once(self, block: bytes) -> Written:
+        found = self._remembered.get(block)
+        if found is None:
+            found = written(block)
+            self._remembered.put(block, found)
+        return found
 
     def arrives(self, links: Housemate) -> None:
         """One of them has started."""

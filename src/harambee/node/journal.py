@@ -115,6 +115,19 @@ class JournalPruned(JournalLacks):
         super().__init__(folder, position, "was moved to its archive, and is not there any more")
 
 
+class Written(NamedTuple):
+    """A block as a journal stores it."""
+
+    digest: bytes
+    content: bytes
+    """The block with its checksum behind it."""
+
+
+def written(block: bytes) -> Written:
+    """Return a block (wire format) as a journal stores it; ValueError if it is too short to be one."""
+    return Written(digest_of(block), sealed(block))
+
+
 class _Meta(NamedTuple):
     """Whose journal a folder holds, as its table `meta` says it."""
 
@@ -609,22 +622,25 @@ class Journal(JournalReader):
         """How many blocks are durable here; the next position."""
         return self._count
 
-    def append(self, blocks: Sequence[bytes]) -> None:
+    def append(
+        self, blocks: Sequence[bytes], as_stored: Callable[[bytes], Written] = written
+    ) -> None:
         """Put the blocks (wire format) behind all others and make them durable, all or none.
 
         When it returns they are on disk. JournalFull when that could not be done; ValueError for
         bytes too short to be a block. Where two blocks have one id, both are found by their digests.
+        `as_stored` is `written`, or what remembers its answers.
         """
         ids = [_id_of(block) for block in blocks]
-        digests = [digest_of(block) for block in blocks]
+        rows = [as_stored(block) for block in blocks]
         if not ids:
             return
         position = self._count
         try:
             with self._pen.to_append(), self._environment.begin(write=True) as transaction:
-                for key, digest, block in zip(ids, digests, blocks, strict=True):
+                for key, (digest, content) in zip(ids, rows, strict=True):
                     stored = transaction.put(
-                        _POSITION_KEY.pack(position), sealed(block), append=True, db=self._blocks
+                        _POSITION_KEY.pack(position), content, append=True, db=self._blocks
                     )
                     assert stored, "positions ascend"
                     place = _POSITION.pack(position)

@@ -139,7 +139,7 @@ HEAD_OFFICES_FILE: Final = "head-offices.csv"
 CHECKPOINT_MINUTES: Final = 10.0
 PACE_MS: Final = 20
 """The least time between two blocks of a super-agent, where few are on one machine."""
-BLOCKS_A_SECOND_MAX: Final = 6_700
+BLOCKS_A_SECOND_MAX: Final = 7_400
 """So many blocks all of them together receive in a second, on two cores; where they are more, they speak less
 often."""
 HEARTBEAT_MS: Final = 1_000

@@ -375,8 +375,8 @@ class SuperAgent:
         self._links = Links.of(
             files, self._on_frame, self._on_up, self._on_down, household=household
         )
-        self._engine = Engine(files, journal, self._deliver, household)
         self._tickets = Tickets()
+        self._engine = Engine(files, journal, self._deliver, household, self._tickets.is_awaited)
         self.service = Service(files, self._engine, journal, self._links, self._tickets)
         self._names = self.service.names = NameDesk(
             files.genesis.committee,

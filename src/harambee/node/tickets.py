@@ -1,7 +1,7 @@
 """Who waits for what: orders that were offered at this door, and slots that somebody watches.
 
 A ticket is one submission. Its orders are found again by their slots, because a slot's fate is the fate
-of every order that was offered for it. Everything here belongs to the event loop's thread.
+of every order that was offered for it. Everything here but `is_awaited` belongs to the event loop's thread.
 """
 
 import asyncio
@@ -99,6 +99,12 @@ class Tickets:
             watchers.remove(decided)
             if not watchers and self._watched.get(key) is watchers:
                 del self._watched[key]
+
+    def is_awaited(self, orders: Orders) -> bool:
+        """Whether somebody waits for one of these orders' slots now. From any thread."""
+        if not self._waiting and not self._watched:
+            return False
+        return any(key in self._waiting or key in self._watched for key in slot_keys(orders))
 
     def settled(self, orders: Orders) -> None:
         """These orders are final: whoever waits for their slots, learns it."""
