@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from harambee.handset.network_file import KnownNetwork
     from harambee.handset.wallet import Wallet
 
+NAMED_MAX = 4
+"""So many super-agents are named in a sentence."""
 KINDS = (
     "send",
     "withdraw",
@@ -273,8 +275,11 @@ def _line(payment: "Payment", known: "KnownNetwork") -> str:
 
 
 def signers(payment: "Payment", known: "KnownNetwork") -> str:
-    """Return the names of those on whose receipts a payment is believed."""
-    return " and ".join(known.doors[receipt.super_agent].name for receipt in payment.receipts)
+    """Return the names of those on whose receipts a payment is believed; of many, the first few."""
+    names = [known.doors[receipt.super_agent].name for receipt in payment.receipts]
+    if len(names) <= NAMED_MAX:
+        return " and ".join(names)
+    return f"{', '.join(names[: NAMED_MAX - 1])} and {len(names) - NAMED_MAX + 1} others"
 
 
 def payment_document(payment: "Payment", known: "KnownNetwork") -> dict[str, Any]:
