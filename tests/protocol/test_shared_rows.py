@@ -4,9 +4,19 @@ import random
 
 import numpy as np
 import pytest
+from tests.protocol.network import (
+    NETWORK,
+    SUPER_AGENT_KEYS,
+    make_block,
+    make_committee,
+    make_ledger,
+)
 
 from harambee.protocol.chains import VOTED, Chains, Lane
-from harambee.protocol.remembering import Memory
+from harambee.protocol.fold import Fold
+from harambee.protocol.remembering import Memory, RememberingChecking
+from harambee.protocol.replica import Replica
+from harambee.protocol.wire import NO_DIGEST
 
 MEMBERS, QUORUM = 4, 3
 
@@ -124,3 +134,19 @@ def test_what_goes_on_from_a_frame_goes_on_counting_and_sharing():
     for _ in range(100):
         grow(dice, (whole, *begun), range(MEMBERS))
     assert memory.known == 100
+
+
+def test_a_fold_that_makes_a_frame_computes_by_itself():
+    """Frames are compared byte by byte; a row may be cut off where the window of who computed it was."""
+    committee, checking = make_committee(4), RememberingChecking(NETWORK, make_committee(4))
+    checking.rows = Counting()
+    blocks = [make_block(author, 1, NO_DIGEST)[0] for author in range(4)]
+    for _ in range(2):
+        fold = Fold(NETWORK, committee, make_ledger(4, 2), checking)
+        assert list(fold.fold(enumerate(blocks)))
+    assert checking.rows.known == 0
+    for index in range(2):
+        key = SUPER_AGENT_KEYS[index]
+        replica = Replica(NETWORK, committee, index, key, make_ledger(4, 2), checking=checking)
+        replica.restore(enumerate(blocks), {})
+    assert checking.rows.known == 4

@@ -138,7 +138,9 @@ class Fold:
         self.network, self.committee, self.ledger = network, committee, ledger
         self._checking = checking or Checking(network, committee)
         self.counters = Counters()
-        self.chains = Chains(committee.n, committee.q, remembered=self._checking.rows)
+        # A frame is the same wherever it is folded, so what is in it comes from the blocks folded alone.
+        remembered = None if is_exact else self._checking.rows
+        self.chains = Chains(committee.n, committee.q, remembered=remembered)
         rows = len(ledger.accounts)
         self.disputes, self.doubts = Disputes(rows), Doubts(rows)
         self.convicted: set[int] = set()
