@@ -35,9 +35,8 @@ def an_engine(journal, pace_ms=20, is_awaited=lambda _: False):
     return Engine(files, journal, lambda _: None, is_awaited=is_awaited)
 
 
-def a_turn(*, persist=(), send=(), settled=()):
-    effects = Effects(persist=list(persist), send=list(send), settled=list(settled))
-    return Turn(effects, [], 0, {})
+def a_turn(**effects):
+    return Turn(Effects(**{name: list(some) for name, some in effects.items()}), [], 0, {})
 
 
 def test_balances_that_do_not_add_up_end_it():
@@ -81,6 +80,8 @@ def test_where_turns_are_rare_what_somebody_waits_for_is_told_at_once(pace_ms, g
     engine._commit_due = START_NS + 1
     assert engine._may_gather(a_turn(persist=[b"theirs"], settled=["his"]), START_NS)
     told = a_turn(persist=[b"theirs"], settled=["his", "hers"])
+    assert engine._may_gather(told, START_NS) is gathers
+    told = a_turn(persist=[b"theirs"], skipped=["a slot"])
     assert engine._may_gather(told, START_NS) is gathers
 
 

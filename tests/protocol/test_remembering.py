@@ -7,13 +7,15 @@ from tests.protocol.network import NETWORK, customer_key, customers, make_commit
 
 from harambee.protocol.checking import Checking
 from harambee.protocol.malformed import Malformed
-from harambee.protocol.remembering import Memory, RememberingChecking
+from harambee.protocol.remembering import ENTRY_BYTES, Memory, RememberingChecking
 
 ANN, BEN = customers(2)
+TEN = 10 * (10 + ENTRY_BYTES)
+"""Room for ten answers to questions of ten bytes."""
 
 
 def test_the_newest_answers_are_remembered_and_the_oldest_are_not():
-    memory = Memory(100)
+    memory = Memory(TEN)
     for number in range(50):
         memory.put(bytes([number]) * 10, number)
     assert memory.get(bytes([49]) * 10) == 49
@@ -23,15 +25,23 @@ def test_the_newest_answers_are_remembered_and_the_oldest_are_not():
 
 
 def test_what_is_asked_for_again_stays():
-    memory = Memory(100)
+    memory = Memory(TEN)
     memory.put(b"asked for", 1)
     for number in range(200):
         memory.put(bytes([number]) * 10, number)
         assert memory.get(b"asked for") == 1
 
 
+def test_answers_count_where_they_say_how_large_they_are():
+    memory = Memory(TEN)
+    for number in range(50):
+        memory.put(bytes([number]) * 10, np.zeros(TEN // 2, np.uint8))
+    kept = sum(memory.get(bytes([number]) * 10) is not None for number in range(50))
+    assert 1 <= kept <= 4
+
+
 def test_many_threads_may_ask_at_once():
-    memory = Memory(200)
+    memory = Memory(2 * TEN)
     wrong = []
 
     def ask(seed):

@@ -12,7 +12,7 @@ from tests.protocol.network import (
     make_ledger,
 )
 
-from harambee.protocol.chains import VOTED, Chains, Lane
+from harambee.protocol.chains import CERTIFIED, VOTED, Chains, Lane
 from harambee.protocol.fold import Fold
 from harambee.protocol.remembering import Memory, RememberingChecking
 from harambee.protocol.replica import Replica
@@ -134,6 +134,35 @@ def test_what_goes_on_from_a_frame_goes_on_counting_and_sharing():
     for _ in range(100):
         grow(dice, (whole, *begun), range(MEMBERS))
     assert memory.known == 100
+
+
+def test_what_was_cut_off_by_a_window_is_given_to_nobody():
+    """Else what a lane acknowledges would fall with its height, for who knew more of the block before."""
+    memory, none = Counting(), np.zeros((0, 2), np.int64)
+    knowing, ahead = (Chains(MEMBERS, QUORUM, window=8, remembered=memory) for _ in range(2))
+    begun = [
+        (0, 1, none),
+        (1, 1, np.array([(0, 1)])),
+        (2, 1, np.array([(0, 1)])),
+        (0, 2, np.array([(1, 1), (2, 1)])),
+    ]
+    slow = [(3, 1, np.array([(0, 2)])), (3, 2, none)]
+    for chains in (knowing, ahead):
+        for lane, height, references in begun:
+            chains.extend(lane, name_of(lane, height), references)
+    for height in range(2, 14):
+        ahead.extend(1, name_of(1, height), none)
+        ahead.extend(2, name_of(2, height), none)
+    # Their lanes differ while the first of the slow lane's blocks comes, and not any more at the second.
+    ahead.open_lane(Lane(2, 1, -1, 0))
+    knowing.extend(3, name_of(3, 1), slow[0][2])
+    for lane, height, references in slow:
+        ahead.extend(lane, name_of(lane, height), references)
+    knowing.open_lane(Lane(2, 1, -1, 0))
+    knowing.extend(3, name_of(3, 2), none)
+    assert ahead.row(3, 2)[CERTIFIED][0] == 0, "cut off"
+    assert [int(knowing.row(3, height)[CERTIFIED][0]) for height in (1, 2)] == [1, 1]
+    assert knowing.first_acknowledgements(0, 1)[3] == 1
 
 
 def test_a_fold_that_makes_a_frame_computes_by_itself():

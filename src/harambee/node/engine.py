@@ -417,11 +417,13 @@ class Engine:
         often, or what somebody waits for at one that speaks rarely: there a turn gathers for long.
         """
         speaks = any(isinstance(outgoing, SendBlock) for outgoing in turn.effects.send)
+        effects = turn.effects
         if self._gap_ns:
-            is_urgent = any(map(self._is_awaited, turn.effects.settled))
+            is_urgent = bool(effects.refused or effects.skipped)
+            is_urgent = is_urgent or any(map(self._is_awaited, effects.settled))
         else:
             is_urgent = bool(self._questions)
-        waits = bool(turn.effects.persist) and not (speaks or is_urgent)
+        waits = bool(effects.persist) and not (speaks or is_urgent)
         return waits and 0 < self._commit_due - now <= self._gather_ns_max
 
     def _await(self, wake_at: int) -> _Told | None:

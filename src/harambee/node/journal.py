@@ -122,6 +122,11 @@ class Written(NamedTuple):
     content: bytes
     """The block with its checksum behind it."""
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes, as arrays say it."""
+        return len(self.content)
+
 
 def written(block: bytes) -> Written:
     """Return a block (wire format) as a journal stores it; ValueError if it is too short to be one."""

@@ -78,7 +78,7 @@ class RowsMemory(Protocol):
     """What replicas of one process know of blocks' pasts, by what names a block and the lanes counted."""
 
     def get(self, name: bytes, /) -> Rows | None:
-        """The rows (3, lanes) of a block, if somebody has computed and nobody has forgotten them."""
+        """The rows (3, lanes) of a block, if somebody has computed them whole and they are not forgotten."""
 
     def put(self, name: bytes, rows: Rows, /) -> None:
         """Remember rows, which nobody writes to any more."""
@@ -364,8 +364,8 @@ class Chains:
         if known is not None:
             row[:] = known
         else:
-            self._know(lane, references, newly)
-            if self._remembered is not None and name is not None:
+            is_whole = self._know(lane, references, newly)
+            if is_whole and self._remembered is not None and name is not None:
                 self._remembered.put(name, row.copy())
         self._heads[lane] = height
         author = self._author_of[lane]
@@ -376,12 +376,16 @@ class Chains:
 
     def _know(
         self, lane: int, references: npt.NDArray[np.int64], newly: npt.NDArray[np.int64]
-    ) -> None:
-        """Compute the rows of the lane's next block."""
+    ) -> bool:
+        """Compute the rows of the lane's next block; whether no row that they need was forgotten here.
+
+        Others may only be given what is whole: with less than they know of the block before it, what a lane
+        acknowledges would fall with its height.
+        """
         held = references
         if self.several and (references[:, 1] <= self._bases[references[:, 0]]).any():
             held = np.array([(self.owner(to, last), last) for to, last in references.tolist()])
-        _know(
+        is_whole: bool = _know(
             self._rows,
             self._heads,
             self._author_of,
@@ -394,6 +398,7 @@ class Chains:
             held,
             newly,
         )
+        return is_whole
 
     # -- what a frame has of them (frame.py) ------------------------------------------------------
 
@@ -583,8 +588,8 @@ def _know(
     previous_lane: int,
     references: npt.NDArray[np.int64],
     newly: npt.NDArray[np.int64],
-) -> None:
-    """Write the rows of a lane's next block."""
+) -> bool:
+    """Write the rows of a lane's next block; returns whether all rows that they need are kept."""
     height = heads[lane] + 1
     row = rows[:, height & mask, lane, :lanes]
     if height > 1:
@@ -598,11 +603,17 @@ def _know(
     row[0, lane] = height
     row[1, lane] = height
     reached = np.zeros((members, lanes), np.int32)
+    is_whole = True
     for a in range(lanes):
         seen = row[0, a]
-        if seen > 0 and heads[a] - seen <= mask:
+        if seen == 0:
+            continue
+        if heads[a] - seen <= mask:
             _reach(reached[author_of[a]], rows[1, seen & mask, a, :lanes])
+        else:
+            is_whole = False
     _raise_to_quorum(reached, quorum, row[2])
+    return is_whole
 
 
 @njit(cache=True)

@@ -20,6 +20,8 @@ REMEMBERED_BYTES: Final = 64 << 20
 """So many bytes of blocks each memory of them holds at least, and twice as many at most."""
 ORDERS_REMEMBERED_BYTES: Final = 32 << 20
 ROWS_REMEMBERED_BYTES: Final = 16 << 20
+ENTRY_BYTES: Final = 256
+"""About what an answer takes beside what was asked and what it says."""
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ class Memory(Generic[T]):
     """
 
     def __init__(self, bytes_max: int) -> None:
-        """A generation ends once what was asked takes so many bytes, with answers that are arrays."""
+        """A generation ends once it takes so many bytes, with those of answers that say their `nbytes`."""
         self._bytes_max = bytes_max
         self._bytes = 0
         self._young: dict[bytes, T] = {}
@@ -47,7 +49,7 @@ class Memory(Generic[T]):
     def put(self, asked: bytes, answer: T) -> None:
         """Remember an answer."""
         self._young[asked] = answer
-        self._bytes += len(asked) + getattr(answer, "nbytes", 0)
+        self._bytes += ENTRY_BYTES + len(asked) + getattr(answer, "nbytes", 0)
         if self._bytes > self._bytes_max:
             self._old, self._young, self._bytes = self._young, {}, 0
 
