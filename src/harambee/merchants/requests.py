@@ -33,6 +33,7 @@ from harambee.handset.payment_requests import (
     BUSINESS_TRANSFER,
     NAME_MAX,
     STANDING_ORDER,
+    Decline,
     PaymentRequest,
     RequestError,
     is_declined_by,
@@ -573,6 +574,8 @@ class RequestDesk:
             said = read_decline(signed)
         except RequestError:
             return False
+        if not await self._is_hers(said, signed):
+            return False
         kept = await self._settled(said.request)
         if kept is None:
             # She may be quicker than its taker; it is looked at when the request is here.
@@ -595,10 +598,16 @@ class RequestDesk:
         """Whether the request's payer, and nobody else, signed that she does not pay it."""
         try:
             said = read_decline(signed)
-            if (said.request, said.account) != (kept.id, kept.request.payer):
-                return False
+        except RequestError:
+            return False
+        is_of_it = (said.request, said.account) == (kept.id, kept.request.payer)
+        return is_of_it and await self._is_hers(said, signed)
+
+    async def _is_hers(self, said: Decline, signed: bytes) -> bool:
+        """Whether the account that a decline names has signed it."""
+        try:
             record = await self._ground.account(said.account)
-        except (RequestError, GroundError):
+        except GroundError:
             return False
         network = self._ground.genesis.network
         return record is not None and is_declined_by(signed, network, account_key(record))
