@@ -583,12 +583,10 @@ class RequestDesk:
             if len(self._early_declines) > EARLY_MAX:
                 self._early_declines.popitem(last=False)
             return False
-        return await self._decline(kept, signed)
+        return said.account == kept.request.payer and await self._decline(kept, signed)
 
     async def _decline(self, kept: Kept, signed: bytes) -> bool:
-        """End a request that its payer declined, unless somebody else did; whether it ended so."""
-        if not await self._is_declined(kept, signed):
-            return False
+        """End a request that its payer, as was checked, has declined; whether it ended so."""
         reason = read_decline(signed).reason
         state = _answered(kept.request, reason)
         await self._end(kept, state, reason=reason, decline=signed)
@@ -826,7 +824,7 @@ class RequestDesk:
                 known = replace(facts, account=kept.request.account, msisdn=kept.row.msisdn)
                 await self._end(kept, RequestState.PAID, payment=known)
         decline = self._early_declines.pop((kept.id, kept.request.payer), None)
-        if decline is not None:
+        if decline is not None and await self._is_declined(kept, decline):
             await self._decline(kept, decline)
         return True
 
