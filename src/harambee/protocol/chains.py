@@ -357,16 +357,12 @@ class Chains:
         if newly is None:
             newly = self._newly(self.head_row(lane)[VOTED], references)
         row = self._rows[:, height & (self.window - 1), lane, : len(self.lanes)]
-        name = None if self._layout is None else self._layout + digest
-        known = None
-        if self._remembered is not None and name is not None:
-            known = self._remembered.get(name)
-        if known is not None:
+        if self._remembered is None or self._layout is None:
+            self._know(lane, references, newly)
+        elif (known := self._remembered.get(name := self._layout + digest)) is not None:
             row[:] = known
-        else:
-            is_whole = self._know(lane, references, newly)
-            if is_whole and self._remembered is not None and name is not None:
-                self._remembered.put(name, row.copy())
+        elif self._know(lane, references, newly):
+            self._remembered.put(name, row.copy())
         self._heads[lane] = height
         author = self._author_of[lane]
         self.has_more_final = _acknowledge(
