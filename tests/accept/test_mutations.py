@@ -189,8 +189,20 @@ MUTATIONS = {
     ),
     "a free order is voted for unchecked": Mutation(
         "recovery",
-        "if forced or value == SKIP or self._passes(dispute, value):",
-        "if True:",
+        "return self._passes(dispute, value)",
+        "return True",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a lone order is skipped by whoever leads its first views": Mutation(
+        "recovery",
+        "return self._only(dispute, view) is None",
+        "return True",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a skip of a lone order waits for ever": Mutation(
+        "disputes",
+        "return view <= chains.members - chains.quorum + 1",
+        "return True",
         "tests/protocol/test_proposals.py",
     ),
     "a balance is clamped at zero": Mutation(

@@ -100,6 +100,15 @@ class Trace:
         working = [replica for replica in self.replicas if self.world.counts(replica.author)]
         return heal(self.world, working)
 
+    def skipped_the_only_order(self) -> bool:
+        """Whether early, by somebody else's will, q authors voted to skip what the payer signed but once."""
+        return len(self.orders) == 1 and any(
+            self.world.quorums({vote: who}, block.past)
+            for block in self.world.blocks
+            for vote, who in block.ballots.items()
+            if vote.value == SKIP and self.world.is_early(vote.view)
+        )
+
     def _happens(self, probability: float) -> bool:
         return self.dice.random() < probability
 

@@ -47,7 +47,10 @@ class Rules:
     """Who knows the outcome fences no more, though its own blocks do not show it to the others."""
 
     orders_in_every_view: bool = False
-    """A free proposal may be an order in even views too, so that none need be the skip."""
+    """A free proposal may be an order in late even views too, so that none need be the skip."""
+
+    skips_the_only_order: bool = False
+    """A free skip is proposed and voted for early too, where the payer has signed one order alone."""
 
     restart_forgets: bool = False
     """Locks and explicit votes do not survive a restart."""

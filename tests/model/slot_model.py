@@ -267,7 +267,15 @@ class World:
             return proposal.value in demanded
         if proposal.value == SKIP:
             return True
-        return proposal.view % 2 == 1 or self.rules.orders_in_every_view
+        return self.may_be_an_order(proposal.view)
+
+    def is_early(self, view: int) -> bool:
+        """Whether liars alone may have led so far: one of w leaders in a row is honest."""
+        return view <= self.w
+
+    def may_be_an_order(self, view: int) -> bool:
+        """Whether a free proposal of a view may be something else than the skip."""
+        return view % 2 == 1 or self.is_early(view) or self.rules.orders_in_every_view
 
     def demanded(self, proof: Iterable[Block]) -> list[str]:
         """The values that a proof allows, sorted; none where it leaves the proposal free."""

@@ -38,6 +38,7 @@ FOUND_BY_DICE = {
     "free_timers": (4, 11),
     "stops_once_decided": (5, 88),
     "orders_in_every_view": (4, 40),
+    "skips_the_only_order": (7, 6),
     "restart_forgets": (7, 95),
     "wiped_votes_on": (4, 3_860),
     "proposals_unchecked": (4, 18),
@@ -54,10 +55,12 @@ FOUND_BY_STORY = {
 
 
 def broken(n, seed, rules):
-    """What goes wrong in a history: two outcomes, or none although the network healed; None if nothing."""
+    """What goes wrong in a history: two outcomes, none after the network healed, or a lone order skipped."""
     trace = Trace(n, seed, rules).run()
     if len(trace.world.finals) > 1:
         return "unsafe"
+    if trace.skipped_the_only_order():
+        return "skipped"
     if not trace.may_stall and not trace.heals():
         return "stuck"
     return "unsafe" if len(trace.world.finals) > 1 else None

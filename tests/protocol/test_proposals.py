@@ -15,6 +15,7 @@ from tests.protocol.network import (
 )
 
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
+from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.effects import SendBlock
 from harambee.protocol.messages import BlockArrived, HeadsArrived, PeerUp
@@ -139,13 +140,15 @@ def test_only_the_leader_proposes(free):
     assert scribes.propose(1, NAME_A, proof)
 
 
-def test_a_free_order_is_proposed_in_odd_views_only(free):
+@pytest.mark.parametrize(("view", "may_be_an_order"), [(2, True), (5, True), (6, False)])
+def test_a_free_order_is_proposed_early_or_in_odd_views(free, view, may_be_an_order):
+    """Of four, two lead early: one of them is honest."""
     scribes, _ = free
-    leader = SLOT.leader(2, 4)
+    leader = SLOT.leader(view, 4)
     assert leader in (1, 2, 3)
-    proof = [scribes.fence(author, view=2) for author in (1, 2, 3)]
-    assert not scribes.propose(leader, NAME_A, proof, view=2)
-    assert scribes.propose(leader, SKIP, proof, view=2)
+    proof = [scribes.fence(author, view=view) for author in (1, 2, 3)]
+    assert scribes.propose(leader, NAME_A, proof, view=view) == may_be_an_order
+    assert scribes.propose(leader, SKIP, proof, view=view)
 
 
 def test_a_replica_joins_w_others_and_not_fewer():
@@ -214,8 +217,54 @@ def test_a_free_order_is_voted_for_only_if_it_passes_every_check(cents, votes):
     assert [vote.value for vote in votes_said(scribes)] == [name] * votes
 
 
+@pytest.mark.parametrize(("view", "votes"), [(1, 0), (2, 0), (3, 1), (5, 1)])
+def test_the_only_order_of_a_payer_is_not_skipped_before_an_honest_one_has_led(view, votes):
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    proof = [scribes.fence(author, view=view) for author in (1, 2, 3)]
+    assert scribes.propose(SLOT.leader(view, 4), SKIP, proof, view=view)
+    assert [vote.value for vote in votes_said(scribes)] == [SKIP] * votes
+
+
+def test_a_payer_who_signed_a_cancel_too_may_be_skipped_at_once():
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    scribes.write(2, orders=make_order(ANN, ANN, 0, 0, kind=OrderKind.CANCEL))
+    assert scribes.propose(1, SKIP, [scribes.fence(author) for author in (1, 2, 3)])
+    assert [vote.value for vote in votes_said(scribes)] == [SKIP]
+
+
+def test_what_the_payer_has_not_signed_makes_no_second_order():
+    scribes = Scribes()
+    scribes.write(1, orders=ORDER_A)
+    forged = make_order(ANN, ANN, 0, 0, kind=OrderKind.CANCEL)
+    forged["signature"][0, 0] ^= 1
+    scribes.write(2, orders=forged)
+    assert scribes.propose(1, SKIP, [scribes.fence(author) for author in (1, 2, 3)])
+    assert votes_said(scribes) == []
+
+
+@pytest.mark.parametrize("view", [1, 2])
+def test_whoever_leads_early_proposes_the_only_order(view):
+    payer = next(p for p in PEOPLE if Slot.of_account(p, 0).leader(view, 4) == 0 and p != BEN)
+    slot = Slot.of_account(payer, 0)
+    order = make_order(payer, BEN, 10_000, 0)
+    name = digest(signed_prefix(TAG_ORDER, NETWORK), order.tobytes()[:BODY_BYTES])
+    scribes = Scribes()
+    scribes.write(1, orders=order)
+    for author in (1, 2, 3):
+        scribes.write(author, fences=(Fence(slot, view, NOTHING),))
+    proposed = [p for block in said_by(scribes) for p in block.recovery.proposals]
+    assert [(p.view, p.value) for p in proposed] == [(view, name)]
+
+
 def votes_said(scribes):
     """The explicit votes of the replica in its next blocks."""
+    return [vote for block in said_by(scribes) for vote in block.recovery.votes]
+
+
+def said_by(scribes):
+    """The next blocks of the replica."""
     replica, now = scribes.replica, START_NS + SECOND
     for peer in (1, 2, 3):
         replica.receive(PeerUp(peer), now)
@@ -225,7 +274,7 @@ def votes_said(scribes):
         effects = replica.act(now + turn * replica.pace.block_ns)
         said += [read_block(sent.data, NETWORK, 4) for sent in effects.send if is_block(sent)]
     assert said
-    return [vote for block in said for vote in block.recovery.votes]
+    return said
 
 
 def is_block(sent):

@@ -34,6 +34,7 @@ HISTORY: Final = (
     "tests/protocol/test_evidence.py::"
     "test_who_came_back_is_not_convicted_for_referencing_all_of_history"
 )
+PROPOSALS: Final = "tests/protocol/test_proposals.py::"
 BOUNDED: Final = "tests/protocol/test_bounded_work.py::"
 JOINED_LATE: Final = (
     "tests/protocol/test_recovery.py"
@@ -125,7 +126,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         ),
         rests_on=("quorums meet", "one certificate in a view", "a fence tells the truth"),
         shown_by=(
-            "tests/protocol/test_proposals.py::test_what_is_certified_is_proposed_and_nothing_else",
+            PROPOSALS + "test_what_is_certified_is_proposed_and_nothing_else",
             SEEDS,
         ),
     ),
@@ -158,8 +159,8 @@ CLAIMS: Final[dict[str, Claim]] = {
             "fence, and fence once view 0 has had its time; so q fences of one view come "
             "together. Leaders take turns, at most f bad ones in a row, and views grow, and last as long as "
             "blocks really take. An honest leader's "
-            "proposal is proved; in even views it is a certificate's value or skip, which every honest one "
-            "votes for unchecked."
+            "proposal is proved; in even views above w it is a certificate's value or skip, which every "
+            "honest one votes for unchecked, and in those before so is the skip of several orders."
         ),
         rests_on=("counting is a function",),
         shown_by=(
@@ -177,8 +178,26 @@ CLAIMS: Final[dict[str, Claim]] = {
             "vote for is final long before, without the liars."
         ),
         shown_by=(
-            "tests/protocol/test_proposals.py::test_a_replica_joins_w_others_and_not_fewer",
+            PROPOSALS + "test_a_replica_joins_w_others_and_not_fewer",
             "tests/protocol/test_recovery.py::test_an_honest_order_is_never_skipped",
+        ),
+    ),
+    "a lone order is not skipped early": Claim(
+        says="A slot whose payer signed one order is not skipped before an honest leader has proposed it.",
+        because=(
+            "A skip needs a certificate of q, at least w of them honest. An honest one fences with a signed "
+            "order in its past or in its fence, so the past of a proved proposal holds the order; and while "
+            "it knows of no second one, it votes in the views up to w for no skip that is free. No "
+            "certificate for the skip comes of these, so no proposal there is bound to it. One of w leaders "
+            "in a row is honest, and proposes the order in whichever view it leads."
+        ),
+        rests_on=("quorums meet", "one certificate in a view"),
+        shown_by=(
+            PROPOSALS
+            + "test_the_only_order_of_a_payer_is_not_skipped_before_an_honest_one_has_led",
+            PROPOSALS + "test_whoever_leads_early_proposes_the_only_order",
+            MODEL,
+            SEEDS,
         ),
     ),
     "forks stop nobody": Claim(

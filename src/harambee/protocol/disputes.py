@@ -552,11 +552,24 @@ class Disputes:
             allowed = {s.value for s in certified if s.view == view}
             if proposal.value not in allowed:
                 return False
-        elif proposal.value != SKIP and proposal.view % 2 == 0:
+        elif (
+            proposal.value != SKIP
+            and proposal.view % 2 == 0
+            and not is_early(chains, proposal.view)
+        ):
             return False
         found = ProposalAt(lane, int(chains.heads[lane]), proposal.value, bool(certified))
         dispute.proposals.setdefault(proposal.view, []).append(found)
         return True
+
+
+def is_early(chains: Chains, view: int) -> bool:
+    """Whether no honest super-agent may have led before this view is over: one of w leaders in a row is.
+
+    In later even views a free proposal is the skip, which needs no check: so a slot is decided even if the
+    honest do not agree on whether an order passes.
+    """
+    return view <= chains.members - chains.quorum + 1
 
 
 def _fence_in(dispute: Dispute, lane: int, height: int) -> FenceAt | None:

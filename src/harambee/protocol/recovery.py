@@ -10,6 +10,10 @@ region. Who is shown the second of two after a vote for the first opens it at on
 blocks gives view 0 the time of a view first: a cancel of what everybody refused is final before that. So it
 is with one order that somebody has fenced: what he does not acknowledge any more may be what is lacking.
 *Joining* w others is never limited: at least one of them is honest.
+
+A payer who signed one order is not skipped because others open her slot and lead it. In early views, up to
+the one by which somebody honest has led, the only order is what a free leader proposes, in even views too,
+and nobody votes for a free skip. If she wants her order gone she signs a cancel, and then there are two.
 """
 
 from collections.abc import Callable
@@ -23,7 +27,7 @@ from harambee.ledger.kinds import HAS_CONTENT, OrderKind
 from harambee.ledger.records import ORDER
 from harambee.protocol.chains import Chains
 from harambee.protocol.committee import Committee
-from harambee.protocol.disputes import Candidate, Clock, Dispute, Disputes
+from harambee.protocol.disputes import Candidate, Clock, Dispute, Disputes, is_early
 from harambee.protocol.limits import RIVAL_TABLES_MAX
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
@@ -375,9 +379,13 @@ class Rescuer:
     def _choice(self, dispute: Dispute, view: int) -> bytes:
         """What to propose where nothing is certified: skip, or in odd views an order that passes.
 
-        A key that takes over comes first: whoever has the old one could cancel for ever. Then a cancel, for
-        it is the payer's later wish; then the order with the most votes.
+        Early it is the only order, if there is but one: whether it passes each voter judges, for who leads
+        may lag. Of several a key that takes over comes first: whoever has the old one could cancel for ever.
+        Then a cancel, for it is the payer's later wish; then the order with the most votes.
         """
+        only = self._only(dispute, view)
+        if only is not None:
+            return only
         if view % 2 == 0:
             return SKIP
         passing = [name for name in dispute.orders if self._passes(dispute, name)]
@@ -392,15 +400,28 @@ class Rescuer:
             default=SKIP,
         )
 
+    def _only(self, dispute: Dispute, view: int) -> bytes | None:
+        """In early views the one order that the payer signed; None where there is another, or none."""
+        if not is_early(self._chains, view):
+            return None
+        signed = [name for name in dispute.orders if self._is_signed(dispute, name)]
+        return signed[0] if len(signed) == 1 else None
+
     def _vote(
         self, dispute: Dispute, lane: int, view: int, proposals: list[Proposal]
     ) -> Vote | None:
-        """One vote in the view of one's own fence, for a proved proposal; a free order must pass."""
+        """One vote in the view of one's own fence, for a proved proposal; what is free must pass."""
         if dispute.vote_of(self._chains, lane, view) is not None:
             return None
         own = [(p.value, True) for p in proposals if p.slot == dispute.slot and p.view == view]
         theirs = [(p.value, p.forced) for p in dispute.proposals.get(view, ())]
         for value, forced in own + theirs:
-            if forced or value == SKIP or self._passes(dispute, value):
+            if forced or self._may_be(dispute, view, value):
                 return Vote(dispute.slot, view, value)
         return None
+
+    def _may_be(self, dispute: Dispute, view: int, value: bytes) -> bool:
+        """Whether to vote for what nobody has certified: an order that passes, or a skip of no lone order."""
+        if value == SKIP:
+            return self._only(dispute, view) is None
+        return self._passes(dispute, value)

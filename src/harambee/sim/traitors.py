@@ -3,6 +3,7 @@
 They hold their own keys and nobody else's, hear everything that is sent to them, and know the protocol.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -195,7 +196,7 @@ class NaySayer(Traitor):
 
 
 class _Opener(Replica):
-    """Fences the slots of honest payers that it sees, for no reason."""
+    """Fences the slots of honest payers that it sees, for no reason, and wants them skipped."""
 
     def _plan(self, rescues: list[Slot], now: int) -> Plan:
         plan = super()._plan(rescues, now)
@@ -208,13 +209,17 @@ class _Opener(Replica):
         fresh = [slot for slot in slots if slot not in plan.fences and not self._own_fence(slot)]
         fences = tuple(Fence(slot, 1, np.zeros(0, ORDER)) for slot in fresh[:64])
         entries = plan.entries
-        plan.entries = Recovery((*entries.fences, *fences), entries.proposals, entries.votes)
+        plan.entries = Recovery(
+            (*entries.fences, *fences),
+            tuple(replace(proposal, value=SKIP) for proposal in entries.proposals),
+            tuple(replace(vote, value=SKIP) for vote in entries.votes),
+        )
         plan.fences.update((fence.slot, 1) for fence in fences)
         return plan
 
 
 class Opener(Traitor):
-    """Opens the recovery of slots whose payers are honest."""
+    """Opens the recovery of slots whose payers are honest, to have them skipped."""
 
     def make_replica(self) -> Replica:
         """A replica that fences."""
