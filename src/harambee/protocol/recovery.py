@@ -93,6 +93,8 @@ class _Case:
     """Its one order was offered again without success."""
     opening: bool = False
     """The rate limits let it be opened; it will be, whatever comes."""
+    is_fenced: bool = False
+    """This replica has fenced it: what happens next comes in others' blocks, or when its view runs out."""
     timer_view: int = 0
     timer_due: int = 0
     view_0_due: int = 0
@@ -205,7 +207,7 @@ class Rescuer:
             slot
             for slot, case in self._cases.items()
             if (case.timer_due and now >= case.timer_due)
-            or ((case.is_justified or 0 < case.view_0_due <= now) and not case.timer_view)
+            or ((case.is_justified or 0 < case.view_0_due <= now) and not case.is_fenced)
         ]
 
     def next_timer(self, now: int) -> int | None:
@@ -272,6 +274,8 @@ class Rescuer:
         if own == ABSTAINS:
             return own
         case = self._cases.get(slot)
+        if case is not None:
+            case.is_fenced = own > 0
         if dispute is not None:
             joined = dispute.fenced_by(self._committee.w)
             if joined > own:
