@@ -195,14 +195,20 @@ MUTATIONS = {
     ),
     "a lone order is skipped by whoever leads its first views": Mutation(
         "recovery",
-        "return self._only(dispute, view) is None",
+        "return lone is None or not self._may_not_be_skipped(dispute, view, lone)",
         "return True",
         "tests/protocol/test_proposals.py",
     ),
-    "a skip of a lone order waits for ever": Mutation(
-        "disputes",
-        "return view <= chains.members - chains.quorum + 1",
+    "a lone order that does not pass is waited for": Mutation(
+        "recovery",
+        "return view <= self._committee.w or self._passes(dispute, lone)",
         "return True",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a lone order is waited for without end": Mutation(
+        "recovery",
+        "if view > self._committee.w + LONE_VIEWS:",
+        "if False:",
         "tests/protocol/test_proposals.py",
     ),
     "a balance is clamped at zero": Mutation(

@@ -101,12 +101,14 @@ class Trace:
         return heal(self.world, working)
 
     def skipped_the_only_order(self) -> bool:
-        """Whether early, by somebody else's will, q authors voted to skip what the payer signed but once."""
+        """Whether q authors voted to skip what the payer signed but once and was to be waited for."""
+        doubted = any(replica.doubted for replica in self.replicas)
+        waits = self.world.is_early if doubted else self.world.is_patient
         return len(self.orders) == 1 and any(
             self.world.quorums({vote: who}, block.past)
             for block in self.world.blocks
             for vote, who in block.ballots.items()
-            if vote.value == SKIP and self.world.is_early(vote.view)
+            if vote.value == SKIP and waits(vote.view)
         )
 
     def _happens(self, probability: float) -> bool:

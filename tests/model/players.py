@@ -189,18 +189,19 @@ class Replica:
         return Proposal(view, self.choose(choices), proof)
 
     def _free_values(self, view: int) -> list[str]:
-        """Early the only order; in odd views any that passes its checks; otherwise the skip."""
-        if self._knows_the_only_order(view):
+        """The only order, as long as it is waited for; in odd views any that passes; otherwise the skip."""
+        if self._waits_for_the_only_order(view):
             return self.orders
         good = [order for order in self.orders if order not in self.doubted]
         may_be_order = view % 2 or self.world.rules.orders_in_every_view
         return good if good and may_be_order else [SKIP]
 
-    def _knows_the_only_order(self, view: int) -> bool:
-        """Whether its payer has signed one order, as far as is known, and the view is an early one."""
-        if self.world.rules.skips_the_only_order:
+    def _waits_for_the_only_order(self, view: int) -> bool:
+        """Whether its payer has signed one order, as far as is known, that may not be skipped yet."""
+        if self.world.rules.skips_the_only_order or len(self.orders) != 1:
             return False
-        return self.world.is_early(view) and len(self.orders) == 1
+        passes = self.orders[0] not in self.doubted
+        return self.world.is_early(view) or (passes and self.world.is_patient(view))
 
     def _explicit_vote(self, view: int, past: int, own: Proposal | None) -> tuple[Vote, ...]:
         """One vote in the view of its own fence, for the first valid proposal that it may vote for."""
@@ -220,12 +221,12 @@ class Replica:
     def _may_vote_for(self, proposal: Proposal) -> bool:
         """A certified value is taken without any check, an uncertified order only if it passes them.
 
-        An uncertified skip is not, early, beside an order that is the only one.
+        An uncertified skip is not, as long as it waits for the only order.
         """
         if self.world.demanded(proposal.proof):
             return True
         if proposal.value == SKIP:
-            return not self._knows_the_only_order(proposal.view)
+            return not self._waits_for_the_only_order(proposal.view)
         return proposal.value not in self.doubted
 
 

@@ -50,7 +50,7 @@ class Rules:
     """A free proposal may be an order in late even views too, so that none need be the skip."""
 
     skips_the_only_order: bool = False
-    """A free skip is proposed and voted for early too, where the payer has signed one order alone."""
+    """A free skip is proposed and voted for at once, where the payer has signed one order alone."""
 
     restart_forgets: bool = False
     """Locks and explicit votes do not survive a restart."""

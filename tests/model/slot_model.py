@@ -21,6 +21,9 @@ from tests.model.rules import CONTRACT, Rules
 SKIP = "skip"
 """The value that burns the sequence; every other value is the name of an order."""
 
+LONE_VIEWS = 2
+"""For how many views after the first w a lone order that passes is not skipped; so few that it matters."""
+
 
 class Vote(NamedTuple):
     """What is voted on, certified, acknowledged and final: a value in a view."""
@@ -273,9 +276,13 @@ class World:
         """Whether liars alone may have led so far: one of w leaders in a row is honest."""
         return view <= self.w
 
+    def is_patient(self, view: int) -> bool:
+        """Whether who finds that a lone order passes still waits for it."""
+        return view <= self.w + LONE_VIEWS
+
     def may_be_an_order(self, view: int) -> bool:
         """Whether a free proposal of a view may be something else than the skip."""
-        return view % 2 == 1 or self.is_early(view) or self.rules.orders_in_every_view
+        return view % 2 == 1 or self.is_patient(view) or self.rules.orders_in_every_view
 
     def demanded(self, proof: Iterable[Block]) -> list[str]:
         """The values that a proof allows, sorted; none where it leaves the proposal free."""

@@ -17,6 +17,7 @@ from tests.protocol.network import (
 from harambee.crypto.hashing import TAG_ORDER, digest, signed_prefix
 from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import BODY_BYTES, ORDER
+from harambee.protocol.disputes import LONE_VIEWS
 from harambee.protocol.effects import SendBlock
 from harambee.protocol.messages import BlockArrived, HeadsArrived, PeerUp
 from harambee.protocol.recovery_entries import (
@@ -39,6 +40,8 @@ ANN = next(p for p in PEOPLE if Slot.of_account(p, 0).leader(1, 4) == 1)
 BEN = PEOPLE[-1] if PEOPLE[-1] != ANN else PEOPLE[0]
 SLOT = Slot.of_account(ANN, 0)
 ORDER_A = make_order(ANN, BEN, 10_000, 0)
+LAST = 2 + LONE_VIEWS
+"""The last view in which a lone order that passes is waited for."""
 NAME_A = digest(signed_prefix(TAG_ORDER, NETWORK), ORDER_A.tobytes()[:BODY_BYTES])
 
 
@@ -140,9 +143,12 @@ def test_only_the_leader_proposes(free):
     assert scribes.propose(1, NAME_A, proof)
 
 
-@pytest.mark.parametrize(("view", "may_be_an_order"), [(2, True), (5, True), (6, False)])
-def test_a_free_order_is_proposed_early_or_in_odd_views(free, view, may_be_an_order):
-    """Of four, two lead early: one of them is honest."""
+@pytest.mark.parametrize(
+    ("view", "may_be_an_order"), [(2, True), (LAST + 1, True), (LAST + 4, False)]
+)
+def test_a_free_order_is_proposed_in_odd_views_and_while_a_lone_one_is_waited_for(
+    free, view, may_be_an_order
+):
     scribes, _ = free
     leader = SLOT.leader(view, 4)
     assert leader in (1, 2, 3)
@@ -217,10 +223,23 @@ def test_a_free_order_is_voted_for_only_if_it_passes_every_check(cents, votes):
     assert [vote.value for vote in votes_said(scribes)] == [name] * votes
 
 
-@pytest.mark.parametrize(("view", "votes"), [(1, 0), (2, 0), (3, 1), (5, 1)])
-def test_the_only_order_of_a_payer_is_not_skipped_before_an_honest_one_has_led(view, votes):
+@pytest.mark.parametrize(
+    ("cents", "view", "votes"),
+    [
+        (10_000, 1, 0),
+        (10_000, 2, 0),
+        (10_000, 3, 0),
+        (10_000, LAST, 0),
+        (10_000, LAST + 1, 1),
+        (2_000_000, 1, 0),
+        (2_000_000, 2, 0),
+        (2_000_000, 3, 1),
+    ],
+)
+def test_a_lone_order_is_not_skipped_before_it_was_waited_for(cents, view, votes):
+    """Of four two lead, one of them honest; from then on it matters whether the payer can pay it."""
     scribes = Scribes()
-    scribes.write(1, orders=ORDER_A)
+    scribes.write(1, orders=make_order(ANN, BEN, cents, 0))
     proof = [scribes.fence(author, view=view) for author in (1, 2, 3)]
     assert scribes.propose(SLOT.leader(view, 4), SKIP, proof, view=view)
     assert [vote.value for vote in votes_said(scribes)] == [SKIP] * votes
@@ -244,18 +263,28 @@ def test_what_the_payer_has_not_signed_makes_no_second_order():
     assert votes_said(scribes) == []
 
 
-@pytest.mark.parametrize("view", [1, 2])
-def test_whoever_leads_early_proposes_the_only_order(view):
+@pytest.mark.parametrize(
+    ("cents", "view", "is_proposed"),
+    [
+        (10_000, 1, True),
+        (10_000, 2, True),
+        (2_000_000, 2, True),
+        (10_000, 4, True),
+        (2_000_000, 4, False),
+    ],
+)
+def test_whoever_leads_proposes_the_lone_order(cents, view, is_proposed):
+    """Even if it does not pass: whoever leads may be behind."""
     payer = next(p for p in PEOPLE if Slot.of_account(p, 0).leader(view, 4) == 0 and p != BEN)
     slot = Slot.of_account(payer, 0)
-    order = make_order(payer, BEN, 10_000, 0)
+    order = make_order(payer, BEN, cents, 0)
     name = digest(signed_prefix(TAG_ORDER, NETWORK), order.tobytes()[:BODY_BYTES])
     scribes = Scribes()
     scribes.write(1, orders=order)
     for author in (1, 2, 3):
         scribes.write(author, fences=(Fence(slot, view, NOTHING),))
     proposed = [p for block in said_by(scribes) for p in block.recovery.proposals]
-    assert [(p.view, p.value) for p in proposed] == [(view, name)]
+    assert [(p.view, p.value) for p in proposed] == [(view, name if is_proposed else SKIP)]
 
 
 def votes_said(scribes):

@@ -159,8 +159,8 @@ CLAIMS: Final[dict[str, Claim]] = {
             "fence, and fence once view 0 has had its time; so q fences of one view come "
             "together. Leaders take turns, at most f bad ones in a row, and views grow, and last as long as "
             "blocks really take. An honest leader's "
-            "proposal is proved; in even views above w it is a certificate's value or skip, which every "
-            "honest one votes for unchecked, and in those before so is the skip of several orders."
+            "proposal is proved; in even views it is a certificate's value or skip, which every honest one "
+            "votes for unchecked, beside a lone order once that was waited for."
         ),
         rests_on=("counting is a function",),
         shown_by=(
@@ -182,22 +182,22 @@ CLAIMS: Final[dict[str, Claim]] = {
             "tests/protocol/test_recovery.py::test_an_honest_order_is_never_skipped",
         ),
     ),
-    "a lone order is not skipped early": Claim(
-        says="A slot whose payer signed one order is not skipped before an honest leader has proposed it.",
-        because=(
-            "A skip needs a certificate of q, at least w of them honest. An honest one fences with a signed "
-            "order in its past or in its fence, so the past of a proved proposal holds the order; and while "
-            "it knows of no second one, it votes in the views up to w for no skip that is free. No "
-            "certificate for the skip comes of these, so no proposal there is bound to it. One of w leaders "
-            "in a row is honest, and proposes the order in whichever view it leads."
+    "a lone order is waited for": Claim(
+        says=(
+            "Of a slot whose payer signed one order, a skip is certified in views 1 to w never, and in the 16 "
+            "after these only if an honest one finds that the order does not pass."
         ),
-        rests_on=("quorums meet", "one certificate in a view"),
+        because=(
+            "A certificate needs q, at least w of them honest. An honest one fences with a signed order in "
+            "its past or in its fence, so the past of a proved proposal holds the order; and while it knows of "
+            "no second one, it votes for no skip that is free. As no skip is certified in these views, no "
+            "proposal is bound to one. One of w leaders in a row is honest, and proposes the order."
+        ),
+        rests_on=("quorums meet",),
         shown_by=(
-            PROPOSALS
-            + "test_the_only_order_of_a_payer_is_not_skipped_before_an_honest_one_has_led",
-            PROPOSALS + "test_whoever_leads_early_proposes_the_only_order",
+            PROPOSALS + "test_a_lone_order_is_not_skipped_before_it_was_waited_for",
+            PROPOSALS + "test_whoever_leads_proposes_the_lone_order",
             MODEL,
-            SEEDS,
         ),
     ),
     "forks stop nobody": Claim(

@@ -12,9 +12,9 @@ is: q distinct authors have a lane whose vote stands no higher than that block's
 past stays so: whatever lies in it was held when its block was, so answers about fences are kept.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ from harambee.protocol.slot import Slot
 
 Orders = npt.NDArray[np.void]
 Clock = npt.NDArray[np.int32]
+
+
+LONE_VIEWS: Final = 16
+"""For so many views after the first w nobody skips the only order of a slot who finds that it passes."""
 
 
 class Candidate(NamedTuple):
@@ -207,16 +211,20 @@ class Dispute:
             if any(fence.view == ABSTAINS for fence in fences)
         }
 
-    def comes_by_itself(self, chains: Chains, clock: Clock) -> bool:
+    def comes_by_itself(self, chains: Chains, sees: Callable[[], Clock]) -> bool:
         """Whether nobody has fenced the slot and the next blocks make an order final.
 
-        That is so if its certificate lies in what one's next block will have in its past, `clock`; to open
-        the slot then would only take back acknowledgements that are under way. A certificate that needs the
-        vote of a convict whom nobody references will never be acknowledged.
+        That is so if its certificate lies in what one's next block will have in its past, as `sees` says; to
+        open the slot then would only take back acknowledgements that are under way. A certificate that needs
+        the vote of a convict whom nobody references will never be acknowledged.
         """
-        return not self._views and any(
-            votes.are_enough_in(chains, clock) for votes in self.votes.values()
-        )
+        if self._views:
+            return False
+        near = [votes for votes in self.votes.values() if len(votes) >= chains.quorum]
+        if not near:
+            return False
+        clock = sees()
+        return any(votes.are_enough_in(chains, clock) for votes in near)
 
     def vote_of(self, chains: Chains, lane: int, view: int) -> bytes | None:
         """The value that a lane's chain has voted for in a view, or None."""
@@ -552,24 +560,20 @@ class Disputes:
             allowed = {s.value for s in certified if s.view == view}
             if proposal.value not in allowed:
                 return False
-        elif (
-            proposal.value != SKIP
-            and proposal.view % 2 == 0
-            and not is_early(chains, proposal.view)
-        ):
+        elif proposal.value != SKIP and not may_lead_with_an_order(chains, proposal.view):
             return False
         found = ProposalAt(lane, int(chains.heads[lane]), proposal.value, bool(certified))
         dispute.proposals.setdefault(proposal.view, []).append(found)
         return True
 
 
-def is_early(chains: Chains, view: int) -> bool:
-    """Whether no honest super-agent may have led before this view is over: one of w leaders in a row is.
+def may_lead_with_an_order(chains: Chains, view: int) -> bool:
+    """Whether a free proposal of a view may be an order: in odd views, and in those that a lone order has.
 
-    In later even views a free proposal is the skip, which needs no check: so a slot is decided even if the
-    honest do not agree on whether an order passes.
+    Later even views are for the skip, which needs no check: so a slot is decided even if the honest never
+    agree on whether an order passes.
     """
-    return view <= chains.members - chains.quorum + 1
+    return view % 2 == 1 or view <= chains.members - chains.quorum + 1 + LONE_VIEWS
 
 
 def _fence_in(dispute: Dispute, lane: int, height: int) -> FenceAt | None:

@@ -90,14 +90,39 @@ class VotesOn:
 class Watch:
     """Which disputed slots are to be looked at, and what was found the last time."""
 
-    hot: dict[Slot, None] = field(default_factory=dict)
-    """Something happened to them; in that order."""
+    hot: dict[Slot, int] = field(default_factory=dict)
+    """Something happened to them since they were looked at; numbered in the order in which it began."""
+    owing: dict[Slot, int] = field(default_factory=dict)
+    """About them one's next blocks have something to say; numbered so too."""
+    numbers: int = 0
     patrol: list[Slot] = field(default_factory=list)
     """They have not been looked at for a while."""
     convicts: dict[int, int] = field(default_factory=dict)
     """Up to which height all orders in the lanes of convicted authors are counted one by one."""
     counted_at: int = -1
     """How many blocks were held when certified slots were last counted."""
+
+    def touch(self, slots: Iterable[Slot]) -> None:
+        """Something happened to these slots."""
+        for slot in slots:
+            if slot not in self.hot:
+                self.numbers += 1
+                self.hot[slot] = self.owing.get(slot, self.numbers)
+
+    def touched(self) -> list[Slot]:
+        """What is hot, in the order in which it began to be looked at."""
+        return sorted(self.hot, key=self.hot.__getitem__)
+
+    def look_again(self, slots: Iterable[Slot]) -> None:
+        """One's next block says what was owed about these slots."""
+        self.touch(slots)
+        for slot in slots:
+            self.owing.pop(slot, None)
+
+    def drop(self, slot: Slot) -> None:
+        """There is nothing to say about this slot any more."""
+        self.hot.pop(slot, None)
+        self.owing.pop(slot, None)
 
 
 @dataclass(slots=True)
@@ -388,7 +413,7 @@ class Fold:
             self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
         self.doubts.cast_votes(lane, block.height, votes_on, refused)
         passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
-        self._watch.hot.update(dict.fromkeys(passed))
+        self._watch.touch(passed)
         for fence in block.recovery.fences:
             self.disputes.state(self.chains, lane, fence.slot)
         for proposal in block.recovery.proposals:
@@ -404,7 +429,7 @@ class Fold:
         for slot in block.recovery.slots():
             if not self._is_decided(slot):
                 self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
-                self._watch.hot[slot] = None
+                self._watch.touch((slot,))
         for slot in self.doubts.doubted(block.orders):
             known = self.doubts.place_of(slot)
             if known is not None and (known.lane, known.height) != ignore:
@@ -461,7 +486,7 @@ class Fold:
         if dispute is not None:
             return dispute
         dispute = self.disputes.add(slot)
-        self._watch.hot[slot] = None
+        self._watch.touch((slot,))
         doubted = self.doubts.place_of(slot)
         if doubted is not None:
             self._take_over(dispute, doubted)
@@ -524,7 +549,7 @@ class Fold:
         if news and len(self.doubts):
             self._decide_doubts(clocks, effects)
         stirred = self._tally.stirred(self.chains, clocks) if news else ()
-        for slot in {**dict.fromkeys(stirred), **watch.hot, **patrol}:
+        for slot in dict.fromkeys((*stirred, *watch.touched(), *patrol)):
             dispute = self.disputes.get(slot)
             if dispute is None:
                 continue
@@ -534,7 +559,7 @@ class Fold:
             ):
                 self._close(dispute)
             elif slot in patrol:
-                watch.hot[slot] = None
+                watch.touch((slot,))
         self._apply_waiting(effects)
 
     def decide_everything(self, effects: Effects) -> None:
@@ -542,7 +567,7 @@ class Fold:
         applied = -1
         while applied != self.counters.applied + self.counters.skipped:
             applied = self.counters.applied + self.counters.skipped
-            self._watch.hot.update(dict.fromkeys(self.disputes.slots()))
+            self._watch.touch(self.disputes.slots())
             self._decide_disputes(effects)
 
     def _dispute_convicts(self) -> None:
@@ -596,7 +621,7 @@ class Fold:
         return False
 
     def _close(self, dispute: Dispute) -> None:
-        self._watch.hot.pop(dispute.slot, None)
+        self._watch.drop(dispute.slot)
         self._tally.drop(dispute.slot)
         for at in self.disputes.close(dispute):
             self._let_go(*at)
@@ -843,7 +868,7 @@ class Fold:
         }
         for lane in sorted(speaking):
             self.disputes.note_entry(dispute, lane)
-        self._watch.hot[written.slot] = None
+        self._watch.touch((written.slot,))
 
     # -- signatures ---------------------------------------------------------------------------------
 

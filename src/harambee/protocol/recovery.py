@@ -11,11 +11,14 @@ blocks gives view 0 the time of a view first: a cancel of what everybody refused
 is with one order that somebody has fenced: what he does not acknowledge any more may be what is lacking.
 *Joining* w others is never limited: at least one of them is honest.
 
-A payer who signed one order is not skipped because others open her slot and lead it. In early views, up to
-the one by which somebody honest has led, the only order is what a free leader proposes, in even views too,
-and nobody votes for a free skip. If she wants her order gone she signs a cancel, and then there are two.
+A payer who signed one order is not skipped because others open her slot and lead it. In views 1 to w, by
+which somebody honest has led, a free leader proposes the only order, in even views too, and nobody votes for
+a free skip; in a few more, nobody for whom the order passes. If she wants it gone she signs a cancel, and
+then there are two.
 """
 
+import heapq
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,7 +30,7 @@ from harambee.ledger.kinds import HAS_CONTENT, OrderKind
 from harambee.ledger.records import ORDER
 from harambee.protocol.chains import Chains
 from harambee.protocol.committee import Committee
-from harambee.protocol.disputes import Candidate, Clock, Dispute, Disputes, is_early
+from harambee.protocol.disputes import LONE_VIEWS, Candidate, Clock, Dispute, Disputes
 from harambee.protocol.limits import RIVAL_TABLES_MAX
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
@@ -70,6 +73,8 @@ class Plan:
     """The views that this block fences: they take effect before its references and orders."""
     orders: list[Orders] = field(default_factory=list)
     """Orders of fenced slots that lie in no block yet: carried, not voted for."""
+    looked_at: list[Slot] = field(default_factory=list)
+    """The slots that had their turn before the block was full."""
     tables: dict[int, bytes] = field(default_factory=dict)
     """The payee tables of those that are bulk pay-outs, by their place in `orders`."""
     takes_part: bool = True
@@ -87,14 +92,16 @@ class Plan:
 class _Case:
     """One slot as this replica sees it."""
 
+    number: int
+    """Cases are numbered as they come."""
     known: dict[bytes, Orders] = field(default_factory=dict)
     """At most two orders with valid signatures, by id."""
     insisted: bool = False
     """Its one order was offered again without success."""
     opening: bool = False
     """The rate limits let it be opened; it will be, whatever comes."""
-    is_fenced: bool = False
-    """This replica has fenced it: what happens next comes in others' blocks, or when its view runs out."""
+    own_view: int = 0
+    """The view of this replica's own fence, when it last looked."""
     timer_view: int = 0
     timer_due: int = 0
     view_0_due: int = 0
@@ -104,6 +111,14 @@ class _Case:
     def is_justified(self) -> bool:
         """Whether what is known lets a replica open the slot of its own accord."""
         return len(self.known) >= FENCE_ORDERS_MAX or (self.insisted and bool(self.known))
+
+    def may_be_opened(self, now: int) -> bool:
+        """Whether there is a reason to open it that it was not opened for yet."""
+        return not self.own_view and (self.is_justified or 0 < self.view_0_due <= now)
+
+    def has_run_out(self, now: int) -> bool:
+        """Whether the view that it is in is over."""
+        return 0 < self.timer_due <= now and self.own_view == self.timer_view
 
 
 class Rescuer:
@@ -142,10 +157,17 @@ class Rescuer:
         self._sees = sees
         self._is_ripe = is_ripe
         self._cases: dict[Slot, _Case] = {}
+        self._cases_begun = 0
+        self._timers: list[tuple[int, int, Slot]] = []
+        """A heap of (when, the case's number, slot); some say nothing any more."""
+        self._due: dict[Slot, None] = {}
+        """Slots whose time has come, or that there is a reason to open."""
         self._tables: dict[bytes, bytes] = {}
         """Payee tables of known orders, by the orders' ids: those that came to this door themselves."""
         self._opened_at: dict[bytes, int] = {}
         self._region_opens: dict[int, int] = {}
+        self._in_line: dict[int, dict[Slot, None]] = {}
+        """By region the slots that would be opened if fewer others of it were."""
         self._window_at = 0
 
     # -- what is seen -----------------------------------------------------------------------------
@@ -187,11 +209,14 @@ class Rescuer:
             case.known[name] = order.copy()
             if table is not None and len(self._tables) < RIVAL_TABLES_MAX:
                 self._tables[name] = table
+        if case.is_justified:
+            self._due[slot] = None
 
     def _case(self, slot: Slot) -> _Case | None:
         case = self._cases.get(slot)
         if case is None and len(self._cases) < KNOWN_SLOTS_MAX:
-            case = self._cases[slot] = _Case()
+            self._cases_begun += 1
+            case = self._cases[slot] = _Case(self._cases_begun)
         return case
 
     def forget(self, slot: Slot) -> None:
@@ -200,20 +225,63 @@ class Rescuer:
         if case is not None:
             for name in case.known:
                 self._tables.pop(name, None)
+            self._due.pop(slot, None)
+            self._in_line.get(_region_of(slot), {}).pop(slot, None)
 
     def due(self, now: int) -> list[Slot]:
-        """The slots whose view has run out, and those that only the rate limits keep from being opened."""
-        return [
-            slot
-            for slot, case in self._cases.items()
-            if (case.timer_due and now >= case.timer_due)
-            or ((case.is_justified or 0 < case.view_0_due <= now) and not case.is_fenced)
-        ]
+        """The slots whose view has run out, each once, and those that only the rate limits keep shut.
+
+        Oldest cases first.
+        """
+        self._note_time(now)
+        found = []
+        self._admit_those_in_line(now)
+        for slot in list(self._due):
+            case = self._cases.get(slot)
+            may_be_opened = case is not None and case.may_be_opened(now)
+            if case is not None and (may_be_opened or case.has_run_out(now)):
+                found.append((case.number, slot))
+            if not may_be_opened:
+                del self._due[slot]
+        return [slot for _, slot in sorted(found)]
 
     def next_timer(self, now: int) -> int | None:
-        """When the next view runs out that has not yet; None if none runs."""
-        timers = (t for c in self._cases.values() for t in (c.timer_due, c.view_0_due) if t > now)
+        """When the next view runs out that has not yet, or more slots may be opened; None if neither."""
+        self._note_time(now)
+        timers = [self._timers[0][0]] if self._timers else []
+        if self._in_line:
+            timers.append(max(now + 1, self._window_at + OPEN_AGAIN_NS))
         return min(timers, default=None)
+
+    def _admit_those_in_line(self, now: int) -> None:
+        """A new window has begun: of each region as many slots are looked at again as it may open, twice."""
+        if self._is_in_window(now):
+            return
+        for region, line in list(self._in_line.items()):
+            for slot in list(itertools.islice(line, 2 * REGION_OPENS)):
+                del line[slot]
+                self._due[slot] = None
+            if not line:
+                del self._in_line[region]
+
+    def _is_in_window(self, now: int) -> bool:
+        return 0 <= now - self._window_at < OPEN_AGAIN_NS
+
+    def _note_time(self, now: int) -> None:
+        """Take what has run out from the timers, and what says nothing any more."""
+        while self._timers:
+            at, number, slot = self._timers[0]
+            case = self._cases.get(slot)
+            runs = (
+                case is not None
+                and case.number == number
+                and at in (case.timer_due, case.view_0_due)
+            )
+            if runs and at > now:
+                return
+            heapq.heappop(self._timers)
+            if runs:
+                self._due[slot] = None
 
     # -- what is to be said -----------------------------------------------------------------------
 
@@ -230,6 +298,7 @@ class Rescuer:
         votes: list[Vote] = []
         for slot in slots:
             self._consider(slot, now, plan, proposals, votes)
+            plan.looked_at.append(slot)
             if len(plan.fences) + len(proposals) + len(votes) >= ENTRIES_MAX:
                 break
         return plan
@@ -275,7 +344,7 @@ class Rescuer:
             return own
         case = self._cases.get(slot)
         if case is not None:
-            case.is_fenced = own > 0
+            case.own_view = own
         if dispute is not None:
             joined = dispute.fenced_by(self._committee.w)
             if joined > own:
@@ -285,6 +354,7 @@ class Rescuer:
                 if case is not None and case.timer_view != own:
                     case.timer_view = own
                     case.timer_due = self._runs_out(own, now)
+                    heapq.heappush(self._timers, (case.timer_due, case.number, slot))
                 elif case is not None and now >= case.timer_due:
                     return own + 1
         if own or not self._is_next(slot) or not self._is_ripe(slot):
@@ -293,7 +363,7 @@ class Rescuer:
             case = self._with_view_0(dispute, now)
         if case is None or not case.is_justified:
             return own
-        if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):
+        if dispute is not None and dispute.comes_by_itself(self._chains, self._sees):
             return own
         case.opening = case.opening or self._may_open(slot, now)
         return 1 if case.opening else 0
@@ -315,6 +385,7 @@ class Rescuer:
             case.insisted |= is_fenced
         else:
             case.view_0_due = now + self.view_ns
+            heapq.heappush(self._timers, (case.view_0_due, case.number, dispute.slot))
         return case
 
     def _runs_out(self, view: int, now: int) -> int:
@@ -329,7 +400,8 @@ class Rescuer:
         return -(-(now + lasts) // lasts) * lasts
 
     def _may_open(self, slot: Slot, now: int) -> bool:
-        if not 0 <= now - self._window_at < OPEN_AGAIN_NS:
+        """Whether the rate limits let it be opened; of a region that has opened too many it waits in line."""
+        if not self._is_in_window(now):
             self._window_at = now
             self._region_opens.clear()
             self._opened_at = {
@@ -337,9 +409,13 @@ class Rescuer:
                 for subject, at in self._opened_at.items()
                 if 0 <= now - at < OPEN_AGAIN_NS
             }
-        region = slot.payer >> 20 if slot.is_of_account else -1
+        region = _region_of(slot)
         opens = self._region_opens.get(region, 0)
-        if slot.subject in self._opened_at or opens >= REGION_OPENS:
+        if opens >= REGION_OPENS:
+            self._in_line.setdefault(region, {})[slot] = None
+            self._due.pop(slot, None)
+            return False
+        if slot.subject in self._opened_at:
             return False
         self._opened_at[slot.subject] = now
         self._region_opens[region] = opens + 1
@@ -383,13 +459,13 @@ class Rescuer:
     def _choice(self, dispute: Dispute, view: int) -> bytes:
         """What to propose where nothing is certified: skip, or in odd views an order that passes.
 
-        Early it is the only order, if there is but one: whether it passes each voter judges, for who leads
-        may lag. Of several a key that takes over comes first: whoever has the old one could cancel for ever.
-        Then a cancel, for it is the payer's later wish; then the order with the most votes.
+        In the first w views it is the only order, if there is but one: whether it passes each voter judges,
+        for who leads may lag. Of several a key that takes over comes first: whoever has the old one could
+        cancel for ever. Then a cancel, for it is the payer's later wish; then the one with the most votes.
         """
-        only = self._only(dispute, view)
-        if only is not None:
-            return only
+        lone = self._lone(dispute, view)
+        if lone is not None and self._may_not_be_skipped(dispute, view, lone):
+            return lone
         if view % 2 == 0:
             return SKIP
         passing = [name for name in dispute.orders if self._passes(dispute, name)]
@@ -404,12 +480,16 @@ class Rescuer:
             default=SKIP,
         )
 
-    def _only(self, dispute: Dispute, view: int) -> bytes | None:
-        """In early views the one order that the payer signed; None where there is another, or none."""
-        if not is_early(self._chains, view):
+    def _lone(self, dispute: Dispute, view: int) -> bytes | None:
+        """The one order that the payer signed; None where there are more, or none, or it was waited for."""
+        if view > self._committee.w + LONE_VIEWS:
             return None
         signed = [name for name in dispute.orders if self._is_signed(dispute, name)]
         return signed[0] if len(signed) == 1 else None
+
+    def _may_not_be_skipped(self, dispute: Dispute, view: int, lone: bytes) -> bool:
+        """Whether a lone order is waited for: until somebody honest has led, and longer if it passes."""
+        return view <= self._committee.w or self._passes(dispute, lone)
 
     def _vote(
         self, dispute: Dispute, lane: int, view: int, proposals: list[Proposal]
@@ -427,5 +507,11 @@ class Rescuer:
     def _may_be(self, dispute: Dispute, view: int, value: bytes) -> bool:
         """Whether to vote for what nobody has certified: an order that passes, or a skip of no lone order."""
         if value == SKIP:
-            return self._only(dispute, view) is None
+            lone = self._lone(dispute, view)
+            return lone is None or not self._may_not_be_skipped(dispute, view, lone)
         return self._passes(dispute, value)
+
+
+def _region_of(slot: Slot) -> int:
+    """The region of an account's number; -1 for what no account is."""
+    return slot.payer >> 20 if slot.is_of_account else -1

@@ -367,17 +367,18 @@ class Replica(Fold):
         self._go_on_re_entering()
         self.reading_up = self._is_far_behind()
         if self.halted is None and self.speaking and may_speak and not self.reading_up:
-            rescues = self._rescues_owed(now)
             due = self._last_block_at + self._block_ns
-            speaks = bool(rescues) or self._has_something_to_say(now)
+            owes_a_rescue = self._owes_a_rescue(now)
+            if owes_a_rescue and now >= due:
+                owes_a_rescue = self._still_owes_a_rescue(now)
+            speaks = owes_a_rescue or self._has_something_to_say(now)
             if now >= due and (speaks or self._heartbeat_due(now)):
                 waited = now - self._last_block_at if self._was_due else self._block_ns
                 self.rescuer.note_stride(waited)
-                self._speak(now, rescues, effects)
+                self._speak(now, effects)
                 self._decide_disputes(effects)
                 self._note_what_was_in_vain()
-                rescues = self._rescues_owed(now)
-                speaks = bool(rescues) or self._has_something_to_say(now)
+                speaks = self._owes_a_rescue(now) or self._has_something_to_say(now)
             self._was_due = speaks
             effects.wake_at = (
                 max(now + 1, self._last_block_at + self._block_ns)
@@ -1048,7 +1049,7 @@ class Replica(Fold):
                 self._open_dispute(slot, NONE)
                 order = orders[row : row + 1]
                 self.rescuer.note_order(slot, name, order, tables.get(row), insisted=True)
-                self._watch.hot[slot] = None
+                self._watch.touch((slot,))
         while len(self._insistent) > INSISTENT_MAX:
             del self._insistent[next(iter(self._insistent))]
         for row in np.flatnonzero(codes == Outcome.SLOT_TAKEN).tolist():
@@ -1068,7 +1069,7 @@ class Replica(Fold):
         occupying = self._occupying(slot)
         if occupying is not None:
             self.rescuer.note_order(slot, *occupying)
-        self._watch.hot[slot] = None
+        self._watch.touch((slot,))
 
     def _occupying(self, slot: Slot) -> tuple[bytes, Orders, bytes | None] | None:
         """The order that this replica has locked or queued in a slot: its id, itself, its table if queued."""
@@ -1247,26 +1248,39 @@ class Replica(Fold):
             self._owed.in_vain = set(self._owed.items)
             self._owed.vain_heights = self.chains.certified_if_referenced()
 
-    def _rescues_owed(self, now: int) -> list[Slot]:
-        """The slots about which one's next block has a fence, a proposal or a vote to say."""
-        for slot in self.rescuer.due(now):
-            self._watch.hot[slot] = None
-        owed = []
-        for slot in list(self._watch.hot):
+    def _owes_a_rescue(self, now: int) -> bool:
+        """Whether one's next block has a fence, a proposal or a vote to say about some slot.
+
+        Looks only at slots to which something has happened.
+        """
+        watch = self._watch
+        watch.touch(self.rescuer.due(now))
+        for slot in watch.touched():
+            number = watch.hot.pop(slot)
             if self._is_decided(slot):
                 self.rescuer.forget(slot)
-                del self._watch.hot[slot]
+                watch.drop(slot)
             elif self.rescuer.owes(slot, now):
-                owed.append(slot)
+                watch.owing[slot] = number
             else:
-                del self._watch.hot[slot]
-        return owed
+                watch.drop(slot)
+        return bool(watch.owing)
 
-    def _speak(self, now: int, rescues: list[Slot], effects: Effects) -> None:
+    def _still_owes_a_rescue(self, now: int) -> bool:
+        """The same at the moment of speaking: what was owed may have come about without this replica."""
+        for slot in list(self._watch.owing):
+            if not self._is_decided(slot) and self.rescuer.owes(slot, now):
+                return True
+            self._watch.touch((slot,))
+            del self._watch.owing[slot]
+        return False
+
+    def _speak(self, now: int, effects: Effects) -> None:
         """Make, sign and integrate one's next block: votes, refusals, acknowledgements, new orders."""
         self._check_what_came()
         today = day_of(now)
-        plan = self._plan(rescues, now)
+        plan = self._plan(list(self._watch.owing), now)
+        self._watch.look_again(plan.looked_at)
         references: tuple[Name, ...] = ()
         rejections = orders = attachments = b""
         if plan.takes_part:
