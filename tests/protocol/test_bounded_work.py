@@ -23,6 +23,7 @@ from harambee.crypto.signatures import sign
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
 from harambee.protocol.effects import Fetch, FetchNamed
+from harambee.protocol.fold import PATROL_SLOTS
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
     BLOCKS,
@@ -44,7 +45,13 @@ from harambee.protocol.messages import (
     OrdersOffered,
     PeerDown,
 )
-from harambee.protocol.recovery import VIEW_NS_MIN, VIEWS_CAP
+from harambee.protocol.recovery import (
+    OPEN_AGAIN_NS,
+    REGION_OPENS,
+    VIEW_NS_MIN,
+    VIEWS_CAP,
+    Rescuer,
+)
 from harambee.protocol.recovery_entries import (
     FENCE_ORDERS_MAX,
     Fence,
@@ -432,6 +439,45 @@ def test_nobody_begins_anew_for_ever():
 
 def test_no_pace_is_faster_than_what_others_take():
     assert BLOCK_NS_MIN * BLOCKS.per_second >= 2 * SECOND
+
+
+def hear_rivals(listener, people):
+    """Two orders of each of these payers, for one slot."""
+    for cents in (10_000, 20_000):
+        orders = [make_order(payer, BEN, cents, 0) for payer in people]
+        listener.hear(OrdersOffered(1, np.concatenate(orders)))
+
+
+def fenced(listener, turns):
+    """The slots that the replica fences in so many turns."""
+    said = [block for _ in range(turns) for block in listener.speak(after_ms=20)]
+    return [fence.slot for block in said for fence in block.recovery.fences]
+
+
+def test_what_waits_for_others_is_not_looked_at_in_every_turn(monkeypatch):
+    """Its own fences are said and q have not come to them: nothing is to be done, however many they are."""
+    count = 3 * PATROL_SLOTS
+    listener = Listener(people=count + 8)
+    hear_rivals(listener, customers(count + 8)[8:])
+    assert len(fenced(listener, 5)) == count
+    looks = []
+    consider = Rescuer._consider
+    monkeypatch.setattr(Rescuer, "_consider", lambda *rest: looks.append(consider(*rest)))
+    assert not fenced(listener, 20)
+    assert 0 < len(looks) <= 20 * PATROL_SLOTS, "but for the patrol, which finds what was missed"
+
+
+def test_of_a_region_so_many_slots_are_opened_at_once_and_the_others_in_their_turn():
+    people = customers(3 * REGION_OPENS + 8)[8:]
+    listener = Listener(people=3 * REGION_OPENS + 8)
+    hear_rivals(listener, people)
+    opened = []
+    for more in (1, 1, 1, 0):
+        in_time = fenced(listener, 20)
+        assert len(in_time) == more * REGION_OPENS
+        opened += in_time
+        listener.now += OPEN_AGAIN_NS
+    assert opened == [Slot.of_account(payer, 0) for payer in people], "in the order of their coming"
 
 
 def test_views_at_the_cap_run_out_together():

@@ -184,14 +184,14 @@ CLAIMS: Final[dict[str, Claim]] = {
     ),
     "a lone order is waited for": Claim(
         says=(
-            "Of a slot whose payer signed one order, a skip is certified in views 1 to w never, and in the 16 "
+            "Of a slot whose payer signed one order no skip is certified in views 1 to w, and in the 16 "
             "after these only if an honest one finds that the order does not pass."
         ),
         because=(
             "A certificate needs q, at least w of them honest. An honest one fences with a signed order in "
-            "its past or in its fence, so the past of a proved proposal holds the order; and while it knows of "
-            "no second one, it votes for no skip that is free. As no skip is certified in these views, no "
-            "proposal is bound to one. One of w leaders in a row is honest, and proposes the order."
+            "its past or in its fence, so the past of a proved proposal holds the order; and while it knows "
+            "of no second one, it votes for no skip that is free. As no skip is certified in these views, "
+            "no proposal is bound to one. One of w leaders in a row is honest, and proposes the order."
         ),
         rests_on=("quorums meet",),
         shown_by=(
