@@ -164,14 +164,14 @@ MUTATIONS = {
     ),
     "a slot that is about to be final is opened": Mutation(
         "recovery",
-        "if dispute is not None and dispute.comes_by_itself(self._chains, self._sees()):",
+        "if dispute is not None and dispute.comes_by_itself(self._chains, self._sees):",
         "if False:",
         RECOVERY + "::test_what_is_certified_where_nobody_fenced_is_waited_for",
     ),
     "a certificate that nobody will acknowledge is waited for": Mutation(
         "recovery",
-        "dispute.comes_by_itself(self._chains, self._sees()):",
-        "dispute.comes_by_itself(self._chains, self._chains.heads):",
+        "dispute.comes_by_itself(self._chains, self._sees):",
+        "dispute.comes_by_itself(self._chains, lambda: self._chains.heads):",
         "tests/protocol/test_evidence.py"
         "::test_a_certificate_that_needs_a_vote_which_nobody_references_keeps_no_slot_shut",
     ),
@@ -195,20 +195,32 @@ MUTATIONS = {
     ),
     "a lone order is skipped by whoever leads its first views": Mutation(
         "recovery",
-        "return lone is None or not self._may_not_be_skipped(dispute, view, lone)",
+        "return len(self._signed(dispute)) > 1",
         "return True",
         "tests/protocol/test_proposals.py",
     ),
     "a lone order that does not pass is waited for": Mutation(
         "recovery",
-        "return view <= self._committee.w or self._passes(dispute, lone)",
-        "return True",
+        "return view <= w or (view <= w + LONE_VIEWS and self._passes(dispute, lone))",
+        "return view <= w + LONE_VIEWS",
         "tests/protocol/test_proposals.py",
     ),
     "a lone order is waited for without end": Mutation(
         "recovery",
-        "if view > self._committee.w + LONE_VIEWS:",
-        "if False:",
+        "(view <= w + LONE_VIEWS and self._passes(dispute, lone))",
+        "self._passes(dispute, lone)",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a leader takes its own word for a certificate": Mutation(
+        "recovery",
+        "own = [] if led is None else [(led[0].value, led[1])]",
+        "own = [] if led is None else [(led[0].value, True)]",
+        "tests/protocol/test_proposals.py",
+    ),
+    "a fence leaves an order to a block that nobody references": Mutation(
+        "recovery",
+        "if dispute is None or not self._will_see(dispute, name):",
+        "if dispute is None or name not in dispute.orders:",
         "tests/protocol/test_proposals.py",
     ),
     "a balance is clamped at zero": Mutation(

@@ -9,6 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from tests.protocol.network import (
+    MS,
     NETWORK,
     SECOND,
     SUPER_AGENT_KEYS,
@@ -22,6 +23,7 @@ from tests.protocol.network import (
 from harambee.crypto.signatures import sign
 from harambee.ledger.outcomes import Outcome
 from harambee.ledger.records import ORDER
+from harambee.protocol import fold
 from harambee.protocol.effects import Fetch, FetchNamed
 from harambee.protocol.fold import PATROL_SLOTS
 from harambee.protocol.limits import (
@@ -465,6 +467,36 @@ def test_what_waits_for_others_is_not_looked_at_in_every_turn(monkeypatch):
     monkeypatch.setattr(Rescuer, "_consider", lambda *rest: looks.append(consider(*rest)))
     assert not fenced(listener, 20)
     assert 0 < len(looks) <= 20 * PATROL_SLOTS, "but for the patrol, which finds what was missed"
+
+
+def in_view_1_of_a_dead_leader(people):
+    """A listener, and a slot in which it sees two others' fences at once and so joins; q have fenced then."""
+    payer = next(p for p in people if Slot.of_account(p, 0).leader(1, 4) == LIAR and p != BEN)
+    slot = Slot.of_account(payer, 0)
+    listener = Listener()
+    entries = write_recovery(Recovery((Fence(slot, 1, NO_ORDERS),)))
+    for author, orders in ((1, make_order(payer, BEN, 10_000, 0)), (2, None)):
+        data, _ = make_block(author, 1, NO_DIGEST, (), orders, b"", entries)
+        listener.hear_blocks(data)
+    assert fenced(listener, 5) == [slot]
+    return listener, slot
+
+
+def test_a_view_runs_out_where_q_have_fenced_before_the_replica_looked(monkeypatch):
+    monkeypatch.setattr(fold, "PATROL_SLOTS", 0)
+    listener, slot = in_view_1_of_a_dead_leader(customers(12))
+    assert fenced(listener, VIEW_NS_MIN // (20 * MS) + 5) == [slot]
+
+
+def test_a_view_runs_out_though_the_clock_is_set_back(monkeypatch):
+    """It had run out, and the block that says so was not due yet."""
+    monkeypatch.setattr(fold, "PATROL_SLOTS", 0)
+    listener, slot = in_view_1_of_a_dead_leader(customers(12))
+    listener.now = listener.replica.rescuer.next_timer(listener.now)
+    listener.replica.rescuer.next_timer(listener.now)
+    listener.now -= 3 * SECOND
+    assert not fenced(listener, 100)
+    assert fenced(listener, 60) == [slot]
 
 
 def test_of_a_region_so_many_slots_are_opened_at_once_and_the_others_in_their_turn():

@@ -19,7 +19,8 @@ from harambee.ledger.kinds import OrderKind
 from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.disputes import LONE_VIEWS
 from harambee.protocol.effects import SendBlock
-from harambee.protocol.messages import BlockArrived, HeadsArrived, PeerUp
+from harambee.protocol.frame import write_frame
+from harambee.protocol.messages import BlockArrived, HeadsArrived, OrdersOffered, PeerUp
 from harambee.protocol.recovery_entries import (
     ABSTAINS,
     SKIP,
@@ -35,6 +36,7 @@ from harambee.protocol.wire import NO_DIGEST, read_block
 
 PEOPLE = customers(12)
 NOTHING = np.zeros(0, ORDER)
+NO_BLOCKS = {}.__getitem__
 # Led in view 1 by one of those who speak here, and not by the replica that looks on.
 ANN = next(p for p in PEOPLE if Slot.of_account(p, 0).leader(1, 4) == 1)
 BEN = PEOPLE[-1] if PEOPLE[-1] != ANN else PEOPLE[0]
@@ -283,8 +285,71 @@ def test_whoever_leads_proposes_the_lone_order(cents, view, is_proposed):
     scribes.write(1, orders=order)
     for author in (1, 2, 3):
         scribes.write(author, fences=(Fence(slot, view, NOTHING),))
-    proposed = [p for block in said_by(scribes) for p in block.recovery.proposals]
-    assert [(p.view, p.value) for p in proposed] == [(view, name if is_proposed else SKIP)]
+    said = [block.recovery for block in said_by(scribes)]
+    value = name if is_proposed else SKIP
+    assert [(p.view, p.value) for entries in said for p in entries.proposals] == [(view, value)]
+    passes = cents == 10_000
+    votes = [vote.value for entries in said for vote in entries.votes]
+    assert votes == [value] * (passes or not is_proposed), (
+        "its own word is no reason to vote for it"
+    )
+
+
+def test_who_has_seen_no_order_in_a_slot_votes_for_no_skip_early():
+    """It may be the one from whom a liar has kept it."""
+    scribes = Scribes()
+    proof = [scribes.fence(author) for author in (1, 2, 3)]
+    assert scribes.propose(1, SKIP, proof)
+    assert votes_said(scribes) == []
+
+
+def test_a_cancel_that_comes_after_the_fence_is_carried_by_the_next_one():
+    """The payer cannot pay her order and nobody votes for it; she ends that wherever she goes."""
+    scribes = Scribes()
+    scribes.write(1, orders=make_order(ANN, BEN, 2_000_000, 0))
+    for author in (2, 3):
+        scribes.fence(author)
+    assert any(block.recovery.fences for block in said_by(scribes))
+    cancel = make_order(ANN, ANN, 0, 0, kind=OrderKind.CANCEL)
+    now = START_NS + 2 * SECOND
+    scribes.replica.receive(OrdersOffered(7, cancel), now)
+    for author in (2, 3):
+        scribes.fence(author, view=2)
+    effects = scribes.replica.act(now)
+    (block,) = [read_block(sent.data, NETWORK, 4) for sent in effects.send if is_block(sent)]
+    assert [fence.view for fence in block.recovery.fences] == [2]
+    assert block.orders.tobytes() == cancel.tobytes()
+
+
+def test_who_opens_a_slot_carries_an_order_that_lies_in_a_convicts_block_alone():
+    """Whoever joins it would not see the order otherwise: nobody references the convict any more."""
+    scribes = Scribes()
+    replica = scribes.replica
+    with_order, name = make_block(1, 1, NO_DIGEST, (), ORDER_A, b"", b"")
+    fencing = write_recovery(Recovery((Fence(SLOT, 1, NOTHING),), (), ()))
+    with_fence, other = make_block(1, 1, NO_DIGEST, (), None, b"", fencing)
+    standing, _ = make_block(2, 1, NO_DIGEST, ((1, 1, other),), None, b"", b"")
+    for author, data in ((1, with_order), (1, with_fence), (2, standing), (2, with_fence)):
+        replica.receive(BlockArrived(author, data), START_NS)
+    assert replica.convicted == {1}
+    said = said_by(scribes, turns=40)
+    (fence,) = [block for block in said if block.recovery.fences]
+    assert fence.orders.tobytes() == ORDER_A.tobytes()
+    assert name not in {reference.digest for block in said for reference in block.references}
+
+
+def test_a_free_order_of_an_even_view_is_left_out_of_the_frame(free):
+    """Versions that take it for no proposal write the same frame for the same cut."""
+    scribes, _ = free
+    proof = [scribes.fence(author, view=2) for author in (1, 2, 3)]
+    leader = SLOT.leader(2, 4)
+    assert scribes.propose(leader, NAME_A, proof, view=2)
+    known = scribes.replica.disputes.get(SLOT).proposals
+    written = write_frame(scribes.replica.frame(NO_BLOCKS), 4)
+    known.clear()
+    assert written == write_frame(scribes.replica.frame(NO_BLOCKS), 4)
+    assert scribes.propose(leader, SKIP, proof, view=2)
+    assert written != write_frame(scribes.replica.frame(NO_BLOCKS), 4)
 
 
 def votes_said(scribes):
@@ -292,14 +357,14 @@ def votes_said(scribes):
     return [vote for block in said_by(scribes) for vote in block.recovery.votes]
 
 
-def said_by(scribes):
+def said_by(scribes, turns=10):
     """The next blocks of the replica."""
     replica, now = scribes.replica, START_NS + SECOND
     for peer in (1, 2, 3):
         replica.receive(PeerUp(peer), now)
         replica.receive(HeadsArrived(peer, replica.heads()), now)
     said = []
-    for turn in range(10):
+    for turn in range(turns):
         effects = replica.act(now + turn * replica.pace.block_ns)
         said += [read_block(sent.data, NETWORK, 4) for sent in effects.send if is_block(sent)]
     assert said

@@ -188,10 +188,11 @@ CLAIMS: Final[dict[str, Claim]] = {
             "after these only if an honest one finds that the order does not pass."
         ),
         because=(
-            "A certificate needs q, at least w of them honest. An honest one fences with a signed order in "
-            "its past or in its fence, so the past of a proved proposal holds the order; and while it knows "
-            "of no second one, it votes for no skip that is free. As no skip is certified in these views, "
-            "no proposal is bound to one. One of w leaders in a row is honest, and proposes the order."
+            "A certificate needs q, at least w of them honest. In views 1 to w an honest one votes for a "
+            "free skip only if it has seen two orders that the payer signed. As no skip is certified there, "
+            "no proposal is bound to one; and of those who vote in the 16 views after, one at least is honest "
+            "and finds that the order does not pass, or has seen none: who opened the slot carried it. One "
+            "of w leaders in a row is honest, and proposes the order."
         ),
         rests_on=("quorums meet",),
         shown_by=(

@@ -12,9 +12,9 @@ is with one order that somebody has fenced: what he does not acknowledge any mor
 *Joining* w others is never limited: at least one of them is honest.
 
 A payer who signed one order is not skipped because others open her slot and lead it. In views 1 to w, by
-which somebody honest has led, a free leader proposes the only order, in even views too, and nobody votes for
-a free skip; in a few more, nobody for whom the order passes. If she wants it gone she signs a cancel, and
-then there are two.
+which somebody honest has led, a free leader proposes the only order, in even views too, and for a free skip
+votes only who has seen two that she signed; in a few more, nobody for whom the one passes. If she wants it
+gone she signs a cancel, and then there are two.
 """
 
 import heapq
@@ -243,6 +243,7 @@ class Rescuer:
                 found.append((case.number, slot))
             if not may_be_opened:
                 del self._due[slot]
+                self._wind_up_again(slot, now)
         return [slot for _, slot in sorted(found)]
 
     def next_timer(self, now: int) -> int | None:
@@ -252,6 +253,14 @@ class Rescuer:
         if self._in_line:
             timers.append(max(now + 1, self._window_at + OPEN_AGAIN_NS))
         return min(timers, default=None)
+
+    def _wind_up_again(self, slot: Slot, now: int) -> None:
+        """A slot is not due any more; if that is because the clock was set back, it will be again."""
+        case = self._cases.get(slot)
+        if case is not None:
+            for at in (case.timer_due, case.view_0_due):
+                if at > now:
+                    heapq.heappush(self._timers, (at, case.number, slot))
 
     def _admit_those_in_line(self, now: int) -> None:
         """A new window has begun: of each region as many slots are looked at again as it may open, twice."""
@@ -311,6 +320,7 @@ class Rescuer:
         lane = chains.current[self._index]
         own = 0 if dispute is None else dispute.fence(chains, lane, int(chains.heads[lane]))
         view = self._wanted_view(slot, dispute, own, now)
+        led: tuple[Proposal, bool] | None = None
         fences = plan.entries.fences
         if view > own:
             known = self._cases[slot].known if slot in self._cases else {}
@@ -318,20 +328,31 @@ class Rescuer:
             fences = (*fences, Fence(slot, view, carried))
             plan.fences[slot] = view
             for name, order in known.items():
-                if dispute is None or name not in dispute.orders:
+                if dispute is None or not self._will_see(dispute, name):
                     self._carry(name, order, plan)
         elif dispute is not None and 0 < own < ABSTAINS:
-            proposal = self._proposal(dispute, own)
-            if proposal is not None:
-                proposals.append(proposal)
+            led = self._proposal(dispute, own)
+            if led is not None:
+                proposals.append(led[0])
         if dispute is not None and 0 < view < ABSTAINS:
-            vote = self._vote(dispute, lane, view, proposals)
+            vote = self._vote(dispute, lane, view, led)
             if vote is not None:
                 votes.append(vote)
         plan.entries = Recovery(fences, tuple(proposals), tuple(votes))
 
+    def _will_see(self, dispute: Dispute, name: bytes) -> bool:
+        """Whether an order lies in the past that one's next block will have.
+
+        What is held is not always: a block of somebody whom nobody references any more is in nobody's.
+        """
+        places = [at for at, lies_there in dispute.places.items() if lies_there == name]
+        if not places:
+            return False
+        clock = self._sees()
+        return any(at.height <= clock[at.lane] for at in places)
+
     def _carry(self, name: bytes, order: Orders, plan: Plan) -> None:
-        """Put an order that lies in no block into this one; one that names something only with that."""
+        """Put an order that others may not see into this block; one that names something only with that."""
         if HAS_CONTENT[order["kind"][0]]:
             if name not in self._tables:
                 return
@@ -352,7 +373,7 @@ class Rescuer:
             if own and dispute.fenced_by(self._committee.q) >= own:
                 case = self._case(slot)
                 if case is not None and case.timer_view != own:
-                    case.timer_view = own
+                    case.timer_view = case.own_view = own
                     case.timer_due = self._runs_out(own, now)
                     heapq.heappush(self._timers, (case.timer_due, case.number, slot))
                 elif case is not None and now >= case.timer_due:
@@ -376,7 +397,7 @@ class Rescuer:
         case = self._case(dispute.slot)
         if case is None or case.is_justified or now < case.view_0_due:
             return case
-        signed = [name for name in dispute.orders if self._is_signed(dispute, name)]
+        signed = self._signed(dispute)
         is_fenced = dispute.fenced_by(1) > 0
         if len(signed) < (1 if is_fenced else FENCE_ORDERS_MAX):
             return case
@@ -421,8 +442,11 @@ class Rescuer:
         self._region_opens[region] = opens + 1
         return True
 
-    def _proposal(self, dispute: Dispute, view: int) -> Proposal | None:
-        """What to propose as the leader of one's own view, once q authors' fences are in one's past."""
+    def _proposal(self, dispute: Dispute, view: int) -> tuple[Proposal, bool] | None:
+        """What to propose as the leader of one's own view, once q authors' fences are in one's past.
+
+        And whether a certificate forces it.
+        """
         chains = self._chains
         if dispute.slot.leader(view, self._committee.n) != self._index:
             return None
@@ -447,7 +471,7 @@ class Rescuer:
         if len(proof) < self._committee.q:
             return None
         value = max(certified).value if certified else self._choice(dispute, view)
-        return Proposal(dispute.slot, view, value, tuple(proof.values()))
+        return Proposal(dispute.slot, view, value, tuple(proof.values())), bool(certified)
 
     def _past(self) -> npt.NDArray[np.int32]:
         """The clock that one's next block will have: all that is held but for what nobody references."""
@@ -463,8 +487,8 @@ class Rescuer:
         for who leads may lag. Of several a key that takes over comes first: whoever has the old one could
         cancel for ever. Then a cancel, for it is the payer's later wish; then the one with the most votes.
         """
-        lone = self._lone(dispute, view)
-        if lone is not None and self._may_not_be_skipped(dispute, view, lone):
+        lone = self._lone(dispute)
+        if lone is not None and self._waits_for(dispute, view, lone):
             return lone
         if view % 2 == 0:
             return SKIP
@@ -480,24 +504,30 @@ class Rescuer:
             default=SKIP,
         )
 
-    def _lone(self, dispute: Dispute, view: int) -> bytes | None:
-        """The one order that the payer signed; None where there are more, or none, or it was waited for."""
-        if view > self._committee.w + LONE_VIEWS:
-            return None
-        signed = [name for name in dispute.orders if self._is_signed(dispute, name)]
+    def _signed(self, dispute: Dispute) -> list[bytes]:
+        """Which orders of a slot its payer signed, as far as is known."""
+        return [name for name in dispute.orders if self._is_signed(dispute, name)]
+
+    def _lone(self, dispute: Dispute) -> bytes | None:
+        """The one order that the payer signed; None where more are known, or none."""
+        signed = self._signed(dispute)
         return signed[0] if len(signed) == 1 else None
 
-    def _may_not_be_skipped(self, dispute: Dispute, view: int, lone: bytes) -> bool:
+    def _waits_for(self, dispute: Dispute, view: int, lone: bytes) -> bool:
         """Whether a lone order is waited for: until somebody honest has led, and longer if it passes."""
-        return view <= self._committee.w or self._passes(dispute, lone)
+        w = self._committee.w
+        return view <= w or (view <= w + LONE_VIEWS and self._passes(dispute, lone))
 
     def _vote(
-        self, dispute: Dispute, lane: int, view: int, proposals: list[Proposal]
+        self, dispute: Dispute, lane: int, view: int, led: tuple[Proposal, bool] | None
     ) -> Vote | None:
-        """One vote in the view of one's own fence, for a proved proposal; what is free must pass."""
+        """One vote in the view of one's own fence, for a proved proposal; what is free must pass.
+
+        `led` is one's own proposal for this view, in the block that is being made.
+        """
         if dispute.vote_of(self._chains, lane, view) is not None:
             return None
-        own = [(p.value, True) for p in proposals if p.slot == dispute.slot and p.view == view]
+        own = [] if led is None else [(led[0].value, led[1])]
         theirs = [(p.value, p.forced) for p in dispute.proposals.get(view, ())]
         for value, forced in own + theirs:
             if forced or self._may_be(dispute, view, value):
@@ -505,11 +535,13 @@ class Rescuer:
         return None
 
     def _may_be(self, dispute: Dispute, view: int, value: bytes) -> bool:
-        """Whether to vote for what nobody has certified: an order that passes, or a skip of no lone order."""
-        if value == SKIP:
-            lone = self._lone(dispute, view)
-            return lone is None or not self._may_not_be_skipped(dispute, view, lone)
-        return self._passes(dispute, value)
+        """Whether to vote for what nobody has certified: an order that passes, or a skip that waited."""
+        if value != SKIP:
+            return self._passes(dispute, value)
+        if view <= self._committee.w:
+            return len(self._signed(dispute)) > 1
+        lone = self._lone(dispute)
+        return lone is None or not self._waits_for(dispute, view, lone)
 
 
 def _region_of(slot: Slot) -> int:

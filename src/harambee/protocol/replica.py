@@ -966,7 +966,7 @@ class Replica(Fold):
         worth = np.flatnonzero(promising & ~house)
         codes[worth[~self._signatures_of(orders[worth])]] = Outcome.SIGNATURE_INVALID
         ids = self._ids_of(orders)
-        self._refuse_fenced(orders, codes)
+        self._refuse_fenced(orders, ids, codes, message.tables, self._fenced_rows(orders))
         known = self.slots.offer(orders, ids, codes)
         self._offer_again(message, ids, codes, known, now)
         fresh = np.flatnonzero((codes == Outcome.ACCEPTED) & (known == Offer.NEW))
@@ -1010,11 +1010,27 @@ class Replica(Fold):
         queue.append(_part(everything, rows))
         self._door_orders += len(rows)
 
-    def _refuse_fenced(self, orders: Orders, codes: Codes) -> None:
-        """An order in a slot that is in recovery takes no lock: its outcome comes from there."""
-        for row in self._fenced_rows(orders):
-            if codes[row] == Outcome.ACCEPTED:
-                codes[row] = Outcome.SLOT_FENCED
+    def _refuse_fenced(
+        self,
+        orders: Orders,
+        ids: npt.NDArray[np.uint8],
+        codes: Codes,
+        tables: dict[int, bytes],
+        rows: list[int],
+    ) -> None:
+        """An order in a slot that is in recovery takes no lock: its outcome comes from there.
+
+        The next fence carries one that nobody has seen there: a cancel, most likely.
+        """
+        for row in rows:
+            if codes[row] != Outcome.ACCEPTED:
+                continue
+            codes[row] = Outcome.SLOT_FENCED
+            order, name = orders[row : row + 1], ids[row].tobytes()
+            slot = Slot.of(order[0])
+            dispute = self.disputes.get(slot)
+            if dispute is None or name not in dispute.orders:
+                self.rescuer.note_order(slot, name, order, tables.get(row))
 
     def _offer_again(
         self,
@@ -1331,7 +1347,8 @@ class Replica(Fold):
                 return Plan(takes_part=False)
             case Phase.ABSTAINING:
                 slots, all_said = self.re_entering.take()
-                plan = self.rescuer.plan([slot for slot in rescues if slot not in slots], now)
+                others = [slot for slot in rescues if slot not in slots] if all_said else []
+                plan = self.rescuer.plan(others, now)
                 plan.abstain(slots)
                 plan.takes_part = all_said
                 return plan
@@ -1493,7 +1510,13 @@ class Replica(Fold):
                 for row, order in enumerate(orders)
                 if plan.fences and Slot.of(order) in plan.fences
             ]
-            codes[fenced + self._fenced_rows(orders)] = Outcome.SLOT_FENCED
+            self._refuse_fenced(
+                orders,
+                waiting.ids,
+                codes,
+                waiting.tables,
+                sorted({*fenced, *self._fenced_rows(orders)}),
+            )
             carried = self._abstain_at_door(orders, codes, plan)
             refused = codes != Outcome.ACCEPTED
             refused[carried] = False

@@ -109,6 +109,13 @@ class Auditor:
     """machine -> the accounts that its words have changed since its books were last looked at."""
     _signed: dict[bytes, bool] = field(default_factory=dict)
 
+    def forbid(self, order: bytes) -> None:
+        """An order that none may ever carry out is brought to doors; 128 bytes with its signature."""
+        body = order[:BODY_BYTES]
+        self.forbidden.add(body)
+        if self._is_signed(order):
+            self.contested.add(slot_of(body))
+
     # -- what machines say ------------------------------------------------------------------------
 
     def settled(self, machine: int, order: bytes) -> None:

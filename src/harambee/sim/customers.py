@@ -286,7 +286,7 @@ class Crowd:
         self._strays += 1
         good["reference"] = np.frombuffer(digest(b"stray", bytes([self._strays % 256])), np.uint8)
         order = stray(world.town, self._strays, world.town.sign(good))
-        world.auditor.forbidden.add(order.tobytes()[:BODY_BYTES])
+        world.auditor.forbid(order.tobytes())
         for door in range(world.story.super_agents):
             self.bring(-self._strays, order, door)
         world.later(world.now + OFFER_AGAIN_NS, self._see_stray_refused, -self._strays, payer)
