@@ -190,9 +190,9 @@ CLAIMS: Final[dict[str, Claim]] = {
         because=(
             "A certificate needs q, at least w of them honest. In views 1 to w an honest one votes for a "
             "free skip only if it has seen two orders that the payer signed. As no skip is certified there, "
-            "no proposal is bound to one; and of those who vote in the 16 views after, one at least is honest "
-            "and finds that the order does not pass, or has seen none: who opened the slot carried it. One "
-            "of w leaders in a row is honest, and proposes the order."
+            "no proposal is bound to one; and of those who vote in the 16 views after, one at least is "
+            "honest and finds that the order does not pass, or has seen none: who opened the slot carried "
+            "it. One of w leaders in a row is honest, and proposes the order."
         ),
         rests_on=("quorums meet",),
         shown_by=(
