@@ -114,7 +114,7 @@ class Watch:
         return sorted(self.hot, key=self.hot.__getitem__)
 
     def look_again(self, slots: Iterable[Slot]) -> None:
-        """One's next block says what was owed about these slots."""
+        """What was owed about these slots is being said, or came about otherwise."""
         self.touch(slots)
         for slot in slots:
             self.owing.pop(slot, None)

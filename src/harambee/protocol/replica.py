@@ -1287,8 +1287,7 @@ class Replica(Fold):
         for slot in list(self._watch.owing):
             if not self._is_decided(slot) and self.rescuer.owes(slot, now):
                 return True
-            self._watch.touch((slot,))
-            del self._watch.owing[slot]
+            self._watch.look_again((slot,))
         return False
 
     def _speak(self, now: int, effects: Effects) -> None:
