@@ -487,8 +487,8 @@ class Rescuer:
         for who leads may lag. Of several a key that takes over comes first: whoever has the old one could
         cancel for ever. Then a cancel, for it is the payer's later wish; then the one with the most votes.
         """
-        lone = self._lone(dispute)
-        if lone is not None and self._waits_for(dispute, view, lone):
+        lone = self._awaited(dispute, view)
+        if lone is not None:
             return lone
         if view % 2 == 0:
             return SKIP
@@ -508,15 +508,18 @@ class Rescuer:
         """Which orders of a slot its payer signed, as far as is known."""
         return [name for name in dispute.orders if self._is_signed(dispute, name)]
 
-    def _lone(self, dispute: Dispute) -> bytes | None:
-        """The one order that the payer signed; None where more are known, or none."""
-        signed = self._signed(dispute)
-        return signed[0] if len(signed) == 1 else None
+    def _awaited(self, dispute: Dispute, view: int) -> bytes | None:
+        """The lone order of a slot as long as it is waited for; None where there is none, or several.
 
-    def _waits_for(self, dispute: Dispute, view: int, lone: bytes) -> bool:
-        """Whether a lone order is waited for: until somebody honest has led, and longer if it passes."""
+        That is until somebody honest has led, and longer if it passes.
+        """
         w = self._committee.w
-        return view <= w or (view <= w + LONE_VIEWS and self._passes(dispute, lone))
+        if view > w + LONE_VIEWS:
+            return None
+        signed = self._signed(dispute)
+        if len(signed) != 1:
+            return None
+        return signed[0] if view <= w or self._passes(dispute, signed[0]) else None
 
     def _vote(
         self, dispute: Dispute, lane: int, view: int, led: tuple[Proposal, bool] | None
@@ -540,8 +543,7 @@ class Rescuer:
             return self._passes(dispute, value)
         if view <= self._committee.w:
             return len(self._signed(dispute)) > 1
-        lone = self._lone(dispute)
-        return lone is None or not self._waits_for(dispute, view, lone)
+        return self._awaited(dispute, view) is None
 
 
 def _region_of(slot: Slot) -> int:
