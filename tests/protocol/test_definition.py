@@ -5,6 +5,7 @@ votes in any view, and forks. A silent replica holds the blocks; what it counts 
 counts, in every slot that is not decided yet: votes, certificates, acknowledgements, statements.
 """
 
+import itertools
 import random
 from dataclasses import dataclass, field
 
@@ -27,7 +28,14 @@ from harambee.ledger.records import BODY_BYTES, ORDER
 from harambee.protocol.disputes import Candidate
 from harambee.protocol.doubts import acknowledging as acknowledging_groups
 from harambee.protocol.messages import BlockArrived
-from harambee.protocol.recovery_entries import SKIP, Fence, Recovery, Vote, write_recovery
+from harambee.protocol.recovery_entries import (
+    ABSTAINS,
+    SKIP,
+    Fence,
+    Recovery,
+    Vote,
+    write_recovery,
+)
 from harambee.protocol.replica import Replica
 from harambee.protocol.slot import Slot
 from harambee.protocol.wire import NO_DIGEST, write_rejection
@@ -39,6 +47,7 @@ POOL = [make_order(payer, PAYEE, cents, 0) for payer in PAYERS for cents in (10_
 NAMES = [digest(signed_prefix(TAG_ORDER, NETWORK), order.tobytes()[:BODY_BYTES]) for order in POOL]
 SLOTS = [Slot.of_account(payer, 0) for payer in PAYERS]
 N, QUORUM = 7, 5
+NEVER = itertools.repeat(False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +121,10 @@ def acknowledging(blocks, slot):
 
 
 class World:
-    def __init__(self, seed):
+    def __init__(self, seed, views):
         self.dice = random.Random(seed)
+        self.views = views
+        """What is fenced; abstentions alone leave a slot doubted, where others make a dispute of it."""
         self.blocks = []
         self.tips = {author: [] for author in range(1, N)}
         """The newest block of each branch."""
@@ -149,14 +160,7 @@ class World:
             previous.chain if previous else ()
         ):
             return None
-        block = self._block(author, previous, tuple(references), past)
-        if block is None:
-            return None
-        self.blocks.append(block[0])
-        if previous in branches:
-            branches.remove(previous)
-        branches.append(block[0])
-        return block
+        return self._block(author, previous, tuple(references))
 
     def _last_reference(self, previous, other):
         for own in previous.chain if previous else ():
@@ -165,22 +169,37 @@ class World:
                     return reference
         return None
 
-    def _block(self, author, previous, references, past):
+    def _block(self, author, previous, references):
         dice = self.dice
         orders = tuple(dice.sample(range(len(POOL)), dice.choice([0, 0, 1, 2])))
         fences, votes = {}, {}
         for slot in SLOTS:
             if dice.random() < 0.05:
-                fences[slot] = dice.choice([1, 1, 2, 3])
-            if dice.random() < 0.25:
+                fences[slot] = dice.choice(self.views)
+            if self.views != [ABSTAINS] and dice.random() < 0.25:
                 view = dice.choice([1, 1, 2, 3])
                 rivals = [NAMES[o] for o in range(len(POOL)) if slot_of(o) == slot]
                 votes[slot, view] = dice.choice([SKIP, *rivals, rivals[0]])
+        refuses = (dice.random() < 0.1 for _ in itertools.count())
+        return self.say(author, previous, references, orders, fences, votes, refuses)
+
+    def say(
+        self,
+        author,
+        previous=None,
+        references=(),
+        orders=(),
+        fences=None,
+        votes=None,
+        refuses=NEVER,
+    ):
+        """A block that says this, and its bytes; `refuses` says so of each order that it newly sees."""
         height = previous.height + 1 if previous else 1
+        fences, votes = fences or {}, votes or {}
         bare = Said(author, height, b"", previous, references, orders, frozenset(), fences, votes)
         refused, entries = set(), []
         for block in sorted(bare.newly(), key=lambda b: (b.author, b.height)):
-            indices = [i for i in range(len(block.orders)) if dice.random() < 0.1]
+            indices = [i for i in range(len(block.orders)) if next(refuses)]
             if indices:
                 refused |= {(block.name, block.orders[i]) for i in indices}
                 codes = np.full(len(indices), 24, np.uint8)
@@ -206,30 +225,42 @@ class World:
         said = Said(
             author, height, name, previous, references, orders, frozenset(refused), fences, votes
         )
-        object.__setattr__(said, "past", frozenset(past | {said}))
+        below = (block.past for block in (previous, *references) if block)
+        object.__setattr__(said, "past", frozenset({said}.union(*below)))
+        self.blocks.append(said)
+        branches = self.tips[author]
+        if previous in branches:
+            branches.remove(previous)
+        branches.append(said)
         return said, data
 
 
+def silent_replica():
+    return Replica(NETWORK, make_committee(N), 0, SUPER_AGENT_KEYS[0], make_ledger(N, PEOPLE + 1))
+
+
+def take(replica, block, data, now):
+    # A convicted author's blocks are taken where others stand on them; here all are wanted.
+    replica.convicted.clear()
+    replica._parking._lacking.setdefault(block.name, _Wanted())
+    replica.receive(BlockArrived(block.author, data), now)
+    assert replica.counters.malformed == 0
+
+
+@pytest.mark.parametrize("views", [[1, 1, 2, 3], [ABSTAINS], [1, 2, ABSTAINS]], ids=repr)
 @pytest.mark.parametrize(
     "seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(12, 400))]
 )
-def test_disputes_count_as_the_definition_does(seed):
-    world = World(seed)
-    replica = Replica(
-        NETWORK, make_committee(N), 0, SUPER_AGENT_KEYS[0], make_ledger(N, PEOPLE + 1)
-    )
-    compared = 0
+def test_disputes_count_as_the_definition_does(seed, views):
+    world = World(seed, views)
+    replica, compared = silent_replica(), 0
     for step in range(70):
         made = world.step()
         if made is None:
             continue
         block, data = made
-        # A convicted author's blocks are taken where others stand on them; here all are wanted.
-        replica.convicted.clear()
-        replica._parking._lacking.setdefault(block.name, _Wanted())
         now = START_NS + step * MS
-        replica.receive(BlockArrived(block.author, data), now)
-        assert replica.counters.malformed == 0
+        take(replica, block, data, now)
         assert replica.blocks_integrated == len(world.blocks)
         compared += compare(replica, world)
         replica.act(now, may_speak=False)
@@ -240,6 +271,27 @@ def test_disputes_count_as_the_definition_does(seed):
                 ]
                 assert finals, "nothing is final that the definition does not make final"
     assert compared > 50, "the case is not an empty one"
+    compare_frame(replica, world)
+
+
+def test_who_abstains_in_a_block_that_sees_the_certificate_acknowledges_in_no_branch():
+    """Neither that block does, though the one before it would have, nor those that stand on it."""
+    world, replica = World(0, [ABSTAINS]), silent_replica()
+    carried, carried_bytes = world.say(1, orders=(0,))
+    said = [(carried, carried_bytes)]
+    said += [world.say(author, references=(carried,)) for author in range(2, QUORUM + 1)]
+    first = world.say(N - 1)
+    votes = tuple(block for block, _ in said)
+    abstains = world.say(N - 1, first[0], votes, fences={SLOTS[0]: ABSTAINS})
+    one = world.say(N - 1, abstains[0])
+    other = world.say(N - 1, abstains[0], orders=(10,))
+    for block, data in (*said, first, abstains, one, other):
+        take(replica, block, data, START_NS)
+    assert certified(world.blocks, SLOTS[0]) == {(0, NAMES[0])}
+    assert acknowledging(world.blocks, SLOTS[0]) == {}
+    assert replica.doubts.place_of(SLOTS[0]) is not None, "it is counted with others, not a dispute"
+    assert compare(replica, world)
+    compare_frame(replica, world)
 
 
 class _Wanted:
@@ -278,20 +330,34 @@ def compare(replica, world):
         if dispute is None:
             continue
         compared += 1
-        assert {tuple(c) for c in dispute.certified(chains)} == expected
-        acknowledged = acknowledging(world.blocks, slot)
-        for view, value in expected:
-            candidate = Candidate(view, value)
-            ballot = dispute.votes[candidate].row(len(chains.lanes))[np.newaxis]
-            seen = chains.acknowledging(chains.clocks(), ballot)[0]
-            found = dispute.acknowledging(chains, seen, candidate)
-            assert found == acknowledged.get((view, value), set())
-        for lane, fences in dispute.fences.items():
-            for fence in fences:
-                name = chains.digest_at(lane, fence.height)
-                (block,) = [b for b in world.blocks if b.name == name]
-                assert block.fence(slot) == fence.view
-                below = {c for c in certified(block.past, slot) if c[0] < fence.view}
-                stated = None if fence.statement is None else fence.statement.view
-                assert stated == max((view for view, _ in below), default=None)
+        compare_dispute(chains, world, dispute)
     return compared
+
+
+def compare_frame(replica, world):
+    """What a checkpoint says about every open slot is written out vote by vote, however it was counted."""
+    frame = replica.frame(lambda _: pytest.fail("nothing waits for another order"))
+    for dispute in frame.slots:
+        compare_dispute(replica.chains, world, dispute)
+
+
+def compare_dispute(chains, world, dispute):
+    """A slot counted vote by vote: what is certified, acknowledged by whom, and what its fences state."""
+    slot = dispute.slot
+    expected = certified(world.blocks, slot)
+    assert {tuple(c) for c in dispute.certified(chains)} == expected
+    acknowledged = acknowledging(world.blocks, slot)
+    for view, value in expected:
+        candidate = Candidate(view, value)
+        ballot = dispute.votes[candidate].row(len(chains.lanes))[np.newaxis]
+        seen = chains.acknowledging(chains.clocks(), ballot)[0]
+        found = dispute.acknowledging(chains, seen, candidate)
+        assert found == acknowledged.get((view, value), set())
+    for lane, fences in dispute.fences.items():
+        for fence in fences:
+            name = chains.digest_at(lane, fence.height)
+            (block,) = [b for b in world.blocks if b.name == name]
+            assert block.fence(slot) == fence.view
+            below = {c for c in certified(block.past, slot) if c[0] < fence.view}
+            stated = None if fence.statement is None else fence.statement.view
+            assert stated == max((view for view, _ in below), default=None)

@@ -28,14 +28,14 @@ from harambee.protocol.ballots import ballot_of
 from harambee.protocol.chains import NEVER, Chains, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
-from harambee.protocol.disputes import Candidate, Dispute, Disputes, Place, Votes
-from harambee.protocol.doubts import Doubt, Doubts, Group, acknowledging
+from harambee.protocol.disputes import Candidate, Dispute, Disputes, FenceAt, Place, Votes
+from harambee.protocol.doubts import Abstention, Doubt, Doubts, Group, acknowledging
 from harambee.protocol.effects import Effects, Evidence, Name, Proposed, TwoVotes
 from harambee.protocol.frame import Frame, FrameBroken, OpenBlock
 from harambee.protocol.kept_orders import KeptOrders
 from harambee.protocol.malformed import Malformed
 from harambee.protocol.placing import Past, Placed, past_of, place
-from harambee.protocol.recovery_entries import SKIP
+from harambee.protocol.recovery_entries import ABSTAINS, SKIP
 from harambee.protocol.slot import Slot
 from harambee.protocol.tally import Tally
 from harambee.protocol.wire import NO_DIGEST, Block, Glance
@@ -411,7 +411,7 @@ class Fold:
             self.disputes.fence(self.chains, lane, fence)
         for row in self.disputes.disputed_rows(block.orders):
             self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
-        self.doubts.cast_votes(lane, block.height, votes_on, refused)
+        self.doubts.cast_votes(self.chains, lane, block.height, votes_on, refused)
         passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
         self._watch.touch(passed)
         for fence in block.recovery.fences:
@@ -426,11 +426,13 @@ class Fold:
     def _open_what_is_touched(self, block: Block, lane: int) -> None:
         """Dispute the slots in which there is more, by a lane's newest block, than one order in one block."""
         ignore = lane, block.height
+        abstained = self._abstain(block, lane)
         for slot in block.recovery.slots():
-            if not self._is_decided(slot):
+            if slot not in abstained and not self._is_decided(slot):
                 self.disputes.note_entry(self._open_dispute(slot, ignore), lane)
                 self._watch.touch((slot,))
-        for slot in self.doubts.doubted(block.orders):
+        for row in self.doubts.doubted_rows(block.orders):
+            slot = Slot.of(block.orders[row])
             known = self.doubts.place_of(slot)
             if known is not None and (known.lane, known.height) != ignore:
                 self._open_dispute(slot, ignore)
@@ -439,6 +441,38 @@ class Fold:
             slot = Slot.of(block.orders[row])
             if not self._is_decided(slot):
                 self._open_dispute(slot, ignore)
+
+    def _abstain(self, block: Block, lane: int) -> set[Slot]:
+        """Count abstentions of a lane's newest block by group; returns the slots for which that is enough.
+
+        It is where one order lies in the slot, and the block says nothing else about it.
+        """
+        recovery = block.recovery
+        fenced = [fence.slot for fence in recovery.fences if fence.view == ABSTAINS]
+        if not fenced:
+            return set()
+        others = {p.slot for p in recovery.proposals} | {v.slot for v in recovery.votes}
+        abstention = Abstention.by_newest(self.chains, lane)
+        counted = set()
+        for slot in fenced:
+            if slot in others or self._is_decided(slot) or self.disputes.get(slot) is not None:
+                continue
+            if self.doubts.place_of(slot) is not None or self._doubt(slot, (lane, block.height)):
+                self.doubts.abstain(self.chains, slot, abstention)
+                counted.add(slot)
+        return counted
+
+    def _doubt(self, slot: Slot, ignore: tuple[int, int]) -> bool:
+        """Begin to doubt the only order of a payer's slot; False where there is none, or another one."""
+        if not slot.is_of_account:
+            return False
+        places = self._kept.places(slot)
+        held = self._held_at(places[0].lane, places[0].height) if len(places) == 1 else None
+        if held is None:
+            return False
+        held.apart.add(places[0].row)
+        self.doubts.add(self.chains, places[0], slot, ignore)
+        return True
 
     def _convict_for_two_votes(
         self, block: Block, other: tuple[int, int], effects: Effects
@@ -520,8 +554,19 @@ class Fold:
         assert doubt is not None
         assert held is not None
         self._add_place(at, held.block.orders[at.row : at.row + 1])
-        self.disputes.take_votes(dispute, at, doubt.votes_for(at.row))
+        self._take_doubted(dispute, doubt, at)
         self.doubts.drop(doubt, [at.row])
+
+    def _take_doubted(self, dispute: Dispute, doubt: Doubt, at: Place) -> None:
+        """Write what is known about a doubted order into a dispute in which it lies."""
+        name = dispute.places[at]
+        votes = dispute.votes.setdefault(Candidate(0, name), Votes())
+        votes.cast_all(doubt.votes_for(at.row), at)
+        for a in doubt.abstentions_in(at.row):
+            stated = Candidate(0, name) if votes.are_enough_in(self.chains, a.clock) else None
+            dispute.add_fence(
+                self.chains, a.lane, FenceAt(a.height, ABSTAINS, a.clock_before, stated)
+            )
 
     def _add_place(self, at: Place, order: Orders) -> None:
         dispute = self.disputes.get(Slot.of(order[0]))
@@ -760,17 +805,16 @@ class Fold:
         """Write an order of a slot that is not disputed out vote by vote."""
         order = held.block.orders[at.row : at.row + 1]
         name = self._ids_of(order)[0].tobytes()
-        doubt = self.doubts.at(at.lane, at.height)
-        if doubt is not None and at.row in doubt.slots:
-            votes = doubt.votes_for(at.row)
-        else:
-            firsts = self.chains.first_votes(at.lane, at.height).tolist()
-            votes = {lane: first for lane, first in enumerate(firsts) if first != NEVER}
         dispute.orders.setdefault(name, order)
         dispute.places[at] = name
+        doubt = self.doubts.at(at.lane, at.height)
+        if doubt is not None and at.row in doubt.slots:
+            self._take_doubted(dispute, doubt, at)
+            return
         cast = dispute.votes.setdefault(Candidate(0, name), Votes())
-        for lane, height in votes.items():
-            cast.cast(lane, height, at)
+        for lane, first in enumerate(self.chains.first_votes(at.lane, at.height).tolist()):
+            if first != NEVER:
+                cast.cast(lane, first, at)
 
     def _lane_of(self, block: Block) -> int:
         """The lane of a held block, of which the window may know no more than its chain."""

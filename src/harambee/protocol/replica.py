@@ -864,15 +864,16 @@ class Replica(Fold):
 
     def _fenced_rows(self, orders: Orders) -> list[int]:
         """Which of these orders lie in slots that this author has fenced."""
-        return [
-            row
-            for row in self.disputes.disputed_rows(orders)
-            if self._own_fence(Slot.of(orders[row])) > 0
-        ]
+        rows = self.disputes.disputed_rows(orders)
+        if self.own_incarnation:  # it may abstain
+            rows = sorted({*rows, *self.doubts.doubted_rows(orders)})
+        return [row for row in rows if self._own_fence(Slot.of(orders[row])) > 0]
 
     def _own_fence(self, slot: Slot) -> int:
         dispute = self.disputes.get(slot)
-        return 0 if dispute is None else dispute.fence(self.chains, self.lane, self.height)
+        if dispute is not None:
+            return dispute.fence(self.chains, self.lane, self.height)
+        return ABSTAINS if self.doubts.abstains(self.chains, self.lane, slot) else 0
 
     def _is_final_now(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
         """A block is final before this author has voted on it, and about to be applied.
@@ -920,7 +921,7 @@ class Replica(Fold):
         return author != self.index
 
     def _is_certified_now(self, doubt: Doubt, group: Group, authors: npt.NDArray[np.bool_]) -> None:
-        if not authors[self.index]:
+        if not authors[self.index] and not group.abstains(self.chains, self.lane):
             self._owed.items.add((doubt.lane, doubt.height, group.rows[0]))
 
     def _decide_disputes(self, effects: Effects) -> None:
