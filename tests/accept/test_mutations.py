@@ -39,10 +39,28 @@ MUTATIONS = {
         "doubts", "self.refusers[row] |= 1 << lane", "self.refusers[row] |= 0", DEFINITION
     ),
     "the fencing block itself acknowledges": Mutation(
-        "disputes",
-        "chains.row(lane, height - 1)[CLOCK]",
-        "chains.row(lane, height)[CLOCK]",
+        "chains",
+        "self.row(lane, height - 1)[CLOCK]",
+        "self.row(lane, height)[CLOCK]",
         DEFINITION,
+    ),
+    "who abstains acknowledges on": Mutation(
+        "doubts", "        group.mend(chains, seen[k])\n", "        pass\n", DEFINITION
+    ),
+    "who abstains votes on": Mutation(
+        "doubts",
+        "if abstention.binds(chains, lane, height)",
+        "if abstention is None",
+        DEFINITION,
+    ),
+    "what was acknowledged before an abstention is forgotten": Mutation(
+        "doubts",
+        "before and self.is_certified_in(chains, abstention.clock_before)",
+        "False",
+        DEFINITION,
+    ),
+    "who abstains is waited for": Mutation(
+        "replica", " and not group.abstains(self.chains, self.lane):", ":", RECOVERY
     ),
     "a fence does not stop votes in view 0": Mutation(
         "disputes",

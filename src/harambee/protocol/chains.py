@@ -325,6 +325,13 @@ class Chains:
         height = int(self._heads[lane])
         return self.row(lane, height) if height else np.zeros((3, len(self.lanes)), np.int32)
 
+    def clock_before(self, lane: int) -> npt.NDArray[np.int32]:
+        """The clock of the block before the lane's newest one, (lanes,); zeros if that begins a chain."""
+        height = int(self._heads[lane])
+        if height <= 1:
+            return np.zeros(len(self.lanes), np.int32)
+        return self.row(lane, height - 1)[CLOCK].copy()
+
     def clocks(self) -> Rows:
         """The clock of each lane's newest block, (lanes, lanes); zeros for a lane without a block."""
         lanes = np.arange(len(self.lanes))

@@ -499,11 +499,7 @@ class Disputes:
         height = int(chains.heads[lane])
         if fence.view <= dispute.fence(chains, lane, height):
             return
-        before = (
-            chains.row(lane, height - 1)[CLOCK].copy()
-            if height > 1
-            else np.zeros(len(chains.lanes), np.int32)
-        )
+        before = chains.clock_before(lane)
         dispute.add_fence(chains, lane, FenceAt(height, fence.view, before, None))
 
     def state(self, chains: Chains, lane: int, slot: Slot) -> None:

@@ -40,13 +40,8 @@ class Abstention:
     @classmethod
     def by_newest(cls, chains: Chains, lane: int) -> "Abstention":
         """One by the newest block of a lane."""
-        height = int(chains.heads[lane])
-        before = (
-            chains.row(lane, height - 1)[CLOCK].copy()
-            if height > 1
-            else np.zeros(len(chains.lanes), np.int32)
-        )
-        return cls(lane, height, before, chains.head_row(lane)[CLOCK].copy())
+        clock = chains.head_row(lane)[CLOCK].copy()
+        return cls(lane, int(chains.heads[lane]), chains.clock_before(lane), clock)
 
     def binds(self, chains: Chains, lane: int, height: int) -> bool:
         """Whether it lies in the chain that ends in (lane, height)."""
