@@ -330,7 +330,8 @@ class Chains:
         height = int(self._heads[lane])
         if height <= 1:
             return np.zeros(len(self.lanes), np.int32)
-        return self.row(lane, height - 1)[CLOCK].copy()
+        clock: npt.NDArray[np.int32] = self.row(lane, height - 1)[CLOCK].copy()
+        return clock
 
     def clocks(self) -> Rows:
         """The clock of each lane's newest block, (lanes, lanes); zeros for a lane without a block."""
