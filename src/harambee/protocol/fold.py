@@ -25,7 +25,7 @@ from harambee.ledger.ledger import Ledger
 from harambee.ledger.records import KEY_FORM_MASK
 from harambee.protocol.applying import Applier
 from harambee.protocol.ballots import ballot_of
-from harambee.protocol.chains import NEVER, Chains, Lane, Rows
+from harambee.protocol.chains import NEVER, Chains, Heights, Lane, Rows
 from harambee.protocol.checking import Checking
 from harambee.protocol.committee import Committee
 from harambee.protocol.disputes import Candidate, Dispute, Disputes, FenceAt, Place, Votes
@@ -41,6 +41,8 @@ from harambee.protocol.tally import Tally
 from harambee.protocol.wire import NO_DIGEST, Block, Glance
 
 Orders = npt.NDArray[np.void]
+RefusedIn = dict[tuple[int, int], frozenset[int]]
+"""The indices that a block refuses, by (lane, height) of the block in which they lie."""
 
 PROPOSED_MAX: Final = 64
 """Governance orders of one block that people are told of; an honest one has a few."""
@@ -229,7 +231,7 @@ class Fold:
     def _is_held_now(self, lane: int, held: Held, effects: Effects) -> None:
         """A block was integrated, and nothing that it says is counted yet."""
 
-    def _is_counted_now(self, lane: int, block: Block, votes_on: VotesOn) -> None:
+    def _is_counted_now(self, lane: int, votes_on: VotesOn, refused: RefusedIn) -> None:
         """What a block says is counted, and nothing is applied yet that is final by it."""
 
     def _is_final_now(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
@@ -315,8 +317,9 @@ class Fold:
             self._keep(lane, block)
         votes_on = VotesOn(newly, lane, block.height)
         self._is_held_now(lane, held, effects)
-        self._dispute(block, lane, votes_on, effects)
-        self._is_counted_now(lane, block, votes_on)
+        refused = self._refused_by(block, placed.references[:, 0])
+        self._dispute(block, lane, votes_on, refused, effects)
+        self._is_counted_now(lane, votes_on, refused)
         self._apply_final(effects)
         self._dispute_what_is_old(lane)
 
@@ -359,26 +362,13 @@ class Fold:
 
     # -- counting -----------------------------------------------------------------------------------
 
-    def _refused_by(self, block: Block) -> dict[tuple[int, int], frozenset[int]]:
-        """The indices that a held block refuses, by (lane, height) of the block in which they lie."""
-        if not block.rejections:
-            return {}
-        chains = self.chains
-        refusing = {(rejection.author, rejection.incarnation) for rejection in block.rejections}
-        tips = {
-            (name.author, name.incarnation): chains.find(
-                name.author, name.height, name.digest, name.incarnation
-            )
-            for name in block.references
-            if (name.author, name.incarnation) in refusing
+    def _refused_by(self, block: Block, referenced: Heights) -> RefusedIn:
+        """What a held block refuses; `referenced` (k,) are the lanes of what it references."""
+        owner, lanes = self.chains.owner, referenced.tolist()
+        return {
+            (owner(lanes[row], rejection.height), rejection.height): rejection.rows
+            for rejection, row in zip(block.rejections, block.rejected_under, strict=True)
         }
-        refused = {}
-        for rejection in block.rejections:
-            tip = tips[rejection.author, rejection.incarnation]
-            assert tip is not None, "a rejection lies below a reference"
-            lane = chains.owner(tip, rejection.height)
-            refused[lane, rejection.height] = rejection.rows
-        return refused
 
     def _next_in(self, slot: Slot) -> int:
         """The next sequence of a slot's subject here."""
@@ -398,11 +388,14 @@ class Fold:
         block: Block,
         lane: int,
         votes_on: VotesOn,
+        refused: RefusedIn,
         effects: Effects,
     ) -> None:
-        """Take what the newest block of a lane says about disputed slots, and what it opens."""
+        """Take what the newest block of a lane says about disputed slots, and what it opens.
+
+        `refused` is `_refused_by` of it.
+        """
         ignore = lane, block.height
-        refused = self._refused_by(block)
         for (on, at), indices in refused.items():
             self._dispute_refused(on, at, indices, ignore)
         self._open_what_is_touched(block, lane)

@@ -89,15 +89,13 @@ def place(chains: Chains, block: Block, past: Past) -> Placed | None:
 
 def _rejects_new_votes(block: Block, since: npt.NDArray[np.integer]) -> bool:
     """Whether all its rejections are of blocks that it newly votes on: above `since`, (k,), by reference."""
-    voted_from = {
-        (name.author, name.incarnation): (before, name.height)
-        for name, before in zip(block.references, since.tolist(), strict=True)
-    }
-    for rejection in block.rejections:
-        found = voted_from.get((rejection.author, rejection.incarnation))
-        if found is None or not found[0] < rejection.height <= found[1]:
-            return False
-    return True
+    if -1 in block.rejected_under:
+        return False
+    before, heights = since.tolist(), block.names["height"].tolist()
+    return all(
+        before[row] < rejection.height <= heights[row]
+        for rejection, row in zip(block.rejections, block.rejected_under, strict=True)
+    )
 
 
 def _since(
@@ -105,13 +103,15 @@ def _since(
 ) -> npt.NDArray[np.int32] | None:
     """The height of the reference before each one to the same chain, (k,); None if one does not extend it."""
     since: npt.NDArray[np.int32] = voted[to]
-    for k, name in enumerate(block.references):
-        if name.author in chains.several:
+    extends = block.names["height"] > since
+    for k, author in enumerate(block.names["author"].tolist()):
+        if author in chains.several:
+            (name,) = names_in(block.names[k : k + 1])
             extended = _extends_reference(chains, voted, name, int(to[k]))
             if extended is None:
                 return None
             since[k] = extended
-        elif name.height <= since[k]:
+        elif not extends[k]:
             return None
     return since
 

@@ -80,7 +80,7 @@ from harambee.protocol.effects import (
     Serve,
     ServeNamed,
 )
-from harambee.protocol.fold import NONE, Fold, Held, VotesOn
+from harambee.protocol.fold import NONE, Fold, Held, RefusedIn, VotesOn
 from harambee.protocol.frame import Frame
 from harambee.protocol.limits import (
     BLOCK_NS_MIN,
@@ -720,10 +720,10 @@ class Replica(Fold):
         if lane != self.lane:  # its own block abstains itself
             self._note_abstentions(held.block.orders)
 
-    def _is_counted_now(self, lane: int, block: Block, votes_on: VotesOn) -> None:
+    def _is_counted_now(self, lane: int, votes_on: VotesOn, refused: RefusedIn) -> None:
         if lane == self.lane:
             if self._restoring:
-                self._lock_as_voted(block, votes_on)
+                self._lock_as_voted(votes_on, refused)
             self._forget_late(votes_on)
 
     def _keep(self, lane: int, block: Block) -> None:
@@ -843,9 +843,8 @@ class Replica(Fold):
         if forged:
             self._limits.allowances[held.block.author].pay(*cost_of_forged(forged))
 
-    def _lock_as_voted(self, block: Block, votes_on: VotesOn) -> None:
+    def _lock_as_voted(self, votes_on: VotesOn, refused: RefusedIn) -> None:
         """Take again the locks that one's own block is the record of."""
-        refused = self._refused_by(block)
         for lane, first, last in votes_on:
             for at in range(first, last + 1):
                 held = self._open[lane].get(at)

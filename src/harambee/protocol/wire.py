@@ -131,6 +131,8 @@ class Block:
     names: npt.NDArray[np.void]
     """The references as a REFERENCE array, ascending by author, one for each at most: a view into `data`."""
     rejections: tuple[Rejection, ...]
+    rejected_under: tuple[int, ...]
+    """For each rejection the reference to that chain, as a row of `names`; -1 where there is none."""
     recovery: Recovery
     orders: npt.NDArray[np.void]
     """ORDER array, a read-only view into `data`."""
@@ -341,6 +343,7 @@ def read_on(seen: Glance, network: bytes, members: int) -> Block | Malformed:
         digest=seen.digest,
         names=refs,
         rejections=rejections,
+        rejected_under=_rejected_under(rejections, refs),
         recovery=recovery,
         orders=orders,
         possessions=attached.possessions,
@@ -406,6 +409,16 @@ def _read_rejections(part: bytes) -> tuple[Rejection, ...] | Malformed:
         at += bitmap + refused
         last = key
     return tuple(entries)
+
+
+def _rejected_under(
+    rejections: tuple[Rejection, ...], names: npt.NDArray[np.void]
+) -> tuple[int, ...]:
+    if not rejections:
+        return ()
+    chains = zip(names["author"].tolist(), names["incarnation"].tolist(), strict=True)
+    rows = {chain: row for row, chain in enumerate(chains)}
+    return tuple(rows.get((r.author, r.incarnation), -1) for r in rejections)
 
 
 @dataclass(frozen=True, slots=True)
