@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEFINITION = "tests/protocol/test_definition.py"
 RECOVERY = "tests/protocol/test_recovery.py"
+ABSTAINING = "tests/protocol/test_abstaining.py"
 BOUNDED = "tests/protocol/test_bounded_work.py"
 EVIDENCE = "tests/protocol/test_evidence.py"
 REPLICA = "tests/protocol/test_replica.py"
@@ -45,22 +46,28 @@ MUTATIONS = {
         DEFINITION,
     ),
     "who abstains acknowledges on": Mutation(
-        "doubts", "        group.mend(chains, seen[k])\n", "        pass\n", DEFINITION
+        "doubts", "        group.mend(seen[k])\n", "        pass\n", DEFINITION
     ),
     "who abstains votes on": Mutation(
         "doubts",
-        "if abstention.binds(chains, lane, height)",
-        "if abstention is None",
+        "row for row in self.abstentions if self.abstains(chains, lane, row)",
+        "",
         DEFINITION,
     ),
     "what was acknowledged before an abstention is forgotten": Mutation(
         "doubts",
-        "before and self.is_certified_in(chains, abstention.clock_before)",
-        "False",
+        "seen[lane] = self.acknowledging >> lane & 1",
+        "seen[lane] = False",
         DEFINITION,
     ),
+    "who abstains opens the slot itself": Mutation(
+        "recovery", "if own != ABSTAINS and not self._abstains(slot):", "if True:", ABSTAINING
+    ),
+    "a skip where one must abstain is acknowledged": Mutation(
+        "replica", "self._note_abstentions_in(block.recovery.slots())", "pass", ABSTAINING
+    ),
     "who abstains is waited for": Mutation(
-        "replica", " and not group.abstains(self.chains, self.lane):", ":", RECOVERY
+        "replica", " and not group.silenced >> self.lane & 1:", ":", ABSTAINING
     ),
     "a fence does not stop votes in view 0": Mutation(
         "disputes",

@@ -275,7 +275,7 @@ def test_disputes_count_as_the_definition_does(seed, views):
 
 
 def test_who_abstains_in_a_block_that_sees_the_certificate_acknowledges_in_no_branch():
-    """Neither that block does, though the one before it would have, nor those that stand on it."""
+    """Neither that block does, nor those that stand on it, though one of them abstains again."""
     world, replica = World(0, [ABSTAINS]), silent_replica()
     carried, carried_bytes = world.say(1, orders=(0,))
     said = [(carried, carried_bytes)]
@@ -284,14 +284,52 @@ def test_who_abstains_in_a_block_that_sees_the_certificate_acknowledges_in_no_br
     votes = tuple(block for block, _ in said)
     abstains = world.say(N - 1, first[0], votes, fences={SLOTS[0]: ABSTAINS})
     one = world.say(N - 1, abstains[0])
+    again = world.say(N - 1, one[0], fences={SLOTS[0]: ABSTAINS})
     other = world.say(N - 1, abstains[0], orders=(10,))
-    for block, data in (*said, first, abstains, one, other):
+    for block, data in (*said, first, abstains, one, again, other):
         take(replica, block, data, START_NS)
     assert certified(world.blocks, SLOTS[0]) == {(0, NAMES[0])}
     assert acknowledging(world.blocks, SLOTS[0]) == {}
     assert replica.doubts.place_of(SLOTS[0]) is not None, "it is counted with others, not a dispute"
     assert compare(replica, world)
     compare_frame(replica, world)
+
+
+def test_a_lane_that_was_opened_after_an_abstention_votes():
+    """A branch of its author does; then the slot is written into a frame, and becomes a dispute."""
+    world, replica = World(0, [ABSTAINS]), silent_replica()
+    carried = world.say(1, orders=(0,))
+    said = [carried, world.say(N - 1, fences={SLOTS[0]: ABSTAINS})]
+    said += [world.say(author, references=(carried[0],)) for author in range(2, QUORUM)]
+    said.append(world.say(N - 1, references=(carried[0],)))
+    for block, data in said:
+        take(replica, block, data, START_NS)
+    assert certified(world.blocks, SLOTS[0]) == {(0, NAMES[0])}
+    assert replica.doubts.place_of(SLOTS[0]) is not None
+    assert compare(replica, world)
+    compare_frame(replica, world)
+    take(replica, *world.say(QUORUM, orders=(0,)), START_NS)
+    assert replica.disputes.get(SLOTS[0]) is not None
+    assert compare(replica, world)
+    compare_frame(replica, world)
+
+
+def test_who_abstains_order_by_order_makes_no_more_groups():
+    """With each block in another slot of one block; to count each apart would be its price a block."""
+    world, replica = World(0, [ABSTAINS]), silent_replica()
+    carried = world.say(1, orders=tuple(range(0, len(POOL), 2)))
+    said = [carried, *(world.say(author, references=(carried[0],)) for author in range(2, N - 1))]
+    last, sizes = None, []
+    for block, data in said:
+        take(replica, block, data, START_NS)
+    for slot in SLOTS:
+        block, data = world.say(N - 1, last, fences={slot: ABSTAINS})
+        take(replica, block, data, START_NS)
+        (doubt,) = replica.doubts.all()
+        sizes.append([len(group.rows) for group in doubt.groups(replica.chains)])
+        last = block
+        assert compare(replica, world)
+    assert sizes == [[count] for count in range(1, len(SLOTS) + 1)]
 
 
 class _Wanted:

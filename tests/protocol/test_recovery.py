@@ -412,64 +412,6 @@ def test_who_abstains_in_a_slot_is_not_counted_on_there():
     network.assert_same()
 
 
-@pytest.fixture
-def one_abstaining():
-    """Four, of whom 3 has lost its disk and abstains in Ann's next two slots; and 3 itself."""
-    network = Network(delay_ms=(5, 5))
-    network.run(1)
-    network.pay(3, make_order(ANN, BEN, 10_000, 0))
-    network.kill(3)
-    network.nodes[3].disk.clear()
-    network.restart(3, re_enter=True)
-    three = network.nodes[3].replica
-    network.until(lambda: three.re_entering.phase == Phase.ABSTAINING)
-    network.run(1)
-    return network, three
-
-
-def test_abstentions_are_counted_by_group_and_make_no_disputes(one_abstaining):
-    network, three = one_abstaining
-    network.kill(2)
-    order = make_order(ANN, CYD, 10_000, 1)
-    slot = Slot.of(order[0])
-    network.offer(0, order)
-    network.run(1)
-    for index in (0, 1, 3):
-        replica = network.nodes[index].replica
-        assert replica.disputes.get(slot) is None
-        assert replica.doubts.abstains(replica.chains, three.lane, slot)
-    network.restart(2)
-    network.until(lambda: network.is_final(order))
-    network.assert_same()
-
-
-def test_who_abstains_takes_no_order_at_its_door_that_lies_elsewhere(one_abstaining):
-    network, three = one_abstaining
-    network.kill(2)
-    order = make_order(ANN, CYD, 10_000, 1)
-    network.offer(0, order)
-    network.run(1)
-    network.offer(3, order, ticket=7)
-    network.run(1)
-    (place,) = three._kept.places(Slot.of(order[0]))
-    assert place.lane == 0
-    assert network.nodes[3].refused == {(7, 0): Outcome.SLOT_FENCED}
-
-
-def test_who_abstains_owes_no_acknowledgement(one_abstaining):
-    """What is certified makes whoever acknowledges it speak at once; 3 has nothing to say."""
-    network, three = one_abstaining
-    network.offer(0, make_order(ANN, CYD, 10_000, 1))
-    certified = 0
-    for _ in range(1_000):
-        network.run(0.001)
-        if three.doubts.certified(three.chains):
-            certified += 1
-            assert not three._owed.items
-    assert certified
-    assert not len(three.doubts), "it is final"
-
-
 def test_what_is_certified_where_nobody_fenced_is_waited_for():
     network = Network(delay_ms=(5, 5))
     network.run(1)

@@ -147,10 +147,16 @@ CLAIMS: Final[dict[str, Claim]] = {
         because=(
             "Its forgotten votes are in slots up to next + 1 as q others know it: an order final for it had "
             "q acknowledgers, of whom the q it asked hold all but the newest step. There it abstains, and "
-            "the abstention is a fence, which stops acknowledgements as well as votes."
+            "the abstention is a fence, which stops acknowledgements as well as votes. It is said before an "
+            "order, or what w say of recovery, enters the past of its blocks; and in such a slot it opens, "
+            "joins and votes for nothing."
         ),
         rests_on=("quorums meet", "a fence tells the truth"),
-        shown_by=(WIPED,),
+        shown_by=(
+            WIPED,
+            "tests/protocol/test_abstaining.py::test_two_orders_at_its_own_door_make_it_neither_open_nor_vote",
+            "tests/protocol/test_abstaining.py::test_it_abstains_where_w_opened_a_slot_without_an_order",
+        ),
     ),
     "decided within a few views": Claim(
         says="While q honest reach each other, a slot that an honest one opened is decided.",

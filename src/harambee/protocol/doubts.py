@@ -6,8 +6,9 @@ same lanes refused stand or fall together, and one count serves them all. A supe
 it is shown costs the others a count for each block, and not one for each order.
 
 So it is with one that lost its disk and **abstains** (`reentry.py`): from that block of its chain on it
-votes for the order no more, nor does it acknowledge it, and all orders of a block in which the same blocks
-abstain stand or fall together.
+votes for the order no more, nor does it acknowledge it, but for what it acknowledged before. That is known
+when it abstains: so all orders of a block that the same lanes refuse and abstain from, having acknowledged
+them or not, stand or fall together, however many blocks an author takes to say so.
 
 As soon as more happens in such a slot (another order, another block, a fence for a view, a vote), it becomes
 a dispute (`disputes.py`), which takes over all that is noted here.
@@ -27,7 +28,7 @@ from harambee.protocol.slot import Slot
 Ballot = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Abstention:
     """A block by which its author takes no part any more in some slots."""
 
@@ -36,6 +37,8 @@ class Abstention:
     clock_before: Clock
     """The clock of the block before it: the last of its chain that acknowledges."""
     clock: Clock
+    _silenced: tuple[int, int] = (0, 0)
+    """How many lanes there were, and which of them it lies below: bit = lane."""
 
     @classmethod
     def by_newest(cls, chains: Chains, lane: int) -> "Abstention":
@@ -43,19 +46,30 @@ class Abstention:
         clock = chains.head_row(lane)[CLOCK].copy()
         return cls(lane, int(chains.heads[lane]), chains.clock_before(lane), clock)
 
-    def binds(self, chains: Chains, lane: int, height: int) -> bool:
-        """Whether it lies in the chain that ends in (lane, height)."""
-        return chains.contains(lane, height, self.lane, self.height)
+    def silenced(self, chains: Chains) -> int:
+        """The lanes whose newest blocks are of its chain, itself or above it: bit = lane."""
+        lanes = len(chains.lanes)
+        if self._silenced[0] != lanes:
+            branches = sum(
+                1 << lane
+                for lane in range(chains.members, lanes)
+                if chains.contains(lane, int(chains.heads[lane]), self.lane, self.height)
+            )
+            self._silenced = lanes, 1 << self.lane | branches
+        return self._silenced[1]
 
 
 @dataclass(slots=True)
 class Group:
-    """Orders of one block that the same lanes refuse, and in which the same blocks abstain."""
+    """Orders of one block that the same lanes refuse, and abstain from alike."""
 
     ballot: Ballot
     """(lanes,): the height at which a lane votes for them, NEVER where it does not."""
-    rows: list[int]
-    abstentions: tuple[Abstention, ...] = ()
+    rows: dict[int, None]
+    silenced: int = 0
+    """The lanes that abstain: bit = lane."""
+    acknowledging: int = 0
+    """Those of them that acknowledged before."""
     certified: bool = False
     """Whether q authors vote for them."""
 
@@ -69,27 +83,20 @@ class Group:
         """Whether the votes of q authors lie in a past with this clock."""
         return chains.are_enough(self.ballot[: len(clock)] <= clock)
 
-    def abstains(self, chains: Chains, lane: int) -> bool:
-        """Whether a lane's newest block acknowledges them no more."""
-        height = int(chains.heads[lane])
-        return any(abstention.binds(chains, lane, height) for abstention in self.abstentions)
+    def mend(self, seen: npt.NDArray[np.bool_]) -> None:
+        """Who abstains acknowledges only what it did before.
 
-    def mend(self, chains: Chains, seen: npt.NDArray[np.bool_]) -> None:
-        """Who abstains acknowledges what its last block before that did.
-
-        `seen` (lanes,), whose newest blocks have its certificate in their past, is written to.
+        `seen` (lanes,), whose newest blocks have the certificate in their past, is written to.
         """
-        branches = range(chains.members, len(chains.lanes))
-        for abstention in self.abstentions:
-            for lane in {abstention.lane, *branches}:
-                if seen[lane] and abstention.binds(chains, lane, int(chains.heads[lane])):
-                    before = lane == abstention.lane
-                    seen[lane] = before and self.is_certified_in(chains, abstention.clock_before)
+        if self.silenced:
+            for lane in range(len(seen)):
+                if self.silenced >> lane & 1:
+                    seen[lane] = self.acknowledging >> lane & 1
 
 
 @dataclass(slots=True)
 class Doubt:
-    """One block with orders that somebody refused."""
+    """One block with orders that somebody refused or abstains from."""
 
     lane: int
     height: int
@@ -99,9 +106,14 @@ class Doubt:
     """By row, the lanes whose vote on the block leaves it out: bit = lane."""
     slots: dict[int, Slot] = field(default_factory=dict)
     """By row."""
-    abstentions: dict[Abstention, set[int]] = field(default_factory=dict)
-    """The rows in whose slots a block abstains."""
-    _groups: list[Group] | None = None
+    abstentions: dict[int, tuple[Abstention, ...]] = field(default_factory=dict)
+    """By row the blocks that abstain in its slot, no two of one chain;"""
+    acknowledging: dict[int, int] = field(default_factory=dict)
+    """and the lanes of those that acknowledged the order before: bit = lane."""
+    _groups: dict[tuple[int, int, int], Group] | None = None
+    """By refusers, who abstains, and who of them acknowledged before."""
+    _lanes: int = 0
+    """How many lanes there were when they were found."""
 
     def add(self, row: int, slot: Slot) -> None:
         """An order is refused for the first time, or abstained from; who voted before, voted for it."""
@@ -114,38 +126,51 @@ class Doubt:
         for row in rows:
             del self.refusers[row]
             del self.slots[row]
-        for abstention, silent in list(self.abstentions.items()):
-            silent.difference_update(rows)
-            if not silent:
-                del self.abstentions[abstention]
+            self.abstentions.pop(row, None)
+            self.acknowledging.pop(row, None)
         self._groups = None
 
-    def abstain(self, row: int, abstention: Abstention) -> None:
-        """A block abstains in the slot of an order."""
-        self.abstentions.setdefault(abstention, set()).add(row)
-        self._groups = None
+    def abstains(self, chains: Chains, lane: int, row: int) -> bool:
+        """Whether a lane's newest block abstains in the slot of an order, or stands on one that does."""
+        found = self.abstentions.get(row, ())
+        return any(abstention.silenced(chains) >> lane & 1 for abstention in found)
 
-    def abstentions_in(self, row: int) -> tuple[Abstention, ...]:
-        """The blocks that abstain in the slot of an order."""
-        return tuple(found for found, rows in self.abstentions.items() if row in rows)
+    def abstain(self, chains: Chains, rows: list[int], abstention: Abstention) -> None:
+        """A lane's newest block abstains in the slots of these orders, in which its chain had not.
+
+        They change their groups one by one: a liar may abstain in one of very many with each of its blocks.
+        """
+        groups, lane = self._grouped(chains), 1 << abstention.lane
+        acknowledges: dict[tuple[int, int, int], bool] = {}
+        for row in rows:
+            key = self._key(chains, row)
+            group = groups[key]
+            if key not in acknowledges:
+                acknowledges[key] = group.is_certified_in(chains, abstention.clock_before)
+            del group.rows[row]
+            self.abstentions[row] = (*self.abstentions.get(row, ()), abstention)
+            if acknowledges[key]:
+                self.acknowledging[row] = self.acknowledging.get(row, 0) | lane
+            other = self._key(chains, row)
+            if other not in groups:
+                certified = group.certified
+                groups[other] = Group(group.ballot.copy(), {}, *other[1:], certified)
+            groups[other].rows[row] = None
+            if not group.rows:
+                del groups[key]
 
     def cast(self, chains: Chains, lane: int, height: int, refused: Iterable[int]) -> None:
-        """A lane's block votes on this one, leaving out the refused rows."""
+        """A lane's newest block votes on this one, leaving out the refused rows."""
         if lane in self.votes:
             return
         self.votes[lane] = height
-        silent = (
-            row
-            for abstention, rows in self.abstentions.items()
-            if abstention.binds(chains, lane, height)
-            for row in rows
-        )
+        silent = [row for row in self.abstentions if self.abstains(chains, lane, row)]
         for row in (*refused, *silent):
             if row in self.refusers:
                 self.refusers[row] |= 1 << lane
                 self._groups = None
-        for group in self._groups or ():
-            if lane < len(group.ballot):
+        if self._groups is not None and lane < self._lanes:
+            for group in self._groups.values():
                 group.ballot[lane] = height
 
     def votes_for(self, row: int) -> dict[int, int]:
@@ -153,21 +178,31 @@ class Doubt:
         refusers = self.refusers[row]
         return {lane: at for lane, at in self.votes.items() if not refusers >> lane & 1}
 
-    def groups(self, lanes: int) -> list[Group]:
-        """Its orders by who refuses them and abstains; `lanes` is how many there are by now."""
-        if self._groups is None or len(self._groups[0].ballot) < lanes:
+    def groups(self, chains: Chains) -> list[Group]:
+        """Its orders by who refuses them and who abstains."""
+        return list(self._grouped(chains).values())
+
+    def _key(self, chains: Chains, row: int) -> tuple[int, int, int]:
+        silenced = 0
+        for abstention in self.abstentions.get(row, ()):
+            silenced |= abstention.silenced(chains)
+        return self.refusers[row], silenced, self.acknowledging.get(row, 0)
+
+    def _grouped(self, chains: Chains) -> dict[tuple[int, int, int], Group]:
+        lanes = len(chains.lanes)
+        if self._groups is None or self._lanes < lanes:
             everybody = np.full(lanes, NEVER, np.int32)
             everybody[list(self.votes)] = list(self.votes.values())
-            found: dict[tuple[int, tuple[Abstention, ...]], Group] = {}
+            found: dict[tuple[int, int, int], Group] = {}
             for row, refusers in self.refusers.items():
-                abstentions = self.abstentions_in(row)
-                group = found.get((refusers, abstentions))
+                key = self._key(chains, row)
+                group = found.get(key)
                 if group is None:
                     ballot = everybody.copy()
                     ballot[[lane for lane in self.votes if refusers >> lane & 1]] = NEVER
-                    group = found[refusers, abstentions] = Group(ballot, [], abstentions)
-                group.rows.append(row)
-            self._groups = list(found.values())
+                    group = found[key] = Group(ballot, {}, *key[1:])
+                group.rows[row] = None
+            self._groups, self._lanes = found, lanes
         return self._groups
 
 
@@ -214,10 +249,7 @@ class Doubts:
     def abstains(self, chains: Chains, lane: int, slot: Slot) -> bool:
         """Whether a lane's chain abstains in a doubted slot."""
         at = self._by_slot.get(slot)
-        if at is None:
-            return False
-        found = self._by_place[at.lane][at.height].abstentions_in(at.row)
-        return any(a.binds(chains, lane, int(chains.heads[lane])) for a in found)
+        return at is not None and self._by_place[at.lane][at.height].abstains(chains, lane, at.row)
 
     def add(self, chains: Chains, place: Place, slot: Slot, ignore: tuple[int, int]) -> None:
         """Begin to doubt the one order of a slot.
@@ -237,11 +269,15 @@ class Doubts:
         self._by_slot[slot] = place
         self._marked[slot.payer] = True
 
-    def abstain(self, chains: Chains, slot: Slot, abstention: Abstention) -> None:
-        """A lane's newest block abstains in a doubted slot, unless its chain does so already."""
-        if not self.abstains(chains, abstention.lane, slot):
-            at = self._by_slot[slot]
-            self._by_place[at.lane][at.height].abstain(at.row, abstention)
+    def abstain(self, chains: Chains, slots: Iterable[Slot], abstention: Abstention) -> None:
+        """A lane's newest block abstains in these doubted slots, but for those in which its chain does so."""
+        by_block: dict[tuple[int, int], list[int]] = {}
+        for slot in slots:
+            if not self.abstains(chains, abstention.lane, slot):
+                lane, height, row = self._by_slot[slot]
+                by_block.setdefault((lane, height), []).append(row)
+        for (lane, height), rows in by_block.items():
+            self._by_place[lane][height].abstain(chains, rows, abstention)
 
     def cast_votes(
         self,
@@ -274,12 +310,11 @@ class Doubts:
 
     def certified(self, chains: Chains) -> list[tuple[Doubt, Group]]:
         """What q authors voted for, in all held blocks."""
-        lanes = len(chains.lanes)
         return [
             (doubt, group)
             for doubt in self.all()
             if len(doubt.votes) >= chains.quorum
-            for group in doubt.groups(lanes)
+            for group in doubt.groups(chains)
             if group.is_certified(chains)
         ]
 
@@ -287,8 +322,8 @@ class Doubts:
 def acknowledging(chains: Chains, clocks: Rows, groups: list[Group]) -> npt.NDArray[np.bool_]:
     """Which authors acknowledge each group in some held block, (groups, members).
 
-    `clocks` are `Chains.clocks()`: what a lane acknowledges only grows, so its newest block speaks for it; or
-    where it abstains, the one before that.
+    `clocks` are `Chains.clocks()`: what a lane acknowledges only grows, so its newest block speaks for it, as
+    long as it does not abstain.
     """
     lanes = len(chains.lanes)
     ballots = np.empty((len(groups), lanes), np.int32)
@@ -296,7 +331,7 @@ def acknowledging(chains: Chains, clocks: Rows, groups: list[Group]) -> npt.NDAr
         ballots[k] = group.ballot[:lanes]
     seen = chains.acknowledging(clocks, ballots)
     for k, group in enumerate(groups):
-        group.mend(chains, seen[k])
+        group.mend(seen[k])
     found = np.zeros((len(groups), chains.members), np.bool_)
     for lane, author in enumerate(chains.author_of.tolist()):
         found[:, author] |= seen[:, lane]

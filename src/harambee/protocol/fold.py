@@ -231,7 +231,9 @@ class Fold:
     def _is_held_now(self, lane: int, held: Held, effects: Effects) -> None:
         """A block was integrated, and nothing that it says is counted yet."""
 
-    def _is_counted_now(self, lane: int, votes_on: VotesOn, refused: RefusedIn) -> None:
+    def _is_counted_now(
+        self, lane: int, block: Block, votes_on: VotesOn, refused: RefusedIn
+    ) -> None:
         """What a block says is counted, and nothing is applied yet that is final by it."""
 
     def _is_final_now(self, lane: int, height: int, orders: Orders, apart: list[int]) -> None:
@@ -319,7 +321,7 @@ class Fold:
         self._is_held_now(lane, held, effects)
         refused = self._refused_by(block, placed.references[:, 0])
         self._dispute(block, lane, votes_on, refused, effects)
-        self._is_counted_now(lane, votes_on, refused)
+        self._is_counted_now(lane, block, votes_on, refused)
         self._apply_final(effects)
         self._dispute_what_is_old(lane)
 
@@ -435,7 +437,7 @@ class Fold:
             if not self._is_decided(slot):
                 self._open_dispute(slot, ignore)
 
-    def _abstain(self, block: Block, lane: int) -> set[Slot]:
+    def _abstain(self, block: Block, lane: int) -> dict[Slot, None]:
         """Count abstentions of a lane's newest block by group; returns the slots for which that is enough.
 
         It is where one order lies in the slot, and the block says nothing else about it.
@@ -443,16 +445,15 @@ class Fold:
         recovery = block.recovery
         fenced = [fence.slot for fence in recovery.fences if fence.view == ABSTAINS]
         if not fenced:
-            return set()
+            return {}
         others = {p.slot for p in recovery.proposals} | {v.slot for v in recovery.votes}
-        abstention = Abstention.by_newest(self.chains, lane)
-        counted = set()
+        counted: dict[Slot, None] = {}
         for slot in fenced:
             if slot in others or self._is_decided(slot) or self.disputes.get(slot) is not None:
                 continue
             if self.doubts.place_of(slot) is not None or self._doubt(slot, (lane, block.height)):
-                self.doubts.abstain(self.chains, slot, abstention)
-                counted.add(slot)
+                counted[slot] = None
+        self.doubts.abstain(self.chains, counted, Abstention.by_newest(self.chains, lane))
         return counted
 
     def _doubt(self, slot: Slot, ignore: tuple[int, int]) -> bool:
@@ -555,7 +556,7 @@ class Fold:
         name = dispute.places[at]
         votes = dispute.votes.setdefault(Candidate(0, name), Votes())
         votes.cast_all(doubt.votes_for(at.row), at)
-        for a in doubt.abstentions_in(at.row):
+        for a in doubt.abstentions.get(at.row, ()):
             stated = Candidate(0, name) if votes.are_enough_in(self.chains, a.clock) else None
             dispute.add_fence(
                 self.chains, a.lane, FenceAt(a.height, ABSTAINS, a.clock_before, stated)
@@ -637,7 +638,7 @@ class Fold:
                 continue
             held = self._held_at(doubt.lane, doubt.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"
-            rows = group.rows
+            rows = list(group.rows)
             self.doubts.drop(doubt, rows)
             self._apply(held, np.array(rows, np.uint32), effects)
             self._let_go(doubt.lane, doubt.height)

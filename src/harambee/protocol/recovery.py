@@ -136,13 +136,14 @@ class Rescuer:
         is_signed: Callable[[Dispute, bytes], bool],
         sees: Callable[[], Clock],
         is_ripe: Callable[[Slot], bool],
+        abstains: Callable[[Slot], bool],
     ) -> None:
         """`pace_ns` is the least time between two of one's own blocks.
 
         `is_next` says whether a slot is the next of its payer here; `passes` whether an order of a dispute
         passes every check of a voter but lock and view; `is_signed` whether its payer signed it; `sees` what
         one's next block may have in its past; `is_ripe` whether a slot may be opened of one's own accord
-        at all.
+        at all; `abstains` whether one may have made a promise there that is forgotten.
         """
         self._committee = committee
         self._index = index
@@ -156,6 +157,7 @@ class Rescuer:
         self._is_signed = is_signed
         self._sees = sees
         self._is_ripe = is_ripe
+        self._abstains = abstains
         self._cases: dict[Slot, _Case] = {}
         self._cases_begun = 0
         self._timers: list[tuple[int, int, Slot]] = []
@@ -319,6 +321,8 @@ class Rescuer:
         dispute = self._disputes.get(slot)
         lane = chains.current[self._index]
         own = 0 if dispute is None else dispute.fence(chains, lane, int(chains.heads[lane]))
+        if self._takes_no_part(slot, own):
+            return
         view = self._wanted_view(slot, dispute, own, now)
         led: tuple[Proposal, bool] | None = None
         fences = plan.entries.fences
@@ -330,15 +334,23 @@ class Rescuer:
             for name, order in known.items():
                 if dispute is None or not self._will_see(dispute, name):
                     self._carry(name, order, plan)
-        elif dispute is not None and 0 < own < ABSTAINS:
+        elif dispute is not None and own:
             led = self._proposal(dispute, own)
             if led is not None:
                 proposals.append(led[0])
-        if dispute is not None and 0 < view < ABSTAINS:
+        if dispute is not None and view:
             vote = self._vote(dispute, lane, view, led)
             if vote is not None:
                 votes.append(vote)
         plan.entries = Recovery(fences, tuple(proposals), tuple(votes))
+
+    def _takes_no_part(self, slot: Slot, own: int) -> bool:
+        """Whether one has abstained in a slot, or will: then it is not due to be opened either."""
+        if own != ABSTAINS and not self._abstains(slot):
+            return False
+        if slot in self._cases:
+            self._cases[slot].own_view = ABSTAINS
+        return True
 
     def _will_see(self, dispute: Dispute, name: bytes) -> bool:
         """Whether an order lies in the past that one's next block will have.
@@ -361,8 +373,6 @@ class Rescuer:
 
     def _wanted_view(self, slot: Slot, dispute: Dispute | None, own: int, now: int) -> int:
         """The view that this replica should have fenced by now; `own` if that is enough."""
-        if own == ABSTAINS:
-            return own
         case = self._cases.get(slot)
         if case is not None:
             case.own_view = own

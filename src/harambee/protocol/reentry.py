@@ -120,6 +120,16 @@ class ReEntering:
             below[row] = 0 if self._came_later(space, subject) else following + _FORGOTTEN
         return [int(row) for row in np.flatnonzero(orders["sequence"] < below)]
 
+    def binds(self, slot: Slot) -> bool:
+        """Whether a slot is one in which it must abstain."""
+        below = 0
+        if slot.is_of_account:
+            if slot.payer < len(self._below):
+                below = int(self._below[slot.payer])
+        elif not self._came_later(slot.space, slot.subject):
+            below = self._elsewhere.get((slot.space, slot.subject), 0) + _FORGOTTEN
+        return self.phase == Phase.ABSTAINING and slot.sequence < below
+
     def _came_later(self, space: int, subject: bytes) -> bool:
         """Whether these are the slots of a hold that was not yet final then: nobody had voted in them."""
         if space != Space.HOLD:
@@ -128,7 +138,7 @@ class ReEntering:
         return payer >= len(self._below) or sequence >= int(self._below[payer])
 
     def note(self, slots: Iterable[Slot]) -> None:
-        """These slots have orders in held blocks: its next block abstains in them."""
+        """Held blocks speak of these slots: its next block abstains in them."""
         self._waiting.update(dict.fromkeys(slots))
 
     def take(self) -> tuple[list[Slot], bool]:

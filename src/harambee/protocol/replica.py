@@ -282,6 +282,7 @@ class Replica(Fold):
         self._block_ns = max(self.pace.block_ns, BLOCK_NS_MIN)
         self._limits = AuthorLimits(committee.n, index)
         self.slots = Slots(len(ledger.accounts))
+        self.re_entering = ReEntering(committee, index)
         self.rescuer = Rescuer(
             committee,
             index,
@@ -293,9 +294,9 @@ class Replica(Fold):
             self._is_signed_anywhere,
             lambda: self.chains.clock_above([self.lane, *self._followed()]),
             self._is_ripe,
+            self.re_entering.binds,
         )
         self.catch_up = CatchUp(committee.n, index)
-        self.re_entering = ReEntering(committee, index)
         self.halted: str | None = None
         self.approved: frozenset[bytes] = frozenset()
         """The governance orders that two operators of this super-agent have approved, by id."""
@@ -720,8 +721,12 @@ class Replica(Fold):
         if lane != self.lane:  # its own block abstains itself
             self._note_abstentions(held.block.orders)
 
-    def _is_counted_now(self, lane: int, votes_on: VotesOn, refused: RefusedIn) -> None:
-        if lane == self.lane:
+    def _is_counted_now(
+        self, lane: int, block: Block, votes_on: VotesOn, refused: RefusedIn
+    ) -> None:
+        if lane != self.lane:
+            self._note_abstentions_in(block.recovery.slots())
+        else:
             if self._restoring:
                 self._lock_as_voted(votes_on, refused)
             self._forget_late(votes_on)
@@ -757,9 +762,7 @@ class Replica(Fold):
     def go_on_abstaining(self, noted: bytes) -> None:
         """After `begin_at`, and before `restore`: go on with what `ReEntering.to_bytes` noted before."""
         self.re_entering.go_on(noted, self.own_incarnation)
-        for open_ in self._open:
-            for held in open_.values():
-                self._note_abstentions(held.block.orders)
+        self._note_all_abstentions()
 
     def _lock_again(self, dispute: Dispute, lane: int) -> None:
         """Lock the order for which a lane of this author's votes in view 0."""
@@ -783,12 +786,30 @@ class Replica(Fold):
 
     def _note_abstentions(self, orders: Orders) -> None:
         """Where this author may have promised something that it has forgotten, it abstains."""
-        slots = [Slot.of(orders[row]) for row in self.re_entering.rows(orders)]
+        self._abstain_in(Slot.of(orders[row]) for row in self.re_entering.rows(orders))
+
+    def _note_abstentions_in(self, slots: Iterable[Slot]) -> None:
+        """So it does where recovery goes on without an order: a skip it would acknowledge without a word.
+
+        What fewer than w have opened is a liar's talk, and nothing can come of it.
+        """
+        for slot in slots:
+            dispute = self.disputes.get(slot) if self.re_entering.binds(slot) else None
+            if dispute is not None and (dispute.places or dispute.fenced_by(self.committee.w)):
+                self._abstain_in((slot,))
+
+    def _abstain_in(self, slots: Iterable[Slot]) -> None:
         self.re_entering.note(
             slot
             for slot in slots
             if not self._is_decided(slot) and self._own_fence(slot) != ABSTAINS
         )
+
+    def _note_all_abstentions(self) -> None:
+        """Those in all undecided slots of which held blocks speak."""
+        for _, _, held in self._all_open():
+            self._note_abstentions(held.block.orders)
+        self._note_abstentions_in(self.disputes.slots())
 
     def _go_on_re_entering(self) -> None:
         """Take part again, once q others have the new chain in theirs."""
@@ -805,9 +826,7 @@ class Replica(Fold):
             re_entering.phase = Phase.ANNOUNCED  # a restart on the way back
         if re_entering.phase == Phase.ANNOUNCED and re_entering.is_recorded(self.chains):
             re_entering.begin_to_abstain(self.ledger)
-            for open_ in self._open:
-                for held in open_.values():
-                    self._note_abstentions(held.block.orders)
+            self._note_all_abstentions()
 
     def _open_lane(self, about: Lane) -> int:
         lane = super()._open_lane(about)
@@ -920,8 +939,8 @@ class Replica(Fold):
         return author != self.index
 
     def _is_certified_now(self, doubt: Doubt, group: Group, authors: npt.NDArray[np.bool_]) -> None:
-        if not authors[self.index] and not group.abstains(self.chains, self.lane):
-            self._owed.items.add((doubt.lane, doubt.height, group.rows[0]))
+        if not authors[self.index] and not group.silenced >> self.lane & 1:
+            self._owed.items.add((doubt.lane, doubt.height, next(iter(group.rows))))
 
     def _decide_disputes(self, effects: Effects) -> None:
         disputed = bool(len(self.disputes) or len(self.doubts))
@@ -1389,15 +1408,10 @@ class Replica(Fold):
 
     def _judge(self, held: Held, plan: Plan, today: int) -> Codes:
         orders, codes = held.block.orders, self._check_held(held, today)
-        for row in self.disputes.disputed_rows(orders):
-            slot = Slot.of(orders[row])
-            fenced = slot in plan.fences or self._own_fence(slot) > 0
-            if fenced and codes[row] == Outcome.ACCEPTED:
+        fencing = (row for slot in plan.fences for row in _rows_in(slot, orders))
+        for row in (*self._fenced_rows(orders), *fencing):
+            if codes[row] == Outcome.ACCEPTED:
                 codes[row] = Outcome.SLOT_FENCED
-        for slot in plan.fences:
-            for row in _rows_in(slot, orders):
-                if codes[row] == Outcome.ACCEPTED:
-                    codes[row] = Outcome.SLOT_FENCED
         ids = self._ids_of(orders)
         for row in np.flatnonzero(
             IS_GOVERNED[orders["kind"]] & (codes == Outcome.ACCEPTED)

@@ -59,7 +59,7 @@ def warm_up() -> None:
     replica.chains.certified_if_referenced()
     chains = replica.chains
     replica.catch_up.holds_named(0, np.zeros(0, REFERENCE), chains.followed[1])
-    group = Group(chains.first_votes(0, 1), [0])
+    group = Group(chains.first_votes(0, 1), {0: None})
     acknowledging(chains, chains.clocks(), [group])
     tally = Tally()
     slot = Slot.of(orders[0])
