@@ -340,6 +340,21 @@ class Chains:
         clocks[self.heads == self._bases[: len(lanes)]] = 0
         return clocks
 
+    def clock_over(self, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """The clock of the union of held blocks' pasts, (lanes,); `blocks` are (lane, height), (k, 2)."""
+        blocks = self._in_own_lanes(blocks)
+        rows = self._rows[CLOCK, blocks[:, 1] & (self.window - 1), blocks[:, 0], : len(self.lanes)]
+        clock: npt.NDArray[np.int32] = rows.max(axis=0)
+        return clock
+
+    def _in_own_lanes(self, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Blocks as (lane, height), (k, 2), of which some may lie in a lane on which theirs stands."""
+        if self.several and (blocks[:, 1] <= self._bases[blocks[:, 0]]).any():
+            return np.array(
+                [(self.owner(lane, height), height) for lane, height in blocks.tolist()]
+            )
+        return blocks
+
     def clock_above(self, lanes: list[int]) -> npt.NDArray[np.int32]:
         """The clock of a block that references the newest blocks of these lanes, (lanes,)."""
         clock: npt.NDArray[np.int32] = self.clocks()[lanes].max(axis=0)
@@ -386,9 +401,7 @@ class Chains:
         Others may only be given what is whole: with less than they know of the block before it, what a lane
         acknowledges would fall with its height.
         """
-        held = references
-        if self.several and (references[:, 1] <= self._bases[references[:, 0]]).any():
-            held = np.array([(self.owner(to, last), last) for to, last in references.tolist()])
+        held = self._in_own_lanes(references)
         is_whole: bool = _know(
             self._rows,
             self._heads,

@@ -21,7 +21,7 @@ from harambee.protocol.limits import (
     PARKED_BLOCKS_MAX,
     PARKED_BYTES_MAX,
 )
-from harambee.protocol.wire import Block
+from harambee.protocol.wire import Block, names_in
 
 AHEAD_TURNS_MAX: Final = 4
 """A block that only a reference named, and no parked block waits for yet, is asked for so often."""
@@ -205,9 +205,9 @@ class Parking:
         for parked in self._blocks.values():
             if room <= 0:
                 return
-            for name in parked.block.references:
-                if name.author not in due:
-                    continue
+            names = parked.block.names
+            rows = [row for row, author in enumerate(names["author"].tolist()) if author in due]
+            for name in names_in(names[rows]) if rows else ():
                 known = name.digest in self._blocks or name.digest in self._lacking
                 if not known and not is_held(name):
                     vouched = parked.vouched or parked.block.author != name.author
