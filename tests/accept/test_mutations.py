@@ -50,8 +50,8 @@ MUTATIONS = {
     ),
     "who abstains votes on": Mutation(
         "doubts",
-        "row for row in self.abstentions if self.abstains(chains, lane, row)",
-        "",
+        "            if lane in group.silenced:\n",
+        "            if lane is None:\n",
         DEFINITION,
     ),
     "what was acknowledged before an abstention is forgotten": Mutation(
@@ -67,7 +67,7 @@ MUTATIONS = {
         "replica", "self._note_abstentions_in(block.recovery.slots())", "pass", ABSTAINING
     ),
     "who abstains is waited for": Mutation(
-        "replica", " and not group.silenced >> self.lane & 1:", ":", ABSTAINING
+        "replica", " and self.lane not in group.silenced:", ":", ABSTAINING
     ),
     "a fence does not stop votes in view 0": Mutation(
         "disputes",

@@ -37,26 +37,23 @@ class Abstention:
     clock_before: Clock
     """The clock of the block before it: the last of its chain that acknowledges."""
     clock: Clock
-    _silenced: tuple[int, int] = (0, 0)
-    """How many lanes there were, and which of them it lies below: bit = lane."""
+    silenced: int = 0
+    """The lanes whose newest blocks are itself or stand above it, as of the last `look`: bit = lane."""
 
     @classmethod
     def by_newest(cls, chains: Chains, lane: int) -> "Abstention":
         """One by the newest block of a lane."""
         clock = chains.head_row(lane)[CLOCK].copy()
-        return cls(lane, int(chains.heads[lane]), chains.clock_before(lane), clock)
+        made = cls(lane, int(chains.heads[lane]), chains.clock_before(lane), clock)
+        made.look(chains)
+        return made
 
-    def silenced(self, chains: Chains) -> int:
-        """The lanes whose newest blocks are of its chain, itself or above it: bit = lane."""
-        lanes = len(chains.lanes)
-        if self._silenced[0] != lanes:
-            branches = sum(
-                1 << lane
-                for lane in range(chains.members, lanes)
-                if chains.contains(lane, int(chains.heads[lane]), self.lane, self.height)
-            )
-            self._silenced = lanes, 1 << self.lane | branches
-        return self._silenced[1]
+    def look(self, chains: Chains) -> None:
+        """See which lanes there are by now that stand above it."""
+        self.silenced = 1 << self.lane
+        for lane in range(chains.members, len(chains.lanes)):
+            if chains.contains(lane, int(chains.heads[lane]), self.lane, self.height):
+                self.silenced |= 1 << lane
 
 
 @dataclass(slots=True)
@@ -66,10 +63,10 @@ class Group:
     ballot: Ballot
     """(lanes,): the height at which a lane votes for them, NEVER where it does not."""
     rows: dict[int, None]
-    silenced: int = 0
-    """The lanes that abstain: bit = lane."""
+    silenced: tuple[int, ...] = ()
+    """The lanes that abstain."""
     acknowledging: int = 0
-    """Those of them that acknowledged before."""
+    """Those of them that acknowledged before: bit = lane."""
     certified: bool = False
     """Whether q authors vote for them."""
 
@@ -88,10 +85,8 @@ class Group:
 
         `seen` (lanes,), whose newest blocks have the certificate in their past, is written to.
         """
-        if self.silenced:
-            for lane in range(len(seen)):
-                if self.silenced >> lane & 1:
-                    seen[lane] = self.acknowledging >> lane & 1
+        for lane in self.silenced:
+            seen[lane] = self.acknowledging >> lane & 1
 
 
 @dataclass(slots=True)
@@ -110,8 +105,10 @@ class Doubt:
     """By row the blocks that abstain in its slot, no two of one chain;"""
     acknowledging: dict[int, int] = field(default_factory=dict)
     """and the lanes of those that acknowledged the order before: bit = lane."""
-    _groups: dict[tuple[int, int, int], Group] | None = None
-    """By refusers, who abstains, and who of them acknowledged before."""
+    _groups: "dict[_Key, Group] | None" = None
+    """None where they are to be found anew."""
+    _keys: "dict[int, _Key]" = field(default_factory=dict)
+    """By row the group in which it is."""
     _lanes: int = 0
     """How many lanes there were when they were found."""
 
@@ -124,54 +121,53 @@ class Doubt:
     def drop(self, rows: Iterable[int]) -> None:
         """These orders are decided, or counted elsewhere."""
         for row in rows:
+            self._leave(row)
             del self.refusers[row]
             del self.slots[row]
             self.abstentions.pop(row, None)
             self.acknowledging.pop(row, None)
-        self._groups = None
 
     def abstains(self, chains: Chains, lane: int, row: int) -> bool:
         """Whether a lane's newest block abstains in the slot of an order, or stands on one that does."""
-        found = self.abstentions.get(row, ())
-        return any(abstention.silenced(chains) >> lane & 1 for abstention in found)
+        if row not in self.abstentions:
+            return False
+        self._grouped(chains)
+        return bool(self._key(row)[1] >> lane & 1)
 
     def abstain(self, chains: Chains, rows: list[int], abstention: Abstention) -> None:
-        """A lane's newest block abstains in the slots of these orders, in which its chain had not.
-
-        They change their groups one by one: a liar may abstain in one of very many with each of its blocks.
-        """
-        groups, lane = self._grouped(chains), 1 << abstention.lane
-        acknowledges: dict[tuple[int, int, int], bool] = {}
+        """A lane's newest block abstains in the slots of these orders, in which its chain had not."""
+        groups, bit = self._grouped(chains), 1 << abstention.lane
+        acknowledged: dict[_Key, bool] = {}
         for row in rows:
-            key = self._key(chains, row)
-            group = groups[key]
-            if key not in acknowledges:
-                acknowledges[key] = group.is_certified_in(chains, abstention.clock_before)
-            del group.rows[row]
+            key = self._keys[row]
+            if key not in acknowledged:
+                acknowledged[key] = groups[key].is_certified_in(chains, abstention.clock_before)
             self.abstentions[row] = (*self.abstentions.get(row, ()), abstention)
-            if acknowledges[key]:
-                self.acknowledging[row] = self.acknowledging.get(row, 0) | lane
-            other = self._key(chains, row)
-            if other not in groups:
-                certified = group.certified
-                groups[other] = Group(group.ballot.copy(), {}, *other[1:], certified)
-            groups[other].rows[row] = None
-            if not group.rows:
-                del groups[key]
+            if acknowledged[key]:
+                self.acknowledging[row] = self.acknowledging.get(row, 0) | bit
+            self._move(row)
 
     def cast(self, chains: Chains, lane: int, height: int, refused: Iterable[int]) -> None:
         """A lane's newest block votes on this one, leaving out the refused rows."""
         if lane in self.votes:
             return
+        left_out = [row for row in refused if row in self.refusers]
+        if self.abstentions:
+            for group in self._grouped(chains).values():
+                if lane in group.silenced:
+                    left_out += group.rows
         self.votes[lane] = height
-        silent = [row for row in self.abstentions if self.abstains(chains, lane, row)]
-        for row in (*refused, *silent):
-            if row in self.refusers:
-                self.refusers[row] |= 1 << lane
-                self._groups = None
-        if self._groups is not None and lane < self._lanes:
-            for group in self._groups.values():
-                group.ballot[lane] = height
+        bit, is_grouped = 1 << lane, self._groups is not None and lane < self._lanes
+        for row in left_out:
+            self.refusers[row] |= bit
+            if is_grouped:
+                self._move(row)
+        if self._groups is not None and is_grouped:
+            for (refusers, _, _), group in self._groups.items():
+                if not refusers & bit:
+                    group.ballot[lane] = height
+        else:
+            self._groups = None
 
     def votes_for(self, row: int) -> dict[int, int]:
         """The height at which a lane votes for an order, by lane."""
@@ -182,28 +178,66 @@ class Doubt:
         """Its orders by who refuses them and who abstains."""
         return list(self._grouped(chains).values())
 
-    def _key(self, chains: Chains, row: int) -> tuple[int, int, int]:
+    def _key(self, row: int) -> "_Key":
+        found = self.abstentions.get(row)
+        if found is None:
+            return self.refusers[row], 0, 0
         silenced = 0
-        for abstention in self.abstentions.get(row, ()):
-            silenced |= abstention.silenced(chains)
+        for abstention in found:
+            silenced |= abstention.silenced
         return self.refusers[row], silenced, self.acknowledging.get(row, 0)
 
-    def _grouped(self, chains: Chains) -> dict[tuple[int, int, int], Group]:
+    def _leave(self, row: int) -> Group | None:
+        """Take an order out of its group, if it is in one; a group without orders is forgotten."""
+        if self._groups is None:
+            return None
+        key = self._keys.pop(row)
+        group = self._groups[key]
+        del group.rows[row]
+        if not group.rows:
+            del self._groups[key]
+        return group
+
+    def _move(self, row: int) -> None:
+        """Put an order into the group that is now its own.
+
+        So a block that says something about few orders of very many costs as little.
+        """
+        group, key = self._leave(row), self._key(row)
+        assert group is not None
+        assert self._groups is not None
+        if key not in self._groups:
+            silenced = _lanes_in(key[1])
+            self._groups[key] = Group(group.ballot.copy(), {}, silenced, key[2], group.certified)
+        self._groups[key].rows[row] = None
+        self._keys[row] = key
+
+    def _grouped(self, chains: Chains) -> "dict[_Key, Group]":
         lanes = len(chains.lanes)
         if self._groups is None or self._lanes < lanes:
+            for abstention in {a for found in self.abstentions.values() for a in found}:
+                abstention.look(chains)
             everybody = np.full(lanes, NEVER, np.int32)
             everybody[list(self.votes)] = list(self.votes.values())
-            found: dict[tuple[int, int, int], Group] = {}
+            found: dict[_Key, Group] = {}
             for row, refusers in self.refusers.items():
-                key = self._key(chains, row)
+                key = self._keys[row] = self._key(row)
                 group = found.get(key)
                 if group is None:
                     ballot = everybody.copy()
                     ballot[[lane for lane in self.votes if refusers >> lane & 1]] = NEVER
-                    group = found[key] = Group(ballot, {}, *key[1:])
+                    group = found[key] = Group(ballot, {}, _lanes_in(key[1]), key[2])
                 group.rows[row] = None
             self._groups, self._lanes = found, lanes
         return self._groups
+
+
+_Key = tuple[int, int, int]
+"""Which lanes refuse an order, which abstain, and which of those acknowledged it before: bit = lane."""
+
+
+def _lanes_in(bits: int) -> tuple[int, ...]:
+    return tuple(lane for lane in range(bits.bit_length()) if bits >> lane & 1)
 
 
 class Doubts:
@@ -325,14 +359,11 @@ def acknowledging(chains: Chains, clocks: Rows, groups: list[Group]) -> npt.NDAr
     `clocks` are `Chains.clocks()`: what a lane acknowledges only grows, so its newest block speaks for it, as
     long as it does not abstain.
     """
-    lanes = len(chains.lanes)
-    ballots = np.empty((len(groups), lanes), np.int32)
-    for k, group in enumerate(groups):
-        ballots[k] = group.ballot[:lanes]
-    seen = chains.acknowledging(clocks, ballots)
+    members, lanes = chains.members, len(chains.lanes)
+    seen = chains.acknowledging(clocks, np.stack([group.ballot[:lanes] for group in groups]))
     for k, group in enumerate(groups):
         group.mend(seen[k])
-    found = np.zeros((len(groups), chains.members), np.bool_)
-    for lane, author in enumerate(chains.author_of.tolist()):
-        found[:, author] |= seen[:, lane]
+    found: npt.NDArray[np.bool_] = seen[:, :members].copy()
+    for lane in range(members, lanes):
+        found[:, chains.author_of[lane]] |= seen[:, lane]
     return found

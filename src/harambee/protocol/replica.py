@@ -939,7 +939,7 @@ class Replica(Fold):
         return author != self.index
 
     def _is_certified_now(self, doubt: Doubt, group: Group, authors: npt.NDArray[np.bool_]) -> None:
-        if not authors[self.index] and not group.silenced >> self.lane & 1:
+        if not authors[self.index] and self.lane not in group.silenced:
             self._owed.items.add((doubt.lane, doubt.height, next(iter(group.rows))))
 
     def _decide_disputes(self, effects: Effects) -> None:
