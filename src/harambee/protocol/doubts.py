@@ -69,6 +69,25 @@ class Group:
     """Those of them that acknowledged before: bit = lane."""
     certified: bool = False
     """Whether q authors vote for them."""
+    acknowledged_by: npt.NDArray[np.bool_] | None = None
+    """The authors who acknowledged them when that was last counted, (members,);"""
+    missing: int = 0
+    """how many were missing then,"""
+    counted_at: int = 0
+    """and how many blocks were held."""
+
+    def is_due(self, blocks: int, spoke_at: int) -> bool:
+        """Whether what is certified may have the acknowledgements of a quorum, or more of one's own by now.
+
+        A block is of one author. `blocks` are held now, and so many were when one spoke last.
+        """
+        never = self.acknowledged_by is None
+        return never or blocks - self.counted_at >= self.missing or self.counted_at < spoke_at
+
+    def count(self, authors: npt.NDArray[np.bool_], quorum: int, blocks: int) -> None:
+        """Note who acknowledges them now, when so many blocks are held."""
+        self.acknowledged_by, self.counted_at = authors, blocks
+        self.missing = quorum - int(authors.sum())
 
     def is_certified(self, chains: Chains) -> bool:
         """Whether q authors vote for them, in all held blocks; once they do, they do."""

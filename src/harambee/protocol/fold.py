@@ -175,6 +175,8 @@ class Fold:
         self._is_exact = is_exact
         self._applier, self._kept = Applier(ledger), KeptOrders(rows, with_marks=is_exact)
         self._position = 0
+        self._spoke_at = 0
+        """How many blocks were held when the newest came that is one's own, where one speaks oneself."""
         self._open: list[dict[int, Held]] = [{} for _ in committee.members]
         """Blocks with orders that are not final yet: for each lane, by height."""
         self._newest_open: npt.NDArray[np.int64] = np.zeros(committee.n, np.int64)
@@ -628,13 +630,16 @@ class Fold:
 
     def _decide_doubts(self, clocks: Rows, effects: Effects) -> None:
         """Count the doubted orders, group by group; apply what is final."""
-        certified = self.doubts.certified(self.chains)
-        if not certified:
-            return
-        found = acknowledging(self.chains, clocks, [group for _, group in certified])
-        for (doubt, group), authors in zip(certified, found, strict=True):
-            if int(authors.sum()) < self.committee.q:
-                self._is_certified_now(doubt, group, authors)
+        certified, blocks = self.doubts.certified(self.chains), self.counters.blocks
+        due = [group for _, group in certified if group.is_due(blocks, self._spoke_at)]
+        if due:
+            found = acknowledging(self.chains, clocks, due)
+            for group, authors in zip(due, found, strict=True):
+                group.count(authors, self.committee.q, blocks)
+        for doubt, group in certified:
+            if group.missing > 0:
+                assert group.acknowledged_by is not None, "it was counted"
+                self._is_certified_now(doubt, group, group.acknowledged_by)
                 continue
             held = self._held_at(doubt.lane, doubt.height)
             assert held is not None, "a block is held as long as one of its slots is undecided"

@@ -727,6 +727,7 @@ class Replica(Fold):
         if lane != self.lane:
             self._note_abstentions_in(block.recovery.slots())
         else:
+            self._spoke_at = self.counters.blocks
             if self._restoring:
                 self._lock_as_voted(votes_on, refused)
             self._forget_late(votes_on)
