@@ -12,7 +12,7 @@ is: q distinct authors have a lane whose vote stands no higher than that block's
 past stays so: whatever lies in it was held when its block was, so answers about fences are kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -446,6 +446,8 @@ class Disputes:
             if not heights[place.height]:
                 del heights[place.height]
                 left.append((place.lane, place.height))
+            if not heights:
+                del self._places[place.lane]
         return left
 
     # -- one block's entries ----------------------------------------------------------------------
@@ -454,28 +456,20 @@ class Disputes:
         self,
         chains: Chains,
         lane: int,
-        newly: Iterable[tuple[int, int, int]],
+        votes_on: dict[int, tuple[int, int]],
         refused: dict[tuple[int, int], frozenset[int]],
     ) -> list[Slot]:
         """Note what the newest block of a lane votes for by its references and its own orders.
 
-        `newly` is what `Chains.extend` returned, with the block itself; `refused` are the indices it
+        `votes_on` are by lane (first, last) of heights, itself included; `refused` are the indices it
         refuses, by (lane, height). Returns the disputed slots that it passed by and that are worth counting:
         a single order that nobody fenced comes to nothing before it has the votes of a quorum.
         """
-        if not self._by_slot:
-            return []
         height, quorum = int(chains.heads[lane]), chains.quorum
         passed: dict[Slot, None] = {}
-        for on, first, last in newly:
-            heights = self._places.get(on)
-            if not heights:
-                continue
-            if len(heights) < last - first:
-                inside: Iterable[int] = [at for at in heights if first <= at <= last]
-            else:
-                inside = range(first, last + 1)
-            for at in inside:
+        for on in filter(self._places.__contains__, votes_on):
+            heights, (first, last) = self._places[on], votes_on[on]
+            for at in between(heights, first, last):
                 orders = heights.get(at)
                 if orders is None:
                     continue
@@ -562,6 +556,13 @@ class Disputes:
         found = ProposalAt(lane, int(chains.heads[lane]), proposal.value, bool(certified))
         dispute.proposals.setdefault(proposal.view, []).append(found)
         return True
+
+
+def between(heights: Mapping[int, object], first: int, last: int) -> Iterable[int]:
+    """At least those of these heights that lie there, whichever are fewer to look at."""
+    if len(heights) < last - first:
+        return [at for at in heights if first <= at <= last]
+    return range(first, last + 1)
 
 
 def may_lead_with_an_order(chains: Chains, view: int) -> bool:

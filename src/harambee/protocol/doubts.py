@@ -16,16 +16,19 @@ a dispute (`disputes.py`), which takes over all that is noted here.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from harambee.ledger.memory import reserved
 from harambee.protocol.chains import CLOCK, NEVER, Chains, Rows
-from harambee.protocol.disputes import Clock, Place
+from harambee.protocol.disputes import Clock, Place, between
 from harambee.protocol.slot import Slot
 
 Ballot = npt.NDArray[np.int32]
+
+_NOTHING: Final[frozenset[int]] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -166,15 +169,15 @@ class Doubt:
                 self.acknowledging[row] = self.acknowledging.get(row, 0) | bit
             self._move(row)
 
-    def cast(self, chains: Chains, lane: int, height: int, refused: Iterable[int]) -> None:
+    def cast(self, chains: Chains, lane: int, height: int, refused: frozenset[int]) -> None:
         """A lane's newest block votes on this one, leaving out the refused rows."""
         if lane in self.votes:
             return
-        left_out = [row for row in refused if row in self.refusers]
+        left_out = self.refusers.keys() & refused
         if self.abstentions:
             for group in self._grouped(chains).values():
                 if lane in group.silenced:
-                    left_out += group.rows
+                    left_out.update(group.rows)
         self.votes[lane] = height
         bit, is_grouped = 1 << lane, self._groups is not None and lane < self._lanes
         for row in left_out:
@@ -337,19 +340,16 @@ class Doubts:
         chains: Chains,
         lane: int,
         height: int,
-        votes_on: Iterable[tuple[int, int, int]],
+        votes_on: dict[int, tuple[int, int]],
         refused: dict[tuple[int, int], frozenset[int]],
     ) -> None:
-        """Note what a lane's newest block votes for; `votes_on` are (lane, first, last) of heights."""
-        if not self._by_slot:
-            return
-        for on, first, last in votes_on:
-            heights = self._by_place.get(on)
-            if not heights:
-                continue
-            for at, doubt in heights.items():
-                if first <= at <= last:
-                    doubt.cast(chains, lane, height, refused.get((on, at), ()))
+        """Note what a lane's newest block votes for; `votes_on` are by lane (first, last) of heights."""
+        for on in filter(self._by_place.__contains__, votes_on):
+            heights, (first, last) = self._by_place[on], votes_on[on]
+            for at in between(heights, first, last):
+                doubt = heights.get(at)
+                if doubt is not None:
+                    doubt.cast(chains, lane, height, refused.get((on, at), _NOTHING))
 
     def drop(self, doubt: Doubt, rows: list[int]) -> None:
         """These orders of a block are decided, or counted elsewhere."""

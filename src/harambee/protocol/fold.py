@@ -71,21 +71,26 @@ class Held:
 
 
 class VotesOn:
-    """What a block newly votes on, itself included: (lane, first, last) of heights.
+    """What a block newly votes on, itself included: by lane, (first, last) of heights.
 
     Read only where something is counted one by one, which is rare: so it is written out only then.
     """
 
-    __slots__ = ("_lane_and_height", "_newly")
+    __slots__ = ("_lane_and_height", "_newly", "_spans")
 
     def __init__(self, newly: npt.NDArray[np.int64], lane: int, height: int) -> None:
         """`newly` is what `Chains.extend` returned for the block."""
         self._newly, self._lane_and_height = newly, (lane, height)
+        self._spans: dict[int, tuple[int, int]] | None = None
 
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        lane, height = self._lane_and_height
-        yield from map(tuple, self._newly.tolist())
-        yield lane, height, height
+    @property
+    def spans(self) -> dict[int, tuple[int, int]]:
+        """By lane the first and the last height."""
+        if self._spans is None:
+            self._spans = {on: (first, last) for on, first, last in self._newly.tolist()}
+            lane, height = self._lane_and_height
+            self._spans[lane] = height, height
+        return self._spans
 
 
 @dataclass(slots=True)
@@ -408,9 +413,11 @@ class Fold:
             self.disputes.fence(self.chains, lane, fence)
         for row in self.disputes.disputed_rows(block.orders):
             self._add_place(Place(lane, block.height, row), block.orders[row : row + 1])
-        self.doubts.cast_votes(self.chains, lane, block.height, votes_on, refused)
-        passed = self.disputes.cast_votes(self.chains, lane, votes_on, refused)
-        self._watch.touch(passed)
+        if len(self.doubts):
+            self.doubts.cast_votes(self.chains, lane, block.height, votes_on.spans, refused)
+        if len(self.disputes):
+            passed = self.disputes.cast_votes(self.chains, lane, votes_on.spans, refused)
+            self._watch.touch(passed)
         for fence in block.recovery.fences:
             self.disputes.state(self.chains, lane, fence.slot)
         for proposal in block.recovery.proposals:

@@ -865,7 +865,7 @@ class Replica(Fold):
 
     def _lock_as_voted(self, votes_on: VotesOn, refused: RefusedIn) -> None:
         """Take again the locks that one's own block is the record of."""
-        for lane, first, last in votes_on:
+        for lane, (first, last) in votes_on.spans.items():
             for at in range(first, last + 1):
                 held = self._open[lane].get(at)
                 if held is not None:
@@ -917,7 +917,7 @@ class Replica(Fold):
 
     def _forget_late(self, votes_on: VotesOn) -> None:
         """One's own newest block votes on these heights: it says what it refuses."""
-        for lane, _, last in votes_on:
+        for lane, (_, last) in votes_on.spans.items():
             for height in [height for height in self._late[lane] if height <= last]:
                 del self._late[lane][height]
 

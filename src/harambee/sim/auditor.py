@@ -108,6 +108,10 @@ class Auditor:
     _touched: dict[int, dict[int, None]] = field(default_factory=dict)
     """machine -> the accounts that its words have changed since its books were last looked at."""
     _signed: dict[bytes, bool] = field(default_factory=dict)
+    _effects: dict[bytes, tuple[Slot, bytes, dict[int, int], dict[int, int]]] = field(
+        default_factory=dict
+    )
+    """An order -> its slot and body, and what it does to balances and to what is held of them."""
 
     def forbid(self, order: bytes) -> None:
         """An order that none may ever carry out is brought to doors; 128 bytes with its signature."""
@@ -120,21 +124,26 @@ class Auditor:
 
     def settled(self, machine: int, order: bytes) -> None:
         """An honest machine says that an order is final, 128 bytes with its signature."""
-        body = order[:BODY_BYTES]
-        self._decide(machine, slot_of(body), body)
+        found = self._effects.get(order)
+        if found is None:
+            body = order[:BODY_BYTES]
+            found = slot_of(body), body, changes_of(body, self.town), held_by(body)
+            self._effects[order] = found
+        slot, body, changes, holds = found
+        self._decide(machine, slot, body)
         if not self._is_signed(order):
-            self._complain(machine, f"the order in slot {slot_of(body)} is not signed by its payer")
+            self._complain(machine, f"the order in slot {slot} is not signed by its payer")
         if body in self.forbidden:
-            self._complain(machine, f"the order in slot {slot_of(body)} breaks a rule")
+            self._complain(machine, f"the order in slot {slot} breaks a rule")
         if machine not in self._books:
             self._books[machine] = self._openings()
         book = self._books[machine]
         touched = self._touched.setdefault(machine, {})
-        for account, cents in changes_of(body, self.town).items():
+        for account, cents in changes.items():
             book[account] = book.get(account, 0) + cents
             touched[account] = None
         held = self._held.setdefault(machine, {})
-        for account, cents in held_by(body).items():
+        for account, cents in holds.items():
             held[account] = held.get(account, 0) + cents
             touched[account] = None
 

@@ -183,7 +183,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             {
                 "pace_ms": 500,
                 "heartbeat_ms": 2_000,
-                "turn_ms": 50,
+                "turn_ms": 100,
                 "people": people,
                 "seconds": max(self.seconds, self.orders / CROWDED_ORDERS),
                 "crooks": min(self.crooks, 0.002),
