@@ -37,7 +37,7 @@ MUTATIONS = {
         "disputes", "        if fence is None:\n", "        if True:\n", DEFINITION
     ),
     "who refuses an order votes for it": Mutation(
-        "doubts", "self.refusers[row] |= 1 << lane", "self.refusers[row] |= 0", DEFINITION
+        "doubts", "self.refusers[row] |= bit", "self.refusers[row] |= 0", DEFINITION
     ),
     "the fencing block itself acknowledges": Mutation(
         "chains",
