@@ -28,6 +28,9 @@ from harambee.protocol.slot import Slot
 
 Ballot = npt.NDArray[np.int32]
 
+_Key = tuple[int, int, int]
+"""Which lanes refuse an order, which abstain, and which of those acknowledged it before: bit = lane."""
+
 _NOTHING: Final[frozenset[int]] = frozenset()
 
 
@@ -127,9 +130,9 @@ class Doubt:
     """By row the blocks that abstain in its slot, no two of one chain;"""
     acknowledging: dict[int, int] = field(default_factory=dict)
     """and the lanes of those that acknowledged the order before: bit = lane."""
-    _groups: "dict[_Key, Group] | None" = None
+    _groups: dict[_Key, Group] | None = None
     """None where they are to be found anew."""
-    _keys: "dict[int, _Key]" = field(default_factory=dict)
+    _keys: dict[int, _Key] = field(default_factory=dict)
     """By row the group in which it is."""
     _lanes: int = 0
     """How many lanes there were when they were found."""
@@ -200,7 +203,7 @@ class Doubt:
         """Its orders by who refuses them and who abstains."""
         return list(self._grouped(chains).values())
 
-    def _key(self, row: int) -> "_Key":
+    def _key(self, row: int) -> _Key:
         found = self.abstentions.get(row)
         if found is None:
             return self.refusers[row], 0, 0
@@ -234,7 +237,7 @@ class Doubt:
         self._groups[key].rows[row] = None
         self._keys[row] = key
 
-    def _grouped(self, chains: Chains) -> "dict[_Key, Group]":
+    def _grouped(self, chains: Chains) -> dict[_Key, Group]:
         lanes = len(chains.lanes)
         if self._groups is None or self._lanes < lanes:
             for abstention in {a for found in self.abstentions.values() for a in found}:
@@ -252,10 +255,6 @@ class Doubt:
                 group.rows[row] = None
             self._groups, self._lanes = found, lanes
         return self._groups
-
-
-_Key = tuple[int, int, int]
-"""Which lanes refuse an order, which abstain, and which of those acknowledged it before: bit = lane."""
 
 
 def _lanes_in(bits: int) -> tuple[int, ...]:
