@@ -57,6 +57,8 @@ def sim(
       harambee sim two-orders-split-three-ways --seeds 20
     """  # noqa: D301 - click's sign for lines to keep
     from harambee.sim.marks import never
+    import gc
+
     from harambee.sim.run import Run
     from harambee.sim.story import Story, StoryError, find_story, shipped
 
@@ -90,6 +92,8 @@ def sim(
         print_json(found[0] if seeds == 1 else {"runs": found})
     if seeds > 1 and not as_json:
         click.echo("Never reached: " + (", ".join(never(v["marks"] for v in found)) or "nothing"))
+    # The process ends, and is not to look once more through all that a large world is made of.
+    gc.freeze()
     _judge(found)
 
 

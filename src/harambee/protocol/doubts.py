@@ -176,6 +176,9 @@ class Doubt:
         """A lane's newest block votes on this one, leaving out the refused rows."""
         if lane in self.votes:
             return
+        if self._groups is None and not refused and not self.abstentions:
+            self.votes[lane] = height
+            return
         left_out = self.refusers.keys() & refused
         if self.abstentions:
             for group in self._grouped(chains).values():

@@ -44,7 +44,7 @@ class Run:
             self._go_on(self.story.seconds, progress)
             world.calm_down()
             self._come_to_rest(progress)
-        return self._verdict(time.perf_counter() - began)
+            return self._verdict(time.perf_counter() - began)
 
     def _go_on(self, seconds: float, progress: Callable[[float, int], None] | None) -> None:
         end = self.world.now + int(seconds * SECOND)
@@ -86,10 +86,10 @@ class Run:
     def _verdict(self, seconds: float) -> dict[str, Any]:
         world, crowd, auditor = self.world, self.crowd, self.world.auditor
         within = self.story.traitors <= world.town.committee.f
-        conserved = True
+        conserved, agree = True, self._agree()
         for machine in world.honest:
             conserved &= machine.replica.ledger.total_cents() == 0
-            if self._agree():
+            if agree:
                 conserved &= not auditor.disagreements(machine.index, machine.accounts())
                 auditor.hold_numbers(machine.index, machine.replica.ledger.alias)
         books_close = self.story.regions == 1 or books_close_in(world, auditor)
@@ -104,7 +104,7 @@ class Run:
             "lost": auditor.lost(),
             "duplicated": auditor.duplicated,
             "conserved": conserved,
-            "digests_equal": self._agree(),
+            "digests_equal": agree,
             "books_close": books_close,
             "stuck": crowd.stuck,
             "undecided": crowd.open,
