@@ -56,9 +56,9 @@ def sim(
       harambee sim --super-agents 7 --traitors 2 --seed 7 --timeline run.svg
       harambee sim two-orders-split-three-ways --seeds 20
     """  # noqa: D301 - click's sign for lines to keep
-    from harambee.sim.marks import never
     import gc
 
+    from harambee.sim.marks import never
     from harambee.sim.run import Run
     from harambee.sim.story import Story, StoryError, find_story, shipped
 
