@@ -38,6 +38,15 @@ def one_abstaining():
     return network, lose_disk(network, 3)
 
 
+def undecided_order(network):
+    """One of Ann's in a block of 0, in a slot in which 3 abstains, while 2 is down: nothing comes of it."""
+    network.kill(2)
+    order = make_order(ANN, CYD, 10_000, 1)
+    network.offer(0, order)
+    network.run(1)
+    return order
+
+
 def own_blocks(network, index):
     """The blocks that a super-agent has made under its newest incarnation."""
     own = network.nodes[index].replica
@@ -53,11 +62,8 @@ def assert_it_opened_nothing(network, index):
 
 def test_abstentions_are_counted_by_group_and_make_no_disputes(one_abstaining):
     network, three = one_abstaining
-    network.kill(2)
-    order = make_order(ANN, CYD, 10_000, 1)
+    order = undecided_order(network)
     slot = Slot.of(order[0])
-    network.offer(0, order)
-    network.run(1)
     for index in (0, 1, 3):
         held = network.nodes[index].replica
         assert held.disputes.get(slot) is None
@@ -69,10 +75,7 @@ def test_abstentions_are_counted_by_group_and_make_no_disputes(one_abstaining):
 
 def test_who_abstains_takes_no_order_at_its_door_that_lies_elsewhere(one_abstaining):
     network, three = one_abstaining
-    network.kill(2)
-    order = make_order(ANN, CYD, 10_000, 1)
-    network.offer(0, order)
-    network.run(1)
+    order = undecided_order(network)
     network.offer(3, order, ticket=7)
     network.run(1)
     (place,) = three._kept.places(Slot.of(order[0]))
@@ -96,10 +99,7 @@ def test_who_abstains_owes_no_acknowledgement(one_abstaining):
 
 def test_a_rival_at_its_door_makes_nobody_open_a_slot_who_abstains_in_it(one_abstaining):
     network, _ = one_abstaining
-    network.kill(2)
-    order = make_order(ANN, CYD, 10_000, 1)
-    network.offer(0, order)
-    network.run(1)
+    order = undecided_order(network)
     network.offer(3, order)
     network.run(0.5)
     network.offer(3, make_order(ANN, BEN, 20_000, 1))

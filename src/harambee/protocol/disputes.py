@@ -414,15 +414,8 @@ class Disputes:
 
         Block `ignore` (lane, height), under way now, says itself what it votes for.
         """
-        votes = enumerate(chains.first_votes(place.lane, place.height).tolist())
-        self.take_votes(
-            dispute,
-            place,
-            {lane: at for lane, at in votes if at != NEVER and (lane, at) != ignore},
-        )
-
-    def take_votes(self, dispute: Dispute, place: Place, votes: dict[int, int]) -> None:
-        """Note votes for a place that were noted elsewhere, by lane."""
+        firsts = enumerate(chains.first_votes(place.lane, place.height).tolist())
+        votes = {lane: at for lane, at in firsts if at != NEVER and (lane, at) != ignore}
         dispute.votes[Candidate(0, dispute.places[place])].cast_all(votes, place)
 
     def close(self, dispute: Dispute) -> list[tuple[int, int]]:

@@ -115,9 +115,7 @@ class ReEntering:
         below = np.zeros(len(orders), np.uint32)
         below[inside] = self._below[payers[inside]]
         for row in np.flatnonzero(IS_ELSEWHERE[orders["kind"]]).tolist():
-            space, subject, _ = Slot.of(orders[row])
-            following = self._elsewhere.get((space, subject), 0)
-            below[row] = 0 if self._came_later(space, subject) else following + _FORGOTTEN
+            below[row] = self._below_elsewhere(Slot.of(orders[row]))
         return [int(row) for row in np.flatnonzero(orders["sequence"] < below)]
 
     def binds(self, slot: Slot) -> bool:
@@ -126,9 +124,15 @@ class ReEntering:
         if slot.is_of_account:
             if slot.payer < len(self._below):
                 below = int(self._below[slot.payer])
-        elif not self._came_later(slot.space, slot.subject):
-            below = self._elsewhere.get((slot.space, slot.subject), 0) + _FORGOTTEN
+        else:
+            below = self._below_elsewhere(slot)
         return self.phase == Phase.ABSTAINING and slot.sequence < below
+
+    def _below_elsewhere(self, slot: Slot) -> int:
+        """It abstains in sequences below this in slots that are no account's."""
+        if self._came_later(slot.space, slot.subject):
+            return 0
+        return self._elsewhere.get((slot.space, slot.subject), 0) + _FORGOTTEN
 
     def _came_later(self, space: int, subject: bytes) -> bool:
         """Whether these are the slots of a hold that was not yet final then: nobody had voted in them."""
